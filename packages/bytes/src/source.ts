@@ -1,0 +1,45 @@
+import type { Awaitable } from './awaitable.ts';
+import { AnoleError } from './errors.ts';
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Bytes at offsets: a file, a blob in a registry, a layer seen through its index, a cache in front
+ * of another Source.
+ */
+export interface Source {
+  /** Bytes in all. A safe integer. */
+  readonly size: number;
+  /**
+   * Reads exactly `length` bytes from `offset`. The result may alias the Source's own memory: do
+   * not write to it, and copy it before keeping it beyond the next read.
+   *
+   * @throws AnoleError `SOURCE_OUT_OF_RANGE` where the range does not lie inside the Source.
+   */
+  read(offset: number, length: number, options?: ReadOptions): Awaitable<Uint8Array>;
+  /** Frees what the Source holds open. Sources in memory have none. */
+  close?(): Awaitable<void>;
+}
+
+/** A Source over memory. Reads alias `bytes`. */
+export function memorySource(bytes: Uint8Array): Source {
+  return {
+    size: bytes.length,
+    read(offset, length) {
+      checkRange(offset, length, bytes.length);
+      return bytes.subarray(offset, offset + length);
+    },
+  };
+}
+
+/** Raises `SOURCE_OUT_OF_RANGE` unless [offset, offset + length) lies within `size` bytes. */
+export function checkRange(offset: number, length: number, size: number): void {
+  if (offset >= 0 && length >= 0 && offset + length <= size && Number.isSafeInteger(offset + length)) return;
+  throw new AnoleError(
+    'SOURCE_OUT_OF_RANGE',
+    `Cannot read ${length} bytes at offset ${offset}: the source has ${size} bytes`,
+    { details: { offset, length, size } },
+  );
+}

@@ -1,0 +1,46 @@
+#!/usr/bin/env node
+// The launcher: plain JavaScript that any Node since 18 runs. It re-executes the command under the
+// Node that npm installed beside it when the one at hand is older than anole's floor.
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const floor = 24;
+const here = dirname(fileURLToPath(import.meta.url));
+const fromSource = existsSync(join(here, '../src/main.ts'));
+const entry = join(here, fromSource ? '../src/main.ts' : '../dist/main.js');
+const flags = fromSource ? ['-C', 'anole-source'] : [];
+
+const node = Number.parseInt(process.versions.node, 10) >= floor ? process.execPath : pinnedNode();
+const child = spawn(node, [...flags, '--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)], {
+  stdio: 'inherit',
+});
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
+  // A terminal signals the whole process group; a kill reaches only this process and is passed on.
+  process.on(signal, () => signal === 'SIGINT' || signal === 'SIGQUIT' || child.kill(signal));
+}
+child.on('error', (error) => {
+  process.stderr.write(`anole: cannot start ${node}: ${error.message}\n`);
+  process.exitCode = 125;
+});
+child.on('exit', (code, signal) => {
+  if (signal === null) process.exit(code);
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
+});
+
+/** The Node of the optional dependency `node-linux-<arch>`, pinned in package.json. */
+function pinnedNode() {
+  try {
+    const require = createRequire(import.meta.url);
+    return join(dirname(require.resolve(`node-linux-${process.arch}/package.json`)), 'bin/node');
+  } catch {
+    process.stderr.write(
+      `anole: needs Node ${floor} or later; this is ${process.version}, and npm installed none for ` +
+        `${process.platform}-${process.arch}\n  next: install Node ${floor}, then run npm ci again\n`,
+    );
+    process.exit(125);
+  }
+}
