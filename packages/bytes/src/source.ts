@@ -36,7 +36,13 @@ export function memorySource(bytes: Uint8Array): Source {
 
 /** Raises `SOURCE_OUT_OF_RANGE` unless [offset, offset + length) lies within `size` bytes. */
 export function checkRange(offset: number, length: number, size: number): void {
-  if (offset >= 0 && length >= 0 && offset + length <= size && Number.isSafeInteger(offset + length)) return;
+  if (
+    offset >= 0 &&
+    length >= 0 &&
+    offset + length <= size &&
+    Number.isSafeInteger(offset + length)
+  )
+    return;
   throw new AnoleError(
     'SOURCE_OUT_OF_RANGE',
     `Cannot read ${length} bytes at offset ${offset}: the source has ${size} bytes`,

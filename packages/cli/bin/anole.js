@@ -14,9 +14,13 @@ const entry = join(here, fromSource ? '../src/main.ts' : '../dist/main.js');
 const flags = fromSource ? ['-C', 'anole-source'] : [];
 
 const node = Number.parseInt(process.versions.node, 10) >= floor ? process.execPath : pinnedNode();
-const child = spawn(node, [...flags, '--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)], {
-  stdio: 'inherit',
-});
+const child = spawn(
+  node,
+  [...flags, '--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)],
+  {
+    stdio: 'inherit',
+  },
+);
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
   // A terminal signals the whole process group; a kill reaches only this process and is passed on.
   process.on(signal, () => signal === 'SIGINT' || signal === 'SIGQUIT' || child.kill(signal));

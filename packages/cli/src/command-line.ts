@@ -1,0 +1,82 @@
+import { Command, CommanderError } from 'commander';
+import packageJson from '../package.json' with { type: 'json' };
+import { exitCodes } from './exit-codes.ts';
+
+interface Verb {
+  readonly summary: string;
+  load(): Promise<Command>;
+}
+
+/** Every verb, loaded only when it is the one asked for: start-up stays short. */
+const verbs: Readonly<Record<string, Verb>> = {
+  run: {
+    summary: 'run a command in a virtual machine',
+    load: async () => (await import('./commands/run.ts')).runCommand(),
+  },
+  os: {
+    summary: 'compose OS images from packages',
+    load: async () => (await import('./commands/os.ts')).osCommand(),
+  },
+  fs: {
+    summary: 'make and read EROFS images',
+    load: async () => (await import('./commands/fs.ts')).fsCommand(),
+  },
+  machine: {
+    summary: 'run kernels and bare-metal programs in the RISC-V machine',
+    load: async () => (await import('./commands/machine.ts')).machineCommand(),
+  },
+  doctor: {
+    summary: 'say what this computer offers and what is missing',
+    load: async () => (await import('./commands/doctor.ts')).doctorCommand(),
+  },
+  completion: {
+    summary: 'print a completion script for your shell',
+    load: async () => (await import('./commands/completion.ts')).completionCommand(allVerbs),
+  },
+};
+
+/** The whole command with every verb loaded, for completion. */
+async function allVerbs(): Promise<Command> {
+  const program = newProgram();
+  for (const verb of Object.values(verbs)) program.addCommand(await verb.load());
+  return program;
+}
+
+/** Runs one command line (`process.argv`'s shape) and leaves its result in `process.exitCode`. */
+export async function runCommandLine(argv: readonly string[]): Promise<void> {
+  const program = newProgram();
+  const wanted = argv.slice(2).find((word) => !word.startsWith('-'));
+  for (const [name, verb] of Object.entries(verbs)) {
+    if (name === wanted) program.addCommand(await verb.load());
+    else program.command(name, { hidden: false }).description(verb.summary).allowUnknownOption();
+  }
+  forEachCommand(program, (command) => command.exitOverride());
+  try {
+    await program.parseAsync([...argv]);
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage;
+  }
+}
+
+function newProgram(): Command {
+  return new Command('anole')
+    .description(
+      'Compose an OS image from packages, ship it as EROFS, run it in a machine in this process.',
+    )
+    .version(packageJson.version)
+    .option('--json', 'print results as JSON')
+    .option('-q, --quiet', 'no progress')
+    .option('--verbose', 'print stacks of errors')
+    .enablePositionalOptions()
+    .showHelpAfterError('(anole --help lists the commands)')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  anole run -- uname -a\n  anole os build base -o base.erofs\n  anole fs ls -l base.erofs /etc',
+    );
+}
+
+function forEachCommand(command: Command, visit: (command: Command) => void): void {
+  visit(command);
+  for (const child of command.commands) forEachCommand(child, visit);
+}

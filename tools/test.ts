@@ -1,0 +1,30 @@
+// `npm test`: the checks, then every test. Arguments narrow the tests: `npm test -- erofs compose`
+// runs the files whose path contains one of the words, without the checks.
+import { spawnSync } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const words = process.argv.slice(2);
+const files = globSync(['packages/*/{src,test}/**/*.test.ts', 'test/**/*.test.ts'], { cwd: root })
+  .filter((file) => words.length === 0 || words.some((word) => file.includes(word)))
+  .sort();
+
+if (files.length === 0) {
+  console.error(`no test file matches: ${words.join(' ')}`);
+  process.exit(1);
+}
+if (words.length === 0) run([join(import.meta.dirname, 'check.ts')]);
+run([
+  '-C',
+  'anole-source',
+  '--disable-warning=ExperimentalWarning',
+  '--test',
+  '--test-concurrency=2',
+  ...files,
+]);
+
+function run(args: readonly string[]): void {
+  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? 1);
+}
