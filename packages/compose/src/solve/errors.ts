@@ -1,0 +1,17 @@
+import { AnoleError, type ErrorOptions } from '@anole/bytes';
+
+export type SolveCode =
+  /** A package that was asked for by name does not exist. */
+  | 'SOLVE_NO_SUCH_PACKAGE'
+  /** A request such as `a=b=c`. */
+  | 'SOLVE_BAD_REQUEST'
+  | 'SOLVE_UNSATISFIABLE';
+
+/** Raised by the solver. */
+export class SolveError extends AnoleError {
+  declare readonly code: SolveCode;
+  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
+  constructor(code: SolveCode, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+  }
+}
