@@ -1,0 +1,34 @@
+import { AnoleError, type ErrorOptions } from '@anole/bytes';
+
+export type MachineCode =
+  /** A physical address range that is not RAM. */
+  | 'MACHINE_BAD_ADDRESS'
+  /** A device tree that cannot be written: too long a name, a bad value. */
+  | 'MACHINE_BAD_DEVICE_TREE'
+  /** A file that is not an ELF program the machine could run. */
+  | 'MACHINE_BAD_ELF'
+  /** A kernel that is not a Linux Image. */
+  | 'MACHINE_BAD_KERNEL'
+  /** Options that contradict each other or lie outside what the machine has. */
+  | 'MACHINE_BAD_OPTION'
+  /** A program met `--max-instructions`. */
+  | 'MACHINE_INSTRUCTION_LIMIT'
+  /** A program waits for an interrupt that cannot come. */
+  | 'MACHINE_STUCK'
+  /** More bytes than the guest's RAM holds. */
+  | 'MACHINE_TOO_LARGE'
+  /** A program or kernel for another processor. */
+  | 'MACHINE_WRONG_ARCHITECTURE'
+  /** A call that does not fit the machine's state: run twice at once, written to when closed. */
+  | 'MACHINE_WRONG_STATE'
+  /** A guest that drives a device against its specification; caught by the device itself. */
+  | 'MACHINE_DEVICE_MISUSED';
+
+/** Raised by the machine for what it foresees. A guest's own faults are traps, never errors. */
+export class MachineError extends AnoleError {
+  declare readonly code: MachineCode;
+  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
+  constructor(code: MachineCode, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+  }
+}
