@@ -6,7 +6,7 @@ export interface Contestant {
   /** Prepares a run; not counted. */
   before?(): Promise<void> | void;
   /** Returns the figure of this run, or nothing to have its wall time in seconds taken. */
-  run(): Promise<number | void> | number | void;
+  run(): Promise<number | undefined> | number | undefined;
 }
 
 export interface Comparison {
