@@ -1,0 +1,113 @@
+import { HartError } from './errors.ts';
+import { RAM_OFFSET } from './layout.ts';
+
+const PAGE = 0x10000;
+const MAX_SIZE = 0x1_0000_0000 - RAM_OFFSET - PAGE;
+
+/**
+ * Guest RAM: `size` bytes at physical address {@link GuestMemory.base}, inside one WebAssembly
+ * memory that never grows (so views stay valid for the life of the object). The bytes below
+ * `RAM_OFFSET` of that memory are the hart's: registers, TLBs, decode tables.
+ */
+export class GuestMemory {
+  /** Physical address of the first byte of RAM. */
+  readonly base = 0x8000_0000;
+  /** Bytes of RAM, a multiple of 64 KiB. */
+  readonly size: number;
+  readonly wasm: WebAssembly.Memory;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+
+  /**
+   * @param size bytes of RAM, rounded up to 64 KiB; at most 4 GiB less the hart's own part.
+   * @throws HartError `MACHINE_BAD_CONFIG` where the host cannot give that much.
+   */
+  constructor(size: number) {
+    if (!Number.isSafeInteger(size) || size <= 0 || size > MAX_SIZE) {
+      throw new HartError('MACHINE_BAD_CONFIG', `Cannot make guest memory of ${size} bytes`, {
+        details: { size, max: MAX_SIZE },
+        hint: `give between 1 byte and ${MAX_SIZE} bytes`,
+      });
+    }
+    this.size = Math.ceil(size / PAGE) * PAGE;
+    const pages = (RAM_OFFSET + this.size) / PAGE;
+    this.wasm = allocate(pages);
+    this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
+    this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
+  }
+
+  /** Whether all of [address, address + length) is RAM. */
+  contains(address: number, length: number): boolean {
+    const offset = address - this.base;
+    return offset >= 0 && length >= 0 && offset + length <= this.size;
+  }
+
+  /** The bytes at a physical address, to read. Aliases RAM: what the guest writes shows. */
+  readable(address: number, length: number): Uint8Array {
+    const offset = this.#offset(address, length);
+    return this.#bytes.subarray(offset, offset + length);
+  }
+
+  /**
+   * The bytes at a physical address, to write. Aliases RAM. Ask again for each write: the call is
+   * what marks code in the range as changed.
+   */
+  writable(address: number, length: number): Uint8Array {
+    const offset = this.#offset(address, length);
+    return this.#bytes.subarray(offset, offset + length);
+  }
+
+  readU8(address: number): number {
+    return this.#view.getUint8(this.#offset(address, 1));
+  }
+
+  readU16(address: number): number {
+    return this.#view.getUint16(this.#offset(address, 2), true);
+  }
+
+  readU32(address: number): number {
+    return this.#view.getUint32(this.#offset(address, 4), true);
+  }
+
+  readU64(address: number): bigint {
+    return this.#view.getBigUint64(this.#offset(address, 8), true);
+  }
+
+  writeU8(address: number, value: number): void {
+    this.#view.setUint8(this.#offset(address, 1), value);
+  }
+
+  writeU16(address: number, value: number): void {
+    this.#view.setUint16(this.#offset(address, 2), value, true);
+  }
+
+  writeU32(address: number, value: number): void {
+    this.#view.setUint32(this.#offset(address, 4), value, true);
+  }
+
+  writeU64(address: number, value: bigint): void {
+    this.#view.setBigUint64(this.#offset(address, 8), value, true);
+  }
+
+  #offset(address: number, length: number): number {
+    if (!this.contains(address, length) || !Number.isSafeInteger(address)) {
+      throw new HartError(
+        'MACHINE_BAD_ADDRESS',
+        `Cannot access ${length} bytes at physical address 0x${address.toString(16)}: not RAM`,
+        { details: { address, length, base: this.base, size: this.size } },
+      );
+    }
+    return address - this.base;
+  }
+}
+
+function allocate(pages: number): WebAssembly.Memory {
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+  } catch (cause) {
+    throw new HartError('MACHINE_BAD_CONFIG', `Cannot reserve ${pages * 64} KiB of guest memory`, {
+      cause,
+      hint: 'give the machine less memory',
+    });
+  }
+}

@@ -1,0 +1,143 @@
+import type { GuestMemory } from './guest-memory.ts';
+
+/**
+ * Memory-mapped I/O: called for physical addresses outside RAM. Addresses are numbers (physical
+ * addresses have 56 bits; those above 2^53 never reach the bus). Accesses are naturally aligned;
+ * 8-byte ones arrive as two of 4 bytes, low half first.
+ */
+export interface Bus {
+  /** Whether something answers at `address`. Where not, the access faults in the guest. */
+  contains(address: number): boolean;
+  /** Value read, zero-extended: 0 to 2^32 - 1 (a negative int32 is accepted too). */
+  read(address: number, size: 1 | 2 | 4): number;
+  /** `value` is unsigned, truncated to `size` bytes. */
+  write(address: number, size: 1 | 2 | 4, value: number): void;
+}
+
+/** Ticks of mtime and of the `time` CSR per second. */
+export const TIMEBASE_HZ = 10_000_000;
+
+/**
+ * What `time` follows. `real`: `now()` gives ticks of {@link TIMEBASE_HZ} since any origin, never
+ * falling. `instructions`: a tick passes every `instructionsPerTick` (default 10) instructions
+ * retired, so that two runs are bit-identical; while the hart sleeps, only
+ * {@link Hart.skipTime} moves it.
+ */
+export type Clock =
+  | { readonly kind: 'real'; now(): number }
+  | { readonly kind: 'instructions'; readonly instructionsPerTick?: number };
+
+export interface HartOptions {
+  readonly memory: GuestMemory;
+  readonly bus: Bus;
+  /** mhartid. Default 0. */
+  readonly hartId?: number;
+  readonly clock: Clock;
+  /**
+   * Handles an ecall from S-mode in place of machine-mode firmware (SBI): arguments are in x10 to
+   * x17, results are put there; the pc is moved past the ecall afterwards, unless the callback
+   * set it or reset the hart. When absent, the ecall traps.
+   */
+  readonly firmware?: (hart: Hart) => void;
+}
+
+/**
+ * Why {@link Hart.run} came back. `budget`: the instructions asked for were executed. `wfi`: the
+ * guest waits for an interrupt and none is pending. `stopped`: {@link Hart.requestStop}.
+ */
+export type RunExit = 'budget' | 'wfi' | 'stopped';
+
+export type PrivilegeMode = 'U' | 'S' | 'M';
+
+/** How a hart starts. All other registers are zero, TLBs empty, interrupts off. */
+export interface ResetState {
+  readonly pc: bigint;
+  /** x10: by convention the hart id. */
+  readonly a0?: bigint;
+  /** x11: by convention the device tree's address, or `opaque` of SBI HSM. */
+  readonly a1?: bigint;
+  /**
+   * Default M. With `S`, machine-level CSRs are left as firmware leaves them for a supervisor:
+   * exceptions and S-level interrupts delegated, counters and Sstc enabled.
+   */
+  readonly mode?: PrivilegeMode;
+}
+
+/** Bits of mip/mie, and interrupt codes of xcause (Privileged spec, table "mcause values"). */
+export const Interrupt = {
+  supervisorSoftware: 1,
+  machineSoftware: 3,
+  supervisorTimer: 5,
+  machineTimer: 7,
+  supervisorExternal: 9,
+  machineExternal: 11,
+} as const;
+
+/**
+ * One RISC-V hart: RV64GC with Zicsr, Zifencei, Zba, Zbb, Zbs, Sstc; M, S and U; Sv39 and Sv48.
+ *
+ * @example
+ * const memory = new GuestMemory(1 << 20);
+ * memory.writeU32(0x8000_0000, 0x00150513); // addi a0, a0, 1
+ * const hart = await createHart({ memory, bus, clock: { kind: 'instructions' } });
+ * hart.reset({ pc: 0x8000_0000n, a0: 41n });
+ * hart.run(1);
+ * hart.readX(10); // 42n
+ */
+export interface Hart {
+  readonly hartId: number;
+  readonly memory: GuestMemory;
+  /** Signed 64-bit view is never used: values are 0 to 2^64 - 1. */
+  pc: bigint;
+  /** Current privilege. */
+  readonly mode: PrivilegeMode;
+  /** Instructions retired since creation, as a number (exact below 2^53). Not the CSR `instret`. */
+  readonly instret: number;
+
+  /**
+   * Executes at most `maxInstructions` (1 to 2^31 - 1) instructions, traps taken on the way
+   * included. With `wfi` fewer were executed. Interrupts set from inside a bus access are taken
+   * before the next instruction.
+   */
+  run(maxInstructions: number): RunExit;
+  /** Makes the running (or the next) {@link run} return `stopped` soon. For bus and firmware callbacks. */
+  requestStop(): void;
+
+  /** Integer register 0 to 31, unsigned. Writes to x0 do nothing. */
+  readX(register: number): bigint;
+  writeX(register: number, value: bigint): void;
+  /** Raw bits of a floating-point register. */
+  readF(register: number): bigint;
+  writeF(register: number, value: bigint): void;
+  /** A CSR by number with machine-mode rights; 0 where there is none. */
+  readCsr(number: number): bigint;
+  /** Writes with machine-mode rights, WARL rules applied; ignored where there is none. */
+  writeCsr(number: number, value: bigint): void;
+
+  /** Sets the level of an interrupt line ({@link Interrupt}): MSIP, MTIP, MEIP, SEIP, SSIP, STIP. */
+  setInterrupt(cause: number, asserted: boolean): void;
+  /** Whether `wfi` would fall through: an interrupt enabled in mie is pending. */
+  readonly interruptPending: boolean;
+
+  /** Ticks now, as `time` reads them. */
+  readonly time: bigint;
+  /** For the `instructions` clock: moves time forward to at least `ticks`. No effect on `real`. */
+  skipTime(ticks: bigint): void;
+  /** Compared with time; MTIP follows. All ones (the reset value) means unarmed. */
+  mtimecmp: bigint;
+  /** As the CSR; STIP follows where menvcfg.STCE is set. Setting it sets STCE (for SBI TIME). */
+  stimecmp: bigint;
+  /** Tick of the earliest armed comparator, for sleeping in WFI; undefined when none is armed. */
+  nextTimer(): number | undefined;
+
+  /** Forgets all translations (a remote fence; RAM layout changed under the hart). */
+  flushTlb(): void;
+  /** Starts afresh at `state.pc`. Keeps {@link instret} and time. */
+  reset(state: ResetState): void;
+  /** Everything architectural, RAM excepted, as bytes in a format of this version. */
+  saveState(): Uint8Array;
+  /** @throws HartError `MACHINE_BAD_CONFIG` for bytes that {@link saveState} of this version did not make. */
+  restoreState(state: Uint8Array): void;
+}
+
+// `createHart(options: HartOptions): Promise<Hart>` is in ./create.ts.
