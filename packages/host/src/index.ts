@@ -1,1 +1,12 @@
-export {};
+/**
+ * Linux for Node: files, directories, caches, locks.
+ *
+ * @example
+ * import { cacheDirectory, writeFileAtomically } from '@anole/host';
+ * await writeFileAtomically(`${cacheDirectory()}/note.txt`, 'whole or not at all');
+ */
+export { type AtomicOptions, createFileAtomically, writeFileAtomically } from './atomic-file.ts';
+export { cacheDirectory } from './cache-directory.ts';
+export { ContentStore, type InsertOptions, type PartialContent } from './content-store.ts';
+export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
+export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';

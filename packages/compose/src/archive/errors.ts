@@ -44,7 +44,6 @@ export type ArchiveCode =
 /** Raised by what finds, verifies and downloads a package archive. */
 export class ArchiveError extends AnoleError {
   declare readonly code: ArchiveCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: ArchiveCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }

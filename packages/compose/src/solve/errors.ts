@@ -10,7 +10,6 @@ export type SolveCode =
 /** Raised by the solver. */
 export class SolveError extends AnoleError {
   declare readonly code: SolveCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: SolveCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }

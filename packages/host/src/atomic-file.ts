@@ -1,0 +1,54 @@
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { hostError } from './errors.ts';
+
+export interface AtomicOptions {
+  /** Permission bits, before the umask. Default 0o666. */
+  readonly mode?: number;
+  /** Waits until the data is on the disk before the file appears. Default false. */
+  readonly durable?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Writes a file that appears whole or not at all: into a hidden sibling, which is renamed over
+ * `path` at the end and removed when anything fails. Missing parent directories are made.
+ *
+ * @throws HostError such as `HOST_NO_SPACE`; whatever `fill` throws.
+ */
+export async function createFileAtomically(
+  path: string,
+  fill: (file: FileHandle) => Promise<void>,
+  options: AtomicOptions = {},
+): Promise<void> {
+  const action = `write ${path}`;
+  const directory = dirname(path);
+  const name = `.${basename(path).slice(0, 200)}.${randomBytes(6).toString('hex')}`;
+  const temporary = join(directory, name);
+  try {
+    options.signal?.throwIfAborted();
+    await mkdir(directory, { recursive: true });
+    const file = await open(temporary, 'wx+', options.mode ?? 0o666);
+    try {
+      await fill(file);
+      if (options.durable) await file.datasync();
+    } finally {
+      await file.close();
+    }
+    options.signal?.throwIfAborted();
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true }).catch(() => {});
+    throw hostError(error, action);
+  }
+}
+
+/** {@link createFileAtomically} for data at hand. */
+export async function writeFileAtomically(
+  path: string,
+  data: Uint8Array | string | AsyncIterable<Uint8Array>,
+  options: AtomicOptions = {},
+): Promise<void> {
+  await createFileAtomically(path, (file) => file.writeFile(data, options), options);
+}

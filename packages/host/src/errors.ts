@@ -1,0 +1,63 @@
+import { AnoleError, type ErrorOptions } from '@anole/bytes';
+
+export type HostCode =
+  | 'HOST_EXISTS'
+  | 'HOST_IO'
+  /** Another process holds the lock, and the caller did not want to wait longer. */
+  | 'HOST_LOCKED'
+  | 'HOST_NOT_DIRECTORY'
+  | 'HOST_NOT_FOUND'
+  | 'HOST_NOT_PERMITTED'
+  /** The disk, or the user's quota, is full. */
+  | 'HOST_NO_SPACE'
+  | 'HOST_READ_ONLY'
+  /** Content that is not what its hash or size promised. */
+  | 'HOST_WRONG_CONTENT';
+
+/** Raised by what touches the machine itself. */
+export class HostError extends AnoleError {
+  declare readonly code: HostCode;
+  constructor(code: HostCode, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+  }
+}
+
+const codes: Readonly<Record<string, HostCode>> = {
+  EACCES: 'HOST_NOT_PERMITTED',
+  EDQUOT: 'HOST_NO_SPACE',
+  EEXIST: 'HOST_EXISTS',
+  ENOENT: 'HOST_NOT_FOUND',
+  ENOSPC: 'HOST_NO_SPACE',
+  ENOTDIR: 'HOST_NOT_DIRECTORY',
+  EPERM: 'HOST_NOT_PERMITTED',
+  EROFS: 'HOST_READ_ONLY',
+};
+
+const hints: Partial<Record<HostCode, string>> = {
+  HOST_NO_SPACE: 'Free some space on that disk, or set ANOLE_CACHE to a directory on another one.',
+  HOST_NOT_PERMITTED: 'Check who owns the directory and its permissions.',
+};
+
+/** Node's code of a failed system call (`ENOENT`), or undefined. */
+export function systemCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}
+
+/**
+ * The coded error for a failed system call; `action` completes "Cannot ". What is an AnoleError or
+ * an abort already comes back as it is.
+ */
+export function hostError(error: unknown, action: string): Error {
+  if (AnoleError.is(error)) return error;
+  if (error instanceof Error && error.name === 'AbortError') return error;
+  const system = systemCode(error);
+  const code = codes[system ?? ''] ?? 'HOST_IO';
+  const why = error instanceof Error ? error.message : String(error);
+  const hint = hints[code];
+  return new HostError(code, `Cannot ${action}: ${why}`, {
+    cause: error,
+    details: system === undefined ? {} : { system },
+    ...(hint === undefined ? {} : { hint }),
+  });
+}

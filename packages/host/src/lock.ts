@@ -1,0 +1,84 @@
+import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import type { DatabaseSync } from 'node:sqlite';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError, hostError } from './errors.ts';
+
+export interface LockOptions {
+  /** Milliseconds to wait for another holder; 0 tries once. Default: as long as it takes. */
+  readonly patience?: number;
+  /** Called once, when the lock is not free at once. */
+  readonly onWait?: () => void;
+  readonly signal?: AbortSignal;
+}
+
+/** A lock that is held; `await using` or `release()` ends it, and so does the end of the process. */
+export interface Lock extends AsyncDisposable {
+  release(): void;
+}
+
+const sqliteBusy = 5;
+const shortestPause = 5;
+const longestPause = 100;
+
+/**
+ * Takes the exclusive lock named by a file (made if missing, with its directories; always empty;
+ * never removed). It excludes other processes and other holders in this one, and the kernel frees
+ * it when its holder dies, however it dies. See docs/decisions/0050-locks-held-by-the-kernel.md.
+ *
+ * @throws HostError `HOST_LOCKED` when `patience` runs out.
+ */
+export async function acquireLock(path: string, options: LockOptions = {}): Promise<Lock> {
+  const deadline = Date.now() + (options.patience ?? Number.POSITIVE_INFINITY);
+  let pause = shortestPause;
+  for (let attempt = 0; ; attempt++) {
+    options.signal?.throwIfAborted();
+    const lock = await tryLock(path);
+    if (lock !== undefined) return lock;
+    if (Date.now() >= deadline) {
+      throw new HostError('HOST_LOCKED', `Cannot lock ${path}: another process holds it`, {
+        details: { path },
+        hint: 'Wait until the other anole has finished, then try again.',
+      });
+    }
+    if (attempt === 0) options.onWait?.();
+    await sleep(pause, undefined, options.signal ? { signal: options.signal } : {});
+    pause = Math.min(pause * 2, longestPause);
+  }
+}
+
+/** Runs `work` under the lock. */
+export async function withLock<T>(
+  path: string,
+  work: () => Promise<T>,
+  options: LockOptions = {},
+): Promise<T> {
+  await using _lock = await acquireLock(path, options);
+  return await work();
+}
+
+async function tryLock(path: string): Promise<Lock | undefined> {
+  let database: DatabaseSync | undefined;
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    const sqlite = await import('node:sqlite');
+    database = new sqlite.DatabaseSync(path, { timeout: 0 });
+    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+  } catch (error) {
+    database?.close();
+    if (isBusy(error)) return undefined;
+    throw hostError(error, `lock ${path}`);
+  }
+  return heldBy(database);
+}
+
+function heldBy(database: DatabaseSync): Lock {
+  const release = () => {
+    if (database.isOpen) database.close();
+  };
+  return { release, [Symbol.asyncDispose]: async () => release() };
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === sqliteBusy;
+}
