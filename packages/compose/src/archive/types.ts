@@ -55,7 +55,9 @@ export interface PackageIndex {
   get(name: string, version?: string): PackageRecord | undefined;
   /** The packages whose newest version `Provides` the name, sorted by name. */
   providers(name: string): readonly PackageRecord[];
-  /** The newest version of each package, in the order of names. */
+  /** The packages whose newest version has a field of that value, sorted by name: `Essential`, `yes`. */
+  having(field: string, value: string): readonly PackageRecord[];
+  /** The newest version of each package, in the order of names. Parses all that there is: slow. */
   [Symbol.iterator](): Iterator<PackageRecord>;
 }
 
