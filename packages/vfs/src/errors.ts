@@ -1,6 +1,7 @@
 import { AnoleError, type ErrorOptions } from '@anole/bytes';
 
 export type VfsCode =
+  | 'VFS_ACCESS_DENIED'
   | 'VFS_CROSS_DEVICE'
   | 'VFS_EXISTS'
   | 'VFS_INVALID'
@@ -17,7 +18,8 @@ export type VfsCode =
   | 'VFS_NOT_SYMLINK'
   | 'VFS_NO_SPACE'
   | 'VFS_NO_XATTR'
-  | 'VFS_READ_ONLY';
+  | 'VFS_READ_ONLY'
+  | 'VFS_TOO_LARGE';
 
 /** Raised by Trees; each code has one errno, see {@link errnoOf}. */
 export class VfsError extends AnoleError {
@@ -30,6 +32,7 @@ export class VfsError extends AnoleError {
 
 /** Linux errno of each code (asm-generic/errno-base.h, errno.h). */
 export const errnoOf: Readonly<Record<VfsCode, number>> = {
+  VFS_ACCESS_DENIED: 13,
   VFS_CROSS_DEVICE: 18,
   VFS_EXISTS: 17,
   VFS_INVALID: 22,
@@ -47,4 +50,5 @@ export const errnoOf: Readonly<Record<VfsCode, number>> = {
   VFS_NO_SPACE: 28,
   VFS_NO_XATTR: 61,
   VFS_READ_ONLY: 30,
+  VFS_TOO_LARGE: 27,
 };

@@ -1,7 +1,23 @@
 /**
  * File systems to read and to change, as values. Runs in browsers.
+ *
+ * @example
+ * import { MemoryTree, readTar, treeFromTar } from '@anole/vfs';
+ * const tree = await treeFromTar(new Blob([archive]).stream());
+ * tree.putFile('etc/hostname', new TextEncoder().encode('anole\n'));
+ * console.log(tree.find('/etc/hostname')?.stat.size); // 6
  */
 export { errnoOf, type VfsCode, VfsError } from './errors.ts';
+export { type FindOptions, findNode } from './find.ts';
+export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
+export { MemoryTree, type SpecialType } from './memory-tree.ts';
+export { compareNames, splitPath } from './paths.ts';
+export { sliceSource } from './slice.ts';
+export type { TarEntry, TarOptions } from './tar/entry.ts';
+export { type TarCode, TarError } from './tar/errors.ts';
+export { readTar } from './tar/reader.ts';
+export { treeFromTar, type UnpackTarOptions, unpackTar } from './tar/unpack.ts';
+export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
 export type {
   DeviceNumber,
   DirectoryEntry,
@@ -12,4 +28,11 @@ export type {
   Tree,
   TreeNode,
 } from './tree.ts';
-export type { NewNode, RenameOptions, StatChange, Usage, WritableNode, WritableTree } from './writable.ts';
+export type {
+  NewNode,
+  RenameOptions,
+  StatChange,
+  Usage,
+  WritableNode,
+  WritableTree,
+} from './writable.ts';

@@ -1,13 +1,6 @@
 import type { Awaitable } from '@anole/bytes';
 
-export type FileType =
-  | 'file'
-  | 'directory'
-  | 'symlink'
-  | 'character'
-  | 'block'
-  | 'fifo'
-  | 'socket';
+export type FileType = 'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo' | 'socket';
 
 /** A point in time since 1970-01-01 UTC; seconds may be negative, nanoseconds are 0 to 999,999,999. */
 export interface Timestamp {
@@ -32,6 +25,8 @@ export interface Stat {
   /** Where the Tree keeps them; else `mtime` stands for both. */
   readonly atime?: Timestamp;
   readonly ctime?: Timestamp;
+  /** Bytes of storage that a file takes, where the Tree knows (holes take none); else its size. */
+  readonly allocated?: number;
 }
 
 export interface DeviceNumber {

@@ -49,7 +49,8 @@ export interface RenameOptions {
  * stays usable until it is released.
  *
  * Codes: `VFS_EXISTS`, `VFS_NOT_FOUND`, `VFS_NOT_EMPTY`, `VFS_NOT_DIRECTORY`, `VFS_IS_DIRECTORY`,
- * `VFS_LOOP`, `VFS_READ_ONLY`, `VFS_NO_SPACE`, `VFS_CROSS_DEVICE`, `VFS_NO_XATTR`, `VFS_INVALID`.
+ * `VFS_NOT_PERMITTED`, `VFS_READ_ONLY`, `VFS_NO_SPACE`, `VFS_CROSS_DEVICE`, `VFS_NO_XATTR`,
+ * `VFS_TOO_LARGE`, and `VFS_INVALID`, also for a directory moved into itself, as rename(2) has it.
  */
 export interface WritableNode extends TreeNode {
   lookup(name: string): Awaitable<WritableNode | undefined>;
@@ -58,8 +59,9 @@ export interface WritableNode extends TreeNode {
   createUnnamed?(node: NewNode): Awaitable<WritableNode>;
   /** Gives `node` of the same tree another name here. */
   link(name: string, node: WritableNode): Awaitable<void>;
-  /** Removes a name: of anything but a directory, or of an empty directory. */
+  /** Removes a name of anything but a directory. */
   unlink(name: string): Awaitable<void>;
+  /** Removes an empty directory. */
   removeDirectory(name: string): Awaitable<void>;
   rename(
     name: string,

@@ -1,0 +1,55 @@
+import { type MemoryOverlayOptions, OverlayTree } from './memory-overlay/tree.ts';
+import type { Stat, Tree, TreeNode } from './tree.ts';
+import type { WritableTree } from './writable.ts';
+
+export type { MemoryOverlayOptions };
+
+/**
+ * A writable layer in memory over a Tree that is only read: what a machine writes on its image.
+ * Without `lower` a file system in memory, whose root is root's and of mode 0755.
+ *
+ * Files are copied up by chunks of 16 KiB as they are written, directories name by name, so a
+ * change costs memory in proportion to itself. A node keeps its ino when it is copied up. All is
+ * bounded by `maxBytes`; beyond it, changes raise `VFS_NO_SPACE`. Answers are synchronous wherever
+ * `lower` answers synchronously. Access times change only when set.
+ *
+ * `lower` must not change while it is in use; closing the overlay closes it.
+ *
+ * @example
+ * const tree = memoryOverlay(image, { maxBytes: 256 * 1024 * 1024 });
+ * const file = await tree.root.create('motd', { type: 'file', mode: 0o644, uid: 0, gid: 0 });
+ * await file.write(0, new TextEncoder().encode('hello\n'));
+ *
+ * @throws VfsError `VFS_NOT_DIRECTORY` where the root of `lower` is no directory.
+ */
+export function memoryOverlay(
+  lower: Tree = emptyTree(),
+  options: MemoryOverlayOptions = {},
+): WritableTree {
+  return new OverlayTree(lower, options);
+}
+
+function emptyTree(): Tree {
+  const now = Date.now();
+  const seconds = Math.floor(now / 1000);
+  const mtime = { seconds, nanoseconds: (now - seconds * 1000) * 1e6 };
+  const stat: Stat = {
+    ino: 1,
+    type: 'directory',
+    mode: 0o755,
+    uid: 0,
+    gid: 0,
+    size: 0,
+    nlink: 2,
+    mtime,
+  };
+  const root: TreeNode = {
+    stat,
+    lookup: () => undefined,
+    list: () => [],
+    readLink: () => '',
+    read: () => new Uint8Array(0),
+    xattrs: () => new Map(),
+  };
+  return { root };
+}

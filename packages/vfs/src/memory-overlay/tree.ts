@@ -1,0 +1,117 @@
+import { type Awaitable, type Flow, flow, isPromise } from '@anole/bytes';
+import { VfsError } from '../errors.ts';
+import type { Timestamp, Tree, TreeNode } from '../tree.ts';
+import type { Usage, WritableTree } from '../writable.ts';
+import { Budget, NODE_COST } from './budget.ts';
+import { OverlayNode } from './node.ts';
+
+/** Inodes made here are numbered from this on: no image in use comes near it. */
+const FIRST_OWN_INO = 2 ** 40;
+
+export interface MemoryOverlayOptions {
+  /** What the layer may hold in memory, in bytes, inodes and names included. Default 1 GiB. */
+  readonly maxBytes?: number;
+  /** The time written into changed nodes. Default: the clock, to the millisecond. */
+  readonly now?: () => Timestamp;
+}
+
+/** What all nodes of one overlay share. */
+export class OverlayTree implements WritableTree {
+  readonly root: OverlayNode;
+  readonly budget: Budget;
+  readonly now: () => Timestamp;
+  readonly #lower: Tree;
+  /** Every node that is in use or changed, by its ino: so hard links meet in one node. */
+  readonly #nodes = new Map<number, OverlayNode>();
+  readonly #renumbered = new Map<number, number>();
+  #nextIno = FIRST_OWN_INO;
+  #tail: Promise<void> | undefined;
+
+  constructor(lower: Tree, options: MemoryOverlayOptions) {
+    this.#lower = lower;
+    this.budget = new Budget(options.maxBytes ?? 2 ** 30);
+    this.now = options.now ?? clock;
+    this.root = this.wrap(lower.root);
+    if (this.root.stat.type !== 'directory') {
+      throw new VfsError('VFS_NOT_DIRECTORY', 'Cannot overlay a tree whose root is no directory');
+    }
+  }
+
+  usage(): Usage {
+    const blockSize = 4096;
+    return {
+      blockSize,
+      blocks: Math.floor(this.budget.limit / blockSize),
+      freeBlocks: Math.floor(this.budget.free / blockSize),
+      files: Math.floor(this.budget.limit / NODE_COST),
+      freeFiles: Math.floor(this.budget.free / NODE_COST),
+    };
+  }
+
+  close(): Awaitable<void> {
+    return this.#lower.close?.();
+  }
+
+  /** A number for a new node. */
+  newIno(): number {
+    return this.#nextIno++;
+  }
+
+  /** The number that a node of the lower tree keeps for good, copied up or not. */
+  inoOf(lowerIno: number): number {
+    if (lowerIno < FIRST_OWN_INO) return lowerIno;
+    let ino = this.#renumbered.get(lowerIno);
+    if (ino === undefined) {
+      ino = this.newIno();
+      this.#renumbered.set(lowerIno, ino);
+    }
+    return ino;
+  }
+
+  /** The node that stands for a node of the lower tree. */
+  wrap(lower: TreeNode): OverlayNode {
+    const { stat } = lower;
+    const ino = this.inoOf(stat.ino);
+    const known = this.#nodes.get(ino);
+    if (known !== undefined) return known;
+    const node = new OverlayNode(this, ino === stat.ino ? stat : { ...stat, ino }, lower);
+    this.#nodes.set(ino, node);
+    return node;
+  }
+
+  keep(node: OverlayNode): void {
+    this.#nodes.set(node.stat.ino, node);
+  }
+
+  forget(node: OverlayNode): void {
+    if (this.#nodes.get(node.stat.ino) === node) this.#nodes.delete(node.stat.ino);
+  }
+
+  /** Runs a change of several steps as {@link exclusive} does. */
+  change<T>(steps: () => Flow<T>): Awaitable<T> {
+    return this.exclusive(() => flow(steps));
+  }
+
+  /**
+   * Runs a change after those before it. Over a lower tree that answers at once nothing ever waits;
+   * over one that does not, changes must not see each other half-made.
+   */
+  exclusive<T>(run: () => Awaitable<T>): Awaitable<T> {
+    const running = this.#tail === undefined ? run() : this.#tail.then(run);
+    if (!isPromise(running)) return running;
+    const done = running.then(ignore, ignore);
+    this.#tail = done;
+    done.then(() => {
+      if (this.#tail === done) this.#tail = undefined;
+    });
+    return running;
+  }
+}
+
+function ignore(): void {}
+
+function clock(): Timestamp {
+  const now = Date.now();
+  const seconds = Math.floor(now / 1000);
+  return { seconds, nanoseconds: (now - seconds * 1000) * 1e6 };
+}
