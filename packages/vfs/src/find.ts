@@ -1,0 +1,58 @@
+import { type Awaitable, type Flow, flow, wait } from '@anole/bytes';
+import { VfsError } from './errors.ts';
+import { splitPath } from './paths.ts';
+import type { Tree, TreeNode } from './tree.ts';
+
+/** Symbolic links followed on one way, as in Linux (MAXSYMLINKS). */
+export const MAX_LINKS = 40;
+
+export interface FindOptions {
+  /** Whether a symbolic link at the end of the path is followed too. Default true. */
+  readonly followSymlinks?: boolean;
+}
+
+/**
+ * The node at a path, or undefined. Paths begin at the root of the tree, with or without a slash.
+ * Symbolic links are followed inside the tree only: an absolute target begins at its root, and `..`
+ * stays there.
+ *
+ * @throws VfsError `VFS_LOOP` after 40 links.
+ */
+export function findNode(
+  tree: Tree,
+  path: string,
+  options: FindOptions = {},
+): Awaitable<TreeNode | undefined> {
+  return flow(() => find(tree.root, path, options.followSymlinks ?? true));
+}
+
+function* find(root: TreeNode, path: string, followLast: boolean): Flow<TreeNode | undefined> {
+  const trail: TreeNode[] = [root];
+  const todo = splitPath(path).reverse();
+  let links = 0;
+  for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
+    if (part === '..') {
+      if (trail.length > 1) trail.pop();
+      continue;
+    }
+    const directory = trail.at(-1)!;
+    if (directory.stat.type !== 'directory') return undefined;
+    const node = yield* wait(directory.lookup(part));
+    if (node === undefined) return undefined;
+    if (node.stat.type !== 'symlink' || (todo.length === 0 && !followLast)) {
+      trail.push(node);
+      continue;
+    }
+    if (++links > MAX_LINKS) throw tooManyLinks(path);
+    const target = yield* wait(node.readLink());
+    if (target.startsWith('/')) trail.length = 1;
+    todo.push(...splitPath(target).reverse());
+  }
+  return trail.at(-1);
+}
+
+export function tooManyLinks(path: string): VfsError {
+  return new VfsError('VFS_LOOP', `Cannot resolve ${path}: more than ${MAX_LINKS} symbolic links`, {
+    details: { path },
+  });
+}

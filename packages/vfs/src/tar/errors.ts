@@ -1,0 +1,28 @@
+import { AnoleError, type ErrorOptions } from '@anole/bytes';
+
+export type TarCode =
+  /** A body was read after its reader had gone on to the next entry. */
+  | 'TAR_BODY_GONE'
+  | 'TAR_BAD_CHECKSUM'
+  /** A link without target, or a hard link to a name that is not there. */
+  | 'TAR_BAD_LINK'
+  /** A name that climbs out (`..`), is empty or holds NUL. */
+  | 'TAR_BAD_NAME'
+  | 'TAR_BAD_NUMBER'
+  | 'TAR_BAD_PAX'
+  | 'TAR_BAD_SPARSE'
+  /** Something a tar cannot hold was to be written: a socket, a name with NUL. */
+  | 'TAR_CANNOT_HOLD'
+  /** Metadata beyond the limit of the reader. */
+  | 'TAR_TOO_LARGE'
+  | 'TAR_TRUNCATED'
+  /** An entry type that is not handled: multi-volume, names of old GNU dumps. */
+  | 'TAR_UNSUPPORTED';
+
+/** Raised by the tar reader and writer. */
+export class TarError extends AnoleError {
+  declare readonly code: TarCode;
+  constructor(code: TarCode, message: string, options?: ErrorOptions) {
+    super(code, message, options);
+  }
+}

@@ -1,0 +1,118 @@
+import { type Awaitable, chain, isPromise, memorySource, type Source } from '@anole/bytes';
+import { VfsError } from '../errors.ts';
+import type { Attributes, FileContent } from '../memory-node.ts';
+import { MemoryTree } from '../memory-tree.ts';
+import { sliceSource } from '../slice.ts';
+import type { TarEntry, TarOptions } from './entry.ts';
+import { TarError } from './errors.ts';
+import { readTar } from './reader.ts';
+import { sparseContent } from './sparse-content.ts';
+
+export interface UnpackTarOptions extends TarOptions {
+  /** Members for which it is false are passed over, contents unread. */
+  filter?(entry: TarEntry): boolean;
+  /**
+   * Keeps a file's stored bytes (`entry.stored()`) and gives them back as a Source of
+   * `entry.storedSize` bytes. Without it they stay in memory, or in the Source that is read.
+   */
+  store?(entry: TarEntry): Awaitable<Source>;
+  /**
+   * What happens where a directory is to be put and one is there. `update` (default) gives it the
+   * member's attributes, and a symbolic link gives way, as tar does; `keep` leaves it, and a
+   * symbolic link to a directory too, as dpkg does.
+   */
+  readonly directories?: 'update' | 'keep';
+}
+
+/**
+ * Unpacks a tar archive into a tree, over what is there. A path through a symbolic link to a
+ * directory lands in its target, inside the tree only.
+ *
+ * Of a stream, contents stay in memory and alias its chunks. Of a Source they stay where they are:
+ * the tree then reads from it, and it must stay open.
+ *
+ * @throws TarError, VfsError (a file in the place of a directory: `VFS_IS_DIRECTORY`, and so on).
+ * What came before the error stays in the tree.
+ */
+export async function unpackTar(
+  tree: MemoryTree,
+  from: AsyncIterable<Uint8Array> | Source,
+  options: UnpackTarOptions = {},
+): Promise<void> {
+  const source = Symbol.asyncIterator in from ? undefined : from;
+  for await (const entry of readTar(from, options)) {
+    if (options.filter && !options.filter(entry)) continue;
+    if (entry.type === 'file') {
+      const stored = options.store?.(entry) ?? storedOf(entry, source);
+      putFile(tree, entry, isPromise(stored) ? await stored : stored);
+    } else putNode(tree, entry, options.directories ?? 'update');
+  }
+}
+
+/** The Tree of a tar archive. See {@link unpackTar}. */
+export async function treeFromTar(
+  from: AsyncIterable<Uint8Array> | Source,
+  options: UnpackTarOptions = {},
+): Promise<MemoryTree> {
+  const tree = new MemoryTree();
+  await unpackTar(tree, from, options);
+  return tree;
+}
+
+function storedOf(entry: TarEntry, source: Source | undefined): Awaitable<Source> {
+  if (source) return sliceSource(source, entry.dataOffset, entry.storedSize);
+  return chain(entry.storedBytes(), memorySource);
+}
+
+function putFile(tree: MemoryTree, entry: TarEntry, stored: Source): void {
+  const content: FileContent = entry.extents
+    ? sparseContent(stored, entry.extents, entry.size)
+    : stored;
+  tree.putFile(entry.path, content, attributesOf(entry));
+}
+
+function putNode(tree: MemoryTree, entry: TarEntry, directories: 'update' | 'keep'): void {
+  const { path, type } = entry;
+  switch (type) {
+    case 'file':
+      return;
+    case 'hardlink':
+      putHardLink(tree, entry);
+      return;
+    case 'directory':
+      putDirectory(tree, entry, directories);
+      return;
+    case 'symlink':
+      tree.putSymlink(path, entry.target, attributesOf(entry));
+      return;
+    default:
+      tree.putSpecial(path, type, attributesOf(entry));
+  }
+}
+
+function putDirectory(tree: MemoryTree, entry: TarEntry, directories: 'update' | 'keep'): void {
+  if (directories === 'keep' && entry.path !== '') {
+    if (tree.find(entry.path)?.type === 'directory') return;
+  } else if (tree.find(entry.path, { followSymlinks: false })?.type === 'symlink') {
+    tree.remove(entry.path);
+  }
+  tree.putDirectory(entry.path, attributesOf(entry));
+}
+
+function putHardLink(tree: MemoryTree, entry: TarEntry): void {
+  try {
+    tree.putLink(entry.path, entry.target);
+  } catch (error) {
+    if (!(error instanceof VfsError) || error.code === 'VFS_IS_DIRECTORY') throw error;
+    throw new TarError(
+      'TAR_BAD_LINK',
+      `Cannot unpack the tar member ${entry.path}: it is a hard link to ${entry.target}, which is not there to be linked`,
+      { cause: error },
+    );
+  }
+}
+
+function attributesOf(entry: TarEntry): Attributes {
+  const { mode, uid, gid, mtime, xattrs, rdev } = entry;
+  return { mode, uid, gid, mtime, xattrs, ...(rdev && { rdev }) };
+}
