@@ -7,7 +7,36 @@
  * console.log(await source.read(1, 2)); // Uint8Array [2, 3]
  */
 export { type Awaitable, chain, type Flow, flow, isPromise, wait } from './awaitable.ts';
+export { adler32, type Checksum, crc32, crc32c } from './checksum.ts';
 export { AnoleError, type ErrorOptions } from './errors.ts';
+export {
+  array,
+  be,
+  bytes,
+  type Field,
+  i8,
+  i16,
+  i32,
+  i53,
+  i64,
+  le,
+  type Pad,
+  pad,
+  u8,
+  u16,
+  u32,
+  u53,
+  u64,
+} from './fields.ts';
 export { decodeName, encodeName } from './names.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
 export { checkRange, memorySource, type ReadOptions, type Source } from './source.ts';
+export {
+  type Cursor,
+  type Fields,
+  type Struct,
+  type StructOptions,
+  struct,
+  type ValueOf,
+  viewOf,
+} from './struct.ts';

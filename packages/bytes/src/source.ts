@@ -40,6 +40,7 @@ export function checkRange(offset: number, length: number, size: number): void {
     offset >= 0 &&
     length >= 0 &&
     offset + length <= size &&
+    Number.isInteger(offset) &&
     Number.isSafeInteger(offset + length)
   )
     return;
