@@ -1,0 +1,98 @@
+/**
+ * The guest agent: first process of the guest, run by QuickJS (`qjs --std`) inside the image's
+ * root. It starts commands for the host over one virtio console port and carries their streams.
+ */
+import { Command } from './command.ts';
+import { Port } from './port.ts';
+import { busybox } from './process.ts';
+import { readText } from './system.ts';
+import {
+  agentPortName,
+  asciiText,
+  protocolVersion,
+  type SpawnRequest,
+  toGuest,
+  toHost,
+} from './wire.ts';
+
+const commands = new Map<number, Command>();
+/** Those whose process lives, by process id. */
+const running = new Map<number, Command>();
+const portsDirectory = '/sys/class/virtio-ports';
+
+const port = new Port(findPort(), onFrame, () => {
+  for (const command of commands.values()) command.update();
+});
+os.signal(os.SIGCHLD, reap);
+port.sendJson(toHost.hello, 0, { version: protocolVersion });
+
+function onFrame(
+  type: number,
+  id: number,
+  buffer: ArrayBuffer,
+  offset: number,
+  length: number,
+): void {
+  if (type === toGuest.spawn) return spawn(id, asciiText(new Uint8Array(buffer, offset, length)));
+  if (type === toGuest.sync) return sync(id);
+  const view = new DataView(buffer, offset, length);
+  if (type === toGuest.time) {
+    busybox(['date', '-s', `@${view.getUint32(0, true)}`]);
+    return;
+  }
+  const command = commands.get(id);
+  if (command === undefined) return; // it ended while the frame was on its way
+  if (type === toGuest.stdin) command.input(buffer, offset, length);
+  else if (type === toGuest.stdinEnd) command.inputEnd();
+  else if (type === toGuest.credit) command.grant(view.getUint8(0), view.getUint32(1, true));
+  else if (type === toGuest.signal) command.signal(view.getUint8(0));
+  else if (type === toGuest.resize)
+    command.resize(view.getUint16(0, true), view.getUint16(2, true));
+}
+
+function spawn(id: number, json: string): void {
+  const command = Command.start(port, id, JSON.parse(json) as SpawnRequest);
+  if (command === undefined) return;
+  commands.set(id, command);
+  if (running.size === 0) os.setTimeout(watch, 1000);
+  running.set(command.pid, command);
+}
+
+function sync(id: number): void {
+  busybox(['sync']);
+  port.sendBytes(toHost.synced, id, new Uint8Array(0));
+}
+
+/** Collects ended processes: commands, and orphans, which fall to the first process. */
+function reap(): void {
+  for (;;) {
+    const [pid, status] = os.waitpid(-1, os.WNOHANG);
+    if (pid <= 0) return;
+    const command = running.get(pid);
+    running.delete(pid);
+    command?.end(status);
+  }
+}
+
+/**
+ * QuickJS looks for signals before it waits in select, not while: one that comes between is seen at
+ * the next event only. This one is never far.
+ */
+function watch(): void {
+  reap();
+  for (const [id, command] of commands) if (command.finished) commands.delete(id);
+  if (running.size > 0) os.setTimeout(watch, 1000);
+}
+
+/** The port's device, by its name; the kernel adds ports a moment after it starts this process. */
+function findPort(): string {
+  for (let tries = 0; tries < 400; tries++) {
+    const [names] = os.readdir(portsDirectory);
+    for (const name of names) {
+      if (readText(`${portsDirectory}/${name}/name`).trim() === agentPortName)
+        return `/dev/${name}`;
+    }
+    os.sleep(5);
+  }
+  throw new Error(`no virtio console port has the name ${agentPortName}`);
+}

@@ -1,0 +1,103 @@
+import { kindOf, openFlags, toolsDirectory } from './system.ts';
+import { type Identity, identityOf } from './users.ts';
+import type { Refusal, SpawnRequest } from './wire.ts';
+
+/** Descriptors a command starts with. */
+export interface Descriptors {
+  readonly stdin: number;
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+const root: Identity = { uid: 0, gid: 0, groups: [], home: '/root' };
+
+/** What is wrong with a request, found before anything is started; else who the command runs as. */
+export function examine(
+  request: SpawnRequest,
+): { identity: Identity; env: Record<string, string> } | Refusal {
+  const identity = request.user === undefined ? root : identityOf(request.user);
+  if (identity === undefined) {
+    return { reason: 'user', code: 126, message: `no user or group ${request.user} in the image` };
+  }
+  const env = { PATH: defaultPath, HOME: identity.home, ...request.env };
+  if (kindOf(request.cwd) !== 'directory') {
+    return {
+      reason: 'directory',
+      code: 126,
+      message: `${request.cwd} is not a directory of the image`,
+    };
+  }
+  return findProgram(request.argv[0] ?? '', env.PATH, request.cwd) ?? { identity, env };
+}
+
+/** Looks for a program as execvp does. Undefined when it is there. */
+function findProgram(name: string, path: string, cwd: string): Refusal | undefined {
+  const candidates = name.includes('/')
+    ? [name.startsWith('/') ? name : `${cwd}/${name}`]
+    : path.split(':').map((directory) => `${directory === '' ? cwd : directory}/${name}`);
+  let found = false;
+  for (const candidate of name === '' ? [] : candidates) {
+    const kind = kindOf(candidate);
+    if (kind === 'executable') return undefined;
+    if (kind !== 'absent') found = true;
+  }
+  return found
+    ? { reason: 'not-executable', code: 126, message: `${name}: not an executable file` }
+    : { reason: 'not-found', code: 127, message: `${name}: command not found` };
+}
+
+/**
+ * Starts the command in a session of its own, with the terminal as its controlling one.
+ *
+ * QuickJS's exec sets neither groups nor sessions: `setsid` of busybox and `chroot` of coreutils
+ * (which changes identity without a PAM or a shell) do, each by replacing itself. The latter is
+ * dynamic, so it is started through the agent's own loader: the image's libc may be another one.
+ * @returns the process id, or minus errno
+ */
+export function start(
+  request: SpawnRequest,
+  identity: Identity,
+  env: Record<string, string>,
+  descriptors: Descriptors,
+): number {
+  const session = [
+    'setsid',
+    ...(request.terminal === undefined ? [] : ['-c']),
+    '--',
+    ...request.argv,
+  ];
+  const busybox = `${toolsDirectory}/busybox`;
+  const options = { block: false, usePath: false, cwd: request.cwd, env, ...descriptors };
+  if (identity.uid === 0 && identity.gid === 0 && identity.groups.length === 0) {
+    return os.exec(session, { ...options, file: busybox });
+  }
+  const loader = `${toolsDirectory}/ld.so`;
+  const change = [
+    loader,
+    '--library-path',
+    toolsDirectory,
+    `${toolsDirectory}/chroot`,
+    `--userspec=+${identity.uid}:+${identity.gid}`,
+    `--groups=${identity.groups.map((gid) => `+${gid}`).join(',')}`,
+    '--skip-chdir',
+    '/',
+    busybox,
+  ];
+  return os.exec([...change, ...session], { ...options, file: loader });
+}
+
+/** Opens a terminal for a command; it belongs to who runs the command. */
+export function openTerminal(name: string, identity: Identity): number {
+  const path = `/dev/${name}`;
+  const fd = os.open(path, openFlags.readWrite | openFlags.noControl);
+  if (fd >= 0 && identity.uid !== 0) {
+    busybox(['chown', `${identity.uid}:${identity.gid}`, path]);
+  }
+  return fd;
+}
+
+/** Runs one of busybox's programs to its end. */
+export function busybox(argv: readonly string[]): number {
+  return os.exec(argv, { block: true, usePath: false, file: `${toolsDirectory}/busybox`, env: {} });
+}

@@ -1,0 +1,112 @@
+/**
+ * The agent protocol, shared by both of its ends: docs/formats/agent-protocol.md. This file runs in
+ * QuickJS too, so it uses the language alone.
+ */
+
+export const protocolVersion = 1;
+
+/** Name of the virtio console port the agent serves. */
+export const agentPortName = 'anole.agent';
+
+/** Bytes before a frame's payload: length of what follows the length u32, type u8, command u32. */
+export const headerBytes = 9;
+
+/** A frame of data with its header: what virtio-console takes in one write. */
+export const maxDataFrame = 32768;
+
+/** Bound of any payload; only `spawn` comes near. */
+export const maxPayload = 1 << 20;
+
+/** Bytes a stream may have on their way before its reader grants more. */
+export const streamWindow = 256 * 1024;
+
+/** From the host. */
+export const toGuest = {
+  spawn: 1,
+  stdin: 2,
+  stdinEnd: 3,
+  credit: 4,
+  signal: 5,
+  resize: 6,
+  time: 7,
+  sync: 8,
+} as const;
+
+/** From the guest. */
+export const toHost = {
+  hello: 128,
+  started: 129,
+  refused: 130,
+  stdout: 131,
+  stderr: 132,
+  streamEnd: 133,
+  credit: 134,
+  exit: 135,
+  synced: 136,
+} as const;
+
+/** Numbers of a command's streams in `credit` and `streamEnd`: those of its descriptors. */
+export type StreamNumber = 0 | 1 | 2;
+
+export interface Hello {
+  readonly version: number;
+}
+
+export interface SpawnRequest {
+  readonly argv: readonly string[];
+  readonly env: Readonly<Record<string, string>>;
+  readonly cwd: string;
+  /** `user`, `uid`, `user:group` or `uid:gid`. Absent: root. */
+  readonly user?: string;
+  /** Device name of the terminal (`hvc1`), which then is all three streams. */
+  readonly terminal?: string;
+  /** The host sends standard input. Else the command reads /dev/null. */
+  readonly stdin: boolean;
+}
+
+/** The command was not started. `code` is what a shell would report. */
+export interface Refusal {
+  readonly reason: 'not-found' | 'not-executable' | 'directory' | 'user' | 'resources';
+  readonly code: number;
+  readonly message: string;
+}
+
+export interface ExitReport {
+  /** Exit code, where the command ended by itself. */
+  readonly code?: number;
+  /** Number of the signal that ended it. */
+  readonly signal?: number;
+  /** The kernel killed a process for want of memory while the command ran. */
+  readonly outOfMemory?: boolean;
+}
+
+export function writeHeader(view: DataView, type: number, command: number, payload: number): void {
+  view.setUint32(0, 5 + payload, true);
+  view.setUint8(4, type);
+  view.setUint32(5, command, true);
+}
+
+/** JSON in ASCII: what lies beyond is escaped, so that no end needs a UTF-8 decoder. */
+export function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(
+    /[\u0080-\uffff]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** The bytes of a string of {@link asciiJson}. */
+export function asciiBytes(text: string): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  return bytes;
+}
+
+/** The string of ASCII bytes. */
+export function asciiText(bytes: Uint8Array): string {
+  const step = 8192; // arguments of one call
+  let text = '';
+  for (let at = 0; at < bytes.length; at += step) {
+    text += String.fromCharCode.apply(null, bytes.subarray(at, at + step) as unknown as number[]);
+  }
+  return text;
+}

@@ -1,0 +1,107 @@
+import {
+  asciiBytes,
+  asciiJson,
+  maxPayload,
+  protocolVersion,
+  type SpawnRequest,
+  toGuest,
+  toHost,
+} from '../agent/wire.ts';
+import type { Channel } from '../engine/engine.ts';
+import { SandboxError } from '../errors.ts';
+import { type Frame, FrameReader, writeFrame } from './frames.ts';
+import { GuestCommand } from './guest-command.ts';
+
+/** The host's end of the agent protocol: many commands over one channel. */
+export class AgentClient {
+  readonly #channel: Channel;
+  readonly #reader = new FrameReader();
+  readonly #commands = new Map<number, GuestCommand>();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #syncs = new Map<number, PromiseWithResolvers<void>>();
+  #next = 1;
+  #failure: unknown;
+
+  constructor(channel: Channel) {
+    this.#channel = channel;
+    this.#ready.promise.catch(() => {});
+    channel.receive((bytes) => this.#receive(bytes));
+  }
+
+  /** Resolves when the agent in the guest serves. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  /** Starts a command; see `started` of the result. */
+  spawn(request: SpawnRequest): GuestCommand {
+    const json = asciiBytes(asciiJson(request));
+    if (json.length > maxPayload) {
+      throw new SandboxError(
+        'SANDBOX_BAD_OPTION',
+        `Cannot run the command: arguments and environment take ${json.length} bytes`,
+        { hint: `Pass at most ${maxPayload} bytes; use standard input for more` },
+      );
+    }
+    if (this.#failure !== undefined) throw this.#failure;
+    const command = new GuestCommand(this.#next++, this.#send);
+    this.#commands.set(command.id, command);
+    this.#send(toGuest.spawn, command.id, json);
+    return command;
+  }
+
+  /** Resolves when the guest has written what it kept in memory to its volumes. */
+  sync(): Promise<void> {
+    const id = this.#next++;
+    const waiting = Promise.withResolvers<void>();
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    this.#syncs.set(id, waiting);
+    this.#send(toGuest.sync, id, new Uint8Array(0));
+    return waiting.promise;
+  }
+
+  /** Ends everything that waits for the guest. */
+  fail(error: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = error;
+    this.#ready.reject(error);
+    for (const command of this.#commands.values()) command.fail(error);
+    for (const waiting of this.#syncs.values()) waiting.reject(error);
+    this.#commands.clear();
+    this.#syncs.clear();
+  }
+
+  readonly #send = (type: number, command: number, payload: Uint8Array): void => {
+    if (this.#failure === undefined) this.#channel.send(writeFrame(type, command, payload));
+  };
+
+  #receive(bytes: Uint8Array): void {
+    if (this.#failure !== undefined) return;
+    try {
+      for (const frame of this.#reader.read(bytes)) this.#accept(frame);
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  #accept(frame: Frame): void {
+    if (frame.type === toHost.hello) return this.#greet(frame);
+    if (frame.type === toHost.synced) {
+      this.#syncs.get(frame.command)?.resolve();
+      this.#syncs.delete(frame.command);
+      return;
+    }
+    const command = this.#commands.get(frame.command);
+    if (command === undefined) return;
+    command.accept(frame);
+    if (command.finished) this.#commands.delete(frame.command);
+  }
+
+  #greet(frame: Frame): void {
+    const { version } = JSON.parse(new TextDecoder().decode(frame.payload)) as { version: number };
+    if (version !== protocolVersion) {
+      throw new SandboxError('SANDBOX_AGENT', `Cannot talk to an agent of version ${version}`);
+    }
+    this.#ready.resolve();
+  }
+}

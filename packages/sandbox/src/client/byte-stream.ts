@@ -1,0 +1,101 @@
+/**
+ * Bytes of a command's output: an async iterable that is read once. What is not read yet is
+ * bounded by what the reader granted.
+ */
+export class ByteStream implements AsyncIterableIterator<Uint8Array> {
+  readonly #grant: (bytes: number) => void;
+  readonly #queue: Uint8Array[] = [];
+  #readers: PromiseWithResolvers<IteratorResult<Uint8Array>>[] = [];
+  #ended = false;
+  #discarding = false;
+  #error: unknown;
+  #owed = 0;
+
+  /** @param grant told how many bytes the reader took: so many more may be sent */
+  constructor(grant: (bytes: number) => void) {
+    this.#grant = grant;
+  }
+
+  /** Adds bytes, which the stream keeps. */
+  push(bytes: Uint8Array): void {
+    if (this.#discarding) return this.#grant(bytes.length);
+    if (this.#ended) return;
+    const reader = this.#readers.shift();
+    if (reader === undefined) {
+      this.#queue.push(bytes);
+      return;
+    }
+    this.#take(bytes.length);
+    reader.resolve({ done: false, value: bytes });
+  }
+
+  end(): void {
+    this.#ended = true;
+    for (const reader of this.#readers.splice(0)) reader.resolve({ done: true, value: undefined });
+  }
+
+  /** Ends the stream with an error, after what is queued. */
+  fail(error: unknown): void {
+    if (this.#ended) return;
+    const reader = this.#readers.shift();
+    if (reader === undefined) this.#error = error;
+    else reader.reject(error);
+    this.end();
+  }
+
+  next(): Promise<IteratorResult<Uint8Array>> {
+    const bytes = this.#queue.shift();
+    if (bytes !== undefined) {
+      this.#take(bytes.length);
+      return Promise.resolve({ done: false, value: bytes });
+    }
+    if (this.#error !== undefined) {
+      const error = this.#error;
+      this.#error = undefined;
+      return Promise.reject(error);
+    }
+    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    const reader = Promise.withResolvers<IteratorResult<Uint8Array>>();
+    this.#readers.push(reader);
+    return reader.promise;
+  }
+
+  /** Stops reading: what is there and what comes is thrown away, so that the writer is not held up. */
+  return(): Promise<IteratorResult<Uint8Array>> {
+    this.#discarding = true;
+    for (const bytes of this.#queue.splice(0)) this.#take(bytes.length);
+    if (this.#owed > 0) this.#grant(this.#owed);
+    this.#owed = 0;
+    this.end();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Grants in large steps: each grant is a message that the guest has to read. */
+  #take(bytes: number): void {
+    this.#owed += bytes;
+    if (this.#owed < 65536 || this.#ended) return;
+    this.#grant(this.#owed);
+    this.#owed = 0;
+  }
+}
+
+/** All bytes of a stream, joined. */
+export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const part of stream) {
+    parts.push(part);
+    size += part.length;
+  }
+  const all = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

@@ -1,0 +1,177 @@
+import {
+  type ExitReport,
+  headerBytes,
+  maxDataFrame,
+  type Refusal,
+  streamWindow,
+  toGuest,
+  toHost,
+} from '../agent/wire.ts';
+import { SandboxError } from '../errors.ts';
+import { ByteStream } from './byte-stream.ts';
+import type { Frame } from './frames.ts';
+
+/** Sends a frame to the agent. */
+export type SendFrame = (type: number, command: number, payload: Uint8Array) => void;
+
+const nothing = new Uint8Array(0);
+const maxChunk = maxDataFrame - headerBytes;
+
+/** A command of the guest as the host sees it. One per `spawn`. */
+export class GuestCommand {
+  readonly id: number;
+  readonly stdout: ByteStream;
+  readonly stderr: ByteStream;
+  readonly #send: SendFrame;
+  readonly #started = Promise.withResolvers<void>();
+  readonly #exit = Promise.withResolvers<ExitReport>();
+  #window = streamWindow;
+  #windowOpened: (() => void) | undefined;
+  #inputEnded = false;
+  #exited = false;
+  #open = 2;
+
+  constructor(id: number, send: SendFrame) {
+    this.id = id;
+    this.#send = send;
+    this.stdout = new ByteStream((bytes) => this.#grant(1, bytes));
+    this.stderr = new ByteStream((bytes) => this.#grant(2, bytes));
+    this.#started.promise.catch(() => {});
+    this.#exit.promise.catch(() => {});
+  }
+
+  /** Resolves when the command runs; rejects with the guest's refusal. */
+  get started(): Promise<void> {
+    return this.#started.promise;
+  }
+
+  get exit(): Promise<ExitReport> {
+    return this.#exit.promise;
+  }
+
+  /** True when the guest will say no more of it. */
+  get finished(): boolean {
+    return this.#exited && this.#open === 0;
+  }
+
+  /** Gives the command input. Resolves when the guest has room for more; false: it reads no more. */
+  async write(bytes: Uint8Array): Promise<boolean> {
+    for (let at = 0; at < bytes.length; ) {
+      while (this.#window === 0 && !this.#inputEnded) await this.#opened();
+      if (this.#inputEnded) return false;
+      const length = Math.min(this.#window, bytes.length - at, maxChunk);
+      this.#window -= length;
+      this.#send(toGuest.stdin, this.id, bytes.subarray(at, at + length));
+      at += length;
+    }
+    return !this.#inputEnded;
+  }
+
+  endInput(): void {
+    if (this.#inputEnded) return;
+    this.#stopInput();
+    this.#send(toGuest.stdinEnd, this.id, nothing);
+  }
+
+  signal(signal: number): void {
+    this.#send(toGuest.signal, this.id, Uint8Array.of(signal));
+  }
+
+  resize(columns: number, rows: number): void {
+    const payload = new DataView(new ArrayBuffer(4));
+    payload.setUint16(0, Math.min(columns, 65535), true);
+    payload.setUint16(2, Math.min(rows, 65535), true);
+    this.#send(toGuest.resize, this.id, new Uint8Array(payload.buffer));
+  }
+
+  /** Takes a frame of the agent. */
+  accept(frame: Frame): void {
+    if (frame.type === toHost.stdout) this.stdout.push(frame.payload);
+    else if (frame.type === toHost.stderr) this.stderr.push(frame.payload);
+    else if (frame.type === toHost.streamEnd) this.#endStream(frame.payload[0]);
+    else if (frame.type === toHost.credit) this.#widen(frame.payload);
+    else if (frame.type === toHost.started) this.#started.resolve();
+    else if (frame.type === toHost.refused) this.#refuse(parse<Refusal>(frame));
+    else if (frame.type === toHost.exit) this.#end(parse<ExitReport>(frame));
+    else {
+      throw new SandboxError(
+        'SANDBOX_AGENT',
+        `Cannot read from the agent: frame type ${frame.type}`,
+      );
+    }
+  }
+
+  /** The guest is gone. */
+  fail(error: unknown): void {
+    this.#exited = true;
+    this.#open = 0;
+    this.#stopInput();
+    this.#started.reject(error);
+    this.#exit.reject(error);
+    this.stdout.fail(error);
+    this.stderr.fail(error);
+  }
+
+  #refuse(refusal: Refusal): void {
+    const code = refusalCodes[refusal.reason] ?? 'SANDBOX_AGENT';
+    this.fail(
+      new SandboxError(code, `Cannot run the command: ${refusal.message}`, {
+        details: { exitCode: refusal.code },
+      }),
+    );
+  }
+
+  #end(report: ExitReport): void {
+    this.#exited = true;
+    this.#stopInput();
+    this.#exit.resolve(report);
+  }
+
+  #endStream(stream: number | undefined): void {
+    if (stream === 0) return this.#stopInput();
+    this.#open--;
+    (stream === 1 ? this.stdout : this.stderr).end();
+  }
+
+  #stopInput(): void {
+    this.#inputEnded = true;
+    this.#windowOpened?.();
+  }
+
+  #widen(payload: Uint8Array): void {
+    if (payload.length < 5) return;
+    this.#window += new DataView(payload.buffer, payload.byteOffset).getUint32(1, true);
+    this.#windowOpened?.();
+  }
+
+  #opened(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#windowOpened = resolve;
+    });
+  }
+
+  #grant(stream: 1 | 2, bytes: number): void {
+    const payload = new DataView(new ArrayBuffer(5));
+    payload.setUint8(0, stream);
+    payload.setUint32(1, bytes, true);
+    this.#send(toGuest.credit, this.id, new Uint8Array(payload.buffer));
+  }
+}
+
+const refusalCodes = {
+  'not-found': 'SANDBOX_NOT_FOUND',
+  'not-executable': 'SANDBOX_NOT_EXECUTABLE',
+  directory: 'SANDBOX_NO_DIRECTORY',
+  user: 'SANDBOX_NO_USER',
+  resources: 'SANDBOX_RESOURCES',
+} as const;
+
+function parse<T>(frame: Frame): T {
+  try {
+    return JSON.parse(new TextDecoder().decode(frame.payload)) as T;
+  } catch (cause) {
+    throw new SandboxError('SANDBOX_AGENT', 'Cannot read from the agent: a report is not JSON', {
+      cause,
+    });
+  }
+}

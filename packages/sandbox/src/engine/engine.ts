@@ -1,0 +1,49 @@
+import type { Awaitable } from '@anole/bytes';
+
+/** A stream of bytes to and from the guest, in order. */
+export interface Channel {
+  /** Queues bytes for the guest. They are the channel's own from then on. */
+  send(bytes: Uint8Array): void;
+  /** Sets who gets the guest's bytes; they are the receiver's own. */
+  receive(handler: (bytes: Uint8Array) => void): void;
+}
+
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+/**
+ * A console port of the machine: a terminal in the guest. The engine stops the guest when more than
+ * its bound is not consumed; `send` resolves once the guest's side has taken the bytes, or is sure to.
+ */
+export interface Terminal {
+  /** Device name in the guest: `hvc1`. */
+  readonly name: string;
+  send(bytes: Uint8Array): Awaitable<void>;
+  receive(handler: (bytes: Uint8Array) => void): void;
+  /** Says that the receiver is done with so many bytes. */
+  consumed(bytes: number): void;
+  /** Absent where the engine cannot: the agent then sets the size from inside. */
+  resize?(size: TerminalSize): void;
+  /** Gives the terminal back for another command. */
+  release(): void;
+}
+
+/** How a machine ended. */
+export interface EngineEnd {
+  readonly reason: 'closed' | 'poweroff' | 'reboot' | 'failed';
+  /** The last of what the kernel printed. */
+  readonly console: string;
+  readonly error?: unknown;
+}
+
+/** Something that runs a guest with the agent in it. */
+export interface Engine {
+  readonly agent: Channel;
+  /** Resolves, never rejects, when the machine stopped. */
+  readonly ended: Promise<EngineEnd>;
+  openTerminal(): Promise<Terminal>;
+  /** Stops the machine and frees all it held. May be called again. */
+  close(): Promise<void>;
+}

@@ -1,0 +1,86 @@
+import { readFile } from 'node:fs/promises';
+import { stripTypeScriptTypes } from 'node:module';
+import type { CpioEntry } from './cpio.ts';
+
+/** Programs of the guest's first file system, by the name they get in the tools' directory. */
+export interface GuestTools {
+  readonly busybox: Uint8Array;
+  readonly qjs: Uint8Array;
+  readonly chroot: Uint8Array;
+  /** The dynamic loader of the C library that `qjs` and `chroot` were built for. */
+  readonly 'ld.so': Uint8Array;
+  readonly 'libc.so.6': Uint8Array;
+  readonly 'libm.so.6': Uint8Array;
+}
+
+/** The agent's modules beside this one: sources when anole runs from sources, else built ones. */
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+const agentModules = [
+  'main',
+  'command',
+  'port',
+  'process',
+  'streams',
+  'system',
+  'users',
+  'wire',
+].map((name) => `${name}.${extension}`);
+
+/**
+ * First process. It mounts what /etc/fstab lists (of the archive that each start appends), makes
+ * the image the root, and becomes the agent. `mount -a` is one process for all mounts.
+ */
+const init = `#!/anole/busybox sh
+/anole/busybox mount -a || exec /anole/busybox sh -c 'echo "anole: cannot mount the image" > /dev/console; exit 1'
+/anole/busybox mkdir /newroot/dev/pts /newroot/dev/shm
+/anole/busybox mount -a -T /anole/fstab
+/anole/busybox ifconfig lo up
+cd /newroot
+/anole/busybox mount --move . /
+exec /anole/busybox chroot . /run/anole/ld.so --library-path /run/anole /run/anole/qjs --std -m /run/anole/main.${extension}
+`;
+
+/** What is mounted below mounts of /etc/fstab. */
+const lateMounts = `devpts /newroot/dev/pts devpts gid=5,mode=620,ptmxmode=666 0 0
+shm /newroot/dev/shm tmpfs nosuid,nodev,mode=1777 0 0
+`;
+
+const encoder = new TextEncoder();
+
+/** Everything of the first file system that is the same for each start. */
+export async function guestEntries(tools: GuestTools): Promise<CpioEntry[]> {
+  const entries: CpioEntry[] = [
+    { path: 'anole', type: 'directory', mode: 0o755 },
+    { path: 'dev', type: 'directory', mode: 0o755 },
+    { path: 'dev/console', type: 'character', mode: 0o600, major: 5, minor: 1 },
+    { path: 'dev/null', type: 'character', mode: 0o666, major: 1, minor: 3 },
+    { path: 'etc', type: 'directory', mode: 0o755 },
+    { path: 'newroot', type: 'directory', mode: 0o755 },
+    { path: 'anole/fstab', type: 'file', mode: 0o644, bytes: encoder.encode(lateMounts) },
+    { path: 'init', type: 'file', mode: 0o755, bytes: encoder.encode(init) },
+  ];
+  for (const [name, bytes] of Object.entries(tools) as [string, Uint8Array][]) {
+    entries.push({ path: `anole/${name}`, type: 'file', mode: 0o755, bytes });
+  }
+  for (const name of agentModules) {
+    entries.push({
+      path: `anole/${name}`,
+      type: 'file',
+      mode: 0o644,
+      bytes: await agentModule(name),
+    });
+  }
+  return entries;
+}
+
+/** A module of the agent without its types: what QuickJS runs. */
+async function agentModule(name: string): Promise<Uint8Array> {
+  const source = await readFile(new URL(`../agent/${name}`, import.meta.url), 'utf8');
+  const script = stripTypeScriptTypes(source);
+  return encoder.encode(
+    script
+      .replace(/^\s*(\/\/|\/?\*).*$/gm, '')
+      .replace(/[ \t]+$/gm, '')
+      .replace(/\n+/g, '\n'),
+  );
+}
