@@ -1,8 +1,6 @@
 import { AnoleError, type ErrorOptions } from '@anole/bytes';
 
 export type MachineCode =
-  /** A physical address range that is not RAM. */
-  | 'MACHINE_BAD_ADDRESS'
   /** A device tree that cannot be written: too long a name, a bad value. */
   | 'MACHINE_BAD_DEVICE_TREE'
   /** A file that is not an ELF program the machine could run. */
@@ -27,7 +25,6 @@ export type MachineCode =
 /** Raised by the machine for what it foresees. A guest's own faults are traps, never errors. */
 export class MachineError extends AnoleError {
   declare readonly code: MachineCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: MachineCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }

@@ -1,0 +1,132 @@
+import { AnoleError } from '@anole/bytes';
+import type { GuestMemory } from '../../hart/guest-memory.ts';
+import type { AccessSize, MmioDevice } from '../device.ts';
+import { PciFunction } from '../pci/function.ts';
+import { CommonConfig } from './common-config.ts';
+import type { VirtioDevice, VirtioHost } from './device.ts';
+import { addVirtioCapabilities } from './pci-capabilities.ts';
+import { Virtqueue } from './queue.ts';
+import * as R from './registers.ts';
+
+/**
+ * Puts a {@link VirtioDevice} on PCI (VIRTIO 1.2, 4.1), modern interface only, with INTA for
+ * interrupts. A driver that breaks the rules gets DEVICE_NEEDS_RESET and silence until it resets.
+ */
+export class VirtioPci implements VirtioHost {
+  readonly memory: GuestMemory;
+  readonly device: VirtioDevice;
+  readonly pci: PciFunction;
+  readonly common: CommonConfig;
+  /** See {@link VirtioHost.fault}. */
+  readonly fault: (error: unknown) => void;
+  readonly #queues: readonly Virtqueue[];
+  readonly state = { isr: 0 };
+
+  constructor(memory: GuestMemory, device: VirtioDevice, fault: (error: unknown) => void) {
+    this.memory = memory;
+    this.fault = fault;
+    this.device = device;
+    const interrupt = () => this.#raise(R.ISR_QUEUE);
+    this.#queues = device.queueSizes.map((size) => new Virtqueue(memory, size, interrupt));
+    this.common = new CommonConfig(this.#queues, device.features, {
+      reset: () => this.#reset(),
+      start: () => this.guard(() => device.start?.()),
+      fail: () => this.#raise(R.ISR_CONFIG),
+    });
+    const bar: MmioDevice = {
+      read: (offset, size) => this.#read(offset, size),
+      write: (offset, size, value) => this.#write(offset, size, value),
+    };
+    const id = R.PCI_DEVICE_BASE + device.type;
+    this.pci = new PciFunction(
+      {
+        vendorId: R.PCI_VENDOR,
+        deviceId: id,
+        subsystemVendorId: R.PCI_VENDOR,
+        subsystemId: id,
+        revision: 1,
+        classCode: device.classCode,
+      },
+      [{ index: 0, size: R.BAR_SIZE, device: bar }],
+    );
+    addVirtioCapabilities(this.pci, bar, device.config.length);
+    device.attach(this);
+  }
+
+  get live(): boolean {
+    return this.common.live;
+  }
+
+  queue(index: number): Virtqueue {
+    return this.#queues[index]!;
+  }
+
+  negotiated(feature: number): boolean {
+    return this.common.negotiated(feature);
+  }
+
+  configChanged(): void {
+    this.common.state.configGeneration = (this.common.state.configGeneration + 1) & 0xff;
+    if (this.live) this.#raise(R.ISR_CONFIG);
+  }
+
+  guard(work: () => void): void {
+    if (!this.live) return;
+    try {
+      work();
+    } catch (error) {
+      if (!isMisuse(error)) throw error;
+      this.common.fail();
+    }
+  }
+
+  #reset(): void {
+    for (const queue of this.#queues) queue.reset();
+    this.state.isr = 0;
+    this.pci.setInterrupt(false);
+    this.device.reset();
+  }
+
+  #raise(bit: number): void {
+    this.state.isr |= bit;
+    this.pci.setInterrupt(true);
+  }
+
+  #read(offset: number, size: AccessSize): number {
+    if (offset < R.BAR_ISR) return this.common.read(offset, size);
+    if (offset === R.BAR_ISR) {
+      const { isr } = this.state;
+      this.state.isr = 0;
+      this.pci.setInterrupt(false);
+      return isr;
+    }
+    return offset >= R.BAR_DEVICE && offset < R.BAR_NOTIFY
+      ? littleEndian(this.device.config, offset - R.BAR_DEVICE, size)
+      : 0;
+  }
+
+  #write(offset: number, size: AccessSize, value: number): void {
+    if (offset < R.BAR_ISR) this.common.write(offset, size, value);
+    else if (offset >= R.BAR_NOTIFY) {
+      const queue = (offset - R.BAR_NOTIFY) / R.NOTIFY_MULTIPLIER;
+      if (Number.isInteger(queue) && queue < this.#queues.length) {
+        this.guard(() => this.device.notify(queue));
+      }
+    }
+  }
+}
+
+/** What a guest can bring about; anything else is a fault of ours and must be seen. */
+function isMisuse(error: unknown): boolean {
+  return (
+    AnoleError.is(error) &&
+    (error.code === 'MACHINE_DEVICE_MISUSED' || error.code === 'MACHINE_BAD_ADDRESS')
+  );
+}
+
+/** Bytes behind the end read as 0. */
+function littleEndian(bytes: Uint8Array, offset: number, size: number): number {
+  let value = 0;
+  for (let i = 0; i < size; i++) value |= (bytes[offset + i] ?? 0) << (8 * i);
+  return value >>> 0;
+}
