@@ -35,7 +35,6 @@ export type SandboxCode =
 /** Raised by sandboxes for what they foresee. How a command ends is never an error, but an exit. */
 export class SandboxError extends AnoleError {
   declare readonly code: SandboxCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: SandboxCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }

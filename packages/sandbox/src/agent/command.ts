@@ -78,7 +78,10 @@ export class Command {
     this.#exited = true;
     let waiting = this.#outputs.length;
     const report = () => this.#port.sendJson(toHost.exit, this.id, this.#report(status));
-    if (waiting === 0) return report();
+    if (waiting === 0) {
+      report();
+      return;
+    }
     const done = () => {
       if (--waiting === 0) report();
     };

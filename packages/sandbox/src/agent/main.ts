@@ -33,8 +33,14 @@ function onFrame(
   offset: number,
   length: number,
 ): void {
-  if (type === toGuest.spawn) return spawn(id, asciiText(new Uint8Array(buffer, offset, length)));
-  if (type === toGuest.sync) return sync(id);
+  if (type === toGuest.spawn) {
+    spawn(id, asciiText(new Uint8Array(buffer, offset, length)));
+    return;
+  }
+  if (type === toGuest.sync) {
+    sync(id);
+    return;
+  }
   const view = new DataView(buffer, offset, length);
   if (type === toGuest.time) {
     busybox(['date', '-s', `@${view.getUint32(0, true)}`]);

@@ -38,7 +38,10 @@ export class OutputStream {
    * writing: no more than a pipe's content is waited for.
    */
   drain(done: () => void): void {
-    if (this.ended) return done();
+    if (this.ended) {
+      done();
+      return;
+    }
     this.#onDrained = done;
     this.#left = pipeBytes;
     this.update();
@@ -58,8 +61,14 @@ export class OutputStream {
     do {
       const room = Math.min(maxDataFrame - headerBytes, this.#credit);
       const count = os.read(this.#fd, this.#buffer, headerBytes, room);
-      if (count === -errno.again) return this.#drained();
-      if (count <= 0) return this.#end();
+      if (count === -errno.again) {
+        this.#drained();
+        return;
+      }
+      if (count <= 0) {
+        this.#end();
+        return;
+      }
       this.#credit -= count;
       this.#left -= count;
       if (!this.#port.sendFrame(this.#type, this.#command, this.#buffer, count)) {

@@ -85,7 +85,10 @@ export class AgentClient {
   }
 
   #accept(frame: Frame): void {
-    if (frame.type === toHost.hello) return this.#greet(frame);
+    if (frame.type === toHost.hello) {
+      this.#greet(frame);
+      return;
+    }
     if (frame.type === toHost.synced) {
       this.#syncs.get(frame.command)?.resolve();
       this.#syncs.delete(frame.command);

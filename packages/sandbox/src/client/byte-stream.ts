@@ -18,7 +18,10 @@ export class ByteStream implements AsyncIterableIterator<Uint8Array> {
 
   /** Adds bytes, which the stream keeps. */
   push(bytes: Uint8Array): void {
-    if (this.#discarding) return this.#grant(bytes.length);
+    if (this.#discarding) {
+      this.#grant(bytes.length);
+      return;
+    }
     if (this.#ended) return;
     const reader = this.#readers.shift();
     if (reader === undefined) {

@@ -128,7 +128,10 @@ export class GuestCommand {
   }
 
   #endStream(stream: number | undefined): void {
-    if (stream === 0) return this.#stopInput();
+    if (stream === 0) {
+      this.#stopInput();
+      return;
+    }
     this.#open--;
     (stream === 1 ? this.stdout : this.stderr).end();
   }
