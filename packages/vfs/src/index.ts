@@ -7,9 +7,12 @@
  * tree.putFile('etc/hostname', new TextEncoder().encode('anole\n'));
  * console.log(tree.find('/etc/hostname')?.stat.size); // 6
  */
+export { type CompareOptions, compareTrees, describeDifferences } from './compare.ts';
+export { type Aspect, type Difference, renderDifference } from './difference.ts';
 export { errnoOf, type VfsCode, VfsError } from './errors.ts';
 export { type FindOptions, findNode } from './find.ts';
 export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
+export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
 export { MemoryTree, type SpecialType } from './memory-tree.ts';
 export { compareNames, splitPath } from './paths.ts';
 export { sliceSource } from './slice.ts';
@@ -17,7 +20,6 @@ export type { TarEntry, TarOptions } from './tar/entry.ts';
 export { type TarCode, TarError } from './tar/errors.ts';
 export { readTar } from './tar/reader.ts';
 export { treeFromTar, type UnpackTarOptions, unpackTar } from './tar/unpack.ts';
-export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
 export type {
   DeviceNumber,
   DirectoryEntry,
@@ -28,6 +30,7 @@ export type {
   Tree,
   TreeNode,
 } from './tree.ts';
+export { type WalkEntry, type WalkOptions, walk } from './walk.ts';
 export type {
   NewNode,
   RenameOptions,

@@ -221,19 +221,22 @@ export class MemoryTree implements Tree {
 
 /** Takes the names below a node away, so that hard links elsewhere count right. */
 function detachAll(node: MemoryNode): void {
-  if (node.children === undefined) return;
-  for (const [name, child] of [...node.children]) {
-    detachAll(child);
-    node.detach(name);
+  for (const directory of directoriesIn(node)) {
+    for (const name of [...directory.children!.keys()]) directory.detach(name);
   }
 }
 
 function contains(node: MemoryNode, other: MemoryNode): boolean {
-  if (node === other) return true;
-  for (const child of node.children?.values() ?? []) {
-    if (child.children !== undefined && contains(child, other)) return true;
+  return directoriesIn(node).includes(other);
+}
+
+/** A directory and those below it. Without recursion: an archive may nest deeper than the stack. */
+function directoriesIn(node: MemoryNode): MemoryNode[] {
+  const found = node.children === undefined ? [] : [node];
+  for (const directory of found) {
+    for (const child of directory.children!.values()) if (child.children) found.push(child);
   }
-  return false;
+  return found;
 }
 
 function notFound(path: string): VfsError {

@@ -1,12 +1,16 @@
 import { TarError } from './errors.ts';
 
+const MAX_PATH = 0xffff;
+
 /**
  * A member's name as a path inside the archive: without leading slashes, `.` and doubled slashes;
  * the root is the empty string.
  *
- * @throws TarError `TAR_BAD_NAME` for `..` (no name may climb out) and NUL.
+ * @throws TarError `TAR_BAD_NAME` for `..` (no name may climb out), NUL, and more than 65,535
+ * characters (Linux takes 4,095 bytes at once).
  */
 export function memberPath(name: string): string {
+  if (name.length > MAX_PATH) throw badName(name, `it has more than ${MAX_PATH} characters`);
   if (isPlain(name)) return name;
   const parts: string[] = [];
   for (const part of name.split('/')) {

@@ -1,0 +1,76 @@
+import { isPromise } from '@anole/bytes';
+import { compareNames } from './paths.ts';
+import type { DirectoryEntry, Tree, TreeNode } from './tree.ts';
+
+export interface WalkEntry {
+  /** From the root, without a leading slash; empty for the root itself. */
+  readonly path: string;
+  readonly node: TreeNode;
+  /** Path of the first name met of the same node, where this is another one (a hard link). */
+  readonly linkTo?: string;
+}
+
+export interface WalkOptions {
+  readonly signal?: AbortSignal;
+  /** Paths for which it is false are left out; directories with all that is below them. */
+  filter?(path: string): boolean;
+}
+
+/**
+ * Every name of a tree: depth first, a directory before what is in it, names in the order of their
+ * bytes. The root comes first.
+ */
+export async function* walk(
+  tree: Tree,
+  options: WalkOptions = {},
+): AsyncGenerator<WalkEntry, void, undefined> {
+  const firstNames = new Map<number, string>();
+  // Of each directory on the way: what is still to come, the next one last.
+  const todo: { readonly prefix: string; readonly node: TreeNode; names: string[] }[] = [];
+  yield { path: '', node: tree.root };
+  todo.push({ prefix: '', node: tree.root, names: await pendingNames(tree.root) });
+  for (let level = todo.at(-1); level !== undefined; level = todo.at(-1)) {
+    const name = level.names.pop();
+    if (name === undefined) {
+      todo.pop();
+      continue;
+    }
+    const path = level.prefix + name;
+    if (options.filter && !options.filter(path)) continue;
+    options.signal?.throwIfAborted();
+    const found = level.node.lookup(name);
+    const node = isPromise(found) ? await found : found;
+    // A tree that changes meanwhile may have lost the name since it was listed.
+    if (node === undefined) continue;
+    if (node.stat.type === 'directory') {
+      yield { path, node };
+      todo.push({ prefix: `${path}/`, node, names: await pendingNames(node) });
+      continue;
+    }
+    const linkTo = firstName(firstNames, node, path);
+    yield linkTo === undefined ? { path, node } : { path, node, linkTo };
+  }
+}
+
+/** The first path of a node with several names; notes this one where it is the first. */
+function firstName(known: Map<number, string>, node: TreeNode, path: string): string | undefined {
+  if (node.stat.nlink < 2) return undefined;
+  const first = known.get(node.stat.ino);
+  if (first === undefined) known.set(node.stat.ino, path);
+  return first;
+}
+
+async function pendingNames(directory: TreeNode): Promise<string[]> {
+  return (await sortedEntries(directory)).map(({ name }) => name).reverse();
+}
+
+/** The listing of a directory in the order of the names' bytes. */
+export async function sortedEntries(directory: TreeNode): Promise<readonly DirectoryEntry[]> {
+  const entries = await directory.list();
+  for (let at = 1; at < entries.length; at++) {
+    if (compareNames(entries[at - 1]!.name, entries[at]!.name) > 0) {
+      return entries.toSorted((a, b) => compareNames(a.name, b.name));
+    }
+  }
+  return entries;
+}
