@@ -5,6 +5,8 @@ export type SolveCode =
   | 'SOLVE_NO_SUCH_PACKAGE'
   /** A request such as `a=b=c`. */
   | 'SOLVE_BAD_REQUEST'
+  /** The search was given up. */
+  | 'SOLVE_TOO_HARD'
   | 'SOLVE_UNSATISFIABLE';
 
 /** Raised by the solver. */
