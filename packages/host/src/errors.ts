@@ -6,10 +6,14 @@ export type HostCode =
   /** Another process holds the lock, and the caller did not want to wait longer. */
   | 'HOST_LOCKED'
   | 'HOST_NOT_DIRECTORY'
+  /** A directory, a device or the like, where a regular file is needed. */
+  | 'HOST_NOT_FILE'
   | 'HOST_NOT_FOUND'
   | 'HOST_NOT_PERMITTED'
   /** The disk, or the user's quota, is full. */
   | 'HOST_NO_SPACE'
+  /** A program that the call needs is not installed. */
+  | 'HOST_NO_TOOL'
   | 'HOST_READ_ONLY'
   /** Content that is not what its hash or size promised. */
   | 'HOST_WRONG_CONTENT';

@@ -9,4 +9,6 @@ export { type AtomicOptions, createFileAtomically, writeFileAtomically } from '.
 export { cacheDirectory } from './cache-directory.ts';
 export { ContentStore, type InsertOptions, type PartialContent } from './content-store.ts';
 export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
+export { type FileSource, fileSource } from './file-source.ts';
+export { type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';

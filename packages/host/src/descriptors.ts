@@ -1,0 +1,38 @@
+import { closeSync } from 'node:fs';
+
+/**
+ * Descriptors kept open for the owners that used them last. Opening a file is several times the
+ * price of reading from it; one descriptor per file of a large tree would be too many.
+ */
+export class Descriptors<Owner extends object> {
+  private readonly limit: number;
+  private readonly opened = new Map<Owner, number>();
+
+  constructor(limit: number) {
+    this.limit = limit;
+  }
+
+  /** The owner's descriptor, opened by `open` where it is not there. Valid until the next call. */
+  of(owner: Owner, open: () => number): number {
+    const known = this.opened.get(owner);
+    if (known !== undefined) {
+      // A Map keeps the order of insertion: the first is the one used least recently.
+      this.opened.delete(owner);
+      this.opened.set(owner, known);
+      return known;
+    }
+    const fd = open();
+    this.opened.set(owner, fd);
+    if (this.opened.size > this.limit) {
+      const [oldest, oldestFd] = this.opened.entries().next().value!;
+      this.opened.delete(oldest);
+      closeSync(oldestFd);
+    }
+    return fd;
+  }
+
+  closeAll(): void {
+    for (const fd of this.opened.values()) closeSync(fd);
+    this.opened.clear();
+  }
+}

@@ -1,0 +1,92 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { checkRange, type Source } from '@anole/bytes';
+import { HostError, hostError } from './errors.ts';
+
+/** A Source over a file of this machine, held open until it is closed. */
+export interface FileSource extends Source {
+  /** The descriptor, for callers that map or pass it on; the Source owns it. */
+  readonly fd: number;
+  read(offset: number, length: number): Uint8Array;
+  close(): void;
+  [Symbol.dispose](): void;
+}
+
+/**
+ * Opens a file as a Source. Reads are synchronous and give memory of their own: the result may be
+ * kept. The size is that of the moment of opening.
+ *
+ * @throws HostError `HOST_NOT_FOUND`, `HOST_NOT_PERMITTED`, `HOST_NOT_FILE`; later reads
+ * `HOST_WRONG_CONTENT` where the file has been cut short since, and `HOST_IO`.
+ * @example
+ * using source = fileSource('/boot/vmlinuz');
+ * const head = source.read(0, 64);
+ */
+export function fileSource(path: string): FileSource {
+  const fd = openFile(path);
+  let open = true;
+  const close = () => {
+    if (open) closeSync(fd);
+    open = false;
+  };
+  let size: number;
+  try {
+    size = sizeOfFile(fd, path);
+  } catch (error) {
+    close();
+    throw error;
+  }
+  return {
+    size,
+    fd,
+    close,
+    [Symbol.dispose]: close,
+    read(offset, length) {
+      checkRange(offset, length, size);
+      if (!open) throw new HostError('HOST_IO', `Cannot read ${path}: it has been closed`);
+      return readFully(fd, offset, length, path);
+    },
+  };
+}
+
+function openFile(path: string): number {
+  try {
+    // Without O_NONBLOCK opening a fifo would hang until somebody writes to it.
+    return openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  } catch (error) {
+    throw hostError(error, `open ${path}`);
+  }
+}
+
+function sizeOfFile(fd: number, path: string): number {
+  const stat = fstatSync(fd);
+  if (!stat.isFile()) {
+    throw new HostError('HOST_NOT_FILE', `Cannot read ${path}: it is no regular file`);
+  }
+  return stat.size;
+}
+
+function readFully(fd: number, offset: number, length: number, path: string): Uint8Array {
+  const bytes = new Uint8Array(length);
+  const read = readInto(fd, bytes, offset, path);
+  if (read === length) return bytes;
+  throw new HostError(
+    'HOST_WRONG_CONTENT',
+    `Cannot read ${length} bytes at offset ${offset} of ${path}: it has been cut short`,
+    { details: { path, offset, length, read } },
+  );
+}
+
+/** Fills `bytes` from `offset`; gives how many there were before the end of the file. */
+export function readInto(fd: number, bytes: Uint8Array, offset: number, path: string): number {
+  let done = 0;
+  try {
+    while (done < bytes.length) {
+      const read = readSync(fd, bytes, done, bytes.length - done, offset + done);
+      if (read === 0) break;
+      done += read;
+    }
+  } catch (error) {
+    throw hostError(error, `read ${path}`);
+  }
+  return done;
+}
