@@ -1,4 +1,5 @@
 import { MachineError } from '../../errors.ts';
+import type { ByteSink } from '../device.ts';
 import { gather, scatter } from '../virtio/chain.ts';
 import type { VirtioDevice, VirtioHost } from '../virtio/device.ts';
 import { misused } from '../virtio/queue.ts';
@@ -28,6 +29,8 @@ export class VirtioConsole implements VirtioDevice {
   readonly queueSizes: readonly number[];
   readonly config = new Uint8Array(R.CONFIG_SIZE);
   readonly ports: readonly ConsolePort[];
+  /** Sees what port 0 sends, before its owner does: the kernel's own messages are there. */
+  observe: ByteSink | undefined;
   readonly #waiting: Control[] = [];
   #host: VirtioHost | undefined;
 
@@ -38,7 +41,12 @@ export class VirtioConsole implements VirtioDevice {
         hint: `give 1 to ${R.MAX_PORTS}`,
       });
     }
-    const events = { resized: (port: ConsolePort) => this.#sendSize(port) };
+    const events = {
+      resized: (port: ConsolePort) => this.#sendSize(port),
+      sent: (port: ConsolePort, bytes: Uint8Array) => {
+        if (port.id === 0) this.observe?.(bytes);
+      },
+    };
     this.ports = ports.map((options, id) => new ConsolePort(id, options, events));
     this.queueSizes = new Array<number>(2 * (ports.length + 1)).fill(R.QUEUE_SIZE);
     new DataView(this.config.buffer).setUint32(R.CONFIG_MAX_PORTS, ports.length, true);

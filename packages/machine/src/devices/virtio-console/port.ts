@@ -33,6 +33,7 @@ interface PendingWrite {
 /** What a port asks of its device. */
 export interface PortEvents {
   resized(port: ConsolePort): void;
+  sent(port: ConsolePort, bytes: Uint8Array): void;
 }
 
 /** One port of a {@link VirtioConsole}: a duplex stream of bytes. */
@@ -113,6 +114,7 @@ export class ConsolePort {
       gather(this.#host!.memory, chain, bytes);
       // Linux spins until a terminal's buffer comes back: give it back before `onData` is done.
       queue.complete(chain, 0);
+      this.#events.sent(this, bytes);
       const done = bytes.length === 0 ? undefined : this.options.onData(bytes);
       if (isPromise(done)) void this.#drainAfter(done);
     }
