@@ -1,0 +1,32 @@
+/** Physical addresses of a test program: as QEMU's `virt` board and our machine have them. */
+export const address = {
+  power: 0x0010_0000,
+  uart: 0x1000_0000,
+  code: 0x8000_0000,
+  scratch: 0x8030_0000,
+  save: 0x8040_0000,
+  initial: 0x8050_0000,
+  tables: 0x8060_0000,
+} as const;
+
+export const MEMORY = 32 << 20;
+export const SCRATCH_BYTES = 4 * 4096;
+/** Where the scratch pages are mapped for S and U: twice, the first time with random permissions. */
+export const VIRTUAL_SCRATCH = 0x4000_0000;
+
+/** Offsets in the save area; what comes before `reportBytes` is printed after each block. */
+export const save = {
+  x: 0,
+  f: 256,
+  fcsr: 512,
+  trapCount: 520,
+  trapHash: 528,
+  lastCause: 536,
+  lastEpc: 544,
+  lastTval: 552,
+  reportBytes: 560,
+  spill: 568,
+  next: 600,
+} as const;
+
+export const INITIAL_BYTES = 520;
