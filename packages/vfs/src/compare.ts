@@ -1,6 +1,7 @@
 import type { CallOptions } from '@anole/bytes';
 import { type Aspect, type Difference, renderDifference, typeName } from './difference.ts';
 import { compareNames } from './paths.ts';
+import { pause } from './pause.ts';
 import type { Stat, Timestamp, Tree, TreeNode } from './tree.ts';
 import { sortedEntries } from './walk.ts';
 
@@ -51,6 +52,9 @@ export async function describeDifferences(
 
 /** Bytes of a file compared at once. */
 const CHUNK = 256 * 1024;
+/** Nodes, and bytes of a file, between two turns of the event loop. */
+const PAUSE_EVERY = 1024;
+const PAUSE_BYTES = 64 * 1024 * 1024;
 
 class Comparison {
   private readonly options: CompareOptions;
@@ -64,8 +68,9 @@ class Comparison {
   }
 
   async *nodes(path: string, a: TreeNode, b: TreeNode): AsyncGenerator<Difference> {
+    if (++this.done % PAUSE_EVERY === 0) await pause();
     this.options.signal?.throwIfAborted();
-    this.options.onProgress?.({ step: 'compare', done: this.done++, unit: 'items', detail: path });
+    this.options.onProgress?.({ step: 'compare', done: this.done, unit: 'items', detail: path });
     if (a.stat.type !== b.stat.type) {
       yield* this.differing(path, 'type', typeName(a.stat.type), typeName(b.stat.type));
       return;
@@ -173,6 +178,7 @@ class Comparison {
       }
       if (left.length === 0) return;
       offset += left.length;
+      if (offset % PAUSE_BYTES === 0) await pause();
     }
   }
 

@@ -14,12 +14,14 @@ export { type FindOptions, findNode } from './find.ts';
 export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
 export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
 export { MemoryTree, type SpecialType } from './memory-tree.ts';
+export { checkName, checkTarget } from './names.ts';
 export { compareNames, splitPath } from './paths.ts';
 export { sliceSource } from './slice.ts';
 export type { TarEntry, TarOptions } from './tar/entry.ts';
 export { type TarCode, TarError } from './tar/errors.ts';
 export { readTar } from './tar/reader.ts';
 export { treeFromTar, type UnpackTarOptions, unpackTar } from './tar/unpack.ts';
+export { type WriteTarOptions, writeTar } from './tar/writer.ts';
 export type {
   DeviceNumber,
   DirectoryEntry,

@@ -1,5 +1,6 @@
 import { isPromise } from '@anole/bytes';
 import { compareNames } from './paths.ts';
+import { pause } from './pause.ts';
 import type { DirectoryEntry, Tree, TreeNode } from './tree.ts';
 
 export interface WalkEntry {
@@ -16,6 +17,9 @@ export interface WalkOptions {
   filter?(path: string): boolean;
 }
 
+/** Names between two turns of the event loop. */
+const PAUSE_EVERY = 2048;
+
 /**
  * Every name of a tree: depth first, a directory before what is in it, names in the order of their
  * bytes. The root comes first.
@@ -27,6 +31,7 @@ export async function* walk(
   const firstNames = new Map<number, string>();
   // Of each directory on the way: what is still to come, the next one last.
   const todo: { readonly prefix: string; readonly node: TreeNode; names: string[] }[] = [];
+  let passed = 0;
   yield { path: '', node: tree.root };
   todo.push({ prefix: '', node: tree.root, names: await pendingNames(tree.root) });
   for (let level = todo.at(-1); level !== undefined; level = todo.at(-1)) {
@@ -37,6 +42,7 @@ export async function* walk(
     }
     const path = level.prefix + name;
     if (options.filter && !options.filter(path)) continue;
+    if (++passed % PAUSE_EVERY === 0) await pause();
     options.signal?.throwIfAborted();
     const found = level.node.lookup(name);
     const node = isPromise(found) ? await found : found;
