@@ -12,3 +12,5 @@ export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
 export { type FileSource, fileSource } from './file-source.ts';
 export { type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
+export { type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
+export type { SkippedPart } from './unpacking.ts';

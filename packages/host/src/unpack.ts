@@ -1,0 +1,96 @@
+import { lstatSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { basename, dirname, join, resolve } from 'node:path';
+import { setImmediate } from 'node:timers/promises';
+import type { CallOptions } from '@anole/bytes';
+import { type Tree, walk } from '@anole/vfs';
+import { HostError, hostError } from './errors.ts';
+import { type SkippedPart, Unpacking } from './unpacking.ts';
+
+export interface UnpackOptions extends CallOptions {
+  /** Whether files get the owners of the tree. Default: when the process is root. */
+  readonly owners?: boolean;
+  /** Whether extended attributes are set, by `setfattr` (Debian's `attr`). Default true. */
+  readonly xattrs?: boolean;
+  /** Waits until the data is on the disk before the directory appears. Default false. */
+  readonly durable?: boolean;
+}
+
+export interface UnpackReport {
+  /** Names written, the directory itself included. */
+  readonly entries: number;
+  /** Bytes of files written, holes left out. */
+  readonly bytes: number;
+  /** False where all files belong to the user instead of to the owners of the tree. */
+  readonly owners: boolean;
+  /** What this machine or user cannot have: sockets, devices without root, attributes. */
+  readonly skipped: readonly SkippedPart[];
+}
+
+/**
+ * Writes a tree to a directory of this machine, which must not exist or be empty. It appears whole
+ * or not at all: the tree is written into a hidden sibling that only the user can enter, and renamed
+ * at the end. So nothing the tree holds, and nobody meanwhile, can lead a write elsewhere through a
+ * symbolic link.
+ *
+ * Times are kept to the microsecond (Node offers no more), holes where the tree knows them.
+ *
+ * @throws HostError `HOST_EXISTS`, `HOST_NO_SPACE`, `HOST_NOT_PERMITTED` and so on; VfsError of the
+ * tree, and `VFS_INVALID` for a name that is none.
+ * @example
+ * const report = await unpackTree(tree, 'root');
+ */
+export async function unpackTree(
+  tree: Tree,
+  directory: string,
+  options: UnpackOptions = {},
+): Promise<UnpackReport> {
+  const goal = resolve(directory);
+  const action = `unpack into ${directory}`;
+  checkGoal(goal);
+  let unpacking: Unpacking | undefined;
+  try {
+    const temporary = mkdtempSync(join(dirname(goal), `.${basename(goal).slice(0, 200)}.`));
+    unpacking = new Unpacking(temporary, options);
+    await writeAll(unpacking, tree, options);
+    unpacking.finish();
+    options.signal?.throwIfAborted();
+    renameSync(temporary, goal);
+    const { entries, bytes, owners, skipped } = unpacking;
+    return { entries, bytes, owners, skipped };
+  } catch (error) {
+    if (unpacking) {
+      unpacking.openUp();
+      rmSync(unpacking.base, { recursive: true, force: true });
+    }
+    throw hostError(error, action);
+  }
+}
+
+/** Bytes written between two turns of the event loop: so that interrupts are heard. */
+const TURN = 16 * 1024 * 1024;
+
+async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions): Promise<void> {
+  let turnAt = TURN;
+  for await (const entry of walk(tree, options)) {
+    const copying = unpacking.put(entry);
+    if (copying === undefined) continue;
+    for await (const written of copying) {
+      options.signal?.throwIfAborted();
+      if (unpacking.bytes < turnAt) continue;
+      turnAt = unpacking.bytes + TURN;
+      options.onProgress?.({ step: 'unpack', done: written, unit: 'bytes', detail: entry.path });
+      await setImmediate();
+    }
+  }
+}
+
+function checkGoal(goal: string): void {
+  const stat = lstatSync(goal, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isDirectory())
+    throw new HostError('HOST_EXISTS', `Cannot unpack into ${goal}: it is a file`);
+  if (readdirSync(goal).length === 0) return;
+  throw new HostError('HOST_EXISTS', `Cannot unpack into ${goal}: it is not empty`, {
+    hint: 'Give the name of a directory that does not exist yet.',
+  });
+}

@@ -1,0 +1,194 @@
+import {
+  chmodSync,
+  closeSync,
+  constants,
+  fchmodSync,
+  fchownSync,
+  fdatasyncSync,
+  ftruncateSync,
+  futimesSync,
+  lchownSync,
+  linkSync,
+  lutimesSync,
+  mkdirSync,
+  openSync,
+  symlinkSync,
+  writeSync,
+} from 'node:fs';
+import { encodeName } from '@anole/bytes';
+import {
+  checkName,
+  type Extent,
+  type Stat,
+  type Timestamp,
+  type TreeNode,
+  VfsError,
+  type WalkEntry,
+} from '@anole/vfs';
+import { makeSpecial } from './special.ts';
+import { restoreXattrs } from './xattr-restore.ts';
+
+/** Something of the tree that the directory does not have. */
+export interface SkippedPart {
+  readonly path: string;
+  readonly reason: string;
+}
+
+interface UnpackingOptions {
+  readonly owners?: boolean;
+  readonly xattrs?: boolean;
+  readonly durable?: boolean;
+}
+
+const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** Bytes of a file copied at once. */
+const CHUNK = 1024 * 1024;
+
+/**
+ * A tree being written below `base`, a directory that only the user can enter. Names come in the
+ * order of `walk`; every directory was made here, so no path leads through a symbolic link.
+ */
+export class Unpacking {
+  readonly base: string;
+  readonly owners: boolean;
+  readonly skipped: SkippedPart[] = [];
+  entries = 0;
+  bytes = 0;
+  private readonly options: UnpackingOptions;
+  private readonly absent = new Set<string>();
+  private readonly directories: { readonly path: Buffer; readonly stat: Stat }[] = [];
+  private readonly withXattrs = new Map<string, ReadonlyMap<string, Uint8Array>>();
+  private readonly lateModes: { readonly path: Buffer; readonly mode: number }[] = [];
+
+  constructor(base: string, options: UnpackingOptions) {
+    this.base = base;
+    this.options = options;
+    this.owners = options.owners ?? process.geteuid?.() === 0;
+  }
+
+  /** Makes the node; gives the copying of its contents where there is something to wait for. */
+  put({ path, node, linkTo }: WalkEntry): AsyncIterable<number> | undefined {
+    const here = this.at(path);
+    if (path !== '') checkName(path.slice(path.lastIndexOf('/') + 1));
+    if (linkTo !== undefined) {
+      if (!this.absent.has(linkTo)) linkSync(this.at(linkTo), here);
+      else this.skipped.push({ path, reason: `it is a name of ${linkTo}, which is left out` });
+      this.entries++;
+      return undefined;
+    }
+    return this.make(path, here, node);
+  }
+
+  /** Sets what had to wait until everything is in place. Not to be interrupted. */
+  finish(): void {
+    if (this.withXattrs.size > 0) {
+      this.skipped.push(...restoreXattrs(this.base, this.withXattrs));
+    }
+    for (const { path, mode } of this.lateModes) chmodSync(path, mode);
+    // Directories last, the inner ones first: making a name changes the time of what it is in.
+    for (const { path, stat } of this.directories.toReversed()) {
+      if (this.owners) lchownSync(path, stat.uid, stat.gid);
+      lutimesSync(path, unixTime(stat.mtime), unixTime(stat.mtime));
+      chmodSync(path, stat.mode);
+    }
+  }
+
+  /** Makes all directories removable again. */
+  openUp(): void {
+    for (const { path } of this.directories) chmodSync(path, 0o700);
+  }
+
+  private async *make(path: string, here: Buffer, node: TreeNode): AsyncGenerator<number> {
+    const { stat } = node;
+    switch (stat.type) {
+      case 'file':
+        yield* this.file(path, here, node);
+        break;
+      case 'directory':
+        if (path !== '') mkdirSync(here, 0o700);
+        this.directories.push({ path: here, stat });
+        break;
+      case 'symlink':
+        symlinkSync(Buffer.from(encodeName(await node.readLink())), here);
+        break;
+      default:
+        if (!this.special(path, here, stat)) return;
+    }
+    this.entries++;
+    await this.attributes(path, here, node);
+  }
+
+  private async attributes(path: string, here: Buffer, node: TreeNode): Promise<void> {
+    const { stat } = node;
+    const xattrs = this.options.xattrs === false ? undefined : await node.xattrs();
+    if (xattrs && xattrs.size > 0) this.withXattrs.set(path, xattrs);
+    if (stat.type === 'directory' || stat.type === 'file') return;
+    if (this.owners) lchownSync(here, stat.uid, stat.gid);
+    if (stat.type !== 'symlink') chmodSync(here, stat.mode);
+    lutimesSync(here, unixTime(stat.mtime), unixTime(stat.mtime));
+  }
+
+  private async *file(path: string, here: Buffer, node: TreeNode): AsyncGenerator<number> {
+    const { stat } = node;
+    const fd = openSync(here, CREATE, 0o600);
+    try {
+      const extents = (await node.extents?.()) ?? [{ offset: 0, length: stat.size }];
+      for (const extent of extents) yield* this.copy(fd, path, node, extent);
+      const last = extents.at(-1);
+      if (!last || last.offset + last.length < stat.size) ftruncateSync(fd, stat.size);
+      if (this.owners) fchownSync(fd, stat.uid, stat.gid);
+      // Attributes can be set only while the user may write, and chown takes set-uid bits away.
+      if (this.options.xattrs === false || (await node.xattrs()).size === 0)
+        fchmodSync(fd, stat.mode);
+      else this.lateModes.push({ path: here, mode: stat.mode });
+      futimesSync(fd, unixTime(stat.mtime), unixTime(stat.mtime));
+      if (this.options.durable) fdatasyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  private async *copy(
+    fd: number,
+    path: string,
+    node: TreeNode,
+    { offset, length }: Extent,
+  ): AsyncGenerator<number> {
+    for (let at = offset; at < offset + length; ) {
+      const bytes = await node.read(at, Math.min(CHUNK, offset + length - at));
+      if (bytes.length === 0) {
+        throw new VfsError(
+          'VFS_IO',
+          `Cannot copy ${path}: it ends at byte ${at} of ${node.stat.size}`,
+        );
+      }
+      for (let done = 0; done < bytes.length; ) {
+        done += writeSync(fd, bytes, done, bytes.length - done, at + done);
+      }
+      at += bytes.length;
+      this.bytes += bytes.length;
+      yield this.bytes;
+    }
+  }
+
+  private special(path: string, here: Buffer, stat: Stat): boolean {
+    const reason = makeSpecial(here, stat);
+    if (reason === undefined) return true;
+    this.skipped.push({ path, reason });
+    this.absent.add(path);
+    return false;
+  }
+
+  private at(path: string): Buffer {
+    return Buffer.from(encodeName(path === '' ? this.base : `${this.base}/${path}`));
+  }
+}
+
+/**
+ * What Node's utimes takes: a number of seconds, as text since it takes negative numbers for "now".
+ * Half a microsecond is added so that cutting off what a double cannot hold keeps the microsecond.
+ */
+function unixTime({ seconds, nanoseconds }: Timestamp): string {
+  if (nanoseconds === 0) return String(seconds);
+  return String(seconds + (Math.floor(nanoseconds / 1000) + 0.5) / 1e6);
+}
