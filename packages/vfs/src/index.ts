@@ -8,6 +8,7 @@
  * console.log(tree.find('/etc/hostname')?.stat.size); // 6
  */
 export { type CompareOptions, compareTrees, describeDifferences } from './compare.ts';
+export { type CopyOptions, copyTree, graftTree, nodeContent } from './copy.ts';
 export { type Aspect, type Difference, renderDifference } from './difference.ts';
 export { errnoOf, type VfsCode, VfsError } from './errors.ts';
 export { type FindOptions, findNode } from './find.ts';
@@ -15,6 +16,7 @@ export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts'
 export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
 export { MemoryTree, type SpecialType } from './memory-tree.ts';
 export { checkName, checkTarget } from './names.ts';
+export { type OverlayOptions, overlay } from './overlay.ts';
 export { compareNames, splitPath } from './paths.ts';
 export { sliceSource } from './slice.ts';
 export type { TarEntry, TarOptions } from './tar/entry.ts';
@@ -33,6 +35,7 @@ export type {
   TreeNode,
 } from './tree.ts';
 export { type WalkEntry, type WalkOptions, walk } from './walk.ts';
+export type { Whiteouts } from './whiteouts.ts';
 export type {
   NewNode,
   RenameOptions,
