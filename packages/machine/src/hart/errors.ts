@@ -12,7 +12,6 @@ export type HartCode =
 
 export class HartError extends AnoleError {
   declare readonly code: HartCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: HartCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }

@@ -1,5 +1,5 @@
 import { HartError } from './errors.ts';
-import { RAM_OFFSET } from './layout.ts';
+import { RAM_BASE, RAM_OFFSET } from './layout.ts';
 
 const PAGE = 0x10000;
 const MAX_SIZE = 0x1_0000_0000 - RAM_OFFSET - PAGE;
@@ -11,7 +11,7 @@ const MAX_SIZE = 0x1_0000_0000 - RAM_OFFSET - PAGE;
  */
 export class GuestMemory {
   /** Physical address of the first byte of RAM. */
-  readonly base = 0x8000_0000;
+  readonly base = RAM_BASE;
   /** Bytes of RAM, a multiple of 64 KiB. */
   readonly size: number;
   readonly wasm: WebAssembly.Memory;

@@ -1,6 +1,6 @@
 /**
  * Where things lie in the hart's part of the WebAssembly memory, below guest RAM. All values are
- * byte offsets from 0; 64-bit slots are 8-aligned. One hart per memory.
+ * byte offsets from 0; slots are of 8 bytes unless said otherwise. One hart per memory.
  */
 
 /** x0 to x31, 8 bytes each. x0 is a slot like the others and holds 0 between instructions. */
@@ -8,5 +8,102 @@ export const X = 0x000;
 /** f0 to f31, 8 bytes each, narrower values NaN-boxed. */
 export const F = 0x100;
 
+export const PC = 0x200;
+/** i32: instructions that the slice at hand may still execute. */
+export const REMAINING = 0x208;
+/** i32: not 0 after a helper took a trap, which ends the instruction. */
+export const FAULT = 0x20c;
+/** i32: privilege, 0 U, 1 S, 3 M. */
+export const MODE = 0x210;
+/** i32: {@link TlbMode} of fetches and of loads and stores, from MODE and mstatus. */
+export const FETCH_MODE = 0x214;
+export const DATA_MODE = 0x218;
+/** i32: levels of the page table that satp selects: 0 (bare), 3 (Sv39), 4 (Sv48). */
+export const LEVELS = 0x21c;
+/** Virtual address of the last lr, or all ones; and the value that it gave. */
+export const RESERVATION = 0x220;
+export const RESERVED_VALUE = 0x228;
+/** i32: 1 where ecall from S goes to the host's firmware callback. */
+export const FIRMWARE = 0x230;
+/** i32: bytes of RAM (as unsigned). */
+export const RAM_SIZE = 0x234;
+
+/** Arguments and result of the imports for floating point, and of the one for CSRs. */
+export const FLOAT_A = 0x240;
+export const FLOAT_B = 0x248;
+export const FLOAT_C = 0x250;
+export const FLOAT_RESULT = 0x258;
+export const CSR_VALUE = 0x260;
+
+/**
+ * Lowest and highest page that a superpage covered since the last flush, in the lower and in the
+ * upper half of the address space: what tells a fence of one page that it must flush all.
+ */
+export const SUPERPAGES = 0x270;
+
+/** CSRs that are plain slots. The format of the values is that of the Privileged spec. */
+export const MSTATUS = 0x300;
+export const MEDELEG = 0x308;
+export const MIDELEG = 0x310;
+export const MIE = 0x318;
+/** What `mip` reads as: lines, soft bits and timers together. */
+export const MIP = 0x320;
+export const MTVEC = 0x328;
+export const MEPC = 0x330;
+export const MCAUSE = 0x338;
+export const MTVAL = 0x340;
+export const MSCRATCH = 0x348;
+export const STVEC = 0x350;
+export const SEPC = 0x358;
+export const SCAUSE = 0x360;
+export const STVAL = 0x368;
+export const SSCRATCH = 0x370;
+export const SATP = 0x378;
+export const MCOUNTEREN = 0x380;
+export const SCOUNTEREN = 0x388;
+export const MENVCFG = 0x390;
+export const SENVCFG = 0x398;
+export const STIMECMP = 0x3a0;
+export const MTIMECMP = 0x3a8;
+/** i32: fflags in bits 4:0, frm in 7:5. */
+export const FCSR = 0x3b0;
+/** Interrupt lines held by devices, and mip bits that software wrote. */
+export const LINES = 0x3b8;
+export const SOFT_PENDING = 0x3c0;
+/** What to add to the count of executed instructions to get minstret, and mcycle. */
+export const MINSTRET_OFFSET = 0x3c8;
+export const MCYCLE_OFFSET = 0x3d0;
+export const MCOUNTINHIBIT = 0x3d8;
+/** Instructions executed before the slice at hand, and ticks that skipTime added. */
+export const EXECUTED = 0x3e0;
+export const SKIPPED_TICKS = 0x3e8;
+/** pmpcfg0, pmpcfg2, then pmpaddr0 to 15. */
+export const PMPCFG = 0x400;
+export const PMPADDR = 0x410;
+
+/** Everything architectural lies below. */
+export const STATE_END = 0x500;
+
+/**
+ * TLBs, direct-mapped by page number: for each kind and each {@link TlbMode}, entries of 16 bytes:
+ * an i64 tag (the virtual address of the page, or 1 where empty) and an i32 to add to a virtual
+ * address to get its place in this memory.
+ */
+export const TLB = 0x1_0000;
+export const TLB_ENTRIES = 256;
+export const TLB_BYTES = TLB_ENTRIES * 16;
+export const TLB_MODES = 4;
+export const TlbKind = { fetch: 0, read: 1, write: 2 } as const;
+/** Modes that see different translations; S with SUM matters to data only. */
+export const TlbMode = { user: 0, supervisor: 1, supervisorUser: 2, bare: 3 } as const;
+/** Offset of the tables of a kind; those of its modes follow each other. */
+export const tlbOf = (kind: number): number => TLB + kind * TLB_MODES * TLB_BYTES;
+export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
+
+/** For each half-word, the 32-bit instruction it stands for as u32, or 0. */
+export const EXPANSIONS = 0x4_0000;
+
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
 export const RAM_OFFSET = 0x10_0000;
+/** Physical address of RAM. */
+export const RAM_BASE = 0x8000_0000;

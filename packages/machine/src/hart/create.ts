@@ -1,0 +1,29 @@
+import { expandCompressed } from '../isa/expand.ts';
+import { HartError } from './errors.ts';
+import type { Hart, HartOptions } from './hart.ts';
+import { InterpretedHart } from './interpreted-hart.ts';
+import { interpreterModule } from './interpreter/module.ts';
+import { EXPANSIONS } from './layout.ts';
+
+let compiled: Promise<WebAssembly.Module> | undefined;
+let expansions: Uint32Array | undefined;
+
+/**
+ * A hart over `options.memory`, reset to M-mode at the start of RAM. The interpreter is generated
+ * and compiled once per process.
+ *
+ * @throws HartError `MACHINE_NO_WASM` where the host refuses the module.
+ */
+export async function createHart(options: HartOptions): Promise<Hart> {
+  compiled ??= WebAssembly.compile(interpreterModule());
+  expansions ??= Uint32Array.from({ length: 0x10000 }, (_, half) => expandCompressed(half));
+  new Uint32Array(options.memory.wasm.buffer, EXPANSIONS, expansions.length).set(expansions);
+  try {
+    return new InterpretedHart(options, await compiled);
+  } catch (cause) {
+    throw new HartError('MACHINE_NO_WASM', 'Cannot compile the interpreter', {
+      cause,
+      hint: 'the host must run WebAssembly with 64-bit integers',
+    });
+  }
+}

@@ -1,0 +1,355 @@
+import { accessCsr, type CsrContext, csrs } from './csr.ts';
+import { HartError } from './errors.ts';
+import { floatImport } from './floats.ts';
+import type { GuestMemory } from './guest-memory.ts';
+import type { Bus, Clock, Hart, HartOptions, PrivilegeMode, ResetState, RunExit } from './hart.ts';
+import * as at from './layout.ts';
+import { HartState } from './state.ts';
+
+/** What the WebAssembly module exports. */
+interface Interpreter {
+  run(): void;
+  updateModes(): void;
+  flushAll(): void;
+}
+
+const modes = { U: 0, S: 1, M: 3 } as const;
+const modeNames: readonly PrivilegeMode[] = ['U', 'S', 'M', 'M'];
+
+/** Instructions between two looks at the clock, 100 to 300 us. */
+const SLICE = 20_000;
+const NEVER = (1n << 64n) - 1n;
+const STCE = 1n << 63n;
+const STIP = 1n << 5n;
+const MTIP = 1n << 7n;
+
+/** A hart run by the interpreter. Made by `createHart`. */
+export class InterpretedHart implements Hart {
+  readonly hartId: number;
+  readonly memory: GuestMemory;
+  readonly #state: HartState;
+  readonly #bus: Bus;
+  readonly #clock: Clock;
+  readonly #perTick: number;
+  readonly #interpreter: Interpreter;
+  readonly #csrs: CsrContext;
+  /** Instructions executed before the slice at hand, and length of that slice. */
+  #executed = 0;
+  #slice = 0;
+  #exit: RunExit = 'budget';
+  #stopping = false;
+  #skippedTicks = 0n;
+  /** Tick at which MIP must be looked at again. */
+  #nextTick = Number.POSITIVE_INFINITY;
+
+  constructor(options: HartOptions, module: WebAssembly.Module) {
+    this.hartId = options.hartId ?? 0;
+    this.memory = options.memory;
+    this.#bus = options.bus;
+    this.#clock = options.clock;
+    this.#perTick =
+      options.clock.kind === 'instructions' ? (options.clock.instructionsPerTick ?? 10) : 1;
+    this.#state = new HartState(options.memory.wasm);
+    this.#csrs = this.#csrContext();
+    const imports = { env: this.#imports(options) };
+    const instance = new WebAssembly.Instance(module, imports);
+    this.#interpreter = instance.exports as unknown as Interpreter;
+    this.#state.clear();
+    this.#state.setWord(at.FIRMWARE, options.firmware === undefined ? 0 : 1);
+    this.#state.setWord(at.RAM_SIZE, this.memory.size);
+    this.reset({ pc: BigInt(this.memory.base) });
+  }
+
+  get pc(): bigint {
+    return this.#state.get(at.PC);
+  }
+
+  set pc(value: bigint) {
+    this.#state.set(at.PC, value & ~1n);
+  }
+
+  get mode(): PrivilegeMode {
+    return modeNames[this.#state.getWord(at.MODE)]!;
+  }
+
+  get instret(): number {
+    return this.#executed + this.#slice - this.#state.getWord(at.REMAINING);
+  }
+
+  get time(): bigint {
+    return BigInt(Math.floor(this.#ticks()));
+  }
+
+  run(maxInstructions: number): RunExit {
+    let left = maxInstructions;
+    this.#exit = 'budget';
+    while (left > 0 && !this.#stopping) {
+      left -= this.#runSlice(Math.min(left, this.#sliceLength()));
+      if (this.#exit !== 'budget') return this.#exit;
+    }
+    if (!this.#stopping) return 'budget';
+    this.#stopping = false;
+    return 'stopped';
+  }
+
+  requestStop(): void {
+    this.#stopping = true;
+    this.#endSlice();
+  }
+
+  readX(register: number): bigint {
+    return this.#state.get(at.X + 8 * (register & 31));
+  }
+
+  writeX(register: number, value: bigint): void {
+    if ((register & 31) !== 0) this.#state.set(at.X + 8 * (register & 31), value);
+  }
+
+  readF(register: number): bigint {
+    return this.#state.get(at.F + 8 * (register & 31));
+  }
+
+  writeF(register: number, value: bigint): void {
+    this.#state.set(at.F + 8 * (register & 31), value);
+  }
+
+  readCsr(number: number): bigint {
+    return csrs.get(number)?.read(this.#csrs) ?? 0n;
+  }
+
+  writeCsr(number: number, value: bigint): void {
+    csrs.get(number)?.write?.(this.#csrs, BigInt.asUintN(64, value));
+  }
+
+  setInterrupt(cause: number, asserted: boolean): void {
+    const bit = 1n << BigInt(cause);
+    const lines = this.#state.get(at.LINES);
+    const updated = asserted ? lines | bit : lines & ~bit;
+    if (updated === lines) return;
+    this.#state.set(at.LINES, updated);
+    this.#updatePending();
+  }
+
+  get interruptPending(): boolean {
+    this.#updatePending();
+    return (this.#state.get(at.MIP) & this.#state.get(at.MIE)) !== 0n;
+  }
+
+  skipTime(ticks: bigint): void {
+    if (this.#clock.kind !== 'instructions') return;
+    const missing = ticks - this.time;
+    if (missing > 0n) this.#skippedTicks += missing;
+    this.#updatePending();
+  }
+
+  get mtimecmp(): bigint {
+    return this.#state.get(at.MTIMECMP);
+  }
+
+  set mtimecmp(value: bigint) {
+    this.#state.set(at.MTIMECMP, value);
+    this.#updatePending();
+  }
+
+  get stimecmp(): bigint {
+    return this.#state.get(at.STIMECMP);
+  }
+
+  set stimecmp(value: bigint) {
+    this.#state.set(at.MENVCFG, this.#state.get(at.MENVCFG) | STCE);
+    this.#state.set(at.STIMECMP, value);
+    this.#updatePending();
+  }
+
+  nextTimer(): number | undefined {
+    const armed = this.#comparators().filter((each) => each.at !== NEVER);
+    return armed.length === 0 ? undefined : Math.min(...armed.map((each) => Number(each.at)));
+  }
+
+  flushTlb(): void {
+    this.#interpreter.flushAll();
+  }
+
+  reset({ pc, a0 = 0n, a1 = 0n, mode = 'M' }: ResetState): void {
+    const state = this.#state;
+    for (let register = 0; register < 32; register++) {
+      state.set(at.X + 8 * register, 0n);
+      state.set(at.F + 8 * register, 0n);
+    }
+    for (let offset = at.MSTATUS; offset < at.STATE_END; offset += 8) {
+      if (!survivesReset.has(offset)) state.set(offset, 0n);
+    }
+    state.set(at.MSTATUS, (2n << 32n) | (2n << 34n));
+    state.set(at.STIMECMP, NEVER);
+    state.set(at.MTIMECMP, NEVER);
+    state.set(at.RESERVATION, NEVER);
+    state.setWord(at.LEVELS, 0);
+    state.setWord(at.MODE, modes[mode]);
+    if (mode !== 'M') this.#prepareSupervisor();
+    this.pc = pc;
+    this.writeX(10, BigInt.asUintN(64, a0));
+    this.writeX(11, BigInt.asUintN(64, a1));
+    this.#interpreter.updateModes();
+    this.flushTlb();
+    this.#updatePending();
+  }
+
+  saveState(): Uint8Array {
+    const state = this.#state.copy();
+    const out = new Uint8Array(HEADER + state.length);
+    const view = new DataView(out.buffer);
+    view.setUint32(0, MAGIC, true);
+    view.setUint32(4, state.length, true);
+    view.setFloat64(8, this.instret, true);
+    view.setBigUint64(16, this.#skippedTicks, true);
+    out.set(state, HEADER);
+    return out;
+  }
+
+  restoreState(bytes: Uint8Array): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const valid =
+      bytes.length === HEADER + at.STATE_END &&
+      view.getUint32(0, true) === MAGIC &&
+      view.getUint32(4, true) === at.STATE_END;
+    if (!valid) {
+      throw new HartError(
+        'MACHINE_BAD_CONFIG',
+        `Cannot restore a hart from ${bytes.length} bytes`,
+        {
+          hint: 'the state was saved by another version',
+        },
+      );
+    }
+    const firmware = this.#state.getWord(at.FIRMWARE);
+    this.#state.restore(bytes.subarray(HEADER));
+    this.#state.setWord(at.FIRMWARE, firmware);
+    this.#state.setWord(at.RAM_SIZE, this.memory.size);
+    this.#state.setWord(at.REMAINING, 0);
+    this.#slice = 0;
+    this.#executed = view.getFloat64(8, true);
+    this.#skippedTicks = view.getBigUint64(16, true);
+    this.#interpreter.updateModes();
+    this.flushTlb();
+    this.#updatePending();
+  }
+
+  /** What machine-mode firmware does before it enters a supervisor. */
+  #prepareSupervisor(): void {
+    const state = this.#state;
+    state.set(at.MEDELEG, 0xb1ffn);
+    state.set(at.MIDELEG, 0x222n);
+    state.set(at.MCOUNTEREN, 0xffffffffn);
+    state.set(at.SCOUNTEREN, 7n);
+    state.set(at.MENVCFG, STCE);
+  }
+
+  #runSlice(length: number): number {
+    const state = this.#state;
+    if (this.#ticks() >= this.#nextTick) this.#updatePending();
+    this.#slice = length;
+    state.setWord(at.REMAINING, length);
+    this.#interpreter.run();
+    const executed = this.#slice - state.getWord(at.REMAINING);
+    this.#executed += executed;
+    this.#slice = 0;
+    state.setWord(at.REMAINING, 0);
+    return executed;
+  }
+
+  /** A slice ends where a timer of the `instructions` clock fires. */
+  #sliceLength(): number {
+    if (this.#clock.kind === 'real') return SLICE;
+    const ticks = this.#nextTick - Number(this.#skippedTicks);
+    const until = ticks * this.#perTick - this.instret;
+    return until > 0 && until < SLICE ? until : SLICE;
+  }
+
+  /** Makes the interpreter come back after the instruction at hand. */
+  #endSlice(): void {
+    this.#slice -= this.#state.getWord(at.REMAINING);
+    this.#state.setWord(at.REMAINING, 0);
+  }
+
+  #ticks(): number {
+    if (this.#clock.kind === 'real') return this.#clock.now();
+    return Math.floor(this.instret / this.#perTick) + Number(this.#skippedTicks);
+  }
+
+  /** Timers that are enabled: when they fire, and the bit of mip that follows. */
+  #comparators(): readonly { readonly at: bigint; readonly bit: bigint }[] {
+    const state = this.#state;
+    const machine = { at: state.get(at.MTIMECMP), bit: MTIP };
+    if ((state.get(at.MENVCFG) & STCE) === 0n) return [machine];
+    return [machine, { at: state.get(at.STIMECMP), bit: STIP }];
+  }
+
+  #updatePending(): void {
+    const state = this.#state;
+    const soft = state.get(at.SOFT_PENDING);
+    const supervisorTimer = (state.get(at.MENVCFG) & STCE) !== 0n;
+    let pending = state.get(at.LINES) | (supervisorTimer ? soft & ~STIP : soft);
+    const now = this.time;
+    let next = NEVER;
+    for (const comparator of this.#comparators()) {
+      if (comparator.at <= now) pending |= comparator.bit;
+      else if (comparator.at < next) next = comparator.at;
+    }
+    state.set(at.MIP, pending);
+    this.#nextTick = next === NEVER ? Number.POSITIVE_INFINITY : Number(next);
+    // The slice was measured by the old timers.
+    this.#endSlice();
+  }
+
+  #csrContext(): CsrContext {
+    return {
+      state: this.#state,
+      hartId: this.hartId,
+      // During an instruction, REMAINING counts it as executed already.
+      executed: () => BigInt(Math.max(0, this.instret - (this.#slice > 0 ? 1 : 0))),
+      time: () => this.time,
+      updatePending: () => this.#updatePending(),
+      updateModes: () => this.#interpreter.updateModes(),
+      flushTlb: () => this.#interpreter.flushAll(),
+    };
+  }
+
+  #imports({ memory, firmware }: HartOptions): Record<string, WebAssembly.ImportValue> {
+    const bus = this.#bus;
+    return {
+      memory: memory.wasm,
+      busRead: (address: number, size: number): number =>
+        bus.contains(address) ? bus.read(address, size as 1 | 2 | 4) >>> 0 : -1,
+      busWrite: (address: number, size: number, value: number): number => {
+        if (!bus.contains(address)) return 0;
+        const unsigned = size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff);
+        bus.write(address, size as 1 | 2 | 4, unsigned);
+        return 1;
+      },
+      csr: (number: number, action: number, reads: number, writes: number): number =>
+        accessCsr(this.#csrs, number, action, reads !== 0, writes !== 0) ? 1 : 0,
+      float: floatImport(this.#state),
+      wait: () => this.#wait(),
+      firmware: () => this.#callFirmware(firmware!),
+    };
+  }
+
+  #wait(): void {
+    this.#updatePending();
+    if ((this.#state.get(at.MIP) & this.#state.get(at.MIE)) !== 0n) return;
+    this.#exit = 'wfi';
+    this.#endSlice();
+  }
+
+  #callFirmware(firmware: (hart: Hart) => void): void {
+    const before = this.pc;
+    firmware(this);
+    if (this.pc === before) this.pc = before + 4n;
+  }
+}
+
+/** Slots that a reset of the hart leaves alone: levels of devices, and counts. */
+const survivesReset: ReadonlySet<number> = new Set([at.LINES]);
+
+const MAGIC = 0x31526148;
+const HEADER = 24;

@@ -1,0 +1,80 @@
+import type { FunctionRef } from '../../wasm/code.ts';
+import type { ModuleBuilder, Signature } from '../../wasm/module.ts';
+
+/** Functions of the interpreter that call each other, and what it imports from the host. */
+
+const signatures = {
+  /** (physical address, size) → value, or -1 where nothing answers. */
+  busRead: { params: ['f64', 'i32'], results: ['f64'] },
+  /** (physical address, size, value) → 1, or 0 where nothing answers. */
+  busWrite: { params: ['f64', 'i32', 'i32'], results: ['i32'] },
+  /** (number, action, reads, writes): source and result in CSR_VALUE → 1, or 0 where illegal. */
+  csr: { params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] },
+  /** (operation, rounding mode): arguments and result in the FLOAT slots. */
+  float: { params: ['i32', 'i32'], results: [] },
+  wait: { params: [], results: [] },
+  firmware: { params: [], results: [] },
+} as const satisfies Record<string, Signature>;
+export type ImportName = keyof typeof signatures;
+
+const internal = {
+  /** (cause, tval): takes an exception at PC, sets FAULT. */
+  trap: { params: ['i32', 'i64'], results: [] },
+  /** (cause with interrupt bit, tval, to S): common part of entries. */
+  enter: { params: ['i64', 'i64', 'i32'], results: [] },
+  /** Sets FETCH_MODE and DATA_MODE from MODE and MSTATUS. */
+  updateModes: { params: [], results: [] },
+  /** Takes the interrupt of the highest priority among those pending and enabled, if any. */
+  interrupt: { params: [], results: [] },
+  returnFromS: { params: [], results: [] },
+  returnFromM: { params: [], results: [] },
+  flushAll: { params: [], results: [] },
+  /** (virtual address): of one page. */
+  flushPage: { params: ['i64'], results: [] },
+  /** (virtual address, TlbKind) → physical address; enters RAM pages into the TLB. */
+  translate: { params: ['i64', 'i32'], results: ['i64'] },
+  /** The same by the page table. */
+  walk: { params: ['i64', 'i32'], results: ['i64'] },
+  /** (virtual address, width, TlbKind) → place in this memory, for atomics; 0 after a trap. */
+  atomicPlace: { params: ['i64', 'i32', 'i32'], results: ['i32'] },
+  /** (virtual address, width) → value, zero-extended. */
+  load: { params: ['i64', 'i32'], results: ['i64'] },
+  loadPhysical: { params: ['i64', 'i32', 'i64'], results: ['i64'] },
+  loadMisaligned: { params: ['i64', 'i32'], results: ['i64'] },
+  /** (virtual address, width, value). */
+  store: { params: ['i64', 'i32', 'i64'], results: [] },
+  storePhysical: { params: ['i64', 'i32', 'i64', 'i64'], results: [] },
+  storeMisaligned: { params: ['i64', 'i32', 'i64'], results: [] },
+  /** Executes until something needs `slow` (1) or the slice ends (0). */
+  fast: { params: [], results: ['i32'] },
+  /** Executes one instruction, whatever it takes. */
+  slow: { params: [], results: [] },
+  run: { params: [], results: [] },
+} as const satisfies Record<string, Signature>;
+export type FunctionName = keyof typeof internal;
+
+/** Exported functions: the ones that the host calls. */
+const exported: ReadonlySet<FunctionName> = new Set<FunctionName>([
+  'run',
+  'updateModes',
+  'flushAll',
+]);
+
+export type Helpers = Readonly<Record<ImportName | FunctionName, FunctionRef>>;
+
+export const signatureOf = (name: FunctionName): Signature => internal[name];
+
+/** Declares all of the above in `module`; bodies are defined afterwards. */
+export function declareHelpers(module: ModuleBuilder): Helpers {
+  const refs: Partial<Record<ImportName | FunctionName, FunctionRef>> = {};
+  for (const [name, signature] of Object.entries(signatures)) {
+    refs[name as ImportName] = module.importFunction(name, signature);
+  }
+  for (const [name, signature] of Object.entries(internal)) {
+    const exportName = exported.has(name as FunctionName) ? name : undefined;
+    refs[name as FunctionName] = module.declare(signature, exportName);
+  }
+  return refs as Helpers;
+}
+
+export type Define = (name: FunctionName, body: Parameters<ModuleBuilder['define']>[2]) => void;

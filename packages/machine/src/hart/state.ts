@@ -1,0 +1,44 @@
+import * as at from './layout.ts';
+
+/** The state block: slots of the hart in the WebAssembly memory, see {@link ./layout.ts}. */
+export class HartState {
+  readonly #bytes: Uint8Array;
+  readonly #words: Int32Array;
+  readonly #longs: BigUint64Array;
+
+  constructor(memory: WebAssembly.Memory) {
+    this.#bytes = new Uint8Array(memory.buffer, 0, at.STATE_END);
+    this.#words = new Int32Array(memory.buffer, 0, at.STATE_END / 4);
+    this.#longs = new BigUint64Array(memory.buffer, 0, at.STATE_END / 8);
+  }
+
+  /** A 64-bit slot, unsigned. */
+  get(slot: number): bigint {
+    return this.#longs[slot >> 3]!;
+  }
+
+  set(slot: number, value: bigint): void {
+    this.#longs[slot >> 3] = value;
+  }
+
+  /** An i32 slot, signed. */
+  getWord(slot: number): number {
+    return this.#words[slot >> 2]!;
+  }
+
+  setWord(slot: number, value: number): void {
+    this.#words[slot >> 2] = value;
+  }
+
+  clear(): void {
+    this.#bytes.fill(0);
+  }
+
+  copy(): Uint8Array {
+    return this.#bytes.slice();
+  }
+
+  restore(bytes: Uint8Array): void {
+    this.#bytes.set(bytes);
+  }
+}

@@ -1,0 +1,20 @@
+/** Bits of mstatus (Privileged spec, "Machine Status Registers"). */
+export const status = {
+  SIE: 1n << 1n,
+  MIE: 1n << 3n,
+  SPIE: 1n << 5n,
+  MPIE: 1n << 7n,
+  SPP: 1n << 8n,
+  MPP: 3n << 11n,
+  FS: 3n << 13n,
+  XS: 3n << 15n,
+  MPRV: 1n << 17n,
+  SUM: 1n << 18n,
+  MXR: 1n << 19n,
+  TVM: 1n << 20n,
+  TW: 1n << 21n,
+  TSR: 1n << 22n,
+  UXL: 3n << 32n,
+  SXL: 3n << 34n,
+  SD: 1n << 63n,
+} as const;

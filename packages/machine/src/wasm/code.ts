@@ -1,0 +1,171 @@
+import { signed, unsigned } from './leb128.ts';
+import {
+  type MemoryOperator,
+  memoryOpcodes,
+  type Operator,
+  opcodes,
+  saturatingOpcodes,
+  simdOpcodes,
+  type ValueType,
+  valueTypes,
+} from './opcodes.ts';
+
+/**
+ * Code of a function as a tree: raw bytes, sequences, and structured control whose branches name
+ * their target by a {@link Label} object; depths are computed when the tree is written out. An
+ * expression is Code that leaves one value.
+ */
+export type Code = number | readonly Code[] | Block | Branch;
+
+/** Identity of a block, loop or if. Each may be used in one place only. */
+export interface Label {
+  readonly label: string;
+}
+
+interface Block {
+  readonly kind: 'block' | 'loop' | 'if';
+  readonly label: Label;
+  readonly result: ValueType | undefined;
+  readonly body: Code;
+  readonly otherwise?: Code;
+}
+
+interface Branch {
+  readonly kind: 'br' | 'br_if' | 'br_table';
+  readonly targets: readonly Label[];
+}
+
+/** A local variable or parameter of the function being built. */
+export interface Local {
+  readonly index: number;
+  readonly type: ValueType;
+}
+
+/** Something callable: an import or a function of the module, by index. */
+export interface FunctionRef {
+  readonly index: number;
+}
+
+export const label = (name: string): Label => ({ label: name });
+
+/** An instruction without immediate operands, after the code of its arguments. */
+export function op(name: Operator, ...args: readonly Code[]): Code {
+  if (name in opcodes) return [...args, opcodes[name as keyof typeof opcodes]];
+  if (name in simdOpcodes) {
+    return [...args, 0xfd, unsigned(simdOpcodes[name as keyof typeof simdOpcodes])];
+  }
+  return [...args, 0xfc, saturatingOpcodes[name as keyof typeof saturatingOpcodes]];
+}
+
+export const i32 = (value: number): Code => [0x41, signed(BigInt(value | 0))];
+export const i64 = (value: bigint | number): Code => [
+  0x42,
+  signed(BigInt.asIntN(64, BigInt(value))),
+];
+
+export function f64(value: number): Code {
+  const bytes = new Uint8Array(8);
+  new DataView(bytes.buffer).setFloat64(0, value, true);
+  return [0x44, [...bytes]];
+}
+
+export const get = (local: Local): Code => [0x20, unsigned(local.index)];
+export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local.index)];
+/** Sets a local and leaves the value. */
+export const tee = (local: Local, value: Code): Code => [value, 0x22, unsigned(local.index)];
+
+/** Alignment hints are given as 1 byte: they change nothing on hosts that matter. */
+export function load(name: MemoryOperator, address: Code, offset = 0): Code {
+  return [address, memoryOpcodes[name], 0, unsigned(offset)];
+}
+
+export function store(name: MemoryOperator, address: Code, value: Code, offset = 0): Code {
+  return [address, value, memoryOpcodes[name], 0, unsigned(offset)];
+}
+
+export function memoryFill(address: Code, byte: Code, length: Code): Code {
+  return [address, byte, length, 0xfc, 11, 0];
+}
+
+export const call = (callee: FunctionRef, ...args: readonly Code[]): Code => [
+  ...args,
+  0x10,
+  unsigned(callee.index),
+];
+
+export const ret = (...values: readonly Code[]): Code => [...values, opcodes.return];
+
+export const block = (to: Label, ...body: readonly Code[]): Code => ({
+  kind: 'block',
+  label: to,
+  result: undefined,
+  body,
+});
+
+export const loop = (to: Label, ...body: readonly Code[]): Code => ({
+  kind: 'loop',
+  label: to,
+  result: undefined,
+  body,
+});
+
+export function when(condition: Code, then: Code, otherwise?: Code): Code {
+  const body = { kind: 'if', label: label('if'), result: undefined, body: then } as const;
+  return [condition, otherwise === undefined ? body : { ...body, otherwise }];
+}
+
+/** An if with a value on either side. */
+export function choose(type: ValueType, condition: Code, then: Code, otherwise: Code): Code {
+  return [condition, { kind: 'if', label: label('if'), result: type, body: then, otherwise }];
+}
+
+export const br = (to: Label): Code => ({ kind: 'br', targets: [to] });
+export const brIf = (condition: Code, to: Label): Code => [
+  condition,
+  { kind: 'br_if', targets: [to] },
+];
+/** Goes to `targets[index]`, or to `fallback` for any greater index. */
+export function brTable(index: Code, targets: readonly Label[], fallback: Label): Code {
+  return [index, { kind: 'br_table', targets: [...targets, fallback] }];
+}
+
+/** Writes a tree out as bytes, without the final `end`. */
+export function assemble(code: Code): number[] {
+  const out: number[] = [];
+  write(code, [], out);
+  return out;
+}
+
+function write(code: Code, scope: readonly Label[], out: number[]): void {
+  if (typeof code === 'number') out.push(code);
+  else if ('kind' in code) {
+    if ('targets' in code) writeBranch(code, scope, out);
+    else writeBlock(code, scope, out);
+  } else for (const part of code) write(part, scope, out);
+}
+
+const structured = { block: 0x02, loop: 0x03, if: 0x04 } as const;
+
+function writeBlock(code: Block, scope: readonly Label[], out: number[]): void {
+  const inner = [code.label, ...scope];
+  out.push(structured[code.kind], code.result === undefined ? 0x40 : valueTypes[code.result]);
+  write(code.body, inner, out);
+  if (code.otherwise !== undefined) {
+    out.push(0x05);
+    write(code.otherwise, inner, out);
+  }
+  out.push(0x0b);
+}
+
+function writeBranch(code: Branch, scope: readonly Label[], out: number[]): void {
+  const depths = code.targets.map((target) => unsigned(depthOf(target, scope)));
+  if (code.kind === 'br_table') out.push(0x0e, ...unsigned(depths.length - 1));
+  else out.push(code.kind === 'br' ? 0x0c : 0x0d);
+  out.push(...depths.flat());
+}
+
+function depthOf(target: Label, scope: readonly Label[]): number {
+  const depth = scope.indexOf(target);
+  if (depth < 0) throw new Error(`Branch to ${target.label} from outside of it`);
+  return depth;
+}

@@ -1,0 +1,141 @@
+import { assemble, type Code, type FunctionRef, type Local } from './code.ts';
+import { unsigned } from './leb128.ts';
+import { type ValueType, valueTypes } from './opcodes.ts';
+
+export interface Signature {
+  readonly params: readonly ValueType[];
+  readonly results: readonly ValueType[];
+}
+
+/** Gives the body of a function its parameters and further locals. */
+export class FunctionScope {
+  readonly params: readonly Local[];
+  readonly #locals: ValueType[] = [];
+
+  constructor(params: readonly ValueType[]) {
+    this.params = params.map((type, index) => ({ index, type }));
+  }
+
+  /** A new local, zero at entry. */
+  local(type: ValueType): Local {
+    this.#locals.push(type);
+    return { index: this.params.length + this.#locals.length - 1, type };
+  }
+
+  get locals(): readonly ValueType[] {
+    return this.#locals;
+  }
+}
+
+interface Import {
+  readonly name: string;
+  readonly type: number;
+}
+
+interface Definition {
+  readonly type: number;
+  body: number[] | undefined;
+}
+
+/**
+ * A WebAssembly module under construction: functions that import from module `env`, and one
+ * imported memory, `env.memory`. Imports come before the first function.
+ */
+export class ModuleBuilder {
+  readonly #types: string[] = [];
+  readonly #typeBytes: number[][] = [];
+  readonly #imports: Import[] = [];
+  readonly #functions: Definition[] = [];
+  readonly #exports: { name: string; index: number }[] = [];
+  readonly #memoryPages: number;
+
+  /** @param memoryPages least size of the imported memory, in pages of 64 KiB. */
+  constructor(memoryPages: number) {
+    this.#memoryPages = memoryPages;
+  }
+
+  importFunction(name: string, signature: Signature): FunctionRef {
+    if (this.#functions.length > 0) throw new Error('Imports come before functions');
+    this.#imports.push({ name, type: this.#type(signature) });
+    return { index: this.#imports.length - 1 };
+  }
+
+  /** A function to be given its body later: for calls among functions. */
+  declare(signature: Signature, exportName?: string): FunctionRef {
+    this.#functions.push({ type: this.#type(signature), body: undefined });
+    const index = this.#imports.length + this.#functions.length - 1;
+    if (exportName !== undefined) this.#exports.push({ name: exportName, index });
+    return { index };
+  }
+
+  define(ref: FunctionRef, signature: Signature, body: (scope: FunctionScope) => Code): void {
+    const scope = new FunctionScope(signature.params);
+    const code = assemble(body(scope));
+    const locals = scope.locals.flatMap((type) => [1, valueTypes[type]]);
+    const bytes = [...unsigned(scope.locals.length), ...locals];
+    this.#functions[ref.index - this.#imports.length]!.body = [
+      ...unsigned(bytes.length + code.length + 1),
+      ...bytes,
+    ].concat(code, [0x0b]);
+  }
+
+  function(
+    signature: Signature,
+    body: (scope: FunctionScope) => Code,
+    exportName?: string,
+  ): FunctionRef {
+    const ref = this.declare(signature, exportName);
+    this.define(ref, signature, body);
+    return ref;
+  }
+
+  /** The module in the binary format. */
+  bytes(): Uint8Array<ArrayBuffer> {
+    const functions = this.#functions.map(({ type }) => unsigned(type));
+    const exports = this.#exports.map(({ name, index }) => [...text(name), 0, ...unsigned(index)]);
+    const bodies = this.#functions.map(({ body }) => body ?? []);
+    return Uint8Array.from(
+      [
+        ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+        ...section(1, this.#typeBytes),
+        ...section(2, this.#importEntries()),
+        ...section(3, functions),
+        ...section(7, exports),
+      ].concat(section(10, bodies)),
+    );
+  }
+
+  #importEntries(): number[][] {
+    const functions = this.#imports.map(({ name, type }) => [
+      ...text('env'),
+      ...text(name),
+      0,
+      ...unsigned(type),
+    ]);
+    const memory = [...text('env'), ...text('memory'), 2, 0, ...unsigned(this.#memoryPages)];
+    return [...functions, memory];
+  }
+
+  #type({ params, results }: Signature): number {
+    const key = `${params.join()}>${results.join()}`;
+    const known = this.#types.indexOf(key);
+    if (known >= 0) return known;
+    const list = (types: readonly ValueType[]) => [
+      types.length,
+      ...types.map((t) => valueTypes[t]),
+    ];
+    this.#typeBytes.push([0x60, ...list(params), ...list(results)]);
+    return this.#types.push(key) - 1;
+  }
+}
+
+function text(value: string): number[] {
+  const bytes = new TextEncoder().encode(value);
+  return [...unsigned(bytes.length), ...bytes];
+}
+
+function section(id: number, entries: readonly (readonly number[])[]): number[] {
+  let body: number[] = unsigned(entries.length);
+  for (const entry of entries) body = body.concat(entry);
+  return [id, ...unsigned(body.length)].concat(body);
+}
