@@ -1,0 +1,217 @@
+import type { CallOptions } from '@anole/bytes';
+import type { ByteSink } from './devices/device.ts';
+import type { PowerRequest } from './devices/power/device.ts';
+import type { VirtioDevice } from './devices/virtio/device.ts';
+import { VirtioConsole } from './devices/virtio-console/device.ts';
+import type { RandomSource } from './devices/virtio-rng/device.ts';
+import { MachineError } from './errors.ts';
+import { Board } from './platform/board.ts';
+import { loadLinux } from './platform/boot.ts';
+import { PanicWatch } from './platform/panic-watch.ts';
+import { repeatableRandom } from './run/repeatable-random.ts';
+import { Runner, type RunStatistics } from './run/runner.ts';
+
+export interface MachineOptions {
+  /** A Linux `Image` for riscv64. */
+  readonly kernel: Uint8Array;
+  readonly initrd?: Uint8Array;
+  /** For the kernel. `panic=-1` is added unless it says otherwise: a panic then ends the machine. */
+  readonly commandLine?: string;
+  /** RAM in MiB. Default 512. */
+  readonly memoryMiB?: number;
+  /** On PCI, in slots 0, 1, ... in this order. */
+  readonly devices?: readonly VirtioDevice[];
+  /** What the serial port (`ttyS0`) and the SBI debug console (`earlycon=sbi`) send. */
+  readonly onSerial?: ByteSink;
+  /**
+   * `real` (default): guest time is the host's. `instructions`: time passes with instructions, and
+   * with the same files and devices two runs are bit-identical.
+   */
+  readonly clock?: 'real' | 'instructions';
+  /** Seeds the kernel's random numbers. Default: the host's, or a fixed sequence for `instructions`. */
+  readonly random?: RandomSource;
+}
+
+/** How a machine ended. */
+export type MachineExit =
+  | {
+      readonly reason: 'poweroff' /** 0 unless the guest reported a failure. */;
+      readonly code: number;
+    }
+  | { readonly reason: 'reboot' }
+  | {
+      readonly reason: 'panic' /** What the kernel gave as its reason. */;
+      readonly message: string;
+    }
+  | { readonly reason: 'stopped' };
+
+const RANDOM_SEED_SIZE = 64;
+const MIB = 0x10_0000;
+
+/**
+ * A RISC-V computer that boots Linux.
+ *
+ * @example
+ * const machine = await Machine.create({
+ *   kernel: await readFile('vmlinux'),
+ *   initrd: await readFile('initramfs.cpio'),
+ *   commandLine: 'console=ttyS0',
+ *   onSerial: (bytes) => process.stdout.write(bytes),
+ * });
+ * const exit = await machine.run();
+ * console.log(exit.reason); // poweroff
+ */
+export class Machine implements AsyncDisposable {
+  readonly #board: Board;
+  readonly #runner: Runner;
+  readonly #panic: PanicWatch;
+  readonly #control: Control;
+  #running: Promise<MachineExit> | undefined;
+
+  private constructor(board: Board, panic: PanicWatch, control: Control, clock: ClockKind) {
+    this.#board = board;
+    this.#panic = panic;
+    this.#control = control;
+    this.#runner = new Runner(board, { clock, ended: () => control.end !== undefined });
+    control.wake = () => this.#runner.wake();
+    control.interrupt = () => board.hart.requestStop();
+  }
+
+  /**
+   * Builds the machine and loads the kernel; nothing runs yet. `kernel` and `initrd` are not kept.
+   *
+   * @throws MachineError `MACHINE_BAD_KERNEL`, `MACHINE_WRONG_ARCHITECTURE`, `MACHINE_TOO_LARGE`,
+   *   `MACHINE_BAD_OPTION`; HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM`
+   */
+  static async create(options: MachineOptions): Promise<Machine> {
+    const { devices = [], clock = 'real', onSerial } = options;
+    const panic = new PanicWatch();
+    const control = new Control();
+    const board = await Board.create(
+      {
+        memorySize: memorySize(options.memoryMiB ?? 512),
+        clock,
+        firmware: true,
+        devices,
+        onSerial: (bytes) => {
+          panic.feed(bytes);
+          onSerial?.(bytes);
+        },
+      },
+      control,
+    );
+    for (const device of devices) {
+      if (device instanceof VirtioConsole) device.observe = (bytes) => panic.feed(bytes);
+    }
+    const entry = loadLinux(board.memory, {
+      kernel: options.kernel,
+      ...(options.initrd && { initrd: options.initrd }),
+      commandLine: withPanic(options.commandLine ?? ''),
+      randomSeed: randomSeed(options, clock),
+      pciSlots: devices.length,
+    });
+    board.hart.reset({ pc: entry.pc, a0: 0n, a1: entry.deviceTree, mode: 'S' });
+    return new Machine(board, panic, control, clock);
+  }
+
+  /** Instructions retired and time spent on them, so far. */
+  get statistics(): RunStatistics {
+    return this.#runner.statistics;
+  }
+
+  /**
+   * Runs until the guest powers off, reboots or panics, or until {@link stop}. The host's event loop
+   * goes on meanwhile. Callable once.
+   *
+   * @throws MachineError `MACHINE_WRONG_STATE` when called again; whatever a device's host side threw
+   */
+  run(options: CallOptions = {}): Promise<MachineExit> {
+    if (this.#running !== undefined) {
+      throw new MachineError('MACHINE_WRONG_STATE', 'Cannot run the machine: it was run already');
+    }
+    this.#running = this.#run(options.signal);
+    return this.#running;
+  }
+
+  /** Ends the machine as if its power cord was pulled. Resolves when nothing of it runs any more. */
+  async stop(): Promise<void> {
+    this.#control.finish({ reason: 'stopped' });
+    await this.#running?.catch(() => {});
+    this.#board.stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.stop();
+  }
+
+  /** Sends bytes to the serial port; see `Uart.receive`. */
+  writeSerial(bytes: Uint8Array): Promise<void> {
+    return this.#board.uart.receive(bytes);
+  }
+
+  async #run(signal: AbortSignal | undefined): Promise<MachineExit> {
+    const control = this.#control;
+    const abort = () => control.finish({ reason: 'stopped' });
+    signal?.addEventListener('abort', abort);
+    if (signal?.aborted) abort();
+    try {
+      await this.#runner.run();
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      this.#board.stop();
+    }
+    if (control.failure !== undefined) throw control.failure.error;
+    const message = this.#panic.message;
+    const end = control.end!;
+    // A kernel that panicked resets the machine, and gives no reason with it.
+    return message !== undefined && end.reason === 'reboot' ? { reason: 'panic', message } : end;
+  }
+}
+
+type ClockKind = NonNullable<MachineOptions['clock']>;
+
+/** How the end of a run comes about: by the guest, by the owner, or by a device that failed. */
+class Control {
+  end: MachineExit | undefined;
+  failure: { readonly error: unknown } | undefined;
+  wake: () => void = () => {};
+  interrupt: () => void = () => {};
+
+  power(request: PowerRequest): void {
+    this.finish(
+      request.kind === 'reboot' ? { reason: 'reboot' } : { reason: 'poweroff', code: request.code },
+    );
+  }
+
+  fault(error: unknown): void {
+    this.failure ??= { error };
+    this.finish({ reason: 'stopped' });
+  }
+
+  finish(end: MachineExit): void {
+    this.end ??= end;
+    this.interrupt();
+    this.wake();
+  }
+}
+
+function memorySize(mebibytes: number): number {
+  if (!Number.isInteger(mebibytes) || mebibytes < 64) {
+    throw new MachineError('MACHINE_BAD_OPTION', `Cannot give the machine ${mebibytes} MiB`, {
+      hint: 'give a whole number of MiB, at least 64',
+    });
+  }
+  return mebibytes * MIB;
+}
+
+function withPanic(commandLine: string): string {
+  return /(^|\s)panic=/.test(commandLine) ? commandLine : `${commandLine} panic=-1`.trim();
+}
+
+function randomSeed(options: MachineOptions, clock: ClockKind): Uint8Array {
+  const seed = new Uint8Array(RANDOM_SEED_SIZE);
+  const hostRandom: RandomSource = (bytes) => void crypto.getRandomValues(bytes);
+  const random = options.random ?? (clock === 'instructions' ? repeatableRandom() : hostRandom);
+  random(seed);
+  return seed;
+}

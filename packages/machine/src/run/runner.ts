@@ -1,0 +1,111 @@
+import { TIMEBASE_HZ } from '../hart/hart.ts';
+import type { Board } from '../platform/board.ts';
+import { HostLoop } from './host-loop.ts';
+
+export interface RunnerOptions {
+  readonly clock: 'real' | 'instructions';
+  /** Called between slices; true ends the run. */
+  readonly ended: () => boolean;
+  /**
+   * Called when the guest waits for an interrupt that no timer will bring. Default: sleep until a
+   * device has something.
+   */
+  readonly onStuck?: () => void;
+  /** At most this many instructions a slice; asked for before each. */
+  readonly sliceLimit?: () => number;
+}
+
+/** How long a slice should keep the host's event loop waiting. */
+const SLICE_MS = 4;
+const FIRST_SLICE = 100_000;
+const MAX_SLICE = 4_000_000;
+/** A timer of the host is no finer than this; shorter waits are made of turns of its loop. */
+const TIMER_MS = 1;
+
+export interface RunStatistics {
+  /** Instructions retired. */
+  readonly instructions: number;
+  /** Milliseconds the hart was running, sleep excluded. */
+  readonly busy: number;
+}
+
+/**
+ * Runs a board's hart in slices, letting the host's event loop turn between them, and sleeps while
+ * the guest waits for an interrupt.
+ */
+export class Runner {
+  readonly #board: Board;
+  readonly #options: RunnerOptions;
+  /** There while running: it would keep a process alive. */
+  #loop: HostLoop | undefined;
+  #busy = 0;
+  #slice = FIRST_SLICE;
+
+  constructor(board: Board, options: RunnerOptions) {
+    this.#board = board;
+    this.#options = options;
+  }
+
+  get statistics(): RunStatistics {
+    return { instructions: this.#board.hart.instret, busy: this.#busy };
+  }
+
+  /** Ends a sleep: something happened that the guest should see. */
+  wake(): void {
+    this.#loop?.wake();
+  }
+
+  async run(): Promise<void> {
+    const { hart, rtc } = this.#board;
+    const { ended, sliceLimit } = this.#options;
+    const loop = new HostLoop();
+    this.#loop = loop;
+    try {
+      while (!ended()) {
+        const started = performance.now();
+        const exit = hart.run(Math.min(this.#slice, sliceLimit?.() ?? this.#slice));
+        this.#account(performance.now() - started, exit === 'budget');
+        rtc.poll();
+        if (ended()) return;
+        if (exit === 'wfi') await this.#idle(loop);
+        else await loop.yield();
+      }
+    } finally {
+      loop.close();
+      this.#loop = undefined;
+    }
+  }
+
+  #account(milliseconds: number, whole: boolean): void {
+    this.#busy += milliseconds;
+    // A repeatable run has fixed slices: where they end decides when devices are looked at.
+    if (!whole || this.#options.clock === 'instructions') return;
+    if (milliseconds < SLICE_MS / 2) this.#slice = Math.min(this.#slice * 2, MAX_SLICE);
+    else if (milliseconds > SLICE_MS * 2) this.#slice = Math.max(this.#slice >> 1, FIRST_SLICE);
+  }
+
+  async #idle(loop: HostLoop): Promise<void> {
+    const { hart, rtc } = this.#board;
+    const timer = hart.nextTimer();
+    if (this.#options.clock === 'instructions') {
+      // What the host has ready comes first; then time jumps to when something happens.
+      await loop.yield();
+      if (hart.interruptPending || this.#options.ended()) return;
+      if (timer !== undefined) hart.skipTime(BigInt(timer));
+      else await this.#sleepUntilWoken(loop);
+      return;
+    }
+    const untilTimer =
+      timer === undefined ? undefined : ((timer - Number(hart.time)) * 1000) / TIMEBASE_HZ;
+    const waits = [untilTimer, rtc.untilAlarm].filter((wait) => wait !== undefined);
+    if (waits.length === 0) await this.#sleepUntilWoken(loop);
+    else if (Math.min(...waits) < TIMER_MS) await loop.yield();
+    else await loop.sleep(Math.min(...waits));
+  }
+
+  async #sleepUntilWoken(loop: HostLoop): Promise<void> {
+    const { onStuck } = this.#options;
+    if (onStuck !== undefined) onStuck();
+    else await loop.sleep(undefined);
+  }
+}
