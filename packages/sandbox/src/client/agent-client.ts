@@ -1,6 +1,7 @@
 import {
   asciiBytes,
   asciiJson,
+  type Hello,
   maxPayload,
   protocolVersion,
   type SpawnRequest,
@@ -9,7 +10,7 @@ import {
 } from '../agent/wire.ts';
 import type { Channel } from '../engine/engine.ts';
 import { SandboxError } from '../errors.ts';
-import { type Frame, FrameReader, writeFrame } from './frames.ts';
+import { type Frame, FrameReader, parseReport, writeFrame } from './frames.ts';
 import { GuestCommand } from './guest-command.ts';
 
 /** The host's end of the agent protocol: many commands over one channel. */
@@ -101,7 +102,7 @@ export class AgentClient {
   }
 
   #greet(frame: Frame): void {
-    const { version } = JSON.parse(new TextDecoder().decode(frame.payload)) as { version: number };
+    const { version } = parseReport<Hello>(frame);
     if (version !== protocolVersion) {
       throw new SandboxError('SANDBOX_AGENT', `Cannot talk to an agent of version ${version}`);
     }

@@ -53,3 +53,14 @@ export class FrameReader {
     this.#rest = data.subarray(at);
   }
 }
+
+/** The JSON object of a report. @throws SandboxError `SANDBOX_AGENT` */
+export function parseReport<T extends object>(frame: Frame): Partial<T> {
+  try {
+    const value: unknown = JSON.parse(new TextDecoder().decode(frame.payload));
+    if (typeof value === 'object' && value !== null) return value as Partial<T>;
+  } catch {
+    // Told below.
+  }
+  throw new SandboxError('SANDBOX_AGENT', 'Cannot read from the agent: a report is not JSON');
+}

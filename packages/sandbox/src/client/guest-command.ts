@@ -9,7 +9,7 @@ import {
 } from '../agent/wire.ts';
 import { SandboxError } from '../errors.ts';
 import { ByteStream } from './byte-stream.ts';
-import type { Frame } from './frames.ts';
+import { type Frame, parseReport } from './frames.ts';
 
 /** Sends a frame to the agent. */
 export type SendFrame = (type: number, command: number, payload: Uint8Array) => void;
@@ -91,8 +91,8 @@ export class GuestCommand {
     else if (frame.type === toHost.streamEnd) this.#endStream(frame.payload[0]);
     else if (frame.type === toHost.credit) this.#widen(frame.payload);
     else if (frame.type === toHost.started) this.#started.resolve();
-    else if (frame.type === toHost.refused) this.#refuse(parse<Refusal>(frame));
-    else if (frame.type === toHost.exit) this.#end(parse<ExitReport>(frame));
+    else if (frame.type === toHost.refused) this.#refuse(parseReport<Refusal>(frame));
+    else if (frame.type === toHost.exit) this.#end(parseReport<ExitReport>(frame));
     else {
       throw new SandboxError(
         'SANDBOX_AGENT',
@@ -101,19 +101,22 @@ export class GuestCommand {
     }
   }
 
-  /** The guest is gone. */
+  /** The guest is gone. A command that ended before keeps its end, and its streams end well. */
   fail(error: unknown): void {
+    const exited = this.#exited;
     this.#exited = true;
     this.#open = 0;
     this.#stopInput();
     this.#started.reject(error);
     this.#exit.reject(error);
-    this.stdout.fail(error);
-    this.stderr.fail(error);
+    for (const stream of [this.stdout, this.stderr]) {
+      if (exited) stream.end();
+      else stream.fail(error);
+    }
   }
 
-  #refuse(refusal: Refusal): void {
-    const code = refusalCodes[refusal.reason] ?? 'SANDBOX_AGENT';
+  #refuse(refusal: Partial<Refusal>): void {
+    const code = refusalCodes[refusal.reason ?? 'resources'] ?? 'SANDBOX_AGENT';
     this.fail(
       new SandboxError(code, `Cannot run the command: ${refusal.message}`, {
         details: { exitCode: refusal.code },
@@ -121,7 +124,7 @@ export class GuestCommand {
     );
   }
 
-  #end(report: ExitReport): void {
+  #end(report: Partial<ExitReport>): void {
     this.#exited = true;
     this.#stopInput();
     this.#exit.resolve(report);
@@ -168,13 +171,3 @@ const refusalCodes = {
   user: 'SANDBOX_NO_USER',
   resources: 'SANDBOX_RESOURCES',
 } as const;
-
-function parse<T>(frame: Frame): T {
-  try {
-    return JSON.parse(new TextDecoder().decode(frame.payload)) as T;
-  } catch (cause) {
-    throw new SandboxError('SANDBOX_AGENT', 'Cannot read from the agent: a report is not JSON', {
-      cause,
-    });
-  }
-}

@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { asciiBytes, asciiJson, asciiText, streamWindow, toGuest, toHost } from '../agent/wire.ts';
+import { SandboxError } from '../errors.ts';
+import { AgentClient } from './agent-client.ts';
+import { type Frame, FrameReader, writeFrame } from './frames.ts';
+
+/** A channel whose guest is the test. */
+function guest() {
+  const sent: Frame[] = [];
+  const reader = new FrameReader();
+  let deliver: (bytes: Uint8Array) => void = () => {};
+  const client = new AgentClient({
+    send: (bytes) => void sent.push(...reader.read(bytes.slice())),
+    receive: (handler) => {
+      deliver = handler;
+    },
+  });
+  const say = (type: number, command: number, payload: Uint8Array) =>
+    deliver(writeFrame(type, command, payload));
+  const sayJson = (type: number, command: number, value: unknown) =>
+    say(type, command, asciiBytes(asciiJson(value)));
+  return { client, sent, say, sayJson, deliver: (bytes: Uint8Array) => deliver(bytes) };
+}
+
+const request = { argv: ['true'], env: {}, cwd: '/', stdin: true };
+
+test('frames come out whole however the bytes are cut', () => {
+  const payloads = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 12 });
+  const property = fc.property(payloads, fc.integer({ min: 1, max: 20 }), (list, step) => {
+    const bytes = Buffer.concat(list.map((payload, index) => writeFrame(index, 7, payload)));
+    const reader = new FrameReader();
+    const frames: Frame[] = [];
+    for (let at = 0; at < bytes.length; at += step) {
+      frames.push(...reader.read(Uint8Array.from(bytes.subarray(at, at + step))));
+    }
+    assert.deepEqual(
+      frames.map(({ type, payload }) => [type, [...payload]]),
+      list.map((payload, index) => [index, [...payload]]),
+    );
+  });
+  fc.assert(property, { seed: 60, numRuns: 200 });
+});
+
+test('whatever the guest sends, the client reports a coded error or goes on', () => {
+  const property = fc.property(fc.array(fc.uint8Array({ maxLength: 64 })), (chunks) => {
+    const { client, deliver } = guest();
+    const command = client.spawn(request);
+    command.exit.catch((error) => assert.ok(error instanceof SandboxError));
+    for (const chunk of chunks) deliver(chunk);
+  });
+  fc.assert(property, { seed: 61, numRuns: 300 });
+});
+
+test('damaged frames of known types end the conversation with a coded error', async () => {
+  for (const type of Object.values(toHost)) {
+    const { client, say } = guest();
+    const command = client.spawn(request);
+    say(type, 1, Uint8Array.of(0xff));
+    say(250, 1, new Uint8Array(0));
+    await assert.rejects(
+      Promise.race([client.ready, command.exit, command.started.then(() => command.exit)]),
+      SandboxError,
+    );
+  }
+});
+
+test('JSON crosses as ASCII, whatever characters it holds', () => {
+  const property = fc.property(fc.string({ unit: 'binary' }), (text) => {
+    const bytes = asciiBytes(asciiJson({ text }));
+    assert.ok(bytes.every((byte) => byte < 128));
+    assert.deepEqual(JSON.parse(asciiText(bytes)), { text });
+  });
+  fc.assert(property, { seed: 62, numRuns: 300 });
+});
+
+test('input goes no further than the guest granted', async () => {
+  const { client, sent, say } = guest();
+  const command = client.spawn(request);
+  const size = () =>
+    sent
+      .filter(({ type }) => type === toGuest.stdin)
+      .reduce((sum, { payload }) => sum + payload.length, 0);
+  const writing = command.write(new Uint8Array(streamWindow + 1000));
+  await new Promise(setImmediate);
+  assert.equal(size(), streamWindow);
+  const grant = new Uint8Array(5);
+  new DataView(grant.buffer).setUint32(1, 600, true);
+  say(toHost.credit, command.id, grant);
+  await new Promise(setImmediate);
+  assert.equal(size(), streamWindow + 600);
+  say(toHost.credit, command.id, grant);
+  assert.equal(await writing, true);
+});
+
+test('a command that closed its input lets the writer know', async () => {
+  const { client, say } = guest();
+  const command = client.spawn(request);
+  say(toHost.streamEnd, command.id, Uint8Array.of(0));
+  assert.equal(await command.write(new Uint8Array(10)), false);
+});
+
+test('refusals become coded errors', async () => {
+  const { client, sayJson } = guest();
+  const command = client.spawn(request);
+  sayJson(toHost.refused, command.id, { reason: 'not-found', code: 127, message: 'x: not there' });
+  await assert.rejects(command.started, { code: 'SANDBOX_NOT_FOUND', details: { exitCode: 127 } });
+});
+
+test('an agent of another version is refused', async () => {
+  const { client, sayJson } = guest();
+  sayJson(toHost.hello, 0, { version: 99 });
+  await assert.rejects(client.ready, { code: 'SANDBOX_AGENT' });
+});
+
+test('when the guest is gone, commands that run fail and those that ended keep their end', async () => {
+  const { client, sayJson } = guest();
+  const running = client.spawn(request);
+  const ended = client.spawn(request);
+  sayJson(toHost.exit, ended.id, { code: 5 });
+  client.fail(new SandboxError('SANDBOX_CLOSED', 'gone'));
+  assert.deepEqual(await ended.exit, { code: 5 });
+  assert.equal((await ended.stdout.next()).done, true);
+  await assert.rejects(running.exit, { code: 'SANDBOX_CLOSED' });
+  await assert.rejects(running.stdout.next(), { code: 'SANDBOX_CLOSED' });
+  assert.throws(() => client.spawn(request), { code: 'SANDBOX_CLOSED' });
+});
