@@ -1,1 +1,13 @@
-export {};
+/**
+ * EROFS, the Enhanced Read-Only File System: writes an image of any Tree, reads an image as a Tree.
+ * Runs in browsers.
+ *
+ * @example
+ * import { openErofs, writeErofs } from '@anole/erofs';
+ * const image = await writeErofs(tree, { time: { seconds: 0, nanoseconds: 0 } });
+ * for await (const chunk of image) await file.write(chunk);
+ * const back = await openErofs(source);
+ */
+export { type ErofsCode, ErofsError } from './errors.ts';
+export { type ErofsImage, writeErofs } from './writer/image.ts';
+export type { WriteOptions } from './writer/options.ts';

@@ -1,0 +1,87 @@
+import { encodeName, viewOf } from '@anole/bytes';
+import { DIRENT_SIZE, Dirent, fileTypes } from '../layout/dirent.ts';
+import type { Inode } from './inode.ts';
+
+const ascii = /^[\0-\x7f]*$/;
+/** Where UTF-16 sorts otherwise than UTF-8: surrogates, and what comes after them. */
+const sortsOtherwise = /[\ud800-\uffff]/;
+
+/** Sorts names by their bytes, as lookups in an image need them. Sorts in place. */
+export function sortNames(names: string[]): string[] {
+  if (!names.some((name) => sortsOtherwise.test(name))) return names.sort();
+  const bytes = new Map(names.map((name) => [name, encodeName(name)]));
+  return names.sort((a, b) => compareBytes(bytes.get(a)!, bytes.get(b)!));
+}
+
+export function compareBytes(a: Uint8Array, b: Uint8Array): number {
+  const end = Math.min(a.length, b.length);
+  for (let at = 0; at < end; at++) if (a[at] !== b[at]) return a[at]! - b[at]!;
+  return a.length - b.length;
+}
+
+export function nameLength(name: string): number {
+  return ascii.test(name) ? name.length : encodeName(name).length;
+}
+
+/** Bytes of a directory: whole blocks, and of the last one what it fills. */
+export function directorySize(names: readonly string[], blockSize: number): number {
+  let full = 0;
+  let used = 0;
+  for (const name of names) {
+    const more = DIRENT_SIZE + nameLength(name);
+    if (used + more > blockSize) {
+      full += blockSize;
+      used = 0;
+    }
+    used += more;
+  }
+  return full + used;
+}
+
+/** The blocks of a directory one by one; all but the last are of `blockSize`. */
+export function* directoryBlocks(inode: Inode, blockSize: number): Generator<Uint8Array> {
+  const { names, children } = inode.directory!;
+  let encoded: Uint8Array[] = [];
+  let first = 0;
+  let used = 0;
+  for (const name of names) {
+    const bytes = encodeName(name);
+    if (used + DIRENT_SIZE + bytes.length > blockSize) {
+      yield directoryBlock(encoded, children, first, blockSize);
+      first += encoded.length;
+      encoded = [];
+      used = 0;
+    }
+    used += DIRENT_SIZE + bytes.length;
+    encoded.push(bytes);
+  }
+  yield directoryBlock(encoded, children, first, used);
+}
+
+function directoryBlock(
+  names: readonly Uint8Array[],
+  children: readonly Inode[],
+  first: number,
+  size: number,
+): Uint8Array {
+  const block = new Uint8Array(size);
+  const view = viewOf(block);
+  let nameOffset = names.length * DIRENT_SIZE;
+  names.forEach((name, index) => {
+    const child = children[first + index]!;
+    Dirent.set(
+      view,
+      index * DIRENT_SIZE,
+      {
+        nidLow: child.nid % 2 ** 32,
+        nidHigh: Math.floor(child.nid / 2 ** 32),
+        nameOffset,
+        fileType: fileTypes.indexOf(child.stat.type),
+      },
+      true,
+    );
+    block.set(name, nameOffset);
+    nameOffset += name.length;
+  });
+  return block;
+}

@@ -1,0 +1,50 @@
+import {
+  CompactInode,
+  ExtendedInode,
+  FORMAT_EXTENDED,
+  FORMAT_LAYOUT_SHIFT,
+  layouts,
+} from '../layout/inode.ts';
+import { encodeDevice, modeOfType } from '../layout/mode.ts';
+import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
+import type { Inode } from './inode.ts';
+
+/** The inode itself, without what follows it. */
+export function encodeInode(inode: Inode): Uint8Array {
+  const { stat, size, ino, nlink, mtime, extended } = inode;
+  const common = {
+    format: formatOf(inode),
+    xattrCount: xattrCountOf(inode.xattrSize),
+    mode: modeOfType[stat.type] | stat.mode,
+    nlink,
+    size,
+    data: dataOf(inode),
+    ino: ino >>> 0,
+    uid: stat.uid,
+    gid: stat.gid,
+  };
+  if (!extended) return CompactInode.encode({ ...common, mtime: 0 });
+  return ExtendedInode.encode({
+    ...common,
+    mtime: mtime.seconds,
+    mtimeNanoseconds: mtime.nanoseconds,
+  });
+}
+
+function formatOf({ extended, tailSize, extents }: Inode): number {
+  const layout =
+    extents !== undefined ? layouts.chunked : tailSize > 0 ? layouts.inline : layouts.plain;
+  return (extended ? FORMAT_EXTENDED : 0) | (layout << FORMAT_LAYOUT_SHIFT);
+}
+
+function dataOf({ stat, startBlock }: Inode): number {
+  if (stat.type === 'character' || stat.type === 'block') {
+    return encodeDevice(stat.rdev ?? { major: 0, minor: 0 });
+  }
+  if (stat.type === 'fifo' || stat.type === 'socket') return 0;
+  return startBlock;
+}
+
+function xattrCountOf(size: number): number {
+  return size === 0 ? 0 : 1 + (size - XATTR_HEADER_SIZE) / XATTR_UNIT;
+}

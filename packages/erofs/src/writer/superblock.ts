@@ -1,0 +1,64 @@
+import { crc32c, viewOf } from '@anole/bytes';
+import {
+  COMPAT_CHECKSUM,
+  COMPAT_MTIME,
+  COMPAT_XATTR_FILTER,
+  INCOMPAT_CHUNKED_FILE,
+  SUPERBLOCK_MAGIC,
+  SUPERBLOCK_OFFSET,
+  Superblock,
+} from '../layout/superblock.ts';
+import type { Plan } from './plan.ts';
+
+/** The superblock, its checksum still 0: that covers what comes after it in its block. */
+export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
+  const { settings, inodes, epoch } = plan;
+  const volumeName = new Uint8Array(16);
+  volumeName.set(settings.volumeName);
+  return Superblock.encode({
+    magic: SUPERBLOCK_MAGIC,
+    checksum: 0,
+    featureCompat: COMPAT_CHECKSUM | COMPAT_MTIME | (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0),
+    blockBits: settings.blockBits,
+    extensionSlots: 0,
+    rootNid: inodes[0]!.nid,
+    inodes: BigInt(inodes.length),
+    epoch: epoch.seconds,
+    fixedNanoseconds: epoch.nanoseconds,
+    blocks: plan.blocks,
+    metaBlock: 0,
+    xattrBlock: plan.sharedXattrs.length === 0 ? 0 : plan.xattrBlock,
+    uuid,
+    volumeName,
+    featureIncompat: plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0,
+    compressionAlgorithms: 0,
+    extraDevices: 0,
+    deviceTableSlot: 0,
+    directoryBlockBits: 0,
+    xattrPrefixCount: 0,
+    xattrPrefixStart: 0,
+    packedNid: 0n,
+    xattrFilterReserved: 0,
+    buildTime: 0,
+    rootNid64: 0n,
+  });
+}
+
+/** Puts the checksum into the first bytes of an image, which hold the superblock's whole block. */
+export function seal(head: Uint8Array, blockSize: number): void {
+  viewOf(head).setUint32(
+    SUPERBLOCK_OFFSET + Superblock.offsets.checksum,
+    superblockChecksum(head.subarray(SUPERBLOCK_OFFSET, checkedEnd(blockSize))),
+    true,
+  );
+}
+
+/** Byte of the image up to which the checksum counts. Source: Linux fs/erofs/super.c. */
+export function checkedEnd(blockSize: number): number {
+  return blockSize > SUPERBLOCK_OFFSET ? blockSize : SUPERBLOCK_OFFSET + blockSize;
+}
+
+/** CRC-32C with all bits set at the start and none inverted at the end. */
+export function superblockChecksum(bytes: Uint8Array): number {
+  return ~crc32c(bytes) >>> 0;
+}

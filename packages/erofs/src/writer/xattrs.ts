@@ -1,0 +1,156 @@
+import { encodeName, viewOf } from '@anole/bytes';
+import { ErofsError } from '../errors.ts';
+import {
+  XATTR_ENTRY_SIZE,
+  XATTR_FILTER_BITS,
+  XATTR_FILTER_SEED,
+  XATTR_HEADER_SIZE,
+  XATTR_SHARED_MAX,
+  XATTR_UNIT,
+  XattrEntry,
+  XattrHeader,
+  xattrPrefixes,
+} from '../layout/xattr.ts';
+import { xxh32 } from '../xxh32.ts';
+import { compareBytes } from './directory.ts';
+
+/** One attribute and value, of however many inodes. */
+export interface XattrItem {
+  /** Entry with name and value, padded to four bytes. */
+  readonly bytes: Uint8Array;
+  readonly filterBit: number;
+  uses: number;
+  /** Identifier among the shared ones, or undefined: then it lies with each inode. */
+  sharedId: number | undefined;
+}
+
+/** Collects attributes, and decides which are stored once for all inodes that have them. */
+export class XattrPool {
+  readonly #items = new Map<string, XattrItem>();
+
+  /** In an order that depends on nothing but the attributes. Counts one use of each. */
+  itemsOf(attributes: ReadonlyMap<string, Uint8Array>, path: string): readonly XattrItem[] {
+    const items = [...attributes].map(([name, value]) => this.#item(name, value, path));
+    for (const item of items) item.uses++;
+    items.sort((a, b) => compareBytes(a.bytes, b.bytes));
+    return items;
+  }
+
+  /** Decides what is shared; `start` is the byte within the first block of the shared area. */
+  share(start: number, blockSize: number): { readonly end: number; readonly items: XattrItem[] } {
+    const items = [...this.#items.values()].filter(worthSharing);
+    items.sort((a, b) => compareBytes(a.bytes, b.bytes));
+    let at = start;
+    for (const item of items) {
+      const { length } = item.bytes;
+      // An entry that fits in a block does not cross one: readers then map one block only.
+      const room = blockSize - (at % blockSize);
+      if (length > room && length <= blockSize) at += room;
+      item.sharedId = at / XATTR_UNIT;
+      at += length;
+    }
+    return { end: at, items };
+  }
+
+  get empty(): boolean {
+    return this.#items.size === 0;
+  }
+
+  #item(name: string, value: Uint8Array, path: string): XattrItem {
+    const { bytes, filterBit } = encodeEntry(name, value, path);
+    let key = '';
+    for (const byte of bytes) key += String.fromCharCode(byte);
+    let item = this.#items.get(key);
+    if (item === undefined) {
+      item = { bytes, filterBit, uses: 0, sharedId: undefined };
+      this.#items.set(key, item);
+    }
+    return item;
+  }
+}
+
+/** Whether one copy and a reference from each inode take less room than a copy with each. */
+export function worthSharing({ uses, bytes }: XattrItem): boolean {
+  return uses > 1 && uses * (bytes.length - XATTR_UNIT) > bytes.length;
+}
+
+/** Those an inode refers to, at most as many as it can, and those it holds. */
+function divide(items: readonly XattrItem[]): { shared: XattrItem[]; inline: XattrItem[] } {
+  const shared: XattrItem[] = [];
+  const inline: XattrItem[] = [];
+  for (const item of items) {
+    if (worthSharing(item) && shared.length < XATTR_SHARED_MAX) shared.push(item);
+    else inline.push(item);
+  }
+  return { shared, inline };
+}
+
+/** Bytes of attributes after an inode. Right once every use is counted. */
+export function xattrSize(items: readonly XattrItem[]): number {
+  if (items.length === 0) return 0;
+  const { shared, inline } = divide(items);
+  return inline.reduce(
+    (size, item) => size + item.bytes.length,
+    XATTR_HEADER_SIZE + shared.length * XATTR_UNIT,
+  );
+}
+
+/** The attributes after an inode. */
+export function encodeXattrs(items: readonly XattrItem[]): Uint8Array {
+  const { shared, inline } = divide(items);
+  const out = new Uint8Array(xattrSize(items));
+  const view = viewOf(out);
+  const present = items.reduce((bits, item) => bits | (1 << item.filterBit), 0);
+  XattrHeader.write(view, 0, { nameFilter: ~present >>> 0, sharedCount: shared.length });
+  let at = XATTR_HEADER_SIZE;
+  for (const item of shared) {
+    view.setUint32(at, item.sharedId!, true);
+    at += XATTR_UNIT;
+  }
+  for (const item of inline) {
+    out.set(item.bytes, at);
+    at += item.bytes.length;
+  }
+  return out;
+}
+
+/** The bit of the name filter for a name without its prefix. Source: Linux fs/erofs/xattr.c. */
+export function filterBitOf(rest: Uint8Array, prefixIndex: number): number {
+  return xxh32(rest, XATTR_FILTER_SEED + prefixIndex) % XATTR_FILTER_BITS;
+}
+
+function encodeEntry(name: string, value: Uint8Array, path: string) {
+  const index = prefixIndexOf(name);
+  if (index === undefined) {
+    throw cannot(name, path, 'its name begins with none of the prefixes that EROFS knows');
+  }
+  const rest = encodeName(name.slice(xattrPrefixes[index]!.length));
+  if (rest.length > 255) throw cannot(name, path, `its name has ${rest.length} bytes`);
+  if (value.length > 0xffff) throw cannot(name, path, `its value has ${value.length} bytes`);
+  const used = XATTR_ENTRY_SIZE + rest.length + value.length;
+  const bytes = new Uint8Array(Math.ceil(used / XATTR_UNIT) * XATTR_UNIT);
+  XattrEntry.write(viewOf(bytes), 0, {
+    nameLength: rest.length,
+    nameIndex: index,
+    valueSize: value.length,
+  });
+  bytes.set(rest, XATTR_ENTRY_SIZE);
+  bytes.set(value, XATTR_ENTRY_SIZE + rest.length);
+  return { bytes, filterBit: filterBitOf(rest, index) };
+}
+
+function prefixIndexOf(name: string): number | undefined {
+  const index = xattrPrefixes.findIndex((prefix) => {
+    if (prefix === undefined) return false;
+    return prefix.endsWith('.') ? name.startsWith(prefix) && name !== prefix : name === prefix;
+  });
+  return index < 0 ? undefined : index;
+}
+
+function cannot(name: string, path: string, reason: string): ErofsError {
+  return new ErofsError(
+    'EROFS_CANNOT_STORE',
+    `Cannot store the attribute ${name} of ${path}: ${reason}`,
+    { details: { path, name } },
+  );
+}
