@@ -1,1 +1,14 @@
-export {};
+/**
+ * The FUSE protocol, server side, over any transport. Runs in browsers.
+ *
+ * @example
+ * import { FuseServer } from '@anole/fuse';
+ * import { memoryOverlay } from '@anole/vfs';
+ * const server = new FuseServer(memoryOverlay());
+ * // A transport hands each request's bytes to the server and sends the chunks of its reply:
+ * const chunks = await server.handle(request);
+ */
+export { type FuseCode, FuseError } from './errors.ts';
+export type { Reply } from './replies.ts';
+export { FuseServer } from './server.ts';
+export type { FuseOptions } from './session.ts';

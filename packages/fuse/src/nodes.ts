@@ -1,0 +1,91 @@
+import type { TreeNode, WritableNode } from '@anole/vfs';
+import { Errno, FuseError } from './errors.ts';
+import type { Listing } from './listing.ts';
+
+/** The root's nodeid: linux/fuse.h, FUSE_ROOT_ID. */
+const ROOT = 1;
+
+/** A node that the kernel knows. */
+export interface KnownNode {
+  /** Never used twice, so that its generation is always 0. */
+  readonly nodeid: number;
+  readonly node: TreeNode | WritableNode;
+  /** How often the kernel was told of it and did not forget it. */
+  lookups: number;
+  /** The ino of the directory it was last found in, for `..`. */
+  parentIno: number;
+  /** Of a directory: its entries at the positions told to the kernel. */
+  listing?: Listing;
+  /** Set where the node is known to have no `security.capability`. */
+  powerless?: boolean;
+}
+
+/**
+ * Nodes by the numbers the kernel uses. A node is one inode: its `ino` tells it apart, so that the
+ * names of a hard link meet in one entry. It stays until the kernel forgets it, which is also what
+ * keeps a file without a name alive as long as it is open.
+ */
+export class NodeTable {
+  readonly #byId = new Map<number, KnownNode>();
+  readonly #byIno = new Map<number, KnownNode>();
+  readonly #root: TreeNode;
+  #next = ROOT + 1;
+
+  constructor(root: TreeNode) {
+    this.#root = root;
+    this.clear();
+  }
+
+  get size(): number {
+    return this.#byId.size;
+  }
+
+  /** @throws FuseError with ESTALE for a number that was never given out, or forgotten. */
+  get(nodeid: number): KnownNode {
+    const known = this.#byId.get(nodeid);
+    if (known !== undefined) return known;
+    throw new FuseError('FUSE_BAD_REQUEST', `Cannot find node ${nodeid}`, Errno.ESTALE);
+  }
+
+  /** Notes that the kernel is told of `node`, found in the directory of `parentIno`. */
+  remember(node: TreeNode, parentIno: number): KnownNode {
+    const { ino } = node.stat;
+    let known = this.#byIno.get(ino);
+    if (known === undefined) {
+      known = { nodeid: this.#next++, node, lookups: 0, parentIno };
+      this.#byId.set(known.nodeid, known);
+      this.#byIno.set(ino, known);
+    }
+    known.lookups++;
+    known.parentIno = parentIno;
+    return known;
+  }
+
+  /** Whether the kernel knows a node of this ino. */
+  has(ino: number): boolean {
+    return this.#byIno.has(ino);
+  }
+
+  /** Takes back `lookups`; returns the node once nothing is left of them. */
+  forget(nodeid: number, lookups: number): TreeNode | WritableNode | undefined {
+    const known = this.#byId.get(nodeid);
+    if (known === undefined || nodeid === ROOT) return undefined;
+    known.lookups -= lookups;
+    if (known.lookups > 0) return undefined;
+    this.#byId.delete(nodeid);
+    this.#byIno.delete(known.node.stat.ino);
+    return known.node;
+  }
+
+  /** Forgets all but the root, and returns what was known. */
+  clear(): (TreeNode | WritableNode)[] {
+    const nodes = [...this.#byId.values()].filter(({ nodeid }) => nodeid !== ROOT);
+    this.#byId.clear();
+    this.#byIno.clear();
+    const { ino } = this.#root.stat;
+    const root = { nodeid: ROOT, node: this.#root, lookups: 1, parentIno: ino };
+    this.#byId.set(ROOT, root);
+    this.#byIno.set(ino, root);
+    return nodes.map(({ node }) => node);
+  }
+}

@@ -1,0 +1,92 @@
+import { Errno, FuseError } from '../errors.ts';
+import { InitFlag } from '../layout/flags.ts';
+import { InitOut } from '../layout/replies.ts';
+import { BatchForgetIn, ForgetIn, ForgetOne, InHeader, InitIn } from '../layout/requests.ts';
+import { noReply, type Reply } from '../replies.ts';
+import type { Request } from '../request.ts';
+import type { Session } from '../session.ts';
+
+const MAJOR = 7;
+/** Linux 5.4 and 6.12: below, structures are shorter; above, nothing is new that we use. */
+const MIN_MINOR = 31;
+const MAX_MINOR = 41;
+const PAGE = 4096;
+
+/** Flags that are of use to every tree, where the kernel has them too. */
+const wanted =
+  InitFlag.ASYNC_READ |
+  InitFlag.BIG_WRITES |
+  InitFlag.DO_READDIRPLUS |
+  InitFlag.READDIRPLUS_AUTO |
+  InitFlag.ASYNC_DIO |
+  InitFlag.PARALLEL_DIROPS |
+  InitFlag.HANDLE_KILLPRIV_V2 |
+  InitFlag.MAX_PAGES;
+
+export function init(session: Session, request: Request): Reply {
+  const offer = request.args(InitIn);
+  if (offer.major !== MAJOR || offer.minor < MIN_MINOR) {
+    // A newer kernel asks again in the version that it is told; an older one is not served.
+    if (offer.major > MAJOR) return reply(session, request, 0, 0);
+    const version = `${offer.major}.${offer.minor}`;
+    throw new FuseError('FUSE_REFUSED', `Cannot speak FUSE ${version}`, Errno.EPROTO);
+  }
+  session.reset();
+  session.agreed = (offer.flags & flagsFor(session)) >>> 0;
+  return reply(session, request, offer.maxReadahead, session.agreed);
+}
+
+function flagsFor(session: Session): number {
+  if (!session.exclusive) return wanted | InitFlag.AUTO_INVAL_DATA;
+  const cached = wanted | InitFlag.CACHE_SYMLINKS | InitFlag.NO_OPENDIR_SUPPORT;
+  // Without OPEN nothing would refuse to open a file for writing in a tree that is only read.
+  const flags = session.writable ? cached | InitFlag.NO_OPEN_SUPPORT : cached;
+  return session.writebackCache ? flags | InitFlag.WRITEBACK_CACHE : flags;
+}
+
+function reply(session: Session, request: Request, maxReadahead: number, flags: number): Reply {
+  return session.replies.ok(request, InitOut.size, (view, at) => {
+    InitOut.write(view, at, {
+      major: MAJOR,
+      minor: MAX_MINOR,
+      maxReadahead: Math.min(maxReadahead, session.maxTransfer),
+      flags,
+      maxBackground: 64,
+      congestionThreshold: 48,
+      maxWrite: session.maxTransfer,
+      timeGranularity: 1,
+      maxPages: Math.ceil(session.maxTransfer / PAGE),
+      mapAlignment: 0,
+      flags2: 0,
+      maxStackDepth: 0,
+    });
+  });
+}
+
+/** The file system is unmounted; another INIT may follow. */
+export function destroy(session: Session, request: Request): Reply {
+  const reply = session.replies.ok(request, 0);
+  session.reset();
+  return reply;
+}
+
+export function forget(session: Session, request: Request): Reply {
+  session.forget(request.nodeid, request.args(ForgetIn).lookups);
+  return noReply;
+}
+
+export function batchForget(session: Session, request: Request): Reply {
+  const { count } = request.args(BatchForgetIn);
+  const first = InHeader.size + BatchForgetIn.size;
+  const there = Math.floor((request.bytes.length - first) / ForgetOne.size);
+  for (let index = 0; index < Math.min(count, there); index++) {
+    const one = ForgetOne.at(request.view, first + index * ForgetOne.size);
+    session.forget(one.nodeid, one.lookups);
+  }
+  return noReply;
+}
+
+/** Requests are short, or wait for a tree that cannot be stopped: they end by themselves. */
+export function interrupt(): Reply {
+  return noReply;
+}

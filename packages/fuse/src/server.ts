@@ -1,0 +1,93 @@
+import { AnoleError, type Awaitable, isPromise } from '@anole/bytes';
+import type { Tree, WritableTree } from '@anole/vfs';
+import { Errno, errnoFor, FuseError, refused } from './errors.ts';
+import { Opcode } from './layout/opcodes.ts';
+import { InHeader } from './layout/requests.ts';
+import { noReply, type Reply } from './replies.ts';
+import { Request } from './request.ts';
+import { type FuseOptions, Session } from './session.ts';
+import { isSilent, operationFor } from './table.ts';
+
+const MIN_TRANSFER = 4096;
+const MAX_TRANSFER = 1024 * 1024;
+
+/**
+ * Serves a Tree to a Linux kernel that speaks FUSE (protocol 7.31 to 7.41), over any transport: the
+ * queues of virtio-fs, /dev/fuse, or a test that makes requests by hand. It answers at once wherever
+ * the tree does. It keeps of the kernel's state only the nodes that the kernel knows, so nothing is
+ * lost where files are opened, renamed and removed.
+ *
+ * The kernel checks permissions: mount with `default_permissions`, as virtio-fs always does.
+ *
+ * @example
+ * const server = new FuseServer(memoryOverlay(image));
+ * const chunks = await server.handle(request);
+ */
+export class FuseServer {
+  readonly #session: Session;
+  readonly #onError: FuseOptions['onError'];
+
+  /** @throws FuseError `FUSE_BAD_OPTION` where `maxTransfer` is out of range. */
+  constructor(tree: Tree | WritableTree, options: FuseOptions = {}) {
+    const { maxTransfer = MAX_TRANSFER } = options;
+    if (!(maxTransfer >= MIN_TRANSFER && maxTransfer <= MAX_TRANSFER)) {
+      const message = `Cannot move ${maxTransfer} bytes at once: 4096 to 1048576 are possible`;
+      throw new FuseError('FUSE_BAD_OPTION', message, Errno.EINVAL);
+    }
+    this.#session = new Session(tree, options, Math.floor(maxTransfer));
+    this.#onError = options.onError;
+  }
+
+  /** Nodes that the kernel knows, the root included. */
+  get knownNodes(): number {
+    return this.#session.nodes.size;
+  }
+
+  /**
+   * Serves one request and returns the chunks of its reply, to be sent as one message; none where the
+   * request has no reply. Never throws and never rejects: what is wrong with a request, its reply
+   * says, and bytes too few to be a request are dropped.
+   *
+   * `request` begins with the header and holds at least the arguments; the data of a WRITE may follow
+   * in `more`, piece by piece. Both must stay as they are until the reply is there. Chunks may alias
+   * the tree's memory: send them before the next request is handled, or copy them. A reply of READ
+   * or READDIR is at most `size` of the request plus 16 bytes long.
+   */
+  handle(request: Uint8Array, more?: readonly Uint8Array[]): Awaitable<Reply> {
+    if (request.length < InHeader.size) return noReply;
+    const asked = new Request(request, more);
+    try {
+      const reply = this.#serve(asked);
+      return isPromise(reply) ? this.#later(asked, reply) : reply;
+    } catch (error) {
+      return this.#failed(asked, error);
+    }
+  }
+
+  #serve(request: Request): Awaitable<Reply> {
+    request.checkLength();
+    const { opcode } = request;
+    if (this.#session.agreed === undefined && opcode !== Opcode.INIT) {
+      throw refused(Errno.EIO, 'a request before INIT');
+    }
+    const operation = operationFor(opcode);
+    return operation(this.#session, request);
+  }
+
+  async #later(request: Request, reply: Promise<Reply>): Promise<Reply> {
+    this.#session.begin();
+    try {
+      return await reply;
+    } catch (error) {
+      return this.#failed(request, error);
+    } finally {
+      this.#session.end();
+    }
+  }
+
+  #failed(request: Request, error: unknown): Reply {
+    if (!AnoleError.is(error)) this.#onError?.(error, request.opcode);
+    if (isSilent(request.opcode)) return noReply;
+    return this.#session.replies.error(request, errnoFor(error));
+  }
+}

@@ -1,0 +1,116 @@
+import type { Timestamp, Tree, TreeNode, WritableNode, WritableTree } from '@anole/vfs';
+import { VfsError } from '@anole/vfs';
+import type { Lifetimes } from './attributes.ts';
+import { writeEntry } from './attributes.ts';
+import { EntryOut } from './layout/replies.ts';
+import { type KnownNode, NodeTable } from './nodes.ts';
+import { Replies, type Reply } from './replies.ts';
+import type { Request } from './request.ts';
+
+/** Time for which the kernel may believe what nobody but it can change: a year, in seconds. */
+const FOR_GOOD = 365 * 24 * 3600;
+/** Time for which it may believe what others can change. */
+const SHARED = 1;
+
+export interface FuseOptions {
+  /** Refuse every change, also where the tree could be changed. */
+  readonly readOnly?: boolean;
+  /**
+   * Nothing changes the tree but requests to this server: the kernel may keep names, attributes and
+   * data for good, and the server is asked far less. Default true.
+   */
+  readonly exclusive?: boolean;
+  /**
+   * Let the kernel gather writes. Only of use with an exclusive tree that can be changed, where it is
+   * the default: the kernel then decides times and sizes.
+   */
+  readonly writebackCache?: boolean;
+  /** Bytes that one READ or WRITE may move: 4096 to 1 MiB, which is the default. */
+  readonly maxTransfer?: number;
+  /** Told of each error that a request met and that no tree foresees. */
+  readonly onError?: (error: unknown, opcode: number) => void;
+}
+
+/** What the operations of one server share. */
+export class Session {
+  readonly tree: Tree | WritableTree;
+  readonly nodes: NodeTable;
+  readonly replies = new Replies();
+  readonly lifetimes: Lifetimes;
+  readonly exclusive: boolean;
+  readonly writable: boolean;
+  readonly writebackCache: boolean;
+  readonly maxTransfer: number;
+  /** Flags of INIT that both sides have; undefined until INIT was answered. */
+  agreed: number | undefined;
+  /** Requests that wait for the tree. */
+  #waiting = 0;
+  #released: (TreeNode | WritableNode)[] = [];
+
+  constructor(tree: Tree | WritableTree, options: FuseOptions, maxTransfer: number) {
+    this.tree = tree;
+    this.nodes = new NodeTable(tree.root);
+    this.exclusive = options.exclusive ?? true;
+    this.writable = 'usage' in tree && options.readOnly !== true;
+    this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
+    this.maxTransfer = maxTransfer;
+    const seconds = this.exclusive ? FOR_GOOD : SHARED;
+    this.lifetimes = { entry: seconds, attributes: seconds };
+  }
+
+  /** The node that a request is about. */
+  known(request: Request): KnownNode {
+    return this.nodes.get(request.nodeid);
+  }
+
+  /** The node of `known`, to change it. */
+  changeable(known: KnownNode): WritableNode {
+    if (this.writable) return known.node as WritableNode;
+    throw new VfsError('VFS_READ_ONLY', 'Cannot change a file system that is only read');
+  }
+
+  /** Tells the kernel of a node, which it will have to forget. */
+  entry(request: Request, node: TreeNode, parent: KnownNode): Reply {
+    const { nodeid } = this.nodes.remember(node, parent.node.stat.ino);
+    return this.replies.ok(request, EntryOut.size, (view, at) =>
+      writeEntry(view, at, nodeid, node.stat, this.lifetimes),
+    );
+  }
+
+  forget(nodeid: number, lookups: number): void {
+    const node = this.nodes.forget(nodeid, lookups);
+    if (node !== undefined) this.#release([node]);
+  }
+
+  reset(): void {
+    this.agreed = undefined;
+    this.#release(this.nodes.clear());
+  }
+
+  now(): Timestamp {
+    const now = Date.now();
+    const seconds = Math.floor(now / 1000);
+    return { seconds, nanoseconds: (now - seconds * 1000) * 1e6 };
+  }
+
+  begin(): void {
+    this.#waiting++;
+  }
+
+  end(): void {
+    this.#waiting--;
+    if (this.#waiting === 0) this.#release(this.#released.splice(0));
+  }
+
+  /**
+   * Releases nodes once no request waits: one that does may have found such a node already, and be
+   * about to tell the kernel of it.
+   */
+  #release(nodes: (TreeNode | WritableNode)[]): void {
+    for (const node of nodes) {
+      if (!('release' in node) || node.release === undefined) continue;
+      if (this.#waiting > 0) this.#released.push(node);
+      else if (!this.nodes.has(node.stat.ino)) node.release();
+    }
+  }
+}
