@@ -1,1 +1,41 @@
-export {};
+/**
+ * A RISC-V virtual machine in WebAssembly: boots Linux, runs bare-metal programs. Runs in browsers.
+ *
+ * @example
+ * import { readFile } from 'node:fs/promises';
+ * import { Machine, VirtioConsole } from '@anole/machine';
+ *
+ * const terminal = { console: true, onData: (bytes) => void process.stdout.write(bytes) };
+ * const machine = await Machine.create({
+ *   kernel: await readFile('vmlinux'),
+ *   initrd: await readFile('initramfs.cpio'),
+ *   commandLine: 'console=hvc0',
+ *   devices: [new VirtioConsole([terminal])],
+ * });
+ * const exit = await machine.run(); // { reason: 'poweroff', code: 0 }
+ */
+export type { ByteSink } from './devices/device.ts';
+export type { VirtioDevice, VirtioHost } from './devices/virtio/device.ts';
+export { VirtioConsole } from './devices/virtio-console/device.ts';
+export type {
+  ConsolePort,
+  ConsolePortOptions,
+  TerminalSize,
+} from './devices/virtio-console/port.ts';
+export {
+  type FsHandler,
+  type FsReply,
+  VirtioFs,
+  type VirtioFsOptions,
+} from './devices/virtio-fs/device.ts';
+export { type RandomSource, VirtioRng } from './devices/virtio-rng/device.ts';
+export { type MachineCode, MachineError } from './errors.ts';
+export { createHart } from './hart/create.ts';
+export { type HartCode, HartError } from './hart/errors.ts';
+export { GuestMemory } from './hart/guest-memory.ts';
+export type { Bus, Clock, Hart, HartOptions, ResetState, RunExit } from './hart/hart.ts';
+export { Machine, type MachineExit, type MachineOptions } from './machine.ts';
+export { formatSignature } from './platform/htif.ts';
+export { repeatableRandom } from './run/repeatable-random.ts';
+export { type ElfExit, type ElfOptions, runElf } from './run/run-elf.ts';
+export type { RunStatistics } from './run/runner.ts';

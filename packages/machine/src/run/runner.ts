@@ -11,14 +11,14 @@ export interface RunnerOptions {
    * device has something.
    */
   readonly onStuck?: () => void;
-  /** At most this many instructions a slice; asked for before each. */
+  /** The most instructions of the next slice; asked for before each. */
   readonly sliceLimit?: () => number;
 }
 
-/** How long a slice should keep the host's event loop waiting. */
-const SLICE_MS = 4;
-const FIRST_SLICE = 100_000;
-const MAX_SLICE = 4_000_000;
+/** Instructions between two looks at what ends a run: about a millisecond. */
+const SLICE = 200_000;
+/** How long the host's event loop may have to wait. */
+const TURN_MS = 4;
 /** A timer of the host is no finer than this; shorter waits are made of turns of its loop. */
 const TIMER_MS = 1;
 
@@ -39,7 +39,6 @@ export class Runner {
   /** There while running: it would keep a process alive. */
   #loop: HostLoop | undefined;
   #busy = 0;
-  #slice = FIRST_SLICE;
 
   constructor(board: Board, options: RunnerOptions) {
     this.#board = board;
@@ -60,28 +59,24 @@ export class Runner {
     const { ended, sliceLimit } = this.#options;
     const loop = new HostLoop();
     this.#loop = loop;
+    let turned = performance.now();
     try {
       while (!ended()) {
         const started = performance.now();
-        const exit = hart.run(Math.min(this.#slice, sliceLimit?.() ?? this.#slice));
-        this.#account(performance.now() - started, exit === 'budget');
+        const exit = hart.run(Math.min(SLICE, sliceLimit?.() ?? SLICE));
+        const stopped = performance.now();
+        this.#busy += stopped - started;
         rtc.poll();
+        if (exit === 'budget' && stopped - turned < TURN_MS) continue;
         if (ended()) return;
         if (exit === 'wfi') await this.#idle(loop);
         else await loop.yield();
+        turned = performance.now();
       }
     } finally {
       loop.close();
       this.#loop = undefined;
     }
-  }
-
-  #account(milliseconds: number, whole: boolean): void {
-    this.#busy += milliseconds;
-    // A repeatable run has fixed slices: where they end decides when devices are looked at.
-    if (!whole || this.#options.clock === 'instructions') return;
-    if (milliseconds < SLICE_MS / 2) this.#slice = Math.min(this.#slice * 2, MAX_SLICE);
-    else if (milliseconds > SLICE_MS * 2) this.#slice = Math.max(this.#slice >> 1, FIRST_SLICE);
   }
 
   async #idle(loop: HostLoop): Promise<void> {
