@@ -4,8 +4,6 @@ import { bytes, i53, pad, struct, u8, u16, u32, u64 } from '@anole/bytes';
 export const SUPERBLOCK_OFFSET = 1024;
 export const SUPERBLOCK_SIZE = 128;
 export const SUPERBLOCK_MAGIC = 0xe0f5e1e2;
-/** Extension slots after the superblock, of which the format has at most one so far. */
-export const SUPERBLOCK_EXTENSION_SIZE = 16;
 
 /** Source: erofs-utils include/erofs_fs.h, struct erofs_super_block. */
 export const Superblock = struct('erofs_super_block', SUPERBLOCK_SIZE, {

@@ -1,4 +1,5 @@
 import { encodeName, viewOf } from '@anole/bytes';
+import { compareBytes } from '../compare-bytes.ts';
 import { DIRENT_SIZE, Dirent, fileTypes } from '../layout/dirent.ts';
 import type { Inode } from './inode.ts';
 
@@ -11,12 +12,6 @@ export function sortNames(names: string[]): string[] {
   if (!names.some((name) => sortsOtherwise.test(name))) return names.sort();
   const bytes = new Map(names.map((name) => [name, encodeName(name)]));
   return names.sort((a, b) => compareBytes(bytes.get(a)!, bytes.get(b)!));
-}
-
-export function compareBytes(a: Uint8Array, b: Uint8Array): number {
-  const end = Math.min(a.length, b.length);
-  for (let at = 0; at < end; at++) if (a[at] !== b[at]) return a[at]! - b[at]!;
-  return a.length - b.length;
 }
 
 export function nameLength(name: string): number {

@@ -1,4 +1,5 @@
-import { crc32c, viewOf } from '@anole/bytes';
+import { viewOf } from '@anole/bytes';
+import { checkedEnd, superblockChecksum } from '../checksum.ts';
 import {
   COMPAT_CHECKSUM,
   COMPAT_MTIME,
@@ -51,14 +52,4 @@ export function seal(head: Uint8Array, blockSize: number): void {
     superblockChecksum(head.subarray(SUPERBLOCK_OFFSET, checkedEnd(blockSize))),
     true,
   );
-}
-
-/** Byte of the image up to which the checksum counts. Source: Linux fs/erofs/super.c. */
-export function checkedEnd(blockSize: number): number {
-  return blockSize > SUPERBLOCK_OFFSET ? blockSize : SUPERBLOCK_OFFSET + blockSize;
-}
-
-/** CRC-32C with all bits set at the start and none inverted at the end. */
-export function superblockChecksum(bytes: Uint8Array): number {
-  return ~crc32c(bytes) >>> 0;
 }

@@ -1,9 +1,8 @@
 import { encodeName, viewOf } from '@anole/bytes';
+import { compareBytes } from '../compare-bytes.ts';
 import { ErofsError } from '../errors.ts';
 import {
   XATTR_ENTRY_SIZE,
-  XATTR_FILTER_BITS,
-  XATTR_FILTER_SEED,
   XATTR_HEADER_SIZE,
   XATTR_SHARED_MAX,
   XATTR_UNIT,
@@ -11,8 +10,7 @@ import {
   XattrHeader,
   xattrPrefixes,
 } from '../layout/xattr.ts';
-import { xxh32 } from '../xxh32.ts';
-import { compareBytes } from './directory.ts';
+import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
 
 /** One attribute and value, of however many inodes. */
 export interface XattrItem {
@@ -114,11 +112,6 @@ export function encodeXattrs(items: readonly XattrItem[]): Uint8Array {
   return out;
 }
 
-/** The bit of the name filter for a name without its prefix. Source: Linux fs/erofs/xattr.c. */
-export function filterBitOf(rest: Uint8Array, prefixIndex: number): number {
-  return xxh32(rest, XATTR_FILTER_SEED + prefixIndex) % XATTR_FILTER_BITS;
-}
-
 function encodeEntry(name: string, value: Uint8Array, path: string) {
   const index = prefixIndexOf(name);
   if (index === undefined) {
@@ -137,14 +130,6 @@ function encodeEntry(name: string, value: Uint8Array, path: string) {
   bytes.set(rest, XATTR_ENTRY_SIZE);
   bytes.set(value, XATTR_ENTRY_SIZE + rest.length);
   return { bytes, filterBit: filterBitOf(rest, index) };
-}
-
-function prefixIndexOf(name: string): number | undefined {
-  const index = xattrPrefixes.findIndex((prefix) => {
-    if (prefix === undefined) return false;
-    return prefix.endsWith('.') ? name.startsWith(prefix) && name !== prefix : name === prefix;
-  });
-  return index < 0 ? undefined : index;
 }
 
 function cannot(name: string, path: string, reason: string): ErofsError {

@@ -1,0 +1,138 @@
+import { decodeName, encodeName, type Flow, viewOf } from '@anole/bytes';
+import type { FileType } from '@anole/vfs';
+import { compareBytes } from '../compare-bytes.ts';
+import { damaged, type ErofsError } from '../errors.ts';
+import { DIRENT_SIZE, Dirent, fileTypes, NAME_MAX } from '../layout/dirent.ts';
+import type { DataReader } from './data.ts';
+import type { InodeInfo } from './inode.ts';
+
+/** One name of a directory, `.` and `..` included. */
+export interface Record {
+  readonly name: string;
+  readonly nid: number;
+  /** Undefined where the image does not say. */
+  readonly type: FileType | undefined;
+}
+
+/** A directory block whose structure has been checked; names are checked as they are looked at. */
+class Block {
+  readonly count: number;
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  readonly #inode: InodeInfo;
+
+  constructor(bytes: Uint8Array, inode: InodeInfo) {
+    this.#bytes = bytes;
+    this.#view = viewOf(bytes);
+    this.#inode = inode;
+    const first = bytes.length < DIRENT_SIZE ? 0 : Dirent.at(this.#view).nameOffset;
+    if (first < DIRENT_SIZE || first % DIRENT_SIZE !== 0 || first > bytes.length) {
+      throw bad(inode, `its names begin at byte ${first} of a block`);
+    }
+    this.count = first / DIRENT_SIZE;
+  }
+
+  nameBytes(index: number): Uint8Array {
+    const start = Dirent.at(this.#view, index * DIRENT_SIZE).nameOffset;
+    const isLast = index + 1 === this.count;
+    const end = isLast ? this.#bytes.length : this.#nameOffset(index + 1);
+    if (start < this.count * DIRENT_SIZE || end <= start || end > this.#bytes.length) {
+      throw bad(this.#inode, `the name of entry ${index} lies at ${start} to ${end} of its block`);
+    }
+    const name = this.#bytes.subarray(start, isLast ? this.#lastEnd(start, end) : end);
+    if (name.length === 0 || name.length > NAME_MAX) {
+      throw bad(this.#inode, `the name of entry ${index} has ${name.length} bytes`);
+    }
+    return name;
+  }
+
+  record(index: number): Record {
+    const dirent = Dirent.at(this.#view, index * DIRENT_SIZE);
+    const bytes = this.nameBytes(index);
+    if (bytes.includes(0) || bytes.includes(0x2f)) {
+      throw bad(this.#inode, `the name of entry ${index} holds a slash or a zero`);
+    }
+    return {
+      name: decodeName(bytes),
+      nid: dirent.nidHigh * 2 ** 32 + dirent.nidLow,
+      type: fileTypes[dirent.fileType],
+    };
+  }
+
+  #nameOffset(index: number): number {
+    return Dirent.at(this.#view, index * DIRENT_SIZE).nameOffset;
+  }
+
+  /** The rest of a block after the last name is zeros. */
+  #lastEnd(start: number, end: number): number {
+    const zero = this.#bytes.indexOf(0, start);
+    return zero < 0 ? end : zero;
+  }
+}
+
+/**
+ * All records, sorted by the bytes of their names: lookups rely on the order, so it is checked.
+ *
+ * @throws ErofsError `EROFS_BAD_DIRECTORY`
+ */
+export function* listDirectory(
+  data: DataReader,
+  inode: InodeInfo,
+  blockSize: number,
+): Flow<Record[]> {
+  const records: Record[] = [];
+  let previous: Uint8Array = new Uint8Array(0);
+  for (let offset = 0; offset < inode.stat.size; offset += blockSize) {
+    const block = new Block(yield* data.read(inode, offset, blockSize), inode);
+    for (let index = 0; index < block.count; index++) {
+      const name = block.nameBytes(index);
+      if (compareBytes(previous, name) >= 0) throw bad(inode, `entry ${index} is out of order`);
+      records.push(block.record(index));
+      previous = name;
+    }
+    // The block's memory may be used again by the next read.
+    previous = previous.slice();
+  }
+  return records;
+}
+
+/** The record of a name, by binary search over blocks, then within one. */
+export function* findRecord(
+  data: DataReader,
+  inode: InodeInfo,
+  blockSize: number,
+  name: string,
+): Flow<Record | undefined> {
+  const wanted = encodeName(name);
+  let low = 0;
+  let high = Math.ceil(inode.stat.size / blockSize) - 1;
+  while (low <= high) {
+    const middle = Math.floor((low + high) / 2);
+    const block = new Block(yield* data.read(inode, middle * blockSize, blockSize), inode);
+    if (compareBytes(wanted, block.nameBytes(0)) < 0) high = middle - 1;
+    else if (compareBytes(wanted, block.nameBytes(block.count - 1)) > 0) low = middle + 1;
+    else return findInBlock(block, wanted);
+  }
+  return undefined;
+}
+
+function findInBlock(block: Block, wanted: Uint8Array): Record | undefined {
+  let low = 0;
+  let high = block.count - 1;
+  while (low <= high) {
+    const middle = (low + high) >> 1;
+    const order = compareBytes(wanted, block.nameBytes(middle));
+    if (order === 0) return block.record(middle);
+    if (order < 0) high = middle - 1;
+    else low = middle + 1;
+  }
+  return undefined;
+}
+
+function bad(inode: InodeInfo, reason: string): ErofsError {
+  return damaged(
+    'EROFS_BAD_DIRECTORY',
+    `Cannot read the directory of inode ${inode.nid}: ${reason}`,
+    inode.offset,
+  );
+}

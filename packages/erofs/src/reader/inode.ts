@@ -1,0 +1,105 @@
+import { type Flow, viewOf } from '@anole/bytes';
+import type { Stat } from '@anole/vfs';
+import { damaged, type ErofsError } from '../errors.ts';
+import {
+  COMPACT_SIZE,
+  CompactInode,
+  EXTENDED_SIZE,
+  ExtendedInode,
+  FORMAT_EXTENDED,
+  FORMAT_LAYOUT_MASK,
+  FORMAT_LAYOUT_SHIFT,
+  FORMAT_ONE_LINK,
+  INODE_SLOT,
+  layouts,
+} from '../layout/inode.ts';
+import { decodeDevice, typeOfMode } from '../layout/mode.ts';
+import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
+import type { Metadata } from './metadata.ts';
+import type { ImageInfo } from './superblock.ts';
+
+/** Longest link target that Linux follows, and more than it makes. */
+const TARGET_MAX = 4096;
+
+/** An inode as the image has it. */
+export interface InodeInfo {
+  readonly nid: number;
+  /** Byte of the image at which the inode begins. */
+  readonly offset: number;
+  readonly stat: Stat;
+  readonly layout: number;
+  /** Byte of the image after the inode, and how many bytes of attributes lie there. */
+  readonly xattrOffset: number;
+  readonly xattrSize: number;
+  /** First block, device number or chunk format. */
+  readonly data: number;
+}
+
+/** @throws ErofsError `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE` */
+export function* readInode(metadata: Metadata, info: ImageInfo, nid: number): Flow<InodeInfo> {
+  const offset = info.metaOffset + nid * INODE_SLOT;
+  const head = yield* metadata.read(offset, COMPACT_SIZE, `inode ${nid}`);
+  const extended = (head[0]! & FORMAT_EXTENDED) !== 0;
+  const raw = extended
+    ? decodeExtended(yield* metadata.read(offset, EXTENDED_SIZE, `inode ${nid}`), offset)
+    : decodeCompact(head, info);
+  const layout = (raw.format >> FORMAT_LAYOUT_SHIFT) & FORMAT_LAYOUT_MASK;
+  if (layout > layouts.chunked) throw bad(nid, `its data layout is ${layout}`, offset);
+  const type = typeOfMode(raw.mode);
+  if (type === undefined) throw bad(nid, `its mode is 0o${raw.mode.toString(8)}`, offset);
+  if (type === 'symlink' && raw.size > TARGET_MAX) {
+    throw bad(nid, `its link target has ${raw.size} bytes`, offset);
+  }
+  const isDevice = type === 'character' || type === 'block';
+  return {
+    nid,
+    offset,
+    layout,
+    xattrOffset: offset + (extended ? EXTENDED_SIZE : COMPACT_SIZE),
+    xattrSize: raw.xattrCount === 0 ? 0 : XATTR_HEADER_SIZE + (raw.xattrCount - 1) * XATTR_UNIT,
+    data: raw.data,
+    stat: {
+      // Linux shows the nid; a Tree's numbers begin at 1, and nid 0 exists after the first block.
+      ino: info.metaOffset === 0 ? nid : nid + 1,
+      type,
+      mode: raw.mode & 0o7777,
+      uid: raw.uid,
+      gid: raw.gid,
+      size: type === 'file' || type === 'directory' || type === 'symlink' ? raw.size : 0,
+      nlink: raw.nlink,
+      mtime: { seconds: raw.seconds, nanoseconds: raw.nanoseconds },
+      ...(isDevice ? { rdev: decodeDevice(raw.data) } : {}),
+    },
+  };
+}
+
+function decodeCompact(bytes: Uint8Array, info: ImageInfo) {
+  const inode = CompactInode.decode(bytes);
+  const isDirectory = typeOfMode(inode.mode) === 'directory';
+  return {
+    ...inode,
+    nlink: !isDirectory && (inode.format & FORMAT_ONE_LINK) !== 0 ? 1 : inode.nlink,
+    seconds: info.epoch + inode.mtime,
+    nanoseconds: info.fixedNanoseconds,
+  };
+}
+
+function decodeExtended(bytes: Uint8Array, offset: number) {
+  const view = viewOf(bytes);
+  // 64-bit fields are looked at before they become numbers.
+  const size = view.getBigUint64(ExtendedInode.offsets.size, true);
+  const mtime = view.getBigInt64(ExtendedInode.offsets.mtime, true);
+  if (size > BigInt(Number.MAX_SAFE_INTEGER)) {
+    throw damaged('EROFS_BAD_INODE', `Cannot read an inode of ${size} bytes`, offset);
+  }
+  if (mtime > 2n ** 53n - 1n || mtime < -(2n ** 53n) + 1n) {
+    throw damaged('EROFS_BAD_INODE', `Cannot read an inode of the time ${mtime} s`, offset);
+  }
+  const inode = ExtendedInode.read(view);
+  const nanoseconds = Math.min(inode.mtimeNanoseconds, 999_999_999);
+  return { ...inode, seconds: inode.mtime, nanoseconds };
+}
+
+function bad(nid: number, reason: string, offset: number): ErofsError {
+  return damaged('EROFS_BAD_INODE', `Cannot read inode ${nid}: ${reason}`, offset);
+}

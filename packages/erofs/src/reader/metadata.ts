@@ -1,0 +1,66 @@
+import { type Flow, type Source, wait } from '@anole/bytes';
+import { damaged } from '../errors.ts';
+
+/** Bytes of the image read and kept at once: a round trip's worth for Sources over a network. */
+const WINDOW = 32 * 1024;
+
+/**
+ * Metadata of an image through a cache of windows, the longest unused of which goes first. Ranges
+ * are bounded by the image before anything is allocated.
+ */
+export class Metadata {
+  readonly source: Source;
+  readonly #windows = new Map<number, Uint8Array>();
+  readonly #limit: number;
+
+  /** @param cacheSize bytes to keep, at least one window */
+  constructor(source: Source, cacheSize: number) {
+    this.source = source;
+    this.#limit = Math.max(1, Math.floor(cacheSize / WINDOW));
+  }
+
+  /**
+   * Exactly `length` bytes. May alias the cache: do not write to it; it stays as it is.
+   *
+   * @throws ErofsError `EROFS_OUT_OF_RANGE`
+   */
+  *read(offset: number, length: number, what: string): Flow<Uint8Array> {
+    if (!(offset >= 0 && length >= 0 && offset + length <= this.source.size)) {
+      throw damaged(
+        'EROFS_OUT_OF_RANGE',
+        `Cannot read ${what}: its ${length} bytes end outside the image of ${this.source.size}`,
+        offset,
+      );
+    }
+    const index = Math.floor(offset / WINDOW);
+    const start = offset - index * WINDOW;
+    if (start + length <= WINDOW) {
+      const window = this.#windows.get(index) ?? (yield* this.#load(index));
+      return window.subarray(start, start + length);
+    }
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const at = offset + done;
+      const from = at % WINDOW;
+      const count = Math.min(WINDOW - from, length - done);
+      const part = Math.floor(at / WINDOW);
+      const window = this.#windows.get(part) ?? (yield* this.#load(part));
+      bytes.set(window.subarray(from, from + count), done);
+      done += count;
+    }
+    return bytes;
+  }
+
+  *#load(index: number): Flow<Uint8Array> {
+    const offset = index * WINDOW;
+    const length = Math.min(WINDOW, this.source.size - offset);
+    // A Source may reuse the memory of what it gave.
+    const window = (yield* wait(this.source.read(offset, length))).slice();
+    if (this.#windows.size >= this.#limit) {
+      const oldest = this.#windows.keys().next();
+      if (!oldest.done) this.#windows.delete(oldest.value);
+    }
+    this.#windows.set(index, window);
+    return window;
+  }
+}

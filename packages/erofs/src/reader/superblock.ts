@@ -1,0 +1,155 @@
+import { type Flow, type Source, viewOf, wait } from '@anole/bytes';
+import { checkedEnd, superblockChecksum } from '../checksum.ts';
+import { damaged, ErofsError } from '../errors.ts';
+import {
+  COMPAT_CHECKSUM,
+  COMPAT_PLAIN_XATTR_PREFIXES,
+  COMPAT_XATTR_FILTER,
+  INCOMPAT_CHUNKED_FILE,
+  INCOMPAT_COMPRESSION_CONFIG,
+  INCOMPAT_DEVICE_TABLE,
+  INCOMPAT_FRAGMENTS,
+  INCOMPAT_TAIL_PACKING,
+  INCOMPAT_XATTR_PREFIXES,
+  INCOMPAT_ZERO_PADDING,
+  SUPERBLOCK_MAGIC,
+  SUPERBLOCK_OFFSET,
+  SUPERBLOCK_SIZE,
+  Superblock,
+} from '../layout/superblock.ts';
+
+/** What a superblock says, checked as far as it can be without the rest of the image. */
+export interface ImageInfo {
+  readonly blockSize: number;
+  /** Of the primary device. */
+  readonly blocks: number;
+  readonly inodes: bigint;
+  readonly uuid: Uint8Array;
+  readonly volumeName: string;
+  /** Time of compact inodes, before their own seconds. */
+  readonly epoch: number;
+  readonly fixedNanoseconds: number;
+  readonly rootNid: number;
+  /** Byte of the image at which nid 0 would lie. */
+  readonly metaOffset: number;
+  /** Byte of the image from which shared attributes are counted. */
+  readonly xattrOffset: number;
+  readonly xattrFilter: boolean;
+  readonly xattrPrefixes: { readonly count: number; readonly offset: number } | undefined;
+  /** Inode that holds the long prefixes of names; 0 where they lie in the metadata. */
+  readonly xattrPrefixNid: bigint;
+  readonly extraDevices: number;
+  readonly hasChecksum: boolean;
+  readonly featureCompat: number;
+  readonly featureIncompat: number;
+}
+
+/** What the reader knows, or needs to know only for files that it refuses one by one. */
+const KNOWN_FEATURES =
+  INCOMPAT_CHUNKED_FILE |
+  INCOMPAT_DEVICE_TABLE |
+  INCOMPAT_XATTR_PREFIXES |
+  INCOMPAT_ZERO_PADDING |
+  INCOMPAT_COMPRESSION_CONFIG |
+  INCOMPAT_TAIL_PACKING |
+  INCOMPAT_FRAGMENTS;
+
+/**
+ * Reads and checks the superblock.
+ *
+ * @throws ErofsError `EROFS_BAD_SUPERBLOCK`, `EROFS_UNSUPPORTED`
+ */
+export function* readSuperblock(source: Source): Flow<ImageInfo> {
+  if (source.size < SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE) {
+    throw bad(`it has ${source.size} bytes, too few for a superblock`, 0);
+  }
+  // Read to be kept: the next read may reuse the memory.
+  const bytes = (yield* wait(source.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE))).slice();
+  const cursor = Superblock.at(viewOf(bytes));
+  if (cursor.magic !== SUPERBLOCK_MAGIC) {
+    throw new ErofsError(
+      'EROFS_BAD_SUPERBLOCK',
+      `Cannot open the image: no EROFS superblock at byte ${SUPERBLOCK_OFFSET}`,
+      {
+        details: { offset: SUPERBLOCK_OFFSET, magic: cursor.magic },
+        hint: 'is it an EROFS image?',
+      },
+    );
+  }
+  checkNumbers(bytes);
+  const value = Superblock.decode(bytes);
+  checkFeatures(value);
+  const info = infoOf(value);
+  if (info.hasChecksum) yield* verify(source, info.blockSize, value.checksum);
+  return info;
+}
+
+/** 64-bit fields that become numbers. */
+function checkNumbers(bytes: Uint8Array): void {
+  const at = Superblock.offsets.epoch;
+  const seconds = viewOf(bytes).getBigInt64(at, true);
+  if (seconds >= -(2n ** 52n) && seconds <= 2n ** 52n) return;
+  throw bad(`its base time is ${seconds} s`, SUPERBLOCK_OFFSET + at);
+}
+
+type SuperblockValue = ReturnType<typeof Superblock.decode>;
+
+function checkFeatures({ featureIncompat, blockBits, directoryBlockBits }: SuperblockValue): void {
+  const unknown = (featureIncompat & ~KNOWN_FEATURES) >>> 0;
+  if (unknown !== 0) {
+    throw new ErofsError(
+      'EROFS_UNSUPPORTED',
+      `Cannot open the image: it uses features 0x${unknown.toString(16)}, which are not supported yet`,
+      { details: { features: unknown } },
+    );
+  }
+  if (blockBits < 9 || blockBits > 16 || directoryBlockBits !== 0) {
+    throw bad(`its blocks have 2^${blockBits} bytes`, SUPERBLOCK_OFFSET);
+  }
+}
+
+function infoOf(value: SuperblockValue): ImageInfo {
+  const { featureCompat, featureIncompat, blockBits, xattrPrefixCount } = value;
+  const blockSize = 1 << blockBits;
+  const prefixes = (featureIncompat & INCOMPAT_XATTR_PREFIXES) !== 0 && xattrPrefixCount > 0;
+  const end = value.volumeName.indexOf(0);
+  const plainPrefixes = (featureCompat & COMPAT_PLAIN_XATTR_PREFIXES) !== 0;
+  return {
+    blockSize,
+    blocks: value.blocks,
+    inodes: value.inodes,
+    uuid: value.uuid,
+    volumeName: new TextDecoder().decode(value.volumeName.subarray(0, end < 0 ? 16 : end)),
+    epoch: value.epoch,
+    fixedNanoseconds: Math.min(value.fixedNanoseconds, 999_999_999),
+    rootNid: value.rootNid,
+    metaOffset: value.metaBlock * blockSize,
+    xattrOffset: value.xattrBlock * blockSize,
+    xattrFilter: (featureCompat & COMPAT_XATTR_FILTER) !== 0 && value.xattrFilterReserved === 0,
+    xattrPrefixes: prefixes
+      ? { count: xattrPrefixCount, offset: value.xattrPrefixStart * 4 }
+      : undefined,
+    xattrPrefixNid: plainPrefixes ? 0n : value.packedNid,
+    extraDevices: (featureIncompat & INCOMPAT_DEVICE_TABLE) !== 0 ? value.extraDevices : 0,
+    hasChecksum: (featureCompat & COMPAT_CHECKSUM) !== 0,
+    featureCompat,
+    featureIncompat,
+  };
+}
+
+function* verify(source: Source, blockSize: number, expected: number): Flow<void> {
+  const end = checkedEnd(blockSize);
+  if (end > source.size) throw bad('its first block is cut off', source.size);
+  const block = (yield* wait(source.read(SUPERBLOCK_OFFSET, end - SUPERBLOCK_OFFSET))).slice();
+  viewOf(block).setUint32(Superblock.offsets.checksum, 0, true);
+  const found = superblockChecksum(block);
+  if (found === expected) return;
+  throw bad(
+    `its checksum is 0x${found.toString(16)}, the superblock says 0x${expected.toString(16)}`,
+    SUPERBLOCK_OFFSET + Superblock.offsets.checksum,
+  );
+}
+
+function bad(reason: string, offset: number): ErofsError {
+  return damaged('EROFS_BAD_SUPERBLOCK', `Cannot open the image: ${reason}`, offset);
+}

@@ -1,0 +1,204 @@
+import { type Awaitable, decodeName, type Flow, flow, type Source } from '@anole/bytes';
+import {
+  type DirectoryEntry,
+  type Extent,
+  type FileType,
+  type Stat,
+  type Tree,
+  type TreeNode,
+  VfsError,
+} from '@anole/vfs';
+import { damaged } from '../errors.ts';
+import { layouts } from '../layout/inode.ts';
+import { DataReader } from './data.ts';
+import { findRecord, listDirectory } from './directory.ts';
+import { type InodeInfo, readInode } from './inode.ts';
+import { Metadata } from './metadata.ts';
+import { readLongPrefixes } from './prefixes.ts';
+import { type ImageInfo, readSuperblock } from './superblock.ts';
+import { XattrReader } from './xattrs.ts';
+
+export interface OpenOptions {
+  /** Where chunks lie that are not in the image, in the order of its device table. */
+  readonly devices?: readonly Source[];
+  /** Bytes of metadata to keep in memory. 4 MiB unless told. */
+  readonly metadataCache?: number;
+}
+
+/** An image as a Tree. */
+export interface ErofsTree extends Tree {
+  readonly root: ErofsNode;
+  readonly info: ImageInfo;
+}
+
+/**
+ * Opens an EROFS image. Answers are synchronous as long as the Source's are. Numbers of inodes are
+ * those that Linux shows.
+ *
+ * Every number from the image is bounded before it is used. Reading what is damaged raises
+ * `EROFS_BAD_INODE`, `EROFS_BAD_DIRECTORY`, `EROFS_BAD_XATTR` or `EROFS_OUT_OF_RANGE`; a compressed
+ * file `EROFS_COMPRESSED`; data on a device that was not given `EROFS_NO_DEVICE`. A directory that
+ * is met under a second name is refused as damage, so a walk comes to an end.
+ *
+ * @throws ErofsError `EROFS_BAD_SUPERBLOCK`, `EROFS_UNSUPPORTED` and the above
+ * @example
+ * const tree = await openErofs(memorySource(bytes));
+ * const node = await tree.root.lookup('etc');
+ */
+export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<ErofsTree> {
+  return flow(function* () {
+    const info = yield* readSuperblock(source);
+    const metadata = new Metadata(source, options.metadataCache ?? 4 * 1024 * 1024);
+    const data = new DataReader(metadata, info, options.devices ?? []);
+    const prefixes = yield* readLongPrefixes(metadata, data, info);
+    const image = new Image(info, metadata, data, new XattrReader(metadata, info, prefixes));
+    const root = yield* readInode(metadata, info, info.rootNid);
+    if (root.stat.type !== 'directory') {
+      throw damaged('EROFS_BAD_INODE', `Cannot open: the root is a ${root.stat.type}`, root.offset);
+    }
+    image.enter(root.nid, root.nid, '');
+    return { root: new ErofsNode(image, root), info };
+  });
+}
+
+class Image {
+  readonly info: ImageInfo;
+  readonly metadata: Metadata;
+  readonly data: DataReader;
+  readonly xattrs: XattrReader;
+  /** Under which name of which directory each directory was met. */
+  readonly #places = new Map<number, string>();
+
+  constructor(info: ImageInfo, metadata: Metadata, data: DataReader, xattrs: XattrReader) {
+    this.info = info;
+    this.metadata = metadata;
+    this.data = data;
+    this.xattrs = xattrs;
+  }
+
+  /**
+   * Notes where a directory was met. Directories have one name; a damaged image could make a graph
+   * of them that takes a walk forever.
+   */
+  enter(nid: number, parentNid: number, name: string): void {
+    const place = `${parentNid}/${name}`;
+    const known = this.#places.get(nid);
+    if (known === undefined) this.#places.set(nid, place);
+    else if (known !== place) {
+      throw damaged(
+        'EROFS_BAD_DIRECTORY',
+        `Cannot enter ${name}: its directory has another name already`,
+        this.info.metaOffset + nid * 32,
+      );
+    }
+  }
+}
+
+/** One inode of an image. */
+export class ErofsNode implements TreeNode {
+  readonly stat: Stat;
+  readonly #image: Image;
+  readonly #inode: InodeInfo;
+
+  constructor(image: Image, inode: InodeInfo) {
+    this.stat = inode.stat;
+    this.#image = image;
+    this.#inode = inode;
+  }
+
+  get nid(): number {
+    return this.#inode.nid;
+  }
+
+  /** Where the data lie: one of `layouts`, by its name. */
+  get layout(): keyof typeof layouts {
+    const found = Object.entries(layouts).find(([, value]) => value === this.#inode.layout);
+    return found![0] as keyof typeof layouts;
+  }
+
+  lookup(name: string): Awaitable<ErofsNode | undefined> {
+    const { data, info } = this.#image;
+    return flow(() => this.#lookup(name, data, info.blockSize));
+  }
+
+  *#lookup(name: string, data: DataReader, blockSize: number): Flow<ErofsNode | undefined> {
+    this.#check('directory', 'VFS_NOT_DIRECTORY');
+    if (name === '' || name === '.' || name === '..') return undefined;
+    const record = yield* findRecord(data, this.#inode, blockSize, name);
+    if (record === undefined) return undefined;
+    return yield* this.#child(record.name, record.nid);
+  }
+
+  *#child(name: string, nid: number): Flow<ErofsNode> {
+    const inode = yield* readInode(this.#image.metadata, this.#image.info, nid);
+    if (inode.stat.type === 'directory') this.#image.enter(nid, this.#inode.nid, name);
+    return new ErofsNode(this.#image, inode);
+  }
+
+  list(): Awaitable<readonly DirectoryEntry[]> {
+    return flow(() => this.#list());
+  }
+
+  *#list(): Flow<readonly DirectoryEntry[]> {
+    this.#check('directory', 'VFS_NOT_DIRECTORY');
+    const { data, info } = this.#image;
+    const entries: DirectoryEntry[] = [];
+    for (const { name, nid, type } of yield* listDirectory(data, this.#inode, info.blockSize)) {
+      if (name === '.' || name === '..') continue;
+      const known = type ?? (yield* this.#child(name, nid)).stat.type;
+      entries.push({ name, type: known, ino: info.metaOffset === 0 ? nid : nid + 1 });
+    }
+    return entries;
+  }
+
+  readLink(): Awaitable<string> {
+    return flow(() => this.#readLink());
+  }
+
+  *#readLink(): Flow<string> {
+    this.#check('symlink', 'VFS_NOT_SYMLINK');
+    const target = yield* this.#image.data.read(this.#inode, 0, this.stat.size);
+    const zero = target.indexOf(0);
+    return decodeName(zero < 0 ? target : target.subarray(0, zero));
+  }
+
+  read(offset: number, length: number): Awaitable<Uint8Array> {
+    return flow(() => this.#read(offset, length));
+  }
+
+  *#read(offset: number, length: number): Flow<Uint8Array> {
+    this.#check('file', 'VFS_NOT_FILE');
+    return yield* this.#image.data.read(this.#inode, offset, length);
+  }
+
+  extents(): Awaitable<readonly Extent[]> {
+    return flow(() => this.#extents());
+  }
+
+  *#extents(): Flow<readonly Extent[]> {
+    this.#check('file', 'VFS_NOT_FILE');
+    return yield* this.#image.data.extents(this.#inode);
+  }
+
+  xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {
+    return flow(() => this.#image.xattrs.all(this.#inode));
+  }
+
+  /** One attribute by its full name; where the image has a name filter, often without a read. */
+  xattr(name: string): Awaitable<Uint8Array | undefined> {
+    return flow(() => this.#xattr(name));
+  }
+
+  *#xattr(name: string): Flow<Uint8Array | undefined> {
+    if (!(yield* this.#image.xattrs.mayHave(this.#inode, name))) return undefined;
+    return (yield* this.#image.xattrs.all(this.#inode)).get(name);
+  }
+
+  #check(type: FileType, code: VfsError['code']): void {
+    if (this.stat.type === type) return;
+    throw new VfsError(
+      code,
+      `Cannot use inode ${this.#inode.nid} as a ${type}: it is a ${this.stat.type}`,
+    );
+  }
+}

@@ -1,0 +1,115 @@
+import { decodeName, encodeName, type Flow, viewOf } from '@anole/bytes';
+import { damaged, type ErofsError } from '../errors.ts';
+import {
+  XATTR_ENTRY_SIZE,
+  XATTR_HEADER_SIZE,
+  XATTR_LONG_PREFIX,
+  XATTR_UNIT,
+  XattrEntry,
+  XattrHeader,
+  xattrPrefixes,
+} from '../layout/xattr.ts';
+import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
+import type { InodeInfo } from './inode.ts';
+import type { Metadata } from './metadata.ts';
+import type { ImageInfo } from './superblock.ts';
+
+/** A long prefix: one of the short ones and what follows it. */
+export type LongPrefix = string;
+
+/** Reads extended attributes of inodes. */
+export class XattrReader {
+  readonly #metadata: Metadata;
+  readonly #info: ImageInfo;
+  readonly #longPrefixes: readonly LongPrefix[];
+
+  constructor(metadata: Metadata, info: ImageInfo, longPrefixes: readonly LongPrefix[]) {
+    this.#metadata = metadata;
+    this.#info = info;
+    this.#longPrefixes = longPrefixes;
+  }
+
+  /**
+   * All attributes; values are copies. An inode that holds one twice has the first.
+   *
+   * @throws ErofsError `EROFS_BAD_XATTR`, `EROFS_OUT_OF_RANGE`
+   */
+  *all(inode: InodeInfo): Flow<ReadonlyMap<string, Uint8Array>> {
+    const found = new Map<string, Uint8Array>();
+    if (inode.xattrSize === 0) return found;
+    const body = yield* this.#metadata.read(inode.xattrOffset, inode.xattrSize, 'attributes');
+    const { sharedCount } = XattrHeader.at(viewOf(body));
+    const inlineStart = XATTR_HEADER_SIZE + sharedCount * XATTR_UNIT;
+    if (inlineStart > body.length) {
+      throw bad(inode, `${sharedCount} shared ones are more than fit`, inode.xattrOffset);
+    }
+    for (let at = inlineStart; at + XATTR_ENTRY_SIZE <= body.length; ) {
+      const end = this.#take(found, inode, body, at, inode.xattrOffset);
+      at = end;
+    }
+    const ids = viewOf(body.slice(XATTR_HEADER_SIZE, inlineStart));
+    for (let index = 0; index < sharedCount; index++) {
+      yield* this.#shared(found, inode, ids.getUint32(index * XATTR_UNIT, true));
+    }
+    return found;
+  }
+
+  /** Whether the name filter rules an attribute out, so that nothing more need be read. */
+  *mayHave(inode: InodeInfo, name: string): Flow<boolean> {
+    if (inode.xattrSize === 0) return false;
+    const index = prefixIndexOf(name);
+    if (index === undefined) return false;
+    if (!this.#info.xattrFilter) return true;
+    const head = yield* this.#metadata.read(inode.xattrOffset, XATTR_HEADER_SIZE, 'attributes');
+    const rest = encodeName(name.slice(xattrPrefixes[index]!.length));
+    return ((XattrHeader.at(viewOf(head)).nameFilter >>> filterBitOf(rest, index)) & 1) === 0;
+  }
+
+  *#shared(found: Map<string, Uint8Array>, inode: InodeInfo, id: number): Flow<void> {
+    const offset = this.#info.xattrOffset + id * XATTR_UNIT;
+    const head = yield* this.#metadata.read(offset, XATTR_ENTRY_SIZE, 'a shared attribute');
+    const size = entrySize(head, 0);
+    const entry = yield* this.#metadata.read(offset, size, 'a shared attribute');
+    this.#take(found, inode, entry, 0, offset);
+  }
+
+  /** Adds the entry at `at`; gives where the next one begins. */
+  #take(
+    found: Map<string, Uint8Array>,
+    inode: InodeInfo,
+    body: Uint8Array,
+    at: number,
+    base: number,
+  ): number {
+    const { nameLength, nameIndex } = XattrEntry.at(viewOf(body), at);
+    const size = entrySize(body, at);
+    if (at + size > body.length) throw bad(inode, 'an entry ends outside them', base + at);
+    const value = at + XATTR_ENTRY_SIZE + nameLength;
+    const prefix = this.#prefix(nameIndex);
+    if (prefix === undefined) throw bad(inode, `an entry has prefix ${nameIndex}`, base + at);
+    const rest = decodeName(body.subarray(at + XATTR_ENTRY_SIZE, value));
+    const name = prefix + rest;
+    if (rest.includes('\0')) throw bad(inode, 'a name holds a zero', base + at);
+    if (!found.has(name)) found.set(name, body.slice(value, at + size));
+    return Math.ceil((at + size) / XATTR_UNIT) * XATTR_UNIT;
+  }
+
+  #prefix(index: number): string | undefined {
+    if ((index & XATTR_LONG_PREFIX) === 0) return xattrPrefixes[index];
+    return this.#longPrefixes[index & ~XATTR_LONG_PREFIX];
+  }
+}
+
+/** Bytes of an entry with name and value, without the padding after it. */
+function entrySize(body: Uint8Array, at: number): number {
+  const { nameLength, valueSize } = XattrEntry.at(viewOf(body), at);
+  return XATTR_ENTRY_SIZE + nameLength + valueSize;
+}
+
+function bad(inode: InodeInfo, reason: string, offset: number): ErofsError {
+  return damaged(
+    'EROFS_BAD_XATTR',
+    `Cannot read the attributes of inode ${inode.nid}: ${reason}`,
+    offset,
+  );
+}
