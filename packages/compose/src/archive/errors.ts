@@ -26,8 +26,6 @@ export type ArchiveCode =
   | 'ARCHIVE_EXPIRED_RELEASE'
   /** `Date` lies in the future. */
   | 'ARCHIVE_FUTURE_RELEASE'
-  /** Older than the one seen before: somebody may replay an old archive. */
-  | 'ARCHIVE_OLDER_RELEASE'
   /** Another suite's Release file. */
   | 'ARCHIVE_WRONG_SUITE'
   /** The suite has no such architecture or component. */

@@ -134,9 +134,7 @@ class Index implements PackageIndex {
   }
 
   #makeRecord({ file, start, end }: Place): IndexedRecord {
-    const fields: ControlFields = parseParagraph(
-      decoder.decode(file.bytes.subarray(start, end)),
-    );
+    const fields: ControlFields = parseParagraph(decoder.decode(file.bytes.subarray(start, end)));
     return new IndexedRecord(fields, file.suite, this.architecture, file.notAutomatic === true);
   }
 }

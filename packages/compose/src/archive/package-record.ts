@@ -109,7 +109,7 @@ function checked(fields: ControlFields, name: string, isGood: (value: string) =>
 }
 
 /** A path that stays below the archive's base URI. */
-function isPlainPath(path: string): boolean {
+export function isPlainPath(path: string): boolean {
   const parts = path.split('/');
   return (
     path.length <= 4096 &&

@@ -1,6 +1,7 @@
 import type { CallOptions } from '@anole/bytes';
 import type { ControlFields } from './control.ts';
 import type { DependencyField } from './dependency.ts';
+import type { NetworkOptions } from './http.ts';
 
 /** Debian's `Multi-Arch` field (Debian Policy has none; the Multiarch/Implementation specification). */
 export type MultiArch = 'no' | 'same' | 'foreign' | 'allowed';
@@ -83,6 +84,9 @@ export interface ArchiveRequest extends CallOptions {
   readonly cache?: string;
   /** Uses only what the cache holds. */
   readonly offline?: boolean;
+  readonly network?: NetworkOptions;
+  /** Milliseconds since 1970 by which dates are judged. Default: the clock. */
+  readonly now?: number;
   /** Stands in for `process.env`. */
   readonly environment?: Readonly<Record<string, string | undefined>>;
   /** Stands in for `/`, below which apt's configuration and the system's keyrings are looked for. */
