@@ -6,6 +6,8 @@ import { interpreterModule } from './interpreter/module.ts';
 import { EXPANSIONS } from './layout.ts';
 
 let compiled: Promise<WebAssembly.Module> | undefined;
+/** A word of a major opcode that nothing uses, for halves that are illegal. */
+const ILLEGAL = 0xffffffff;
 let expansions: Uint32Array | undefined;
 
 /**
@@ -16,7 +18,10 @@ let expansions: Uint32Array | undefined;
  */
 export async function createHart(options: HartOptions): Promise<Hart> {
   compiled ??= WebAssembly.compile(interpreterModule());
-  expansions ??= Uint32Array.from({ length: 0x10000 }, (_, half) => expandCompressed(half));
+  expansions ??= Uint32Array.from(
+    { length: 0x10000 },
+    (_, half) => expandCompressed(half) || ILLEGAL,
+  );
   new Uint32Array(options.memory.wasm.buffer, EXPANSIONS, expansions.length).set(expansions);
   try {
     return new InterpretedHart(options, await compiled);

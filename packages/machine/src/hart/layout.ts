@@ -100,7 +100,7 @@ export const TlbMode = { user: 0, supervisor: 1, supervisorUser: 2, bare: 3 } as
 export const tlbOf = (kind: number): number => TLB + kind * TLB_MODES * TLB_BYTES;
 export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
 
-/** For each half-word, the 32-bit instruction it stands for as u32, or 0. */
+/** For each half-word, the 32-bit instruction it stands for as u32; all ones where illegal. */
 export const EXPANSIONS = 0x4_0000;
 
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
