@@ -21,7 +21,6 @@ export type PackageCode =
 /** Raised by what reads and unpacks package files. */
 export class PackageError extends AnoleError {
   declare readonly code: PackageCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: PackageCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }

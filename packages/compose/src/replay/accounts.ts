@@ -2,7 +2,7 @@ import type { Rootfs } from './rootfs.ts';
 
 export interface User {
   readonly name: string;
-  /** What passwd or shadow has: `*` lets nobody in by password. */
+  /** What passwd or shadow has: `*` and `!` let nobody in by password. */
   readonly password: string;
   readonly uid: number;
   readonly gid: number;
@@ -70,7 +70,7 @@ export class Accounts {
     const there = this.group(name);
     if (there !== undefined) return there;
     const taken = new Set(this.groups.map((group) => group.gid));
-    const group = { name, password: '*', gid: gid ?? lowestFree(kind, taken), members: [] };
+    const group = { name, password: '!', gid: gid ?? lowestFree(kind, taken), members: [] };
     this.groups.push(group);
     return group;
   }
@@ -87,7 +87,7 @@ export class Accounts {
     const group = own ? this.addGroup(wanted.name, kind, uid) : this.group(wanted.group ?? '');
     const user = {
       name: wanted.name,
-      password: wanted.password ?? '*',
+      password: wanted.password ?? '!',
       uid,
       gid: group?.gid ?? (Number(wanted.group) || NOGROUP),
       comment: wanted.comment ?? '',

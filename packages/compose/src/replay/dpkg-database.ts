@@ -77,14 +77,13 @@ async function withConffiles(
   fields: ReadonlyMap<string, string>,
 ): Promise<Map<string, string>> {
   const all = new Map(fields).set('Status', 'install ok installed');
-  const paths = (unpacked.control['conffiles'] ?? '')
-    .split('\n')
-    .filter((line) => line.startsWith('/'));
   const lines: string[] = [];
-  for (const path of paths) {
-    const bytes = await rootfs.bytes(path);
+  for (const line of (unpacked.control['conffiles'] ?? '').split('\n')) {
+    const [, flag, path] = /^(?:([\w-]+)\s+)?(\/.*)$/.exec(line.trim()) ?? [];
+    if (path === undefined) continue;
+    const bytes = flag === undefined ? await rootfs.bytes(path) : undefined;
     const digest = bytes ? createHash('md5').update(bytes).digest('hex') : 'newconffile';
-    lines.push(`\n ${path} ${digest}`);
+    lines.push(`\n ${path} ${digest}${flag === undefined ? '' : ` ${flag}`}`);
   }
   if (lines.length > 0) all.set('Conffiles', lines.join(''));
   return all;

@@ -16,6 +16,11 @@ const nothing = (does: string): Known => ({ does: `nothing at a first installati
 const bytecode =
   'compiles Python modules to bytecode, which is left out: it doubles their size, and Python compiles in memory what it imports';
 
+const pythonConfiguration = `[DEFAULT]
+# how to byte-compile (comma separated: standard, optimize)
+byte-compile = standard
+`;
+
 /** The packages whose scripts go beyond what is told from their text, by name. */
 export const known: Readonly<Record<string, Known>> = {
   adduser: nothing('moves its configuration at upgrades'),
@@ -102,7 +107,7 @@ export const known: Readonly<Record<string, Known>> = {
     does: `writes debian_config; ${bytecode}`,
     replay: ({ rootfs }) => {
       rootfs.mkdir('/etc/python3');
-      rootfs.writeMissing('/etc/python3/debian_config', '[DEFAULT]\nbyte-compile = standard\n');
+      rootfs.writeMissing('/etc/python3/debian_config', pythonConfiguration);
     },
   },
   'python3-minimal': nothing(bytecode),
@@ -111,6 +116,7 @@ export const known: Readonly<Record<string, Known>> = {
     does: `makes the directories of local modules; ${bytecode}`,
     replay: ({ rootfs }) => {
       rootfs.mkdir('/var/lib/python');
+      rootfs.write('/var/lib/python/python3.13_installed', '');
       rootfs.mkdir('/usr/local/lib/python3.13');
       rootfs.mkdir('/usr/local/lib/python3.13/dist-packages');
     },
@@ -144,10 +150,16 @@ function replaySshAgent({ rootfs, accounts }: ReplayContext): void {
 }
 
 function replayLibc(context: ReplayContext): void {
-  if (context.architecture !== 'amd64') return;
-  const loader = '/lib64/ld-linux-x86-64.so.2';
-  divert(context, 'libc6', loader, `${loader}.usr-is-merged`);
+  const loader = loaders[context.architecture];
+  if (loader) divert(context, 'libc6', loader, `${loader}.usr-is-merged`);
 }
+
+/** Where each architecture's ABI has the dynamic loader. */
+const loaders: Readonly<Record<string, string>> = {
+  amd64: '/lib64/ld-linux-x86-64.so.2',
+  arm64: '/lib/ld-linux-aarch64.so.1',
+  riscv64: '/lib/ld-linux-riscv64-lp64d.so.1',
+};
 
 /** Libraries that moved to /usr/lib and keep their old names out of dpkg's way. */
 function diverts(name: string, files: readonly string[]): Known {

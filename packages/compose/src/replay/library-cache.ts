@@ -102,21 +102,13 @@ async function examine(rootfs: Rootfs, directory: string, file: string) {
   if (object === undefined || flags === undefined) return undefined;
   const soname = object.soname ?? file;
   if (!plainName.test(soname)) return undefined;
-  const isLink = rootfs.at(path)?.type === 'symlink' && isForLinker(rootfs, path, soname);
+  const isLink = rootfs.at(path)?.type === 'symlink' && isForLinker(file, soname);
   return { name: isLink ? file : soname, file, isLink, flags };
 }
 
-/** A link like libx.so -> libx.so.1, where libx.so.1 is the soname: cached by the link's own name. */
-function isForLinker(rootfs: Rootfs, path: string, soname: string): boolean {
-  let target = path;
-  for (let hops = 0; hops < 8; hops++) {
-    const node = rootfs.at(target);
-    if (node?.type !== 'symlink') break;
-    const link = node.readLink();
-    target = link.startsWith('/') ? link : `${target.slice(0, target.lastIndexOf('/'))}/${link}`;
-  }
-  const base = target.slice(target.lastIndexOf('/') + 1);
-  return base === soname || (base.endsWith('.so') && soname.startsWith(base));
+/** The linker's name for a library, libx.so beside libx.so.1: cached too, by that name. */
+function isForLinker(file: string, soname: string): boolean {
+  return file === soname || (file.endsWith('.so') && soname.startsWith(file));
 }
 
 function kindOf({ machine, flags }: SharedObject): number | undefined {

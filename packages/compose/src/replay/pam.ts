@@ -11,32 +11,33 @@ const PROFILES = '/usr/share/pam-configs';
 const TEMPLATES = '/usr/share/pam';
 /** The common files, the field of a profile each is made from, and how PAM calls the kind. */
 const kinds = [
-  { file: 'account', field: 'Account', kind: 'account' },
-  { file: 'auth', field: 'Auth', kind: 'auth' },
-  { file: 'password', field: 'Password', kind: 'password' },
-  { file: 'session', field: 'Session', kind: 'session' },
-  { file: 'session-noninteractive', field: 'Session', kind: 'session' },
+  { file: 'account', field: 'Account', kind: 'account', variable: 'account' },
+  { file: 'auth', field: 'Auth', kind: 'auth', variable: 'auth' },
+  { file: 'password', field: 'Password', kind: 'password', variable: 'password' },
+  { file: 'session', field: 'Session', kind: 'session', variable: 'session' },
+  { file: 'session-noninteractive', field: 'Session', kind: 'session', variable: 'session_nonint' },
 ] as const;
 
 /** Writes /etc/pam.d/common-* with the profiles that are on by default, as at a first installation. */
 export async function updatePam(rootfs: Rootfs): Promise<void> {
   const profiles = await readProfiles(rootfs);
-  for (const { file, field, kind } of kinds) {
+  for (const { file, field, kind, variable } of kinds) {
     const template = await rootfs.text(`${TEMPLATES}/common-${file}`);
     if (template === undefined || rootfs.at(`/etc/pam.d/common-${file}`) !== undefined) continue;
     const usable = profiles.filter(({ fields }) => {
-      const quiet = file !== 'session-noninteractive';
-      return fields.has(field) && (quiet || fields.get('Session-Interactive-Only') !== 'yes');
+      const isInteractive = file !== 'session-noninteractive';
+      return (
+        fields.has(field) && (isInteractive || fields.get('Session-Interactive-Only') !== 'yes')
+      );
     });
-    const blocks = {
-      primary: stack(usable, field, 'Primary'),
-      additional: stack(usable, field, 'Additional'),
-    };
+    const primary = stack(usable, field, 'Primary');
+    if (primary.length === 0) primary.push(none);
+    const additional = stack(usable, field, 'Additional');
     const text = template
-      .replace(`$${kind}_primary\n`, () => render(blocks.primary, kind, field))
-      .replace(`$${kind}_additional\n`, () => render(blocks.additional, kind, ''));
+      .replace(`$${variable}_primary\n`, () => render(primary, kind))
+      .replace(`$${variable}_additional\n`, () => render(additional, kind));
     rootfs.write(`/etc/pam.d/common-${file}`, text);
-    rootfs.write(`/var/lib/pam/${file}`, describe([...blocks.primary, ...blocks.additional]));
+    rootfs.write(`/var/lib/pam/${file}`, describe([...primary, ...additional]));
   }
   const seen = rootfs.list(PROFILES).map((name) => `${name}\n`);
   if (seen.length > 0) rootfs.write('/var/lib/pam/seen', seen.join(''));
@@ -82,14 +83,18 @@ function stack(profiles: readonly Profile[], field: string, block: string): Stac
   });
 }
 
+/** Stands for a primary block without a module. */
+const none: StackLine = { module: 'null', text: '[default=1]\t\t\tpam_permit.so' };
+
 /** `end` jumps over the rest of its block: it becomes the count of modules to skip. */
-function render(lines: readonly StackLine[], kind: string, primary: string): string {
-  if (lines.length === 0 && primary === 'Session')
-    return `${kind}\t[default=1]\t\t\tpam_permit.so\n`;
+function render(lines: readonly StackLine[], kind: string): string {
   return lines
-    .map(
-      ({ text }, index) => `${kind}\t${text.replace(/\bend\b/g, String(lines.length - index))}\n`,
-    )
+    .map((line, index) => {
+      const text = line.text.replace(/\bend\b/g, String(lines.length - index));
+      // pam-auth-update leaves a blank where a module has no arguments.
+      const blank = line !== none && text.endsWith('.so') ? ' ' : '';
+      return `${kind}\t${text}${blank}\n`;
+    })
     .join('');
 }
 

@@ -29,6 +29,13 @@ export interface ScriptReport {
   readonly status: 'understood' | 'known' | 'changed' | 'unknown';
   /** What it does, or the first statements that are not known. */
   readonly does: string;
+  /** Names the text that was met: what `reviewed.ts` lists. */
+  readonly digest: string;
+}
+
+export interface ReplayOptions extends CallOptions {
+  /** Called once all scripts were replayed, before users and groups are written. */
+  readonly beforeWriting?: (context: ReplayContext) => void;
 }
 
 /** Scripts that a first installation runs, in this order. debian-policy, chapter 6. */
@@ -44,7 +51,7 @@ export async function replayScripts(
   rootfs: Rootfs,
   packages: readonly InstalledPackage[],
   architecture: string,
-  options: CallOptions = {},
+  options: ReplayOptions = {},
 ): Promise<{ readonly context: ReplayContext; readonly reports: readonly ScriptReport[] }> {
   const context: ReplayContext = {
     rootfs,
@@ -60,6 +67,7 @@ export async function replayScripts(
     reports.push(...(await replayPackage(context, installed)));
   }
   installAlternatives(rootfs, context.alternatives);
+  options.beforeWriting?.(context);
   context.accounts.write(rootfs);
   const libraries = await findLibraries(rootfs, context.triplet);
   if (libraries.length > 0) rootfs.write('/etc/ld.so.cache', encodeLibraryCache(libraries));
@@ -98,6 +106,7 @@ async function replayText(context: ReplayContext, { added, lines }: Script): Pro
 
 /** Tools of debhelper whose blocks are either replayed above or do nothing in an image. */
 const handledTools = new Set([
+  'dh_icons',
   'dh_installalternatives',
   'dh_installdeb',
   'dh_installinit',
@@ -112,18 +121,20 @@ const handledTools = new Set([
   'dh_systemd_start',
 ]);
 
-function judge(name: string, script: 'preinst' | 'postinst', read: Script): ScriptReport {
-  const report = { package: name, script };
+export function judge(name: string, script: 'preinst' | 'postinst', read: Script): ScriptReport {
   const foreign = read.added.filter((block: AddedBlock) => !handledTools.has(block.tool));
-  const rest = read.lines.filter((line) => !isFrame(line) && parseAlternative(line) === undefined);
-  const open = [...rest, ...foreign.flatMap((block) => block.lines)];
-  if (open.every(isFrame)) return { ...report, status: 'understood', does: describeText(read) };
+  const own = read.lines.filter((line) => parseAlternative(line) === undefined);
+  const open = [...own, ...foreign.flatMap((block) => block.lines)].filter(
+    (line) => !isFrame(line),
+  );
+  const digest = scriptDigest(open);
+  const report = { package: name, script, digest };
+  if (open.length === 0) return { ...report, status: 'understood', does: describeText(read) };
   const entry = known[name];
   if (entry === undefined) {
-    const first = open.filter((line) => !isFrame(line)).slice(0, 3);
-    return { ...report, status: 'unknown', does: first.join(' … ').slice(0, 300) };
+    return { ...report, status: 'unknown', does: open.slice(0, 3).join(' … ').slice(0, 300) };
   }
-  const isReviewed = reviewed[`${name}.${script}`]?.includes(scriptDigest(open));
+  const isReviewed = reviewed[`${name}.${script}`]?.includes(digest);
   return { ...report, status: isReviewed ? 'known' : 'changed', does: entry.does };
 }
 

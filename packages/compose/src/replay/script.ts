@@ -57,15 +57,13 @@ export function isFrame(line: string): boolean {
 }
 
 /**
- * Names what a script does beyond its frame, the same for every architecture, so that a script that
- * was read once is known again: the first 12 digits of a SHA-256.
+ * Names statements, the same for every architecture, so that a script that was read once is known
+ * again: the first 12 digits of a SHA-256.
  */
-export function scriptDigest(lines: readonly string[]): string {
-  const text = lines
-    .filter((line) => !isFrame(line))
+export function scriptDigest(statements: readonly string[]): string {
+  const text = statements
     .join('\n')
-    .replace(/\b(x86_64|aarch64|riscv64)-linux-gnu\b/g, 'TRIPLET')
-    .replace(/\b(x86-64|aarch64|riscv64)-linux-gnu\b/g, 'TRIPLET')
+    .replace(/\b(x86[_-]64|aarch64|riscv64)-linux-gnu\b/g, 'TRIPLET')
     .replace(/\b(amd64|arm64|riscv64)\b/g, 'ARCH');
   return createHash('sha256').update(text).digest('hex').slice(0, 12);
 }

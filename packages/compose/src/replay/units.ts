@@ -24,24 +24,30 @@ async function enable(
   const text = await rootfs.text(path);
   if (text === undefined || seen.has(unit)) return;
   seen.add(unit);
-  const install = installSection(text);
+  const links: string[] = [];
   const etc = `/etc/systemd/${scope}`;
-  const shared = { wantedby: 'wants', requiredby: 'requires' } as const;
-  for (const [key, value] of install) {
-    if (key === 'alias') link(rootfs, `${etc}/${value}`, path);
-    else if (key === 'also') await enable(rootfs, value, scope, seen);
-    else if (key === 'wantedby' || key === 'requiredby') {
-      link(rootfs, `${etc}/${value}.${shared[key]}/${unit}`, path);
-    }
+  for (const [key, value] of installSection(text)) {
+    const directory = directories[key];
+    if (key === 'also') await enable(rootfs, value, scope, seen);
+    else if (key === 'alias') links.push(`${etc}/${value}`);
+    else if (directory) links.push(`${etc}/${value}.${directory}/${unit}`);
   }
+  for (const link of links) {
+    // The helper writes the name from before /usr was merged.
+    if (rootfs.at(link) === undefined) rootfs.symlink(link, path.replace(/^\/usr/, ''));
+    rootfs.write(`${states[scope]}${link.slice(etc.length)}`, '');
+  }
+  const list = links.map((link) => `${link}\n`).join('');
+  if (links.length > 0) rootfs.write(`${states[scope]}/${unit}.dsh-also`, list);
 }
 
-function link(rootfs: Rootfs, path: string, unit: string): void {
-  if (/^[\w@.:\\/-]+$/.test(path) && rootfs.at(path) === undefined) {
-    // The helper writes the name from before /usr was merged.
-    rootfs.symlink(path, unit.replace(/^\/usr/, ''));
-  }
-}
+/** Keys of [Install] and the directories beside a unit that their links lie in. */
+const directories: Readonly<Record<string, string>> = { wantedby: 'wants', requiredby: 'requires' };
+/** Where deb-systemd-helper remembers what it made, so that it knows what an administrator changed. */
+const states = {
+  system: '/var/lib/systemd/deb-systemd-helper-enabled',
+  user: '/var/lib/systemd/deb-systemd-user-helper-enabled',
+} as const;
 
 function installSection(text: string): [string, string][] {
   const section = /^\[Install\]\n([^[]*)/m.exec(text)?.[1] ?? '';
@@ -49,6 +55,7 @@ function installSection(text: string): [string, string][] {
     const [key, values] = line.split('=', 2);
     if (values === undefined) return [];
     const words = values.trim().split(/\s+/).filter(Boolean);
-    return words.map((word) => [key!.trim().toLowerCase(), word]);
+    const names = words.filter((word) => /^[\w@.:\\-]+$/.test(word) && !word.startsWith('.'));
+    return names.map((word) => [key!.trim().toLowerCase(), word]);
   });
 }

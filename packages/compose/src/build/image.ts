@@ -1,0 +1,136 @@
+import { createHash } from 'node:crypto';
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheDirectory, systemCode, withLock } from '@anole/host';
+import { PackageStore } from '../package/store.ts';
+import type { Lock } from '../recipe/lock.ts';
+import type { Recipe } from '../recipe/recipe.ts';
+import type { ScriptReport } from '../replay/replay.ts';
+import { assemble } from './assemble.ts';
+import { type ReadFile, readFiles } from './customize.ts';
+import { type LockOptions, lockPath, useLock } from './lock-file.ts';
+import { type Format, writeTree } from './output.ts';
+import type { Resolved } from './resolve.ts';
+
+/**
+ * Counts up whenever the same lock and recipe give another image than before: a new replay, a new
+ * layout. Images of the cache are named by it.
+ */
+const IMAGE_VERSION = 1;
+
+export interface BuildOptions extends LockOptions {
+  /** Default `erofs`. */
+  readonly format?: Format;
+}
+
+export interface BuildResult {
+  readonly path: string;
+  readonly format: Format;
+  readonly lock: Lock;
+  readonly lockPath: string;
+  /** What became of each maintainer script. */
+  readonly scripts: readonly ScriptReport[];
+  /** What the user should know: suites that are missing, files that could not be written. */
+  readonly notes: readonly string[];
+}
+
+/**
+ * Makes an image of a recipe at a path. What is there is replaced, a directory must be empty; when
+ * the call fails, nothing is left.
+ *
+ * @throws RecipeError, ArchiveError, SolveError, PackageError, BuildError, HostError
+ * @example
+ * const recipe = await loadRecipe('base', { architecture: 'riscv64' });
+ * const { lock } = await buildImage(recipe, 'base.erofs');
+ */
+export async function buildImage(
+  recipe: Recipe,
+  path: string,
+  options: BuildOptions = {},
+): Promise<BuildResult> {
+  const [resolved, files] = [await useLock(recipe, options), await readFiles(recipe)];
+  return buildFrom(recipe, resolved, files, path, options);
+}
+
+async function buildFrom(
+  recipe: Recipe,
+  { lock, pool, notes }: Resolved,
+  files: readonly ReadFile[],
+  path: string,
+  options: BuildOptions,
+): Promise<BuildResult> {
+  const { format = 'erofs', cache = cacheDirectory() } = options;
+  const store = new PackageStore(join(cache, 'unpacked'));
+  await using opened = await store.open(
+    lock.packages,
+    (missing) => pool.fetchAll(missing, options),
+    options,
+  );
+  const { rootfs, scripts } = await assemble(recipe, lock, opened.packages, files, options);
+  const outputNotes = await writeTree(rootfs.tree, format, path, options);
+  return {
+    path,
+    format,
+    lock,
+    lockPath: lockPath(recipe, options),
+    scripts,
+    notes: [...notes, ...outputNotes],
+  };
+}
+
+/**
+ * The EROFS image of a recipe in the cache, made if it is not there: two recipes and locks that
+ * say the same share one.
+ */
+export async function cachedImage(recipe: Recipe, options: LockOptions = {}): Promise<BuildResult> {
+  const cache = options.cache ?? cacheDirectory();
+  const [resolved, files] = [await useLock(recipe, options), await readFiles(recipe)];
+  const key = imageKey(recipe, resolved.lock, files);
+  const path = join(cache, 'images', `${recipe.name}-${recipe.architecture}-${key}.erofs`);
+  const build = async () => {
+    if (await exists(path)) return undefined;
+    return buildFrom(recipe, resolved, files, path, { ...options, format: 'erofs' });
+  };
+  const { signal } = options;
+  const lockName = join(cache, 'locks', `image-${key}`);
+  const built = (await exists(path))
+    ? undefined
+    : await withLock(lockName, build, signal === undefined ? {} : { signal });
+  return (
+    built ?? {
+      path,
+      format: 'erofs',
+      lock: resolved.lock,
+      lockPath: lockPath(recipe, options),
+      scripts: [],
+      notes: resolved.notes,
+    }
+  );
+}
+
+/** Names an image by all that it is made from. */
+export function imageKey(recipe: Recipe, lock: Lock, files: readonly ReadFile[]): string {
+  const { exclude, hostname, environment, users } = recipe;
+  const contents = files.map(({ bytes, base: _base, ...file }) => {
+    return [file, bytes && createHash('sha256').update(bytes).digest('hex')];
+  });
+  const made = [
+    IMAGE_VERSION,
+    lock.architecture,
+    lock.suites,
+    lock.packages.map(({ name, sha256 }) => [name, sha256]),
+    { exclude, hostname, environment, users },
+    contents,
+  ];
+  return createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 32);
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

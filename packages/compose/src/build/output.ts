@@ -1,0 +1,53 @@
+import type { FileHandle } from 'node:fs/promises';
+import type { CallOptions } from '@anole/bytes';
+import { writeErofs } from '@anole/erofs';
+import { createFileAtomically, unpackTree } from '@anole/host';
+import { type Tree, writeTar } from '@anole/vfs';
+import { BuildError } from './errors.ts';
+
+/** What an image can be written as: an EROFS image, a tar archive, a directory. */
+export const formats = ['erofs', 'tar', 'dir'] as const;
+export type Format = (typeof formats)[number];
+
+/** @throws BuildError `BUILD_BAD_FORMAT` */
+export function checkFormat(name: string): Format {
+  const found = formats.find((one) => one === name);
+  if (found !== undefined) return found;
+  throw new BuildError('BUILD_BAD_FORMAT', `Cannot write the format ${JSON.stringify(name)}`, {
+    hint: `Formats are ${formats.join(', ')}.`,
+  });
+}
+
+/**
+ * Writes a tree as a file or a directory that appears whole or not at all. Gives notes for the user:
+ * what this machine could not write.
+ */
+export async function writeTree(
+  tree: Tree,
+  format: Format,
+  path: string,
+  options: CallOptions = {},
+): Promise<readonly string[]> {
+  if (format === 'dir') {
+    const { owners, skipped } = await unpackTree(tree, path, options);
+    const notes = skipped.map((part) => `left out ${part.path}: ${part.reason}`);
+    return owners ? notes : ['all files belong to you, as only root can give files away', ...notes];
+  }
+  const { signal } = options;
+  await createFileAtomically(
+    path,
+    async (file) => {
+      const bytes = format === 'tar' ? writeTar(tree, options) : await writeErofs(tree, options);
+      await writeAll(file, bytes);
+    },
+    signal === undefined ? {} : { signal },
+  );
+  return [];
+}
+
+/** Chunks may be reused by their maker: each is written before the next is asked for. */
+async function writeAll(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Promise<void> {
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+  }
+}
