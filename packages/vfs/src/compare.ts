@@ -163,7 +163,7 @@ class Comparison {
       this.options.signal?.throwIfAborted();
       const length = Math.min(CHUNK, size - offset);
       // The second read may reuse the memory of the first: both trees may stand on one Source.
-      const left = (await a.read(offset, length)).slice();
+      const left = new Uint8Array(await a.read(offset, length));
       const right = await b.read(offset, length);
       const at = firstDifference(left, right);
       if (at >= 0) {

@@ -121,11 +121,11 @@ export class MemoryTree implements Tree {
    */
   move(from: string, to: string): void {
     const { parent, name, node } = this.existing(from);
+    // Told before any directory is made for it.
+    if (contains(node, this.deepest(to))) throw insideItself(from, to);
     const goal = this.locate(to);
     if (goal.parent === parent && goal.name === name) return;
-    if (contains(node, goal.parent)) {
-      throw new VfsError('VFS_INVALID', `Cannot move ${from} to ${to}: that is inside itself`);
-    }
+    if (contains(node, goal.parent)) throw insideItself(from, to);
     this.makeRoom(to, goal.parent, goal.name);
     parent.detach(name);
     goal.parent.attach(goal.name, node);
@@ -134,6 +134,16 @@ export class MemoryTree implements Tree {
   /** The node at a path, or undefined. As `findNode`, at once. */
   find(path: string, options: FindOptions = {}): MemoryNode | undefined {
     return this.walk(splitPath(path), path, options.followSymlinks ?? true, false);
+  }
+
+  /** The last directory on the way to a path's parent that is there. */
+  private deepest(path: string): MemoryNode {
+    const parts = splitPath(path);
+    for (parts.pop(); parts.length > 0; parts.pop()) {
+      const node = this.walk(parts, path, true, false);
+      if (node) return node;
+    }
+    return this.root;
   }
 
   private existing(path: string): { parent: MemoryNode; name: string; node: MemoryNode } {
@@ -237,6 +247,10 @@ function directoriesIn(node: MemoryNode): MemoryNode[] {
     for (const child of directory.children!.values()) if (child.children) found.push(child);
   }
   return found;
+}
+
+function insideItself(from: string, to: string): VfsError {
+  return new VfsError('VFS_INVALID', `Cannot move ${from} to ${to}: that is inside itself`);
 }
 
 function notFound(path: string): VfsError {

@@ -65,7 +65,7 @@ export class Body {
     const parts: Uint8Array[] = [];
     let length = 0;
     for (let piece = first; piece !== undefined; piece = await this.next(CHUNK)) {
-      parts.push(copies ? piece.slice() : piece);
+      parts.push(copies ? new Uint8Array(piece) : piece);
       length += piece.length;
     }
     return parts.length === 1 ? parts[0]! : concatenate(parts, length);

@@ -27,7 +27,13 @@ export function textField(block: Uint8Array, field: Field): string {
  *
  * @throws TarError `TAR_BAD_NUMBER` for other bytes, and for what is no safe integer.
  */
-export function numberField(block: Uint8Array, [offset, length]: Field): number {
+export function numberField(block: Uint8Array, field: Field): number {
+  const value = readNumber(block, field);
+  if (value === undefined) throw badNumber(block, field);
+  return value;
+}
+
+function readNumber(block: Uint8Array, [offset, length]: Field): number | undefined {
   const first = block[offset]!;
   if (first & 0x80) return base256(block, offset, length);
   let value = 0;
@@ -40,7 +46,7 @@ export function numberField(block: Uint8Array, [offset, length]: Field): number 
     value = value * 8 + digit;
   }
   for (; at < end && block[at] !== 0; at++) {
-    if (block[at] !== 0x20) throw badNumber(block, offset, length);
+    if (block[at] !== 0x20) return undefined;
   }
   return value;
 }
@@ -48,23 +54,23 @@ export function numberField(block: Uint8Array, [offset, length]: Field): number 
 /** As {@link numberField}, within [0, limit]. */
 export function countField(block: Uint8Array, field: Field, limit: number): number {
   const value = numberField(block, field);
-  if (value < 0 || value > limit) throw badNumber(block, field[0], field[1]);
+  if (value < 0 || value > limit) throw badNumber(block, field);
   return value;
 }
 
-function base256(block: Uint8Array, offset: number, length: number): number {
+function base256(block: Uint8Array, offset: number, length: number): number | undefined {
   const negative = (block[offset]! & 0x40) !== 0;
   let value = negative ? -1 : 0;
   // Of the first byte the top bit only marks the format; the next one is the sign.
   value = value * 64 + (block[offset]! & 0x3f);
   for (let at = offset + 1; at < offset + length; at++) {
     value = value * 256 + block[at]!;
-    if (!Number.isSafeInteger(value)) throw badNumber(block, offset, length);
+    if (!Number.isSafeInteger(value)) return undefined;
   }
   return value;
 }
 
-function badNumber(block: Uint8Array, offset: number, length: number): TarError {
+function badNumber(block: Uint8Array, [offset, length]: Field): TarError {
   const met = Array.from(block.subarray(offset, offset + length), (byte) =>
     byte.toString(16).padStart(2, '0'),
   ).join(' ');
@@ -75,7 +81,7 @@ function badNumber(block: Uint8Array, offset: number, length: number): TarError 
 
 /** True for the sum of the header's bytes, taken as unsigned or (old tars) as signed. */
 export function checksumMatches(block: Uint8Array): boolean {
-  const stored = numberField(block, header.checksum);
+  const stored = readNumber(block, header.checksum);
   const [start, length] = header.checksum;
   let unsigned = 0x20 * length;
   let high = 0;

@@ -142,7 +142,8 @@ class SourceInput implements TarInput {
     }
     return chain(this.source.read(start, Math.min(left, Math.max(length, READ_AHEAD))), (bytes) => {
       // A Source may reuse its memory at the next read, and others may read it in between.
-      this.window = bytes.slice();
+      // Not slice(): of a Node Buffer that copies nothing.
+      this.window = new Uint8Array(bytes);
       this.windowAt = start;
       return this.window.subarray(0, length);
     });
