@@ -4,6 +4,7 @@ import { ContentStore, cacheDirectory } from '@anole/host';
 import type { AptConfiguration } from './apt-configuration.ts';
 import { HttpClient } from './http.ts';
 import { findMirrors, type Mirrors } from './mirror.ts';
+import type { Keyring } from './signature.ts';
 import type { ArchiveRequest } from './types.ts';
 
 export type PoolRequest = Omit<ArchiveRequest, 'architecture' | 'components' | 'keyring'>;
@@ -17,6 +18,8 @@ export interface Context {
   /** Directory for what is not found by its hash. */
   readonly directory: string;
   readonly now: number;
+  /** Keys that are sought at most once, for all suites. */
+  pinned?: Promise<Keyring>;
 }
 
 export async function makeContext(request: PoolRequest): Promise<Context> {

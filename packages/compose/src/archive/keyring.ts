@@ -4,7 +4,6 @@ import type * as OpenPgp from 'openpgp';
 import { ArchiveError } from './errors.ts';
 import type { Mirror } from './mirror.ts';
 import type { Keyring } from './signature.ts';
-import type { ArchiveRequest } from './types.ts';
 
 /** Where Debian's package debian-archive-keyring puts the keys of the archive. */
 const systemKeyrings = [
@@ -41,11 +40,11 @@ export async function readKeyring(data: Uint8Array, what: string): Promise<Keyri
  * @throws ArchiveError `ARCHIVE_NO_KEYRING` for a given one that cannot be read.
  */
 export async function findKeyring(
-  request: Pick<ArchiveRequest, 'keyring' | 'root'>,
-  mirror: Mirror,
+  mirror: Pick<Mirror, 'signedBy'>,
+  root: string,
+  given?: string,
 ): Promise<Keyring | undefined> {
-  const root = request.root ?? '/';
-  if (request.keyring !== undefined) return readGiven(request.keyring);
+  if (given !== undefined) return readGiven(given);
   const signedBy = mirror.signedBy ?? '';
   if (signedBy.includes('BEGIN PGP')) {
     return readKeyring(new TextEncoder().encode(signedBy), 'the source’s Signed-By');

@@ -25,7 +25,7 @@ export async function openArchive(request: ArchiveRequest): Promise<Archive> {
     request.suites.map(async (asked): Promise<OpenedSuite | MissingSuite> => {
       const { name, optional = false } = typeof asked === 'string' ? { name: asked } : asked;
       try {
-        const suite = await openSuite(context, name, request.keyring);
+        const suite = await openSuite(context, name, request);
         const indexes = listIndexes(suite, request.components, request.architecture);
         return { suite, files: await loadIndexes(context, indexes, progress) };
       } catch (error) {

@@ -65,6 +65,11 @@ export async function verifySigned(
   throw notGood(what, faults);
 }
 
+/** What a clear-signed message says, with no regard to who signed it. @throws `ARCHIVE_NOT_SIGNED`. */
+export async function unverifiedText(message: string, what: string): Promise<string> {
+  return (await readMessage(await import('openpgp'), message, what)).getText();
+}
+
 async function readMessage(
   openpgp: typeof OpenPgp,
   message: string,

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '@anole/host';
+import { bootstrapKeyring } from './bootstrap-keyring.ts';
 import { type Context, signalOf } from './context.ts';
 import { ArchiveError } from './errors.ts';
 import { shownUri } from './http.ts';
@@ -9,7 +10,7 @@ import { findKeyring } from './keyring.ts';
 import type { Mirror } from './mirror.ts';
 import { mirrorsFor } from './mirror.ts';
 import { basesOf } from './mirror-list.ts';
-import { checkRelease, parseRelease, type ReleaseText } from './release.ts';
+import { checkRelease, parseRelease, type ReleaseChecks, type ReleaseText } from './release.ts';
 import { type Keyring, largestRelease, verifySigned } from './signature.ts';
 import { fetchSmallFile } from './small-file.ts';
 
@@ -23,20 +24,24 @@ export interface Suite {
   readonly bases: readonly string[];
 }
 
+/** What decides which signatures count. */
+export interface Trust {
+  /** File with the keys, where the caller names one. */
+  readonly keyring?: string;
+  /** Architecture whose index serves to find the keys of a machine that has none. */
+  readonly architecture: string;
+}
+
 /**
  * Gets and verifies a suite's InRelease from the first archive that has it.
  *
  * @throws ArchiveError: that of the first archive, where none has it.
  */
-export async function openSuite(
-  context: Context,
-  name: string,
-  keyring: string | undefined,
-): Promise<Suite> {
+export async function openSuite(context: Context, name: string, trust: Trust): Promise<Suite> {
   const faults: unknown[] = [];
   for (const mirror of mirrorsFor(context.mirrors, name)) {
     try {
-      return await openAt(context, mirror, name, keyring);
+      return await openAt(context, mirror, name, trust);
     } catch (error) {
       if (!(error instanceof ArchiveError)) throw error;
       if (!mirror.guessed || faults.length === 0) faults.push(error);
@@ -49,13 +54,13 @@ async function openAt(
   context: Context,
   mirror: Mirror,
   name: string,
-  keyring: string | undefined,
+  trust: Trust,
 ): Promise<Suite> {
   const bases = await basesOf(context, mirror);
   let fault: unknown;
   for (const base of bases) {
     try {
-      const opened = await openAtBase(context, mirror, base, name, keyring);
+      const opened = await openAtBase(context, mirror, base, name, trust);
       return { ...opened, bases: [base, ...bases.filter((other) => other !== base)] };
     } catch (error) {
       if (!(error instanceof ArchiveError)) throw error;
@@ -70,39 +75,45 @@ async function openAtBase(
   mirror: Mirror,
   base: string,
   name: string,
-  keyring: string | undefined,
+  trust: Trust,
 ): Promise<Omit<Suite, 'bases'>> {
   const uri = new URL(`dists/${name}/InRelease`, base).href;
+  const what = shownUri(uri);
   const kept = new KeptRelease(context, uri);
   const message = await kept.fetch();
-  const what = shownUri(uri);
-  const { root } = context.request;
-  const keys = await findKeyring(
-    { ...(keyring === undefined ? {} : { keyring }), ...(root === undefined ? {} : { root }) },
-    mirror,
-  );
-  const verified = await verifySigned(message, keys ?? (await noKeyring(what)), what, context.now);
+  const keys = await keysFor(context, mirror, name, trust);
+  const verified = await verifySigned(message, keys, what, context.now);
   const release = parseRelease(verified.text, what);
-  const configured = Number(context.mirrors.configuration.get('Acquire::Max-FutureTime') ?? '');
-  checkRelease(
-    release,
-    {
-      suite: name,
-      now: context.now,
-      checkValidUntil: mirror.checkValidUntil,
-      checkDate: mirror.checkDate,
-      future: configured > 0 ? configured : 10,
-    },
-    what,
-  );
+  checkRelease(release, checksOf(context, mirror, name), what);
   await kept.keep();
   return { name, release, signedBy: verified.signedBy };
 }
 
-async function noKeyring(what: string): Promise<Keyring> {
-  throw new ArchiveError('ARCHIVE_NO_KEYRING', `Cannot verify ${what}: no keyring of Debian's`, {
-    hint: 'Install debian-archive-keyring, or give the archive’s public keys with --keyring.',
-  });
+async function keysFor(
+  context: Context,
+  mirror: Mirror,
+  suite: string,
+  trust: Trust,
+): Promise<Keyring> {
+  const root = context.request.root ?? '/';
+  const keys = await findKeyring(mirror, root, trust.keyring);
+  if (keys !== undefined) return keys;
+  context.pinned ??= bootstrapKeyring(context, suite, trust.architecture);
+  return context.pinned;
+}
+
+/** Seconds that apt lets a release come from the future. */
+const defaultFuture = 10;
+
+function checksOf(context: Context, mirror: Mirror, suite: string): ReleaseChecks {
+  const future = Number(context.mirrors.configuration.get('Acquire::Max-FutureTime') ?? '');
+  return {
+    suite,
+    now: context.now,
+    checkValidUntil: mirror.checkValidUntil,
+    checkDate: mirror.checkDate,
+    future: future > 0 ? future : defaultFuture,
+  };
 }
 
 interface Metadata {
