@@ -29,6 +29,11 @@ export interface EnsureOptions extends Sources {
   readonly architecture?: string;
 }
 
+export interface KernelOptions extends EnsureOptions {
+  /** As the name of {@link ensureImage}. */
+  readonly recipe?: string;
+}
+
 /** A result with the files it follows from: it holds as long as they are what they were. */
 interface Pointer<T> {
   readonly version: 1;
@@ -63,11 +68,13 @@ export async function ensureImage(
   });
 }
 
-/** The kernel of a recipe, likewise. */
-export async function ensureKernel(
-  name: string,
-  options: EnsureOptions = {},
-): Promise<EnsuredKernel> {
+/**
+ * The kernel of a recipe (default `base`), extracted if need be, likewise.
+ *
+ * @throws BuildError `BUILD_NO_KERNEL` and what `buildImage` throws
+ */
+export async function fetchKernel(options: KernelOptions = {}): Promise<EnsuredKernel> {
+  const name = options.recipe ?? 'base';
   return ensure('kernel', name, options, async () => {
     const { cachedKernel, loadRecipe, lockPath } = await import('./slow.ts');
     const recipe = await loadRecipe(name, options);
