@@ -1,6 +1,8 @@
 import { isPromise } from '@anole/bytes';
-import type { Tree } from '@anole/vfs';
+import type { Extent, Tree } from '@anole/vfs';
 import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
+import { Pacer } from '../pause.ts';
+import { chunkTable, storedRanges } from './chunks.ts';
 import { directoryBlocks } from './directory.ts';
 import type { Inode } from './inode.ts';
 import { encodeInode } from './metadata.ts';
@@ -55,11 +57,14 @@ async function* reporting(
   { signal, onProgress }: WriteOptions,
 ): AsyncGenerator<Uint8Array> {
   const total = blocks * settings.blockSize;
+  const pacer = new Pacer();
   let done = 0;
   for await (const chunk of image) {
     signal?.throwIfAborted();
     yield chunk;
     done += chunk.length;
+    const turn = pacer.turn();
+    if (turn) await turn;
     onProgress?.({ step: 'write image', done, total, unit: 'bytes' });
   }
 }
@@ -106,6 +111,7 @@ async function* pieces(layout: Plan, uuid: Uint8Array): AsyncGenerator<Uint8Arra
 async function appendHead(output: Output, inode: Inode, blockSize: number): Promise<void> {
   output.append(encodeInode(inode));
   if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
+  if (inode.chunks) output.append(chunkTable(inode.chunks, inode.startBlock, blockSize));
   if (inode.tailSize === 0) return;
   if (inode.target) {
     output.append(inode.target.subarray(inode.size - inode.tailSize));
@@ -140,8 +146,20 @@ async function* fileData(
     output.append(inode.target.subarray(0, inode.size - inode.tailSize));
     return;
   }
-  const end = inode.size - inode.tailSize;
-  for (let at = 0; at < end; at += READ_SIZE) {
+  const whole = [{ offset: 0, length: inode.size - inode.tailSize }];
+  for (const range of inode.chunks ? storedRanges(inode.chunks, inode.size) : whole) {
+    yield* rangeData(output, inode, range);
+    output.skipTo(Math.ceil(output.position / blockSize) * blockSize);
+  }
+}
+
+async function* rangeData(
+  output: Output,
+  inode: Inode,
+  { offset, length }: Extent,
+): AsyncGenerator<Uint8Array> {
+  const end = offset + length;
+  for (let at = offset; at < end; at += READ_SIZE) {
     const count = Math.min(READ_SIZE, end - at);
     const read = readExactly(inode, at, count);
     const bytes = isPromise(read) ? await read : read;

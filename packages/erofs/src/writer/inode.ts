@@ -1,4 +1,5 @@
-import type { Extent, Stat, Timestamp, TreeNode } from '@anole/vfs';
+import type { Stat, Timestamp, TreeNode } from '@anole/vfs';
+import type { Chunks } from './chunks.ts';
 import type { XattrItem } from './xattrs.ts';
 
 /** What the writer knows of one inode. The scan fills the first half, the plan the second. */
@@ -17,16 +18,14 @@ export interface Inode {
   readonly xattrs: readonly XattrItem[];
   readonly target: Uint8Array | undefined;
   directory: Directory | undefined;
-  /** Data of a file with holes, as chunks; undefined where it has none worth keeping. */
-  readonly extents: readonly Extent[] | undefined;
+  /** Of a file with holes worth keeping. */
+  readonly chunks: Chunks | undefined;
 
   extended: boolean;
   /** Bytes of attributes after the inode. */
   xattrSize: number;
   /** Bytes that lie beside the inode. */
   tailSize: number;
-  /** Bytes of the chunk table after the inode and its attributes, padding before it included. */
-  chunkTableSize: number;
   /** In units of 32 bytes from the start of the image. */
   nid: number;
   /** First block of data, or NO_BLOCK. */

@@ -31,18 +31,19 @@ export function encodeInode(inode: Inode): Uint8Array {
   });
 }
 
-function formatOf({ extended, tailSize, extents }: Inode): number {
+function formatOf({ extended, tailSize, chunks }: Inode): number {
   const layout =
-    extents !== undefined ? layouts.chunked : tailSize > 0 ? layouts.inline : layouts.plain;
+    chunks !== undefined ? layouts.chunked : tailSize > 0 ? layouts.inline : layouts.plain;
   return (extended ? FORMAT_EXTENDED : 0) | (layout << FORMAT_LAYOUT_SHIFT);
 }
 
-function dataOf({ stat, startBlock }: Inode): number {
+function dataOf({ stat, startBlock, chunks }: Inode): number {
   if (stat.type === 'character' || stat.type === 'block') {
     return encodeDevice(stat.rdev ?? { major: 0, minor: 0 });
   }
   if (stat.type === 'fifo' || stat.type === 'socket') return 0;
-  return startBlock;
+  // Chunk format: its low bits, and none of the flags.
+  return chunks === undefined ? startBlock : chunks.bits;
 }
 
 function xattrCountOf(size: number): number {

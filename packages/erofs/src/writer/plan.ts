@@ -1,7 +1,9 @@
 import type { Timestamp } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
+import { BLOCK_MAP_ENTRY_SIZE } from '../layout/chunk.ts';
 import { COMPACT_SIZE, EXTENDED_SIZE, INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from '../layout/superblock.ts';
+import { storedRanges } from './chunks.ts';
 import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
 import { SlotAllocator } from './slots.ts';
@@ -49,7 +51,7 @@ export function plan(inodes: readonly Inode[], settings: Settings, pool: XattrPo
     xattrBlock,
     sharedXattrs: shared.items,
     hasXattrs: !pool.empty,
-    hasChunks: inodes.some((inode) => inode.extents !== undefined),
+    hasChunks: inodes.some((inode) => inode.chunks !== undefined),
     dataBlock,
     blocks: placeData(inodes, dataBlock),
   };
@@ -61,10 +63,22 @@ export function coreSize(inode: Inode): number {
 
 /** Bytes in the metadata: inode, attributes, chunk table or tail. */
 export function headSize(inode: Inode): number {
-  return coreSize(inode) + inode.xattrSize + inode.chunkTableSize + inode.tailSize;
+  return (
+    coreSize(inode) +
+    inode.xattrSize +
+    (inode.chunks?.count ?? 0) * BLOCK_MAP_ENTRY_SIZE +
+    inode.tailSize
+  );
 }
 
 function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings): void {
+  if (inode.chunks !== undefined) {
+    inode.blocks = storedRanges(inode.chunks, inode.size).reduce(
+      (blocks, { length }) => blocks + Math.ceil(length / blockSize),
+      0,
+    );
+    return;
+  }
   const tail = inode.size % blockSize;
   // A tail must not cross a block, nor must what is before it push it out of the inode's own.
   const fits = coreSize(inode) + inode.xattrSize + tail <= blockSize;

@@ -3,6 +3,8 @@ import type { Stat, Tree, TreeNode } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
 import { NAME_MAX } from '../layout/dirent.ts';
 import { NO_BLOCK } from '../layout/inode.ts';
+import { Pacer } from '../pause.ts';
+import { type Chunks, chunksOf } from './chunks.ts';
 import { directorySize, sortNames } from './directory.ts';
 import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
@@ -21,8 +23,12 @@ export async function scan(
   { signal, onProgress }: CallOptions,
 ): Promise<Inode[]> {
   const inodes: Inode[] = [];
+  const pacer = new Pacer();
   const byIno = new Map<number, Inode>();
   const add = async (node: TreeNode, path: string): Promise<Inode> => {
+    const turn = pacer.turn();
+    if (turn) await turn;
+    signal?.throwIfAborted();
     const inode = await inodeOf(node, path, inodes.length + 1, settings, pool);
     inodes.push(inode);
     byIno.set(inode.stat.ino, inode);
@@ -33,7 +39,6 @@ export async function scan(
   const pending: [directory: Inode, parent: Inode][] = [[root, root]];
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
     const [inode, parent] = next;
-    signal?.throwIfAborted();
     const subdirectories = await scanDirectory(inode, parent, settings, byIno, add);
     // Last in, first out: the first subdirectory is next.
     for (const child of subdirectories.reverse()) pending.push([child, inode]);
@@ -104,15 +109,21 @@ async function inodeOf(
     xattrs: attributes.size === 0 ? [] : pool.itemsOf(attributes, path),
     target,
     directory: undefined,
-    extents: undefined,
+    chunks: await chunksOfFile(node, settings),
     extended: false,
     xattrSize: 0,
     tailSize: 0,
-    chunkTableSize: 0,
     nid: 0,
     startBlock: NO_BLOCK,
     blocks: 0,
   };
+}
+
+async function chunksOfFile(node: TreeNode, { blockSize }: Settings): Promise<Chunks | undefined> {
+  const { type, size } = node.stat;
+  // A hole of less than a block cannot be kept.
+  if (type !== 'file' || node.extents === undefined || size <= blockSize) return undefined;
+  return chunksOf(size, await node.extents(), blockSize);
 }
 
 function checkName(name: string, path: string): void {
