@@ -2,6 +2,7 @@ import { expandCompressed } from '../isa/expand.ts';
 import { HartError } from './errors.ts';
 import type { Hart, HartOptions } from './hart.ts';
 import { InterpretedHart } from './interpreted-hart.ts';
+import { hasFusedMultiplyAdd } from './interpreter/fused.ts';
 import { interpreterModule } from './interpreter/module.ts';
 import { EXPANSIONS } from './layout.ts';
 
@@ -17,7 +18,7 @@ let expansions: Uint32Array | undefined;
  * @throws HartError `MACHINE_NO_WASM` where the host refuses the module.
  */
 export async function createHart(options: HartOptions): Promise<Hart> {
-  compiled ??= WebAssembly.compile(interpreterModule());
+  compiled ??= compile();
   expansions ??= Uint32Array.from(
     { length: 0x10000 },
     (_, half) => expandCompressed(half) || ILLEGAL,
@@ -31,4 +32,8 @@ export async function createHart(options: HartOptions): Promise<Hart> {
       hint: 'the host must run WebAssembly with 64-bit integers',
     });
   }
+}
+
+async function compile(): Promise<WebAssembly.Module> {
+  return WebAssembly.compile(interpreterModule(await hasFusedMultiplyAdd()));
 }

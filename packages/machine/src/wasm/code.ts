@@ -1,5 +1,7 @@
 import { signed, unsigned } from './leb128.ts';
 import {
+  type LaneOperator,
+  laneOpcodes,
   type MemoryOperator,
   memoryOpcodes,
   type Operator,
@@ -62,6 +64,20 @@ export const i64 = (value: bigint | number): Code => [
   0x42,
   signed(BigInt.asIntN(64, BigInt(value))),
 ];
+
+/** The lane `lane` of a vector. */
+export const lane = (name: LaneOperator, vector: Code, index: number): Code => [
+  vector,
+  0xfd,
+  unsigned(laneOpcodes[name]),
+  index,
+];
+
+export function f32(value: number): Code {
+  const bytes = new Uint8Array(4);
+  new DataView(bytes.buffer).setFloat32(0, value, true);
+  return [0x43, [...bytes]];
+}
 
 export function f64(value: number): Code {
   const bytes = new Uint8Array(8);

@@ -129,9 +129,14 @@ export const saturatingOpcodes = {
 
 /** SIMD instructions behind 0xfd, of which only a fused multiply-add interests us. */
 export const simdOpcodes = {
+  'f32x4.splat': 19,
   'f64x2.splat': 20,
+  'f32x4.relaxed_madd': 0x105,
   'f64x2.relaxed_madd': 0x107,
 } as const;
+
+/** Reading one lane, after 0xfd; the lane follows. */
+export const laneOpcodes = { 'f32x4.extract_lane': 31, 'f64x2.extract_lane': 33 } as const;
 
 export const memoryOpcodes = {
   'i32.load': 0x28,
@@ -163,6 +168,7 @@ export type Operator =
   | keyof typeof opcodes
   | keyof typeof saturatingOpcodes
   | keyof typeof simdOpcodes;
+export type LaneOperator = keyof typeof laneOpcodes;
 export type MemoryOperator = keyof typeof memoryOpcodes;
 
 /** Types of values (Core spec, "Binary Format: Types"). */

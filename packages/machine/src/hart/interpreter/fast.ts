@@ -60,9 +60,11 @@ import {
  * The fast loop: executes instructions while the TLB answers and nothing unusual happens, and
  * calls no function, so that the compiler may keep everything in registers. It leaves before the
  * first instruction that needs more, having changed nothing of that instruction's; `slow` does it.
+ *
+ * @param fused whether relaxed_madd rounds once, see {@link ./fused.ts}.
  */
-export function defineFast(define: Define): void {
-  define('fast', (scope) => new FastLoop(scope).code());
+export function defineFast(define: Define, fused: boolean): void {
+  define('fast', (scope) => new FastLoop(scope, fused).code());
 }
 
 class FastLoop {
@@ -77,15 +79,16 @@ class FastLoop {
   readonly #target: Local;
   readonly #entry: Local;
   readonly #tables: Readonly<Record<'fetch' | 'read' | 'write', Local>>;
-  /** Whether mstatus.FS is dirty; and whether, besides, frm is RNE and NX is set. */
-  readonly #float: { readonly on: Local; readonly quick: Local };
+  /** Whether mstatus.FS is dirty, frm is RNE, and NX is set: they change only in `slow`. */
+  readonly #float: Readonly<Record<'on' | 'nearest' | 'inexact', Local>>;
+  readonly #fused: boolean;
   readonly #slow = label('slow');
   readonly #continue = label('next instruction');
   readonly #jump = label('jump to target');
   readonly #taken = label('taken branch');
   readonly #pool: LocalPool;
 
-  constructor(scope: FunctionScope) {
+  constructor(scope: FunctionScope, fused: boolean) {
     this.#ip = scope.local('i32');
     this.#next = scope.local('i32');
     this.#limit = scope.local('i32');
@@ -99,7 +102,12 @@ class FastLoop {
       read: scope.local('i32'),
       write: scope.local('i32'),
     };
-    this.#float = { on: scope.local('i32'), quick: scope.local('i32') };
+    this.#float = {
+      on: scope.local('i32'),
+      nearest: scope.local('i32'),
+      inexact: scope.local('i32'),
+    };
+    this.#fused = fused;
     this.#pool = new LocalPool((type) => scope.local(type));
   }
 
@@ -148,10 +156,8 @@ class FastLoop {
       set(this.#tables.read, tableOf(TlbKind.read, DATA_MODE)),
       set(this.#tables.write, tableOf(TlbKind.write, DATA_MODE)),
       set(this.#float.on, on),
-      set(
-        this.#float.quick,
-        op('i32.and', get(this.#float.on), op('i32.eq', and32(slot32(FCSR), 0xe1), i32(1))),
-      ),
+      set(this.#float.nearest, op('i32.eqz', and32(slot32(FCSR), 0xe0))),
+      set(this.#float.inexact, and32(slot32(FCSR), 1)),
       set(this.#remaining, slot32(REMAINING)),
       set(this.#target, slot64(PC)),
     ];
@@ -296,7 +302,9 @@ class FastLoop {
   ): Code {
     return quickFloat(operation, args, {
       local: (type) => this.#pool.take(type),
-      quick: this.#float.quick,
+      nearest: this.#float.nearest,
+      inexact: this.#float.inexact,
+      fused: this.#fused,
       roundingMode: instruction.fields.has('rm')
         ? and32(op('i32.shr_u', get(this.#word), i32(12)), 7)
         : undefined,

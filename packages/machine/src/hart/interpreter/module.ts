@@ -7,15 +7,17 @@ import { defineMmu } from './mmu.ts';
 import { defineSlow } from './slow.ts';
 import { defineTraps } from './traps.ts';
 
-/** The interpreter as a WebAssembly module. Imports and exports: {@link ./helpers.ts}. */
-export function interpreterModule(): Uint8Array<ArrayBuffer> {
+/**
+ * The interpreter as a WebAssembly module. `fused`: see {@link ./fused.ts}. Imports and exports: {@link ./helpers.ts}.
+ */
+export function interpreterModule(fused: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(RAM_OFFSET >> 16);
   const helpers = declareHelpers(module);
   const define: Define = (name, body) => module.define(helpers[name], signatureOf(name), body);
   defineTraps(define, helpers);
   defineMmu(define, helpers);
   defineAccess(define, helpers);
-  defineFast(define);
+  defineFast(define, fused);
   defineSlow(define, helpers);
   return module.bytes();
 }
