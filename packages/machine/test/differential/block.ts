@@ -9,11 +9,14 @@ import type { Random } from './random.ts';
 export const bases = { middle: 2, other: 9, misaligned: 18 } as const;
 const protectedRegisters = new Set<number>(Object.values(bases));
 
-/** Trap handling of their own, or waiting: left to directed tests. */
-const excluded = new Set(['ecall', 'ebreak', 'sret', 'mret', 'wfi', 'jalr']);
+/**
+ * Trap handling of their own, or waiting: left to directed tests. So is ctzw, which in QEMU 7.2
+ * counts on into the upper half where the lower one is zero.
+ */
+const excluded = new Set(['ecall', 'ebreak', 'sret', 'mret', 'wfi', 'jalr', 'ctzw']);
 const candidates = instructions.filter(({ name }) => !excluded.has(name));
-/** fflags, frm, fcsr; sscratch, sepc, stval; one that does not exist. */
-const csrs = [1, 2, 3, 1, 2, 3, 0x140, 0x141, 0x143, 0x7ff];
+/** fflags, frm, fcsr; sscratch, stval; one that does not exist. QEMU 7.2 keeps bit 0 of sepc. */
+const csrs = [1, 2, 3, 1, 2, 3, 0x140, 0x143, 0x7ff];
 
 /** One or two instructions; `skip` counts the following items that a branch jumps over. */
 interface Item {

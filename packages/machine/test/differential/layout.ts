@@ -20,13 +20,14 @@ export const save = {
   f: 256,
   fcsr: 512,
   trapCount: 520,
-  trapHash: 528,
-  lastCause: 536,
-  lastEpc: 544,
-  lastTval: 552,
-  reportBytes: 560,
-  spill: 568,
-  next: 600,
+  /** Cause, tval and epc of the first traps. */
+  traps: 528,
+  reportBytes: 528 + 16 * 24,
+  spill: 960,
+  next: 992,
 } as const;
+
+/** Traps that are recorded; the rest are only counted. */
+export const TRAPS = 16;
 
 export const INITIAL_BYTES = 520;

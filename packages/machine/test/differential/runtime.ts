@@ -1,5 +1,5 @@
 import type { Assembler } from './assembler.ts';
-import { address, INITIAL_BYTES, SCRATCH_BYTES, save } from './layout.ts';
+import { address, INITIAL_BYTES, SCRATCH_BYTES, save, TRAPS } from './layout.ts';
 
 const ra = 1;
 const t0 = 5;
@@ -155,26 +155,22 @@ function restoreSpilled(code: Assembler): void {
   }
 }
 
-/** Counts the trap, remembers it, and folds cause, epc and tval into a running hash. */
+/** Counts the trap and, for the first ones, notes cause, tval and epc. Leaves mepc in t5. */
 function emitRecord(code: Assembler): void {
   code.op('ld', { rd: t4, rs1: t6, immediate: save.trapCount });
-  code.op('addi', { rd: t4, rs1: t4, immediate: 1 });
-  code.op('sd', { rs1: t6, rs2: t4, immediate: save.trapCount });
-  code.op('ld', { rd: t4, rs1: t6, immediate: save.trapHash });
-  for (const [number, at] of [
-    [csr.mcause, save.lastCause],
-    [csr.mtval, save.lastTval],
-    [csr.mepc, save.lastEpc],
-  ] as const) {
+  code.op('addi', { rd: t3, rs1: t4, immediate: 1 });
+  code.op('sd', { rs1: t6, rs2: t3, immediate: save.trapCount });
+  code.op('addi', { rd: t3, rs1: t4, immediate: -TRAPS });
+  code.to('no record', 'bge', { rs1: t3 });
+  code.op('addi', { rd: t3, immediate: 24 });
+  code.op('mul', { rd: t4, rs1: t4, rs2: t3 });
+  code.op('add', { rd: t4, rs1: t4, rs2: t6 });
+  for (const [slot, number] of [csr.mcause, csr.mtval, csr.mepc].entries()) {
     code.op('csrrs', { rd: t5, csr: number });
-    code.op('sd', { rs1: t6, rs2: t5, immediate: at });
-    code.op('xor', { rd: t4, rs1: t4, rs2: t5 });
-    code.op('slli', { rd: t3, rs1: t4, immediate: 7 });
-    code.op('add', { rd: t4, rs1: t4, rs2: t3 });
-    code.op('srli', { rd: t3, rs1: t4, immediate: 29 });
-    code.op('xor', { rd: t4, rs1: t4, rs2: t3 });
+    code.op('sd', { rs1: t4, rs2: t5, immediate: save.traps + slot * 8 });
   }
-  code.op('sd', { rs1: t6, rs2: t4, immediate: save.trapHash });
+  code.label('no record');
+  code.op('csrrs', { rd: t5, csr: csr.mepc });
 }
 
 /** Moves mepc (in t5) past the instruction there, which has two or four bytes. */
