@@ -10,6 +10,7 @@ export interface KnownNode {
   /** Never used twice, so that its generation is always 0. */
   readonly nodeid: number;
   readonly node: TreeNode | WritableNode;
+  readonly ino: number;
   /** How often the kernel was told of it and did not forget it. */
   lookups: number;
   /** The ino of the directory it was last found in, for `..`. */
@@ -52,7 +53,7 @@ export class NodeTable {
     const { ino } = node.stat;
     let known = this.#byIno.get(ino);
     if (known === undefined) {
-      known = { nodeid: this.#next++, node, lookups: 0, parentIno };
+      known = { nodeid: this.#next++, node, ino, lookups: 0, parentIno };
       this.#byId.set(known.nodeid, known);
       this.#byIno.set(ino, known);
     }
@@ -66,26 +67,26 @@ export class NodeTable {
     return this.#byIno.has(ino);
   }
 
-  /** Takes back `lookups`; returns the node once nothing is left of them. */
-  forget(nodeid: number, lookups: number): TreeNode | WritableNode | undefined {
+  /** Takes back `lookups`; returns what is known of the node once nothing is left of them. */
+  forget(nodeid: number, lookups: number): KnownNode | undefined {
     const known = this.#byId.get(nodeid);
     if (known === undefined || nodeid === ROOT) return undefined;
     known.lookups -= lookups;
     if (known.lookups > 0) return undefined;
     this.#byId.delete(nodeid);
-    this.#byIno.delete(known.node.stat.ino);
-    return known.node;
+    this.#byIno.delete(known.ino);
+    return known;
   }
 
   /** Forgets all but the root, and returns what was known. */
-  clear(): (TreeNode | WritableNode)[] {
-    const nodes = [...this.#byId.values()].filter(({ nodeid }) => nodeid !== ROOT);
+  clear(): KnownNode[] {
+    const all = [...this.#byId.values()].filter(({ nodeid }) => nodeid !== ROOT);
     this.#byId.clear();
     this.#byIno.clear();
     const { ino } = this.#root.stat;
-    const root = { nodeid: ROOT, node: this.#root, lookups: 1, parentIno: ino };
+    const root = { nodeid: ROOT, node: this.#root, ino, lookups: 1, parentIno: ino };
     this.#byId.set(ROOT, root);
     this.#byIno.set(ino, root);
-    return nodes.map(({ node }) => node);
+    return all;
   }
 }

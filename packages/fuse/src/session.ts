@@ -45,7 +45,7 @@ export class Session {
   agreed: number | undefined;
   /** Requests that wait for the tree. */
   #waiting = 0;
-  #released: (TreeNode | WritableNode)[] = [];
+  #released: KnownNode[] = [];
 
   constructor(tree: Tree | WritableTree, options: FuseOptions, maxTransfer: number) {
     this.tree = tree;
@@ -71,15 +71,15 @@ export class Session {
 
   /** Tells the kernel of a node, which it will have to forget. */
   entry(request: Request, node: TreeNode, parent: KnownNode): Reply {
-    const { nodeid } = this.nodes.remember(node, parent.node.stat.ino);
+    const { nodeid } = this.nodes.remember(node, parent.ino);
     return this.replies.ok(request, EntryOut.size, (view, at) =>
       writeEntry(view, at, nodeid, node.stat, this.lifetimes),
     );
   }
 
   forget(nodeid: number, lookups: number): void {
-    const node = this.nodes.forget(nodeid, lookups);
-    if (node !== undefined) this.#release([node]);
+    const known = this.nodes.forget(nodeid, lookups);
+    if (known !== undefined) this.#release([known]);
   }
 
   reset(): void {
@@ -106,11 +106,12 @@ export class Session {
    * Releases nodes once no request waits: one that does may have found such a node already, and be
    * about to tell the kernel of it.
    */
-  #release(nodes: (TreeNode | WritableNode)[]): void {
-    for (const node of nodes) {
-      if (!('release' in node) || node.release === undefined) continue;
-      if (this.#waiting > 0) this.#released.push(node);
-      else if (!this.nodes.has(node.stat.ino)) node.release();
+  #release(all: readonly KnownNode[]): void {
+    for (const known of all) {
+      const { node, ino } = known;
+      if (!('release' in node)) continue;
+      if (this.#waiting > 0) this.#released.push(known);
+      else if (!this.nodes.has(ino)) node.release?.();
     }
   }
 }

@@ -10,7 +10,14 @@ export { cacheDirectory } from './cache-directory.ts';
 export { ContentStore, type InsertOptions, type PartialContent } from './content-store.ts';
 export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
 export { type FileSource, fileSource } from './file-source.ts';
+export {
+  type FuseHandler,
+  type FuseMount,
+  type FuseMountOptions,
+  mountFuse,
+} from './fuse-device.ts';
 export { type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
 export type { SkippedPart } from './unpacking.ts';
+export { type HostVolume, hostVolume, type VolumeOptions } from './volume.ts';

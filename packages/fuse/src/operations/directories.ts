@@ -76,7 +76,7 @@ function* rowsAfter(
 ): Generator<Omit<Row, 'node'> & { readonly entry: DirectoryEntry }> {
   const type = direntType('directory');
   const dots = [
-    { position: DOT, name: '.', ino: known.node.stat.ino },
+    { position: DOT, name: '.', ino: known.ino },
     { position: DOT_DOT, name: '..', ino: known.parentIno },
   ];
   for (const { position, name, ino } of dots) {
@@ -109,7 +109,7 @@ function writeRow(
   let at = start;
   if (plus) {
     if (row.node !== undefined) {
-      const { nodeid } = session.nodes.remember(row.node, known.node.stat.ino);
+      const { nodeid } = session.nodes.remember(row.node, known.ino);
       writeEntry(view, at, nodeid, row.node.stat, session.lifetimes);
     }
     at += EntryOut.size;

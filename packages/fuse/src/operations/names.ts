@@ -103,7 +103,7 @@ export function tmpfile(session: Session, request: Request): Awaitable<Reply> {
 }
 
 function opened(session: Session, request: Request, node: WritableNode, parent: KnownNode): Reply {
-  const { nodeid } = session.nodes.remember(node, parent.node.stat.ino);
+  const { nodeid } = session.nodes.remember(node, parent.ino);
   return session.replies.ok(request, EntryOut.size + OpenOut.size, (view, at) => {
     writeEntry(view, at, nodeid, node.stat, session.lifetimes);
     OpenOut.at(view, at + EntryOut.size).openFlags = session.exclusive ? FOPEN_KEEP_CACHE : 0;
