@@ -19,6 +19,10 @@ const byCode: Readonly<Record<string, number>> = {
   CLI_USAGE: exitCodes.usage,
   CLI_INTERRUPTED: exitCodes.interrupted,
   SANDBOX_TIMEOUT: exitCodes.timeout,
+  SANDBOX_NOT_FOUND: exitCodes.notFound,
+  SANDBOX_NOT_EXECUTABLE: exitCodes.notExecutable,
+  SANDBOX_NO_DIRECTORY: exitCodes.notExecutable,
+  SANDBOX_NO_USER: exitCodes.notExecutable,
 };
 
 /** @param failure what the command at hand reports for errors the table does not name */

@@ -1,1 +1,21 @@
-export {};
+/**
+ * Commands in virtual machines: streams, terminals, signals, exit codes.
+ *
+ * @example
+ * import { run } from '@anole/sandbox';
+ * const command = await run('os:base', ['uname', '-a']);
+ * for await (const bytes of command.stdout) process.stdout.write(bytes);
+ * process.exitCode = (await command.exit).code;
+ */
+export {
+  type CommandExit,
+  type ExecOptions,
+  type Input,
+  SandboxCommand,
+} from './command.ts';
+export type { TerminalSize } from './engine/engine.ts';
+export { type SandboxCode, SandboxError } from './errors.ts';
+export type { PrepareOptions } from './prepare.ts';
+export { type RunOptions, run } from './run.ts';
+export { Sandbox, type SandboxOptions, type Volume } from './sandbox.ts';
+export { type SignalName, signalName, signalNumber } from './signals.ts';

@@ -83,12 +83,20 @@ export class Port {
     this.#onDrain();
   }
 
+  /** Takes what is there: the kernel gives a page (4 KiB) with each read. */
   #receive(): void {
-    const room = this.#buffer.byteLength - this.#filled;
-    const count = os.read(this.#fd, this.#buffer, this.#filled, room);
-    if (count === -errno.again) return;
-    if (count <= 0) std.exit(1);
-    this.#filled += count;
+    for (;;) {
+      const room = this.#buffer.byteLength - this.#filled;
+      const count = os.read(this.#fd, this.#buffer, this.#filled, room);
+      if (count === -errno.again) break;
+      if (count <= 0) std.exit(1);
+      this.#filled += count;
+      if (count === room) break;
+    }
+    this.#dispatch();
+  }
+
+  #dispatch(): void {
     let at = 0;
     const view = new DataView(this.#buffer);
     while (this.#filled - at >= headerBytes) {

@@ -3,6 +3,7 @@ import { errno, openFlags, withoutBlocking } from './system.ts';
 import { headerBytes, maxDataFrame, streamWindow, toHost } from './wire.ts';
 
 const pipeBytes = 65536; // what a pipe holds (pipe(7))
+const grantStep = streamWindow / 4;
 
 /** Carries one output pipe of a command to the host, as far as the host granted. */
 export class OutputStream {
@@ -101,6 +102,8 @@ export class InputStream {
   #fd: number;
   #queue: { bytes: ArrayBuffer; offset: number }[] = [];
   #closing = false;
+  /** Bytes written that the host was not told of yet. */
+  #owed = 0;
 
   constructor(port: Port, command: number, fd: number) {
     this.#port = port;
@@ -156,9 +159,13 @@ export class InputStream {
       this.#port.sendBytes(toHost.streamEnd, this.#command, Uint8Array.of(0));
       return -1;
     }
-    const grant = new Uint8Array(5);
-    new DataView(grant.buffer).setUint32(1, count, true);
-    this.#port.sendBytes(toHost.credit, this.#command, grant);
+    this.#owed += count;
+    if (this.#owed >= grantStep) {
+      const grant = new Uint8Array(5);
+      new DataView(grant.buffer).setUint32(1, this.#owed, true);
+      this.#port.sendBytes(toHost.credit, this.#command, grant);
+      this.#owed = 0;
+    }
     return count;
   }
 }

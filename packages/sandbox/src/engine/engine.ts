@@ -32,10 +32,12 @@ export interface Terminal {
 
 /** How a machine ended. */
 export interface EngineEnd {
-  readonly reason: 'closed' | 'poweroff' | 'reboot' | 'failed';
+  readonly reason: 'closed' | 'poweroff' | 'reboot' | 'panic' | 'failed';
   /** The last of what the kernel printed. */
   readonly console: string;
   readonly error?: unknown;
+  /** What the kernel gave as the reason of its panic. */
+  readonly panic?: string;
 }
 
 /** Something that runs a guest with the agent in it. */

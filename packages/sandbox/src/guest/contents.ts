@@ -56,31 +56,31 @@ export async function guestEntries(tools: GuestTools): Promise<CpioEntry[]> {
     { path: 'dev/null', type: 'character', mode: 0o666, major: 1, minor: 3 },
     { path: 'etc', type: 'directory', mode: 0o755 },
     { path: 'newroot', type: 'directory', mode: 0o755 },
-    { path: 'anole/fstab', type: 'file', mode: 0o644, bytes: encoder.encode(lateMounts) },
-    { path: 'init', type: 'file', mode: 0o755, bytes: encoder.encode(init) },
   ];
   for (const [name, bytes] of Object.entries(tools) as [string, Uint8Array][]) {
     entries.push({ path: `anole/${name}`, type: 'file', mode: 0o755, bytes });
   }
-  for (const name of agentModules) {
-    entries.push({
-      path: `anole/${name}`,
-      type: 'file',
-      mode: 0o644,
-      bytes: await agentModule(name),
-    });
-  }
-  return entries;
+  return [...entries, ...(await agentFiles())];
 }
 
-/** A module of the agent without its types: what QuickJS runs. */
-async function agentModule(name: string): Promise<Uint8Array> {
-  const source = await readFile(new URL(`../agent/${name}`, import.meta.url), 'utf8');
-  const script = stripTypeScriptTypes(source);
-  return encoder.encode(
-    script
-      .replace(/^\s*(\/\/|\/?\*).*$/gm, '')
-      .replace(/[ \t]+$/gm, '')
-      .replace(/\n+/g, '\n'),
+/** What anole itself puts there: the first process, its table of mounts, the agent's modules. */
+export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file' })[]> {
+  const file = (path: string, mode: number, bytes: Uint8Array) =>
+    ({ path, type: 'file', mode, bytes }) as const;
+  const modules = agentModules.map(async (name) =>
+    file(`anole/${name}`, 0o644, await agentModule(name)),
   );
+  return [
+    file('init', 0o755, encoder.encode(init)),
+    file('anole/fstab', 0o644, encoder.encode(lateMounts)),
+    ...(await Promise.all(modules)),
+  ];
+}
+
+/** A module of the agent as QuickJS runs it: without types, comments and empty lines. */
+async function agentModule(name: string): Promise<Uint8Array> {
+  const text = await readFile(new URL(`../agent/${name}`, import.meta.url), 'utf8');
+  const script = extension === 'ts' ? stripTypeScriptTypes(text) : text;
+  const short = script.replace(/^\s*(\/\/|\/?\*).*$/gm, '').replace(/[ \t]*\n+/g, '\n');
+  return encoder.encode(short);
 }

@@ -1,0 +1,74 @@
+import type { Volume } from '@anole/sandbox';
+import { usageError } from '../frame.ts';
+
+export const defaultImage = 'os:base';
+
+/** The image and the command of `anole run`. */
+export interface Target {
+  readonly image: string;
+  readonly argv: readonly string[];
+}
+
+/**
+ * Splits the words after the options: `IMAGE -- CMD…`, `IMAGE CMD…`, and, where `--` came before
+ * the first word (`bare`), `CMD…` alone. A terminal without a command gets a shell.
+ */
+export function targetOf(words: readonly string[], bare: boolean, terminal: boolean): Target {
+  const image = bare ? defaultImage : (words[0] ?? defaultImage);
+  const rest = bare ? words : words.slice(1);
+  const argv = !bare && rest[0] === '--' ? rest.slice(1) : rest;
+  if (argv.length > 0) return { image, argv };
+  if (terminal) return { image, argv: ['sh'] };
+  throw usageError('Cannot run: no command given', 'run');
+}
+
+/** `NAME=value`; `NAME` alone takes the value it has here, if it has one. */
+export function environmentOf(
+  settings: readonly string[],
+  own: Readonly<Record<string, string | undefined>>,
+): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const setting of settings) {
+    const equals = setting.indexOf('=');
+    if (equals === 0 || setting === '')
+      throw usageError(`Cannot set ${JSON.stringify(setting)}`, 'run');
+    if (equals > 0) environment[setting.slice(0, equals)] = setting.slice(equals + 1);
+    else if (own[setting] !== undefined) environment[setting] = own[setting];
+  }
+  return environment;
+}
+
+const units: Readonly<Record<string, number>> = { '': 1, k: 1 / 1024, m: 1, g: 1024 };
+
+/** MiB of a size such as `512`, `512M`, `2G`. */
+export function memoryOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([kmg]?)(?:i?b)?$/i.exec(text);
+  if (match === null) throw usageError(`Cannot read the size ${text}`, 'run');
+  return Math.ceil(Number(match[1]) * units[match[2]!.toLowerCase()]!);
+}
+
+const durations: Readonly<Record<string, number>> = {
+  ms: 1,
+  '': 1000,
+  s: 1000,
+  m: 60_000,
+  h: 3_600_000,
+};
+
+/** Milliseconds of a duration such as `30`, `1.5s`, `5m`, `1h`. */
+export function durationOf(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  const milliseconds = match === null ? 0 : Number(match[1]) * durations[match[2] ?? '']!;
+  if (milliseconds >= 1 && milliseconds < 2 ** 31) return Math.round(milliseconds);
+  throw usageError(`Cannot read the duration ${text}`, 'run');
+}
+
+/** `HOST:GUEST` or `HOST:GUEST:ro`. */
+export function volumeOf(text: string): Volume {
+  const parts = text.split(':');
+  const [host = '', guest = '', mode = 'rw'] = parts;
+  if (parts.length > 3 || host === '' || guest === '' || !['rw', 'ro'].includes(mode)) {
+    throw usageError(`Cannot read the volume ${text}: it is HOST:GUEST or HOST:GUEST:ro`, 'run');
+  }
+  return { host, guest, readOnly: mode === 'ro' };
+}

@@ -1,0 +1,162 @@
+import type { ExitReport } from './agent/wire.ts';
+import { ByteStream, collect } from './client/byte-stream.ts';
+import type { GuestCommand } from './client/guest-command.ts';
+import type { Terminal, TerminalSize } from './engine/engine.ts';
+import { SandboxError } from './errors.ts';
+import { type SignalName, signalName, signalNumber } from './signals.ts';
+
+/** Bytes for a command's standard input. Strings are UTF-8. */
+export type Input =
+  | string
+  | Uint8Array
+  | Iterable<string | Uint8Array>
+  | AsyncIterable<string | Uint8Array>;
+
+export interface ExecOptions {
+  /** Added to the image's own environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Working directory, absolute, in the image. Default `/`. */
+  readonly cwd?: string;
+  /** `user[:group]`, each by name or number, as in the image's /etc/passwd. Default root. */
+  readonly user?: string;
+  /** Default: /dev/null, or nothing with a terminal. */
+  readonly stdin?: Input;
+  /** Gives the command a terminal; both its outputs then are `stdout`. */
+  readonly tty?: boolean | TerminalSize;
+  /** Milliseconds after which the command is killed and `exit` raises `SANDBOX_TIMEOUT`. */
+  readonly timeout?: number;
+  /** Kills the command; `exit` then raises the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** How a command ended. */
+export interface CommandExit {
+  /** As a shell would say it: the command's own code, or 128 plus the number of the signal. */
+  readonly code: number;
+  /** The signal that ended it, where it has a name. */
+  readonly signal?: SignalName;
+  /** The guest's kernel killed a process of it for want of memory. */
+  readonly outOfMemory?: boolean;
+}
+
+/**
+ * A command that runs in a sandbox. Its outputs are read once each, and hold the command up while
+ * nobody reads (about 256 KiB on); `for await … break` throws the rest away.
+ */
+export class SandboxCommand {
+  readonly stdout: AsyncIterableIterator<Uint8Array>;
+  readonly stderr: AsyncIterableIterator<Uint8Array>;
+  /**
+   * Resolves at the command's end, also where a signal ended it. What it wrote before is then in
+   * the streams; processes it left behind may still write to them.
+   *
+   * @throws SandboxError `SANDBOX_TIMEOUT`, `SANDBOX_CLOSED`, `SANDBOX_PANIC`,
+   * `SANDBOX_OUT_OF_MEMORY`; the reason of an aborted signal
+   */
+  readonly exit: Promise<CommandExit>;
+  readonly #guest: GuestCommand;
+  readonly #terminal: Terminal | undefined;
+
+  constructor(guest: GuestCommand, options: ExecOptions, terminal?: Terminal) {
+    this.#guest = guest;
+    this.#terminal = terminal;
+    const shown = terminal === undefined ? guest.stdout : terminalOutput(terminal);
+    this.stdout = shown;
+    this.stderr = guest.stderr;
+    this.exit = this.#supervise(options, shown);
+    this.exit.catch(() => {});
+    if (options.stdin !== undefined) void this.#feed(options.stdin);
+  }
+
+  /** Sends a signal to all processes of the command's group. */
+  kill(signal: SignalName | number = 'SIGTERM'): void {
+    this.#guest.signal(signalNumber(signal));
+  }
+
+  /** Tells the command's terminal its new size. */
+  resize(size: TerminalSize): void {
+    if (this.#terminal?.resize) this.#terminal.resize(size);
+    else this.#guest.resize(size.columns, size.rows);
+  }
+
+  /** Reads both outputs to their ends. For commands that print little: all is kept. */
+  async output(): Promise<{ exit: CommandExit; stdout: Uint8Array; stderr: Uint8Array }> {
+    const streams = Promise.all([collect(this.stdout), collect(this.stderr)]);
+    streams.catch(() => {});
+    const exit = await this.exit;
+    const [stdout, stderr] = await streams;
+    return { exit, stdout, stderr };
+  }
+
+  async #supervise(options: ExecOptions, shown: ByteStream): Promise<CommandExit> {
+    const { promise: cut, reject } = Promise.withResolvers<never>();
+    const stop = (reason: unknown) => {
+      reject(reason);
+      this.#guest.signal(signalNumber('SIGKILL'));
+    };
+    const onAbort = () => stop(options.signal?.reason);
+    const timer =
+      options.timeout === undefined
+        ? undefined
+        : setTimeout(() => stop(timeoutError(options.timeout!)), options.timeout);
+    if (options.signal?.aborted) onAbort();
+    else options.signal?.addEventListener('abort', onAbort, { once: true });
+    try {
+      return exitOf(await Promise.race([this.#guest.exit, cut]));
+    } finally {
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', onAbort);
+      if (this.#terminal !== undefined) shown.end();
+      this.#terminal?.release();
+    }
+  }
+
+  /** Errors of the input's own end it; the command sees an end of file. */
+  async #feed(input: Input): Promise<void> {
+    const iterator = chunksOf(input);
+    const leave = () => void iterator.return(undefined);
+    this.exit.then(leave, leave);
+    try {
+      for (let step = await iterator.next(); !step.done; step = await iterator.next()) {
+        const bytes = typeof step.value === 'string' ? encoder.encode(step.value) : step.value;
+        if (this.#terminal !== undefined) await this.#terminal.send(bytes.slice());
+        else if (!(await this.#guest.write(bytes))) break;
+      }
+    } catch {
+      // Told by whoever owns the input.
+    }
+    if (this.#terminal === undefined) this.#guest.endInput();
+    leave();
+  }
+}
+
+const encoder = new TextEncoder();
+
+async function* chunksOf(input: Input): AsyncGenerator<string | Uint8Array> {
+  if (typeof input === 'string' || input instanceof Uint8Array) yield input;
+  else yield* input;
+}
+
+function terminalOutput(terminal: Terminal): ByteStream {
+  const stream = new ByteStream((bytes) => terminal.consumed(bytes));
+  terminal.receive((bytes) => stream.push(bytes));
+  return stream;
+}
+
+function exitOf(report: ExitReport): CommandExit {
+  if (report.signal === undefined) return { code: report.code ?? 0 };
+  const name = signalName(report.signal);
+  return {
+    code: 128 + report.signal,
+    ...(name !== undefined && { signal: name }),
+    ...(report.outOfMemory && { outOfMemory: true }),
+  };
+}
+
+function timeoutError(timeout: number): SandboxError {
+  return new SandboxError(
+    'SANDBOX_TIMEOUT',
+    `Cannot let the command run longer: its ${timeout / 1000} s are over, it was killed`,
+    { details: { timeout } },
+  );
+}

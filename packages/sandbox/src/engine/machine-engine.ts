@@ -1,0 +1,156 @@
+import { Worker } from 'node:worker_threads';
+import { SandboxError } from '../errors.ts';
+import type { Channel, Engine, EngineEnd, Terminal, TerminalSize } from './engine.ts';
+import type { Command, MachineOrder, Report } from './messages.ts';
+
+/** Bytes of the kernel's console that are kept to explain an end. */
+const consoleTail = 16 * 1024;
+/** Bytes of terminal input on their way to the guest before a writer waits. */
+const inputBound = 64 * 1024;
+
+const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+
+/** The engine of this process: anole's own machine, in a worker thread of its own. */
+export class MachineEngine implements Engine {
+  readonly agent: Channel;
+  readonly ended: Promise<EngineEnd>;
+  readonly #worker: Worker;
+  readonly #end = Promise.withResolvers<EngineEnd>();
+  readonly #terminals: WorkerTerminal[] = [];
+  #onAgent: (bytes: Uint8Array) => void = () => {};
+  #console = '';
+
+  constructor(order: MachineOrder) {
+    this.ended = this.#end.promise;
+    this.#worker = new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
+      workerData: order,
+      name: 'anole machine',
+    });
+    for (let index = 0; index < order.terminals; index++) {
+      this.#terminals.push(new WorkerTerminal(index, (command) => this.#tell(command)));
+    }
+    this.agent = {
+      send: (bytes) => this.#tell({ type: 'agent', bytes }, bytes),
+      receive: (handler) => {
+        this.#onAgent = handler;
+      },
+    };
+    this.#worker.on('message', (report: Report) => this.#accept(report));
+    this.#worker.on('error', (error) => this.#finish('failed', { error }));
+    this.#worker.on('exit', () => this.#finish('closed'));
+  }
+
+  async openTerminal(): Promise<Terminal> {
+    const free = this.#terminals.find((terminal) => !terminal.taken);
+    if (free === undefined) {
+      throw new SandboxError(
+        'SANDBOX_RESOURCES',
+        `Cannot open a terminal: the sandbox has ${this.#terminals.length}, all in use`,
+        { hint: 'Create the sandbox with more `terminals`' },
+      );
+    }
+    free.taken = true;
+    return free;
+  }
+
+  async close(): Promise<void> {
+    this.#finish('closed');
+    await this.#worker.terminate();
+  }
+
+  #tell(command: Command, bytes?: Uint8Array): void {
+    const whole = bytes !== undefined && bytes.byteLength === bytes.buffer.byteLength;
+    this.#worker.postMessage(command, whole ? [bytes.buffer as ArrayBuffer] : []);
+  }
+
+  #accept(report: Report): void {
+    if (report.type === 'agent') this.#onAgent(report.bytes);
+    else if (report.type === 'output') this.#terminals[report.terminal]?.accept(report.bytes);
+    else if (report.type === 'taken') this.#terminals[report.terminal]?.took(report.bytes);
+    else if (report.type === 'console') this.#keepConsole(report.text);
+    else if (report.type === 'end') this.#stopped(report.reason);
+    else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
+    else {
+      const { message, code = 'SANDBOX_ENGINE', hint, details, stack } = report.error;
+      const error = new SandboxError(code as 'SANDBOX_ENGINE', message, {
+        ...(hint !== undefined && { hint }),
+        ...(details !== undefined && { details }),
+      });
+      if (stack !== undefined) error.stack = stack;
+      this.#finish('failed', { error });
+    }
+  }
+
+  #keepConsole(text: string): void {
+    this.#console = (this.#console + text).slice(-consoleTail);
+  }
+
+  #stopped(reason: 'poweroff' | 'reboot' | 'stopped'): void {
+    this.#finish(reason === 'stopped' ? 'closed' : reason);
+  }
+
+  #finish(reason: EngineEnd['reason'], more: Pick<EngineEnd, 'error' | 'panic'> = {}): void {
+    this.#end.resolve({ reason, console: this.#console, ...more });
+    for (const terminal of this.#terminals) terminal.stop();
+    void this.#worker.terminate();
+  }
+}
+
+class WorkerTerminal implements Terminal {
+  readonly name: string;
+  taken = false;
+  readonly #index: number;
+  readonly #tell: (command: Command) => void;
+  #handler: (bytes: Uint8Array) => void = () => {};
+  #underWay = 0;
+  #roomAgain: (() => void) | undefined;
+  #stopped = false;
+
+  constructor(index: number, tell: (command: Command) => void) {
+    this.#index = index;
+    this.name = `hvc${index + 1}`;
+    this.#tell = tell;
+  }
+
+  async send(bytes: Uint8Array): Promise<void> {
+    if (this.#stopped) return;
+    this.#underWay += bytes.length;
+    this.#tell({ type: 'input', terminal: this.#index, bytes });
+    while (this.#underWay > inputBound && !this.#stopped) {
+      await new Promise<void>((resolve) => {
+        this.#roomAgain = resolve;
+      });
+    }
+  }
+
+  receive(handler: (bytes: Uint8Array) => void): void {
+    this.#handler = handler;
+  }
+
+  consumed(bytes: number): void {
+    this.#tell({ type: 'consumed', terminal: this.#index, bytes });
+  }
+
+  resize(size: TerminalSize): void {
+    this.#tell({ type: 'resize', terminal: this.#index, size });
+  }
+
+  release(): void {
+    this.#handler = (bytes) => this.consumed(bytes.length);
+    this.taken = false;
+  }
+
+  accept(bytes: Uint8Array): void {
+    this.#handler(bytes);
+  }
+
+  took(bytes: number): void {
+    this.#underWay -= bytes;
+    this.#roomAgain?.();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#roomAgain?.();
+  }
+}

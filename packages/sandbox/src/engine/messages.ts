@@ -1,0 +1,59 @@
+import type { TerminalSize } from './engine.ts';
+
+/** What a guest's file system comes from, as the worker opens it. */
+export type TreeSource =
+  | { readonly kind: 'erofs'; readonly path: string }
+  | { readonly kind: 'tar'; readonly path: string }
+  | { readonly kind: 'directory'; readonly path: string };
+
+/** A directory of the host, offered at a path of the guest. */
+export interface VolumeSource {
+  readonly directory: string;
+  /** Absolute, in the guest. */
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+/** What the worker is started with. */
+export interface MachineOrder {
+  readonly root: TreeSource;
+  readonly volumes: readonly VolumeSource[];
+  /** File of the kernel's Image. */
+  readonly kernel: string;
+  /** File of the guest's first file system. */
+  readonly initramfs: string;
+  readonly hostname: string;
+  readonly memoryMiB: number;
+  /** Bytes the writable layer over the image may take. */
+  readonly maxWritten: number;
+  /** Terminals the guest gets: hvc1 and on. */
+  readonly terminals: number;
+}
+
+/** To the worker. */
+export type Command =
+  | { readonly type: 'agent'; readonly bytes: Uint8Array }
+  | { readonly type: 'input'; readonly terminal: number; readonly bytes: Uint8Array }
+  | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
+  | { readonly type: 'resize'; readonly terminal: number; readonly size: TerminalSize }
+  | { readonly type: 'stop' };
+
+/** From the worker. */
+export type Report =
+  | { readonly type: 'agent'; readonly bytes: Uint8Array }
+  | { readonly type: 'output'; readonly terminal: number; readonly bytes: Uint8Array }
+  /** The guest took a terminal's input: so much, that more may be sent. */
+  | { readonly type: 'taken'; readonly terminal: number; readonly bytes: number }
+  | { readonly type: 'console'; readonly text: string }
+  | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'stopped' }
+  | { readonly type: 'panic'; readonly message: string }
+  | { readonly type: 'failed'; readonly error: ReportedError };
+
+/** An error as it crosses between threads: a class does not survive the way. */
+export interface ReportedError {
+  readonly message: string;
+  readonly code?: string;
+  readonly hint?: string;
+  readonly details?: Readonly<Record<string, unknown>>;
+  readonly stack?: string;
+}

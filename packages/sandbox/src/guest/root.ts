@@ -1,0 +1,46 @@
+import { VfsError, type WritableNode, type WritableTree } from '@anole/vfs';
+import { mountPoints } from './boot.ts';
+
+const maxLinks = 40; // as the kernel (path_resolution(7))
+const directory = { type: 'directory', mode: 0o755, uid: 0, gid: 0 } as const;
+
+/** Makes an image's root ready for the guest: the directories where the init process mounts. */
+export async function prepareRoot(tree: WritableTree): Promise<void> {
+  for (const path of mountPoints) await makeDirectory(tree, path);
+}
+
+/**
+ * Makes a directory with its parents where they are missing, inside the tree whatever symbolic
+ * links say.
+ *
+ * @returns the directory's path without symbolic links, absolute
+ */
+export async function makeDirectory(tree: WritableTree, path: string): Promise<string> {
+  let trail: { name: string; node: WritableNode }[] = [];
+  const todo = partsOf(path).reverse();
+  for (let links = 0; todo.length > 0; ) {
+    const name = todo.pop()!;
+    if (name === '..') {
+      trail.pop();
+      continue;
+    }
+    const parent = trail.at(-1)?.node ?? tree.root;
+    const node = (await parent.lookup(name)) ?? (await parent.create(name, directory));
+    if (node.stat.type === 'symlink') {
+      if (++links > maxLinks) throw new VfsError('VFS_LOOP', `Cannot make ${path}: too many links`);
+      const target = await node.readLink();
+      if (target.startsWith('/')) trail = [];
+      todo.push(...partsOf(target).reverse());
+      continue;
+    }
+    if (node.stat.type !== 'directory') {
+      throw new VfsError('VFS_NOT_DIRECTORY', `Cannot make ${path}: ${name} is no directory`);
+    }
+    trail.push({ name, node });
+  }
+  return `/${trail.map(({ name }) => name).join('/')}`;
+}
+
+function partsOf(path: string): string[] {
+  return path.split('/').filter((part) => part !== '' && part !== '.');
+}

@@ -1,0 +1,57 @@
+import type { CallOptions } from '@anole/bytes';
+import { ensureImage, fetchKernel } from '@anole/compose';
+import type { TreeSource } from './engine/messages.ts';
+import { ensureInitramfs } from './guest/initramfs.ts';
+import { imageAt, recipeOf } from './image.ts';
+
+/** Where packages come from, and where what is made of them is kept. */
+export interface PrepareOptions extends CallOptions {
+  /** Base URI of a Debian archive. Default: ANOLE_DEBIAN_MIRROR, else apt's configuration. */
+  readonly mirror?: string;
+  /** File with the OpenPGP keys to trust instead of Debian's. */
+  readonly keyring?: string;
+  /** Directory of the cache. Default: `cacheDirectory()` of @anole/host. */
+  readonly cache?: string;
+}
+
+/** What a machine starts from: files of the cache or the user's, and what the image says. */
+export interface Parts {
+  readonly root: TreeSource;
+  readonly kernel: string;
+  readonly initramfs: string;
+  /** Variables of every command. */
+  readonly environment: Readonly<Record<string, string>>;
+  readonly hostname: string;
+}
+
+/** Makes or finds the image, the kernel and the guest's first file system. */
+export async function prepare(image: string, options: PrepareOptions): Promise<Parts> {
+  const { mirror, keyring, cache, signal, onProgress } = options;
+  const call = {
+    ...(mirror !== undefined && { mirror }),
+    ...(keyring !== undefined && { keyring }),
+    ...(cache !== undefined && { cache }),
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  };
+  const recipe = recipeOf(image);
+  const { root, environment, hostname } =
+    recipe === undefined
+      ? { root: await imageAt(image), environment: {}, hostname: 'anole' }
+      : await composed(recipe, call);
+  signal?.throwIfAborted();
+  const kernel = await fetchKernel(recipe === undefined ? call : { ...call, recipe });
+  signal?.throwIfAborted();
+  const initramfs = await ensureInitramfs(call);
+  signal?.throwIfAborted();
+  return { root, kernel: kernel.path, initramfs, environment, hostname };
+}
+
+async function composed(recipe: string, call: PrepareOptions) {
+  const { path, environment, hostname } = await ensureImage(recipe, {
+    ...call,
+    architecture: 'riscv64',
+  });
+  const root: TreeSource = { kind: 'erofs', path };
+  return { root, environment, hostname };
+}

@@ -1,0 +1,221 @@
+import { resolve } from 'node:path';
+import type { CallOptions } from '@anole/bytes';
+import type { SpawnRequest } from './agent/wire.ts';
+import { AgentClient } from './client/agent-client.ts';
+import { type ExecOptions, SandboxCommand } from './command.ts';
+import { endError } from './end.ts';
+import type { Engine, Terminal, TerminalSize } from './engine/engine.ts';
+import { MachineEngine } from './engine/machine-engine.ts';
+import type { VolumeSource } from './engine/messages.ts';
+import { SandboxError } from './errors.ts';
+import { type PrepareOptions, prepare } from './prepare.ts';
+
+/** A directory of the host that the guest sees. */
+export interface Volume {
+  readonly host: string;
+  /** Absolute, in the guest. Made where it is missing. */
+  readonly guest: string;
+  readonly readOnly?: boolean;
+}
+
+export interface SandboxOptions extends CallOptions, PrepareOptions {
+  /** Memory of the guest in MiB. Default 512. */
+  readonly memoryMiB?: number;
+  /** Bytes that the guest may write over its image, kept in this process. Default 4 GiB. */
+  readonly maxWritten?: number;
+  readonly volumes?: readonly Volume[];
+  readonly hostname?: string;
+  /** Commands with a terminal that may run at once, at most 15. Default 2. */
+  readonly terminals?: number;
+}
+
+const defaultMemory = 512;
+const defaultMaxWritten = 4 * 2 ** 30;
+const bootPatience = 120_000; // ms
+const defaultSize: TerminalSize = { columns: 80, rows: 24 };
+
+/**
+ * A virtual machine of an image, in which commands run. What they write stays in the sandbox and is
+ * gone when it closes, volumes aside.
+ *
+ * @example
+ * await using sandbox = await Sandbox.create('os:base');
+ * const { exit, stdout } = await (await sandbox.exec(['uname', '-m'])).output();
+ */
+export class Sandbox implements AsyncDisposable {
+  readonly #engine: Engine;
+  readonly #client: AgentClient;
+  readonly #writesVolumes: boolean;
+  /** Variables the image gives every command. */
+  readonly #environment: Readonly<Record<string, string>>;
+  #closing: Promise<void> | undefined;
+
+  private constructor(
+    engine: Engine,
+    writesVolumes: boolean,
+    environment: Readonly<Record<string, string>>,
+  ) {
+    this.#engine = engine;
+    this.#writesVolumes = writesVolumes;
+    this.#environment = environment;
+    this.#client = new AgentClient(engine.agent);
+    void engine.ended.then((end) => this.#client.fail(endError(end)));
+  }
+
+  /**
+   * Boots a sandbox: resolves when it takes commands.
+   *
+   * @param image `os:NAME` for a recipe, or the path of an EROFS image, a tar archive, a directory
+   * @throws SandboxError, and what making the image throws (ArchiveError, SolveError, HostError …)
+   */
+  static async create(image: string, options: SandboxOptions = {}): Promise<Sandbox> {
+    const volumes = (options.volumes ?? []).map(volumeSource);
+    const memoryMiB = checkRange('memory', 'MiB', options.memoryMiB ?? defaultMemory, 64, 3072);
+    const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
+    const { environment, hostname, ...files } = await prepare(image, options);
+    const engine = new MachineEngine({
+      ...files,
+      volumes,
+      memoryMiB,
+      terminals,
+      hostname: options.hostname ?? hostname,
+      maxWritten: options.maxWritten ?? defaultMaxWritten,
+    });
+    const writes = volumes.some((volume) => !volume.readOnly);
+    const sandbox = new Sandbox(engine, writes, environment);
+    await sandbox.#booted(options);
+    return sandbox;
+  }
+
+  /**
+   * Starts a command: resolves when it runs. Many may run at once.
+   *
+   * @throws SandboxError `SANDBOX_NOT_FOUND`, `SANDBOX_NOT_EXECUTABLE`, `SANDBOX_NO_DIRECTORY`,
+   * `SANDBOX_NO_USER`, `SANDBOX_RESOURCES`, `SANDBOX_CLOSED` …
+   */
+  async exec(argv: readonly string[], options: ExecOptions = {}): Promise<SandboxCommand> {
+    checkArguments(argv, options);
+    options.signal?.throwIfAborted();
+    const terminal = options.tty ? await this.#engine.openTerminal() : undefined;
+    try {
+      const size = typeof options.tty === 'object' ? options.tty : defaultSize;
+      terminal?.resize?.(size);
+      const guest = this.#client.spawn(this.#request(argv, options, terminal));
+      await guest.started;
+      if (terminal !== undefined && terminal.resize === undefined) {
+        guest.resize(size.columns, size.rows);
+      }
+      return new SandboxCommand(guest, options, terminal);
+    } catch (error) {
+      terminal?.release();
+      throw error;
+    }
+  }
+
+  /** Stops the machine at once and frees all it held; volumes get what was written to them. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #request(
+    argv: readonly string[],
+    options: ExecOptions,
+    terminal: Terminal | undefined,
+  ): SpawnRequest {
+    const own = terminal === undefined ? {} : { TERM: 'xterm' };
+    return {
+      argv,
+      env: { ...own, ...this.#environment, ...options.env },
+      cwd: options.cwd ?? '/',
+      stdin: terminal === undefined && options.stdin !== undefined,
+      ...(options.user !== undefined && { user: options.user }),
+      ...(terminal !== undefined && { terminal: terminal.name }),
+    };
+  }
+
+  async #close(): Promise<void> {
+    if (this.#writesVolumes) await this.#client.sync().catch(() => {});
+    this.#client.fail(new SandboxError('SANDBOX_CLOSED', 'Cannot go on: the sandbox was closed'));
+    await this.#engine.close();
+  }
+
+  async #booted(options: CallOptions): Promise<void> {
+    const begun = Date.now();
+    const report = () =>
+      options.onProgress?.({ step: 'boot', done: (Date.now() - begun) / 1000, unit: 'seconds' });
+    const late = Promise.withResolvers<never>();
+    const onAbort = () => late.reject(options.signal?.reason);
+    options.signal?.addEventListener('abort', onAbort, { once: true });
+    const ticking = setInterval(report, 250);
+    const timer = setTimeout(() => late.reject(bootError()), bootPatience);
+    try {
+      report();
+      options.signal?.throwIfAborted();
+      await Promise.race([this.#client.ready, late.promise]);
+    } catch (error) {
+      await this.#engine.close();
+      throw error;
+    } finally {
+      clearInterval(ticking);
+      clearTimeout(timer);
+      options.signal?.removeEventListener('abort', onAbort);
+    }
+  }
+}
+
+function bootError(): SandboxError {
+  return new SandboxError('SANDBOX_BOOT', `Cannot boot: no agent after ${bootPatience / 1000} s`, {
+    hint: 'The computer may be busy; try again',
+  });
+}
+
+/** What the kernel could not take: it has strings that end with a NUL. */
+function checkArguments(argv: readonly string[], options: ExecOptions): void {
+  if (argv.length === 0) throw badOption('no command', 'Give at least the name of a program');
+  const names = Object.keys(options.env ?? {});
+  const name = names.find((each) => each === '' || each.includes('='));
+  if (name !== undefined)
+    throw badOption(`the variable ${JSON.stringify(name)}`, 'Give NAME=value');
+  const texts = [...argv, ...names, ...Object.values(options.env ?? {}), options.cwd ?? '/'];
+  if (texts.some((text) => text.includes('\0'))) {
+    throw badOption('a text with a NUL', 'Remove the NUL');
+  }
+  if (options.cwd !== undefined && !options.cwd.startsWith('/')) {
+    throw badOption(`the directory ${options.cwd}`, 'Give an absolute path');
+  }
+}
+
+function volumeSource(volume: Volume): VolumeSource {
+  if (!volume.guest.startsWith('/') || volume.guest === '/' || volume.guest.includes('\0')) {
+    throw new SandboxError(
+      'SANDBOX_BAD_VOLUME',
+      `Cannot offer ${volume.host} at ${volume.guest || 'no path'}`,
+      { hint: 'Give an absolute path of the guest, other than /' },
+    );
+  }
+  return {
+    directory: resolve(volume.host),
+    path: volume.guest,
+    readOnly: volume.readOnly ?? false,
+  };
+}
+
+function checkRange(
+  what: string,
+  unit: string,
+  value: number,
+  least: number,
+  most: number,
+): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw badOption(`${value} ${unit} as ${what}`.replace('  ', ' '), `Give ${least} to ${most}`);
+}
+
+function badOption(what: string, hint: string): SandboxError {
+  return new SandboxError('SANDBOX_BAD_OPTION', `Cannot use ${what}`, { hint });
+}
