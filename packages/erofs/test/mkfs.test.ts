@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
-import { test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { AnoleError } from '@anole/bytes';
 import { fileSource, hostTree, unpackTree } from '@anole/host';
-import { describeDifferences } from '@anole/vfs';
+import { type Aspect, describeDifferences } from '@anole/vfs';
 import { type ErofsTree, openErofs } from '../src/index.ts';
 import { Mounted, missing, noErofsUtils, noMount, run, Scratch } from './judges.ts';
 import { edgeTree } from './trees.ts';
@@ -11,21 +11,30 @@ import { edgeTree } from './trees.ts';
 const noJudge = noErofsUtils() || missing('getfattr') || missing('setfattr');
 const unprivileged = process.getuid?.() === 0 ? false : 'making devices needs root';
 
-/** The edge tree on this machine, made into an image by mkfs.erofs. */
-async function made(scratch: Scratch, options: readonly string[]): Promise<string> {
-  const source = scratch.at('source');
-  mkdirSync(source);
-  await unpackTree(edgeTree(), source);
+/** The edge tree as a directory of this machine. */
+const shared = new Scratch();
+const sourcePath = shared.at('source');
+before(async () => {
+  if (noJudge || unprivileged) return;
+  mkdirSync(sourcePath);
+  await unpackTree(edgeTree(), sourcePath);
+});
+after(() => shared[Symbol.dispose]());
+
+/** That directory made into an image by mkfs.erofs. */
+function made(scratch: Scratch, options: readonly string[]): string {
   const image = scratch.at('image');
-  run(['mkfs.erofs', ...options, image, source]);
+  run(['mkfs.erofs', ...options, image, sourcePath]);
   return image;
 }
+
+const compact = ['-E', 'force-inode-compact', '-T', '1000000000', '--all-root'];
 
 const variants: readonly (readonly string[])[] = [
   [],
   ['-E', 'noinline_data'],
   ['-E', 'force-inode-extended'],
-  ['-E', 'force-inode-compact'],
+  compact,
   ['-x', '1'],
   ['-T', '1000000000'],
   ['--chunksize=4096'],
@@ -37,11 +46,12 @@ for (const options of variants) {
     skip: noJudge || unprivileged,
   }, async () => {
     using scratch = new Scratch();
-    using source = fileSource(await made(scratch, options));
-    using host = hostTree(scratch.at('source'), { xattrs: true });
+    using source = fileSource(made(scratch, options));
+    using host = hostTree(sourcePath, { xattrs: true });
     const image = await openErofs(source);
-    const timed = !options.includes('force-inode-compact') && !options.includes('-T');
-    const ignore = timed ? [] : (['mtime'] as const);
+    const ignore: Aspect[] = [];
+    if (options.includes('-T')) ignore.push('mtime');
+    if (options.includes('--all-root')) ignore.push('owner');
     assert.equal(await describeDifferences(host, image, { ignore }), '');
   });
 }
@@ -50,7 +60,7 @@ test('times of compact inodes are those that the kernel shows', {
   skip: noJudge || unprivileged || noMount(),
 }, async () => {
   using scratch = new Scratch();
-  const file = await made(scratch, ['-E', 'force-inode-compact', '-T', '1000000000']);
+  const file = made(scratch, compact);
   using source = fileSource(file);
   using mounted = new Mounted(scratch, file);
   using seen = hostTree(mounted.path, { xattrs: true });
@@ -61,14 +71,14 @@ test('of an image with compressed files all but those can be read', {
   skip: noJudge || unprivileged,
 }, async () => {
   using scratch = new Scratch();
-  using source = fileSource(await made(scratch, ['-zlz4', '-E', 'noinline_data']));
+  using source = fileSource(made(scratch, ['-zlz4', '-E', 'noinline_data']));
   const image: ErofsTree = await openErofs(source);
   const blocks = await image.root.lookup('blocks');
   assert.throws(
     () => blocks?.read(0, 10),
     (error) => AnoleError.is(error) && error.code === 'EROFS_COMPRESSED',
   );
-  using host = hostTree(scratch.at('source'), { xattrs: true });
+  using host = hostTree(sourcePath, { xattrs: true });
   assert.equal(await describeDifferences(host, image, { ignore: ['content'] }), '');
 });
 
@@ -77,10 +87,10 @@ test('data on another device is read from where it was given', {
 }, async () => {
   using scratch = new Scratch();
   const blob = scratch.at('blob');
-  const file = await made(scratch, ['--chunksize=4096', `--blobdev=${blob}`]);
+  const file = made(scratch, ['--chunksize=4096', `--blobdev=${blob}`]);
   using source = fileSource(file);
   using device = fileSource(blob);
-  using host = hostTree(scratch.at('source'), { xattrs: true });
+  using host = hostTree(sourcePath, { xattrs: true });
   const image = await openErofs(source, { devices: [device] });
   assert.equal(await describeDifferences(host, image), '');
   const alone = await openErofs(source);

@@ -24,7 +24,7 @@ export function edgeTree(): MemoryTree {
   ]) {
     tree.putFile(`sizes/${size}`, patterned(size), { mtime });
   }
-  for (let index = 0; index < 3000; index++) {
+  for (let index = 0; index < 800; index++) {
     const name = `${index % 7}-${'long-name-'.repeat(index % 9)}${index}`;
     tree.putFile(`crowd/${name}`, new Uint8Array(0), { mtime });
   }
