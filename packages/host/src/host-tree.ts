@@ -33,6 +33,7 @@ export interface HostTreeOptions {
 
 /** A Tree over a directory of this machine. Close it. */
 export interface HostTree extends Tree {
+  readonly root: HostNode;
   close(): void;
   [Symbol.dispose](): void;
 }
@@ -52,8 +53,13 @@ export interface HostTree extends Tree {
  * console.log(tree.root.list().map(({ name }) => name));
  */
 export function hostTree(path: string, options: HostTreeOptions = {}): HostTree {
-  const dump = options.xattrs ? readXattrDump(path) : undefined;
-  const host = new Host(path, dump);
+  const host = new Host(path);
+  try {
+    if (options.xattrs) host.dump = readXattrDump(path);
+  } catch (error) {
+    host.close();
+    throw error;
+  }
   return { root: host.root, close: () => host.close(), [Symbol.dispose]: () => host.close() };
 }
 
@@ -63,16 +69,15 @@ const slash = encodeName('/');
 
 class Host {
   readonly root: HostNode;
-  readonly dump: XattrDump | undefined;
+  dump: XattrDump | undefined;
   private readonly numbers: InodeNumbers;
   private readonly rootPath: string;
   private readonly directories = new Descriptors<HostNode>(64);
   private readonly files = new Descriptors<HostNode>(64);
   private closed = false;
 
-  constructor(path: string, dump: XattrDump | undefined) {
+  constructor(path: string) {
     this.rootPath = path;
-    this.dump = dump;
     try {
       const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
       const raw = fstatSync(fd, { bigint: true });
@@ -168,7 +173,8 @@ const vfsCodes: Readonly<Record<string, VfsError['code']>> = {
   EPERM: 'VFS_NOT_PERMITTED',
 };
 
-class HostNode implements TreeNode {
+/** One file of a {@link HostTree}. Everything is answered synchronously. */
+export class HostNode implements TreeNode {
   readonly stat: Stat;
   readonly parent: HostNode | undefined;
   readonly name: string;

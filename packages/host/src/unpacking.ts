@@ -17,7 +17,6 @@ import {
 } from 'node:fs';
 import { encodeName } from '@anole/bytes';
 import {
-  checkName,
   type Extent,
   type Stat,
   type Timestamp,
@@ -46,7 +45,8 @@ const CHUNK = 1024 * 1024;
 
 /**
  * A tree being written below `base`, a directory that only the user can enter. Names come in the
- * order of `walk`; every directory was made here, so no path leads through a symbolic link.
+ * order of `walk`, which lets nothing pass that is no name; every directory was made here, so no path
+ * leads through a symbolic link.
  */
 export class Unpacking {
   readonly base: string;
@@ -69,7 +69,6 @@ export class Unpacking {
   /** Makes the node; gives the copying of its contents where there is something to wait for. */
   put({ path, node, linkTo }: WalkEntry): AsyncIterable<number> | undefined {
     const here = this.at(path);
-    if (path !== '') checkName(path.slice(path.lastIndexOf('/') + 1));
     if (linkTo !== undefined) {
       if (!this.absent.has(linkTo)) linkSync(this.at(linkTo), here);
       else this.skipped.push({ path, reason: `it is a name of ${linkTo}, which is left out` });

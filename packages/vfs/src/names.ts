@@ -5,9 +5,16 @@ import { VfsError } from './errors.ts';
 const NAME_MAX = 255;
 const TARGET_MAX = 4095;
 
+/** False for what cannot be a component of a path, of any length. */
+export function isName(name: string): boolean {
+  return (
+    name !== '' && name !== '.' && name !== '..' && !name.includes('/') && !name.includes('\0')
+  );
+}
+
 /** @throws VfsError `VFS_INVALID`, `VFS_NAME_TOO_LONG` for what no directory entry can be called. */
 export function checkName(name: string): void {
-  if (name === '' || name === '.' || name === '..' || name.includes('/') || name.includes('\0')) {
+  if (!isName(name)) {
     throw new VfsError('VFS_INVALID', `Cannot use the name ${JSON.stringify(name.slice(0, 300))}`);
   }
   if (isLonger(name, NAME_MAX)) {

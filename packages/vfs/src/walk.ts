@@ -1,4 +1,6 @@
 import { isPromise } from '@anole/bytes';
+import { VfsError } from './errors.ts';
+import { isName } from './names.ts';
 import { compareNames } from './paths.ts';
 import { pause } from './pause.ts';
 import type { DirectoryEntry, Tree, TreeNode } from './tree.ts';
@@ -22,7 +24,9 @@ const PAUSE_EVERY = 2048;
 
 /**
  * Every name of a tree: depth first, a directory before what is in it, names in the order of their
- * bytes. The root comes first.
+ * bytes. The root comes first. So every `path` stays within the root, whatever made the tree.
+ *
+ * @throws VfsError `VFS_INVALID` where a directory lists what is no name: `..`, or with a slash.
  */
 export async function* walk(
   tree: Tree,
@@ -40,6 +44,7 @@ export async function* walk(
       todo.pop();
       continue;
     }
+    if (!isName(name)) throw badName(level.prefix, name);
     const path = level.prefix + name;
     if (options.filter && !options.filter(path)) continue;
     if (++passed % PAUSE_EVERY === 0) await pause();
@@ -56,6 +61,13 @@ export async function* walk(
     const linkTo = firstName(firstNames, node, path);
     yield linkTo === undefined ? { path, node } : { path, node, linkTo };
   }
+}
+
+function badName(prefix: string, name: string): VfsError {
+  const shown = JSON.stringify(name.slice(0, 300));
+  return new VfsError('VFS_INVALID', `Cannot go through /${prefix}: it lists the name ${shown}`, {
+    hint: 'The image or archive is damaged or hostile.',
+  });
 }
 
 /** The first path of a node with several names; notes this one where it is the first. */

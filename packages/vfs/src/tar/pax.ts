@@ -80,10 +80,13 @@ export function paxXattrs(pax: ReadonlyMap<string, Uint8Array>): Map<string, Uin
   const xattrs = new Map<string, Uint8Array>();
   for (const [key, value] of pax) {
     if (key.startsWith(LIBARCHIVE)) {
-      const name = percentDecode(key.slice(LIBARCHIVE.length));
-      if (!pax.has(SCHILY + name)) xattrs.set(name, base64Decode(value));
+      const encoded = key.slice(LIBARCHIVE.length);
+      // libarchive writes both, with the same encoding of the name.
+      const raw = pax.get(SCHILY + encoded);
+      xattrs.set(percentDecode(encoded), raw ?? base64Decode(value));
     } else if (key.startsWith(SCHILY)) {
-      xattrs.set(schilyDecode(key.slice(SCHILY.length)), value);
+      const encoded = key.slice(SCHILY.length);
+      if (!pax.has(LIBARCHIVE + encoded)) xattrs.set(schilyDecode(encoded), value);
     } else if (key === SELINUX) {
       xattrs.set('security.selinux', value);
     }

@@ -144,7 +144,7 @@ describe('readTar', () => {
       ['SCHILY.xattr.user.a%3Db', 'plain'],
       ['LIBARCHIVE.xattr.user.c%20d', 'YmFzZTY0'],
       ['LIBARCHIVE.xattr.user.e', '_'],
-      ['SCHILY.xattr.user.e', 'wins'],
+      ['SCHILY.xattr.user.e', 'raw'],
       ['RHT.security.selinux', 'label'],
     ];
     const [entry] = await read(
@@ -155,7 +155,7 @@ describe('readTar', () => {
       [
         ['user.a=b', 'plain'],
         ['user.c d', 'base64'],
-        ['user.e', 'wins'],
+        ['user.e', 'raw'],
         ['security.selinux', 'label'],
       ],
     );

@@ -1,0 +1,181 @@
+import assert from 'node:assert/strict';
+import {
+  linkSync,
+  mkdirSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer } from 'node:net';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { describeDifferences, findNode, walk } from '@anole/vfs';
+import { needs, run, temporary } from '../test/tools.ts';
+import { hostTree } from './index.ts';
+
+describe('hostTree', () => {
+  it('shows what stat(1) shows', { skip: needs('stat', 'find') }, async (test) => {
+    const directory = temporary(test);
+    writeFileSync(join(directory, 'file'), 'content', { mode: 0o640 });
+    linkSync(join(directory, 'file'), join(directory, 'link'));
+    symlinkSync('/nowhere', join(directory, 'symlink'));
+    mkdirSync(join(directory, 'd/e'), { recursive: true });
+    run(['mkfifo', join(directory, 'd/pipe')]);
+    run(['touch', '-h', '-d', '@1234567890.123456789', join(directory, 'symlink')]);
+    run(['touch', '-d', '@-5.25', join(directory, 'file')]);
+    using tree = hostTree(directory);
+    const format = '%i %f %u %g %h %s %.9Y';
+    for await (const { path, node } of walk(tree)) {
+      const { stat } = node;
+      const { seconds, nanoseconds } = stat.mtime;
+      const time =
+        seconds < 0 ? '-5.250000000' : `${seconds}.${String(nanoseconds).padStart(9, '0')}`;
+      const mode = (stat.mode + kinds[stat.type]!).toString(16);
+      assert.equal(
+        `${stat.ino} ${mode} ${stat.uid} ${stat.gid} ${stat.nlink} ${stat.size} ${time}`,
+        run(['stat', '-c', format, join(directory, path)])
+          .toString()
+          .trim(),
+        path,
+      );
+    }
+  });
+
+  it('shows every name, also those that are no text', { skip: needs('find') }, async (test) => {
+    const directory = temporary(test);
+    for (const bytes of [[0xff, 0x61], [0x0a], [0xc3, 0xa4]]) {
+      writeFileSync(Buffer.concat([Buffer.from(`${directory}/`), Buffer.from(bytes)]), '');
+    }
+    using tree = hostTree(directory);
+    assert.deepEqual(
+      tree.root.list().map(({ name }) => name),
+      ['\n', 'ä', '\udcffa'],
+    );
+    for (const { name } of tree.root.list())
+      assert.equal(tree.root.lookup(name)?.stat.type, 'file');
+  });
+
+  it('reads links and files, and does not follow links', async (test) => {
+    const directory = temporary(test);
+    writeFileSync(join(directory, 'file'), 'content');
+    symlinkSync('file', join(directory, 'symlink'));
+    using tree = hostTree(directory);
+    const link = tree.root.lookup('symlink')!;
+    assert.equal(link.readLink(), 'file');
+    assert.throws(() => link.read(0, 1), { code: 'VFS_NOT_FILE' });
+    const file = await findNode(tree, 'symlink');
+    assert.equal(Buffer.from(await file!.read(3, 100)).toString(), 'tent');
+    assert.equal((await file!.read(100, 1)).length, 0);
+  });
+
+  it('refuses names that lead elsewhere', (test) => {
+    using tree = hostTree(temporary(test));
+    for (const name of ['..', '.', '', 'a/b', '/etc', '\0']) {
+      assert.equal(tree.root.lookup(name), undefined);
+    }
+  });
+
+  it('does not follow a link that takes the place of a directory or a file', (test) => {
+    const directory = temporary(test);
+    mkdirSync(join(directory, 'inside/d'), { recursive: true });
+    mkdirSync(join(directory, 'outside'));
+    writeFileSync(join(directory, 'inside/d/file'), 'mine');
+    writeFileSync(join(directory, 'outside/file'), 'not mine');
+    using tree = hostTree(join(directory, 'inside'));
+    const d = tree.root.lookup('d')!;
+    const file = d.lookup('file')!;
+    renameSync(join(directory, 'inside/d'), join(directory, 'inside/was'));
+    symlinkSync('../outside', join(directory, 'inside/d'));
+    using again = hostTree(join(directory, 'inside'));
+    assert.equal(again.root.lookup('d')?.stat.type, 'symlink');
+    // The directory itself is still held; what has its name now is not looked at.
+    assert.equal(Buffer.from(file.read(0, 9)).toString(), 'mine');
+    rmSync(join(directory, 'inside/d'));
+    mkdirSync(join(directory, 'inside/d'));
+    const replaced = tree.root.lookup('d')!;
+    rmSync(join(directory, 'inside/d'), { recursive: true });
+    symlinkSync('../outside', join(directory, 'inside/d'));
+    assert.throws(() => replaced.list(), { code: /VFS_IO|VFS_NOT_DIRECTORY/ });
+    assert.throws(() => replaced.lookup('file'), { code: /VFS_IO|VFS_NOT_DIRECTORY/ });
+  });
+
+  it('tells a file that took the place of another', (test) => {
+    const directory = temporary(test);
+    writeFileSync(join(directory, 'a'), 'one');
+    writeFileSync(join(directory, 'b'), 'two');
+    using tree = hostTree(directory);
+    const a = tree.root.lookup('a')!;
+    renameSync(join(directory, 'b'), join(directory, 'a'));
+    assert.throws(() => a.read(0, 3), { code: 'VFS_IO' });
+  });
+
+  it('reads deep and wide trees with few descriptors', async (test) => {
+    const directory = temporary(test);
+    for (let index = 0; index < 150; index++) {
+      mkdirSync(join(directory, `d${index}`, 'e'.repeat(5)), { recursive: true });
+      writeFileSync(join(directory, `d${index}`, 'file'), String(index));
+    }
+    mkdirSync(join(directory, ...Array<string>(100).fill('deep')), { recursive: true });
+    const before = readdirSync('/proc/self/fd').length;
+    const tree = hostTree(directory);
+    assert.equal(await describeDifferences(tree, tree), '');
+    assert.ok(readdirSync('/proc/self/fd').length - before <= 128);
+    tree.close();
+    assert.equal(readdirSync('/proc/self/fd').length, before);
+    assert.throws(() => tree.root.list(), { code: 'VFS_IO' });
+  });
+
+  it('shows sockets and does not open pipes', async (test) => {
+    const directory = temporary(test);
+    const server = createServer();
+    await new Promise<void>((resolve) => {
+      server.listen(join(directory, 'socket'), resolve);
+    });
+    test.after(() => server.close());
+    using tree = hostTree(directory);
+    assert.deepEqual(
+      tree.root.list().map(({ type }) => type),
+      ['socket'],
+    );
+  });
+
+  it('reads extended attributes, by one run of getfattr', { skip: needs('attributes') }, (test) => {
+    const directory = temporary(test);
+    const path = join(directory, 'a = ä\\\n');
+    writeFileSync(path, '');
+    run(['setfattr', '-n', 'user.mark', '-v', '0x00ff0a', path]);
+    run(['setfattr', '-n', 'user.empty', path]);
+    run(['setfattr', '-n', 'user.root', '-v', 'r', directory]);
+    using tree = hostTree(directory, { xattrs: true });
+    const xattrs = tree.root.lookup('a = ä\\\n')!.xattrs();
+    assert.deepEqual(
+      [...xattrs].map(([name, value]) => [name, Buffer.from(value).toString('hex')]).sort(),
+      [
+        ['user.empty', ''],
+        ['user.mark', '00ff0a'],
+      ],
+    );
+    assert.equal(tree.root.xattrs().size, 1);
+    using plain = hostTree(directory);
+    assert.equal(plain.root.xattrs().size, 0);
+  });
+
+  it('says what it cannot open', (test) => {
+    const directory = temporary(test);
+    writeFileSync(join(directory, 'file'), '');
+    assert.throws(() => hostTree(join(directory, 'no')), { code: 'HOST_NOT_FOUND' });
+    assert.throws(() => hostTree(join(directory, 'file')), { code: 'HOST_NOT_DIRECTORY' });
+    assert.throws(() => hostTree(join(directory, 'no'), { xattrs: true }), {
+      code: 'HOST_NOT_FOUND',
+    });
+  });
+});
+
+const kinds: Readonly<Record<string, number>> = {
+  file: 0o100000,
+  directory: 0o040000,
+  symlink: 0o120000,
+  fifo: 0o010000,
+};
