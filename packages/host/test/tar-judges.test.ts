@@ -60,13 +60,25 @@ describe('tar archives of other programs', () => {
   }
 });
 
-const unpackers: readonly (readonly [name: string, command: string[], lost: CompareOptions])[] = [
-  ['GNU tar', ['tar', '--numeric-owner', '--xattrs', '--xattrs-include=*', '-xpf'], {}],
+const unpackers: readonly (readonly [
+  name: string,
+  command: string[],
+  lost: CompareOptions,
+  needed: string[],
+])[] = [
+  [
+    'GNU tar',
+    ['tar', '--numeric-owner', '--xattrs', '--xattrs-include=*', '-xpf'],
+    {},
+    // It makes files read-only before it sets their attributes.
+    ['root'],
+  ],
   [
     'bsdtar',
     ['bsdtar', '--numeric-owner', '--xattrs', '-xpf'],
     // libarchive does not undo what GNU tar does with signs that a PAX key cannot hold.
     { xattrFilter: (name) => !/[=%]/.test(name) },
+    [],
   ],
 ];
 
