@@ -24,7 +24,6 @@ export type VfsCode =
 /** Raised by Trees; each code has one errno, see {@link errnoOf}. */
 export class VfsError extends AnoleError {
   declare readonly code: VfsCode;
-  // biome-ignore lint/complexity/noUselessConstructor: narrows the code's type
   constructor(code: VfsCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }
