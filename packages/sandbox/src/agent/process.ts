@@ -47,12 +47,22 @@ function findProgram(name: string, path: string, cwd: string): Refusal | undefin
     : { reason: 'not-found', code: 127, message: `${name}: command not found` };
 }
 
+/** The agent's own dynamic loader: the image's C library may be another one, or none. */
+const loader = `${toolsDirectory}/ld.so`;
+const loaded = (program: string) => [
+  loader,
+  '--library-path',
+  toolsDirectory,
+  `${toolsDirectory}/${program}`,
+];
+
 /**
  * Starts the command in a session of its own, with the terminal as its controlling one.
  *
- * QuickJS's exec sets neither groups nor sessions: `setsid` of busybox and `chroot` of coreutils
- * (which changes identity without a PAM or a shell) do, each by replacing itself. The latter is
- * dynamic, so it is started through the agent's own loader: the image's libc may be another one.
+ * QuickJS's exec sets neither groups nor sessions: `setsid` of util-linux does, and `chroot` of
+ * coreutils, which changes identity without PAM or a shell. Each replaces itself by what follows.
+ * busybox has a `setsid` too, which would run busybox's own `sh` and `ls` instead of the image's:
+ * it only serves where a path follows.
  * @returns the process id, or minus errno
  */
 export function start(
@@ -61,30 +71,21 @@ export function start(
   env: Record<string, string>,
   descriptors: Descriptors,
 ): number {
-  const session = [
-    'setsid',
-    ...(request.terminal === undefined ? [] : ['-c']),
-    '--',
-    ...request.argv,
-  ];
-  const busybox = `${toolsDirectory}/busybox`;
   const options = { block: false, usePath: false, cwd: request.cwd, env, ...descriptors };
+  const control = request.terminal === undefined ? [] : ['-c'];
   if (identity.uid === 0 && identity.gid === 0 && identity.groups.length === 0) {
-    return os.exec(session, { ...options, file: busybox });
+    const argv = [...loaded('setsid'), ...control, '--', ...request.argv];
+    return os.exec(argv, { ...options, file: loader });
   }
-  const loader = `${toolsDirectory}/ld.so`;
   const change = [
-    loader,
-    '--library-path',
-    toolsDirectory,
-    `${toolsDirectory}/chroot`,
+    ...loaded('chroot'),
     `--userspec=+${identity.uid}:+${identity.gid}`,
     `--groups=${identity.groups.map((gid) => `+${gid}`).join(',')}`,
     '--skip-chdir',
     '/',
-    busybox,
   ];
-  return os.exec([...change, ...session], { ...options, file: loader });
+  const argv = ['setsid', ...control, '--', ...change, ...request.argv];
+  return os.exec(argv, { ...options, file: `${toolsDirectory}/busybox` });
 }
 
 /** Opens a terminal for a command; it belongs to who runs the command. */

@@ -5,8 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
-import { FuseServer } from '@anole/fuse';
-import * as hostModule from '@anole/host';
+import { type FuseOptions, FuseServer } from '@anole/fuse';
+import { hostVolume } from '@anole/host';
 import { Machine, VirtioConsole, VirtioFs } from '@anole/machine';
 import { memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
 import { agentPortName } from '../agent/wire.ts';
@@ -60,21 +60,15 @@ async function fileSystems(): Promise<{ devices: VirtioFs[]; archive: Uint8Array
   const volumes: GuestVolume[] = [];
   for (const [index, { directory, path, readOnly }] of order.volumes.entries()) {
     const tag = `volume${index}`;
-    devices.push(
-      fileSystem(
-        tag,
-        (hostModule as never as { hostVolume(d: string, o: object): Tree }).hostVolume(directory, {
-          readOnly,
-        }),
-      ),
-    );
+    // Others on the host change a volume too.
+    devices.push(fileSystem(tag, hostVolume(directory, { readOnly }), { exclusive: false }));
     volumes.push({ tag, path: await makeDirectory(root, path), readOnly });
   }
   return { devices, archive: bootArchive(volumes) };
 }
 
-function fileSystem(tag: string, tree: Tree | WritableTree): VirtioFs {
-  const server = new FuseServer(tree);
+function fileSystem(tag: string, tree: Tree | WritableTree, options: FuseOptions = {}): VirtioFs {
+  const server = new FuseServer(tree, options);
   return new VirtioFs({ tag, handle: (request) => server.handle(request) });
 }
 

@@ -7,7 +7,8 @@ export interface GuestTools {
   readonly busybox: Uint8Array;
   readonly qjs: Uint8Array;
   readonly chroot: Uint8Array;
-  /** The dynamic loader of the C library that `qjs` and `chroot` were built for. */
+  readonly setsid: Uint8Array;
+  /** The dynamic loader of the C library that these were built for. */
   readonly 'ld.so': Uint8Array;
   readonly 'libc.so.6': Uint8Array;
   readonly 'libm.so.6': Uint8Array;
