@@ -57,6 +57,9 @@ export interface TarEntry {
 
 export interface TarOptions {
   readonly signal?: AbortSignal;
-  /** Bytes of PAX headers, long names and sparse maps that one entry may have. Default 4 MiB. */
+  /**
+   * Bytes of PAX headers, long names and sparse maps that one entry may have. Default 4 MiB. Global
+   * PAX records may have 64 KiB in all.
+   */
   readonly maxMetadata?: number;
 }

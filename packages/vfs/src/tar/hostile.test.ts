@@ -49,6 +49,11 @@ const wrongs: readonly (readonly [what: string, members: RawMember[], code: stri
   ['a part of another volume', [{ name: 'a', type: 'M' }], 'TAR_UNSUPPORTED'],
   ['a PAX header without end', [{ name: 'x', type: 'x', size: 0o7777777777 }], 'TAR_TOO_LARGE'],
   [
+    'global PAX records without end',
+    [{ name: 'g', type: 'g', body: paxBody([['comment', 'x'.repeat(100_000)]]) }],
+    'TAR_TOO_LARGE',
+  ],
+  [
     'PAX records cut short',
     [{ name: 'x', type: 'x', body: '99 path=a\n' }, { name: 'a' }],
     'TAR_BAD_PAX',

@@ -1,5 +1,5 @@
 import { decodeName, type Flow, flow, isPromise, type Source, wait } from '@anole/bytes';
-import type { FileType, Timestamp } from '../tree.ts';
+import { attributesOf, countOf, linkTarget, textOf } from './attributes.ts';
 import { Body, fillHoles, padding } from './body.ts';
 import type { TarEntry, TarOptions } from './entry.ts';
 import { TarError } from './errors.ts';
@@ -14,7 +14,7 @@ import {
 import { openInput, type TarInput } from './input.ts';
 import { BLOCK, typeFlag } from './layout.ts';
 import { memberPath } from './paths.ts';
-import { mergePax, type PaxRecord, parseCount, parsePax, parseTime, paxXattrs } from './pax.ts';
+import { mergePax, type PaxRecord, parsePax } from './pax.ts';
 import {
   checkMap,
   readMap00,
@@ -26,6 +26,8 @@ import {
 } from './sparse.ts';
 
 const DEFAULT_MAX_METADATA = 4 * 1024 * 1024;
+/** Bytes of global PAX records: they are gone through once more for each entry. */
+const MAX_GLOBAL = 64 * 1024;
 
 /**
  * Reads a tar archive: v7, ustar, GNU and PAX, from a stream or from a Source. Of a Source, only
@@ -76,7 +78,6 @@ class Reader {
   private readonly input: TarInput;
   private readonly maxMetadata: number;
   private global: ReadonlyMap<string, Uint8Array> = new Map();
-  private globalSize = 0;
   private body: Body | undefined;
 
   constructor(input: TarInput, maxMetadata: number) {
@@ -131,9 +132,9 @@ class Reader {
         return true;
       case typeFlag.paxGlobal: {
         const records = parsePax(yield* this.metadata(found, announced));
-        this.globalSize += found.size;
-        if (this.globalSize > this.maxMetadata) throw metadataTooLarge(this.globalSize);
         this.global = mergePax(this.global, records);
+        const size = paxSize(this.global);
+        if (size > MAX_GLOBAL) throw metadataTooLarge(size);
         return true;
       }
       default:
@@ -159,7 +160,9 @@ class Reader {
     headerOffset: number,
   ): Flow<TarEntry> {
     const pax = announced.pax.length === 0 ? this.global : mergePax(this.global, announced.pax);
-    const name = sparseName(pax) ?? textOf(pax, 'path') ?? announced.longName ?? found.name;
+    // Sparse files keep theirs apart: `path` is one for tars that do not know them.
+    const name =
+      textOf(pax, 'GNU.sparse.name') ?? textOf(pax, 'path') ?? announced.longName ?? found.name;
     const type = memberType(found.flag, name);
     let stored = hasBody(found.flag, type) ? (countOf(pax, 'size') ?? found.size) : 0;
     const map = type === 'file' ? yield* this.map(found, block, pax, announced, stored) : undefined;
@@ -170,22 +173,13 @@ class Reader {
     this.body = body;
     const extents = sparse?.extents;
     const size = type === 'file' ? (sparse?.size ?? stored) : 0;
-    const userName = textOf(pax, 'uname') ?? found.userName;
-    const groupName = textOf(pax, 'gname') ?? found.groupName;
     return {
       name,
       path: memberPath(name),
       type,
-      mode: found.mode,
-      uid: countOf(pax, 'uid', 0xffff_ffff) ?? found.uid,
-      gid: countOf(pax, 'gid', 0xffff_ffff) ?? found.gid,
-      userName,
-      groupName,
-      ...times(found, pax),
+      ...attributesOf(type, found, pax),
       size,
       target: linkTarget(type, name, textOf(pax, 'linkpath') ?? announced.longLink ?? found.link),
-      ...device(type, found, pax),
-      xattrs: pax.size === 0 ? none : paxXattrs(pax),
       ...(extents && { extents }),
       pax,
       headerOffset,
@@ -218,8 +212,6 @@ class Reader {
   }
 }
 
-const none: ReadonlyMap<string, Uint8Array> = new Map();
-
 function metadataTooLarge(size: number): TarError {
   return new TarError(
     'TAR_TOO_LARGE',
@@ -227,68 +219,13 @@ function metadataTooLarge(size: number): TarError {
   );
 }
 
+function paxSize(pax: ReadonlyMap<string, Uint8Array>): number {
+  let size = 0;
+  for (const [key, value] of pax) size += key.length + value.length;
+  return size;
+}
+
 function untilNul(bytes: Uint8Array): string {
   const end = bytes.indexOf(0);
   return decodeName(end < 0 ? bytes : bytes.subarray(0, end));
-}
-
-function textOf(pax: ReadonlyMap<string, Uint8Array>, key: string): string | undefined {
-  const value = pax.get(key);
-  return value && decodeName(value);
-}
-
-function countOf(
-  pax: ReadonlyMap<string, Uint8Array>,
-  key: string,
-  limit: number = Number.MAX_SAFE_INTEGER,
-): number | undefined {
-  const value = pax.get(key);
-  return value && parseCount(value, limit);
-}
-
-/** The forms 0.1 and 1.0 keep the real name apart: `path` is one for tars that know no sparse files. */
-function sparseName(pax: ReadonlyMap<string, Uint8Array>): string | undefined {
-  return textOf(pax, 'GNU.sparse.name');
-}
-
-function times(
-  found: Header,
-  pax: ReadonlyMap<string, Uint8Array>,
-): Pick<TarEntry, 'mtime' | 'atime' | 'ctime'> {
-  const mtime = timeOf(pax, 'mtime') ?? { seconds: found.mtime, nanoseconds: 0 };
-  const atime = timeOf(pax, 'atime') ?? wholeSeconds(found.accessTime);
-  const ctime = timeOf(pax, 'ctime') ?? wholeSeconds(found.changeTime);
-  return { mtime, ...(atime && { atime }), ...(ctime && { ctime }) };
-}
-
-function timeOf(pax: ReadonlyMap<string, Uint8Array>, key: string): Timestamp | undefined {
-  const value = pax.get(key);
-  return value && parseTime(value);
-}
-
-function wholeSeconds(seconds: number): Timestamp | undefined {
-  return seconds === 0 ? undefined : { seconds, nanoseconds: 0 };
-}
-
-function device(
-  type: FileType | 'hardlink',
-  found: Header,
-  pax: ReadonlyMap<string, Uint8Array>,
-): Pick<TarEntry, 'rdev'> {
-  if (type !== 'character' && type !== 'block') return {};
-  const major = countOf(pax, 'SCHILY.devmajor', 0xffff_ffff) ?? found.major;
-  const minor = countOf(pax, 'SCHILY.devminor', 0xffff_ffff) ?? found.minor;
-  return { rdev: { major, minor } };
-}
-
-function linkTarget(type: FileType | 'hardlink', name: string, link: string): string {
-  if (type === 'hardlink') return memberPath(link);
-  if (type !== 'symlink') return '';
-  if (link === '' || link.includes('\0')) {
-    throw new TarError(
-      'TAR_BAD_LINK',
-      `Cannot take the tar member ${JSON.stringify(name)}: it links to ${JSON.stringify(link)}`,
-    );
-  }
-  return link;
 }
