@@ -1,4 +1,4 @@
-import type { TreeNode, WritableNode } from '@anole/vfs';
+import type { FileType, Stat, TreeNode, WritableNode } from '@anole/vfs';
 import { Errno, FuseError } from './errors.ts';
 import type { Listing } from './listing.ts';
 
@@ -11,6 +11,7 @@ export interface KnownNode {
   readonly nodeid: number;
   readonly node: TreeNode | WritableNode;
   readonly ino: number;
+  readonly type: FileType;
   /** How often the kernel was told of it and did not forget it. */
   lookups: number;
   /** The ino of the directory it was last found in, for `..`. */
@@ -49,11 +50,11 @@ export class NodeTable {
   }
 
   /** Notes that the kernel is told of `node`, found in the directory of `parentIno`. */
-  remember(node: TreeNode, parentIno: number): KnownNode {
-    const { ino } = node.stat;
+  remember(node: TreeNode, { ino, type }: Stat, parentIno: number): KnownNode {
     let known = this.#byIno.get(ino);
-    if (known === undefined) {
-      known = { nodeid: this.#next++, node, ino, lookups: 0, parentIno };
+    // Of another type it is another file, whose number was used again.
+    if (known?.type !== type) {
+      known = { nodeid: this.#next++, node, ino, type, lookups: 0, parentIno };
       this.#byId.set(known.nodeid, known);
       this.#byIno.set(ino, known);
     }
@@ -74,7 +75,7 @@ export class NodeTable {
     known.lookups -= lookups;
     if (known.lookups > 0) return undefined;
     this.#byId.delete(nodeid);
-    this.#byIno.delete(known.ino);
+    if (this.#byIno.get(known.ino) === known) this.#byIno.delete(known.ino);
     return known;
   }
 
@@ -83,8 +84,8 @@ export class NodeTable {
     const all = [...this.#byId.values()].filter(({ nodeid }) => nodeid !== ROOT);
     this.#byId.clear();
     this.#byIno.clear();
-    const { ino } = this.#root.stat;
-    const root = { nodeid: ROOT, node: this.#root, ino, lookups: 1, parentIno: ino };
+    const { ino, type } = this.#root.stat;
+    const root = { nodeid: ROOT, node: this.#root, ino, type, lookups: 1, parentIno: ino };
     this.#byId.set(ROOT, root);
     this.#byIno.set(ino, root);
     return all;

@@ -71,9 +71,10 @@ export class Session {
 
   /** Tells the kernel of a node, which it will have to forget. */
   entry(request: Request, node: TreeNode, parent: KnownNode): Reply {
-    const { nodeid } = this.nodes.remember(node, parent.ino);
+    const { stat } = node;
+    const { nodeid } = this.nodes.remember(node, stat, parent.ino);
     return this.replies.ok(request, EntryOut.size, (view, at) =>
-      writeEntry(view, at, nodeid, node.stat, this.lifetimes),
+      writeEntry(view, at, nodeid, stat, this.lifetimes),
     );
   }
 

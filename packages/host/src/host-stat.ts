@@ -11,9 +11,13 @@ const types = new Map<bigint, FileType>([
   [BigInt(constants.S_IFSOCK), 'socket'],
 ]);
 
+export function typeOf(raw: BigIntStats): FileType {
+  return types.get(raw.mode & BigInt(constants.S_IFMT)) ?? 'file';
+}
+
 /** What stat(2) says in terms of a Tree, with the inode number given. */
 export function statOf(raw: BigIntStats, ino: number): Stat {
-  const type = types.get(raw.mode & BigInt(constants.S_IFMT)) ?? 'file';
+  const type = typeOf(raw);
   const isDevice = type === 'character' || type === 'block';
   return {
     ino,

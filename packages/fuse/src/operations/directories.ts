@@ -1,5 +1,5 @@
 import { type Awaitable, encodeName, type Flow, flow, wait } from '@anole/bytes';
-import type { DirectoryEntry, TreeNode } from '@anole/vfs';
+import type { DirectoryEntry, Stat, TreeNode } from '@anole/vfs';
 import { direntType, writeEntry } from '../attributes.ts';
 import { Errno, refused } from '../errors.ts';
 import { InitFlag } from '../layout/flags.ts';
@@ -18,7 +18,12 @@ interface Row {
   readonly type: number;
   readonly position: number;
   /** The node itself, for READDIRPLUS. */
-  readonly node: TreeNode | undefined;
+  readonly found: Found | undefined;
+}
+
+interface Found {
+  readonly node: TreeNode;
+  readonly stat: Stat;
 }
 
 /** As with files: positions do not depend on who opened the directory. */
@@ -50,9 +55,9 @@ function* readEntries(session: Session, request: Request, plus: boolean): Flow<R
   for (const row of rowsAfter(known, listing, offset)) {
     const length = (fixed + row.name.length + 7) & ~7;
     if (total + length > limit) break;
-    const node = plus && row.position > DOT_DOT ? yield* found(known, row.entry) : undefined;
-    if (node === null) continue;
-    rows.push({ ...row, node });
+    const found = plus && row.position > DOT_DOT ? yield* find(known, row.entry) : undefined;
+    if (found === null) continue;
+    rows.push({ ...row, found });
     total += length;
   }
   return session.replies.ok(request, total, (view, at) => {
@@ -73,7 +78,7 @@ function* rowsAfter(
   known: KnownNode,
   listing: Listing,
   offset: number,
-): Generator<Omit<Row, 'node'> & { readonly entry: DirectoryEntry }> {
+): Generator<Omit<Row, 'found'> & { readonly entry: DirectoryEntry }> {
   const type = direntType('directory');
   const dots = [
     { position: DOT, name: '.', ino: known.ino },
@@ -90,9 +95,10 @@ function* rowsAfter(
 }
 
 /** The node of an entry; null where the name is gone, undefined where it cannot be had. */
-function* found(known: KnownNode, entry: DirectoryEntry): Flow<TreeNode | null | undefined> {
+function* find(known: KnownNode, entry: DirectoryEntry): Flow<Found | null | undefined> {
   try {
-    return (yield* wait(known.node.lookup(entry.name))) ?? null;
+    const node = yield* wait(known.node.lookup(entry.name));
+    return node === undefined ? null : { node, stat: node.stat };
   } catch {
     return undefined;
   }
@@ -108,9 +114,10 @@ function writeRow(
 ): number {
   let at = start;
   if (plus) {
-    if (row.node !== undefined) {
-      const { nodeid } = session.nodes.remember(row.node, known.ino);
-      writeEntry(view, at, nodeid, row.node.stat, session.lifetimes);
+    if (row.found !== undefined) {
+      const { node, stat } = row.found;
+      const { nodeid } = session.nodes.remember(node, stat, known.ino);
+      writeEntry(view, at, nodeid, stat, session.lifetimes);
     }
     at += EntryOut.size;
   }

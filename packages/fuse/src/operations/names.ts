@@ -103,9 +103,10 @@ export function tmpfile(session: Session, request: Request): Awaitable<Reply> {
 }
 
 function opened(session: Session, request: Request, node: WritableNode, parent: KnownNode): Reply {
-  const { nodeid } = session.nodes.remember(node, parent.ino);
+  const { stat } = node;
+  const { nodeid } = session.nodes.remember(node, stat, parent.ino);
   return session.replies.ok(request, EntryOut.size + OpenOut.size, (view, at) => {
-    writeEntry(view, at, nodeid, node.stat, session.lifetimes);
+    writeEntry(view, at, nodeid, stat, session.lifetimes);
     OpenOut.at(view, at + EntryOut.size).openFlags = session.exclusive ? FOPEN_KEEP_CACHE : 0;
   });
 }

@@ -1,11 +1,4 @@
-import {
-  type BigIntStats,
-  fstatSync,
-  lstatSync,
-  readdirSync,
-  readlinkSync,
-  readSync,
-} from 'node:fs';
+import { fstatSync, lstatSync, readdirSync, readlinkSync, readSync } from 'node:fs';
 import { decodeName } from '@anole/bytes';
 import {
   type DirectoryEntry,
@@ -17,7 +10,7 @@ import {
   VfsError,
   type WritableNode,
 } from '@anole/vfs';
-import { statOf } from '../host-stat.ts';
+import { statOf, typeOf } from '../host-stat.ts';
 import * as changes from './changes.ts';
 import * as names from './names.ts';
 import type { Volume } from './volume.ts';
@@ -37,11 +30,11 @@ export class VolumeNode implements WritableNode {
   /** Whether the open descriptor for its data was opened for writing. */
   dataWritable = false;
 
-  constructor(volume: Volume, ino: number, identity: string, raw: BigIntStats) {
+  constructor(volume: Volume, ino: number, identity: string, type: FileType) {
     this.volume = volume;
     this.ino = ino;
     this.identity = identity;
-    this.type = statOf(raw, ino).type;
+    this.type = type;
   }
 
   get stat(): Stat {
@@ -74,7 +67,7 @@ export class VolumeNode implements WritableNode {
     // Between the listing and the look it may have gone.
     if (raw === undefined) return [];
     const ino = this.volume.inoOf(raw);
-    return [{ name, type: statOf(raw, ino).type, ino }];
+    return [{ name, type: typeOf(raw), ino }];
   }
 
   readLink(): string {
@@ -163,7 +156,11 @@ export class VolumeNode implements WritableNode {
 
   check(type: FileType, code: VfsError['code']): void {
     if (this.type === type) return;
-    throw new VfsError(code, `Cannot use ${this.name} as a ${type}: it is a ${this.type}`);
+    const isDirectory = type === 'file' && this.type === 'directory';
+    throw new VfsError(
+      isDirectory ? 'VFS_IS_DIRECTORY' : code,
+      `Cannot use ${this.name} as a ${type}: it is a ${this.type}`,
+    );
   }
 
   #change<T>(action: string, operation: () => T): T {

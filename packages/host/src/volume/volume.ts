@@ -11,7 +11,7 @@ import {
 import { encodeName } from '@anole/bytes';
 import { type Usage, VfsError, type WritableTree } from '@anole/vfs';
 import { hostError, systemCode } from '../errors.ts';
-import { InodeNumbers, identityOf } from '../host-stat.ts';
+import { InodeNumbers, identityOf, typeOf } from '../host-stat.ts';
 import { DescriptorCache } from './descriptors.ts';
 import { volumeError } from './errors.ts';
 import { VolumeNode } from './node.ts';
@@ -107,8 +107,9 @@ export class Volume implements WritableTree {
   #node(raw: BigIntStats, parent: VolumeNode | undefined, name: string): VolumeNode {
     const ino = this.inoOf(raw);
     let node = this.#nodes.get(ino);
-    if (node === undefined) {
-      node = new VolumeNode(this, ino, identityOf(raw), raw);
+    // A number that the host used again, for something else.
+    if (node?.type !== typeOf(raw)) {
+      node = new VolumeNode(this, ino, identityOf(raw), typeOf(raw));
       this.#nodes.set(ino, node);
     }
     if (parent !== undefined) {
@@ -137,7 +138,8 @@ export class Volume implements WritableTree {
   #openNamed(node: VolumeNode, directory: number): number {
     const path = Buffer.concat([Buffer.from(`/proc/self/fd/${directory}/`), encodeName(node.name)]);
     const fd = openSync(path, PATH);
-    if (identityOf(fstatSync(fd, { bigint: true })) === node.identity) {
+    const raw = fstatSync(fd, { bigint: true });
+    if (identityOf(raw) === node.identity && typeOf(raw) === node.type) {
       this.#named.set(node, fd);
       return fd;
     }

@@ -35,7 +35,12 @@ export function* rename(
   checkNoLoop(node, to, name);
   if (options.exchange) return exchange(parent, name, node, to, newName, other);
   if (other === node) return;
-  if (other !== undefined) yield* replace(to, newName, node, other);
+  if (other !== undefined) {
+    if (isAbove(other, parent)) {
+      throw new VfsError('VFS_NOT_EMPTY', `Cannot replace ${newName}: ${name} is in it`);
+    }
+    yield* replace(to, newName, node, other);
+  }
   put(to, newName, node);
   yield* clear(parent, name);
   moved(parent, node, to);
@@ -88,9 +93,14 @@ function* replace(
 }
 
 function checkNoLoop(node: OverlayNode, to: OverlayNode, name: string): void {
-  if (node.stat.type !== 'directory') return;
-  for (let above: OverlayNode | undefined = to; above !== undefined; above = above.parent) {
-    if (above.stat.ino !== node.stat.ino) continue;
-    throw new VfsError('VFS_INVALID', `Cannot move ${name} into itself`);
+  if (isAbove(node, to)) throw new VfsError('VFS_INVALID', `Cannot move ${name} into itself`);
+}
+
+/** Whether `below` is the directory `node` or lies in it. */
+function isAbove(node: OverlayNode, below: OverlayNode): boolean {
+  if (node.stat.type !== 'directory') return false;
+  for (let above: OverlayNode | undefined = below; above !== undefined; above = above.parent) {
+    if (above.stat.ino === node.stat.ino) return true;
   }
+  return false;
 }
