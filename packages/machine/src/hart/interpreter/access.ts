@@ -193,7 +193,7 @@ function translateBoth(helpers: Helpers, kind: number, access: Misaligned, leave
       when(failed(second), leave),
     ]),
     when(op('i32.eqz', op('i32.and', isRam(get(first)), isRam(get(second)))), [
-      call(helpers.trap, i32(cause), get(address)),
+      call(helpers.trap, i32(cause), choose('i64', isRam(get(first)), last, get(address))),
       leave,
     ]),
   ];

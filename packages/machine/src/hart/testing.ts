@@ -1,0 +1,48 @@
+import { assemble } from '../isa/assemble.ts';
+import { createHart } from './create.ts';
+import { GuestMemory } from './guest-memory.ts';
+import type { Bus, Clock, Hart } from './hart.ts';
+
+/** Small programs on a hart, for tests. */
+
+export const BASE = 0x8000_0000;
+
+export interface TestHart {
+  readonly hart: Hart;
+  readonly memory: GuestMemory;
+}
+
+export interface TestOptions {
+  readonly bus?: Bus;
+  readonly clock?: Clock;
+  readonly firmware?: (hart: Hart) => void;
+  readonly size?: number;
+}
+
+const emptyBus: Bus = { contains: () => false, read: () => 0, write: () => {} };
+
+export async function makeHart(options: TestOptions = {}): Promise<TestHart> {
+  const memory = new GuestMemory(options.size ?? 1 << 20);
+  const hart = await createHart({
+    memory,
+    bus: options.bus ?? emptyBus,
+    clock: options.clock ?? { kind: 'instructions' },
+    ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
+  });
+  return { hart, memory };
+}
+
+/** Puts a program at `address` and gives the number of its instructions. */
+export function place({ memory }: TestHart, source: string, address = BASE): number {
+  const words = assemble(source, BigInt(address));
+  memory.writable(address, words.length * 4).set(new Uint8Array(words.buffer));
+  return words.length;
+}
+
+/** Places a program at the start of RAM and executes each of its instructions once. */
+export function runOnce(test: TestHart, source: string): void {
+  const count = place(test, source);
+  test.hart.pc = BigInt(BASE);
+  test.hart.flushTlb();
+  test.hart.run(count);
+}
