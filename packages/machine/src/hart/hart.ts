@@ -127,7 +127,7 @@ export interface Hart {
   mtimecmp: bigint;
   /** As the CSR; STIP follows where menvcfg.STCE is set. Setting it sets STCE (for SBI TIME). */
   stimecmp: bigint;
-  /** Tick of the earliest armed comparator, for sleeping in WFI; undefined when none is armed. */
+  /** Tick of the earliest comparator still to come, for sleeping in WFI; undefined without one. */
   nextTimer(): number | undefined;
 
   /** Forgets all translations (a remote fence; RAM layout changed under the hart). */

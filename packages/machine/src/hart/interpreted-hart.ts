@@ -162,7 +162,8 @@ export class InterpretedHart implements Hart {
   }
 
   nextTimer(): number | undefined {
-    const armed = this.#comparators().filter((each) => each.at !== NEVER);
+    const now = this.time;
+    const armed = this.#comparators().filter((each) => each.at !== NEVER && each.at > now);
     return armed.length === 0 ? undefined : Math.min(...armed.map((each) => Number(each.at)));
   }
 

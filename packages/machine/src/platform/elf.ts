@@ -29,6 +29,8 @@ const SECTION_HEADER_SIZE = 64;
 const SYMBOL_SIZE = 24;
 const SEGMENT_LOAD = 1;
 const SECTION_SYMBOLS = 2;
+/** The largest page that linkers align segments to. */
+const MAX_PAGE = 0x1_0000;
 
 const machineNames: Readonly<Record<number, string>> = {
   3: 'i386',
@@ -69,9 +71,10 @@ export function parseElf(bytes: Uint8Array, wanted: readonly string[]): ElfProgr
  * @throws MachineError `MACHINE_BAD_ELF` for a segment outside RAM
  */
 export function loadElf(program: ElfProgram, bytes: Uint8Array, memory: GuestMemory): void {
-  const total = program.segments.reduce((sum, segment) => sum + segment.memorySize, 0);
+  const segments = program.segments.map((segment) => withoutHeaders(segment, memory.base));
+  const total = segments.reduce((sum, segment) => sum + segment.memorySize, 0);
   if (total > memory.size) throw badElf(`segments of ${total} bytes in all, more than RAM`);
-  for (const { address, offset, fileSize, memorySize } of program.segments) {
+  for (const { address, offset, fileSize, memorySize } of segments) {
     if (!memory.contains(address, memorySize)) {
       throw badElf(
         `a segment of ${memorySize} bytes at 0x${address.toString(16)}, outside RAM`,
@@ -82,6 +85,22 @@ export function loadElf(program: ElfProgram, bytes: Uint8Array, memory: GuestMem
     target.set(bytes.subarray(offset, offset + fileSize));
     target.fill(0, fileSize);
   }
+}
+
+/**
+ * A linker without a script of its own puts the file's headers in front of the code, in a page below
+ * the address asked for. No program needs them: they are left out.
+ */
+function withoutHeaders(segment: ElfSegment, ramBase: number): ElfSegment {
+  const { address, offset, fileSize, memorySize } = segment;
+  const below = ramBase - address;
+  if (offset !== 0 || below <= 0 || below > MAX_PAGE || below >= fileSize) return segment;
+  return {
+    address: ramBase,
+    offset: below,
+    fileSize: fileSize - below,
+    memorySize: memorySize - below,
+  };
 }
 
 function checkArchitecture(view: DataView): void {

@@ -67,10 +67,11 @@ export class Runner {
         const stopped = performance.now();
         this.#busy += stopped - started;
         rtc.poll();
-        if (exit === 'budget' && stopped - turned < TURN_MS) continue;
+        // The timer it waits for may have come since the hart looked.
+        const idle = exit === 'wfi' && !hart.interruptPending;
+        if (!idle && stopped - turned < TURN_MS) continue;
         if (ended()) return;
-        if (exit === 'wfi') await this.#idle(loop);
-        else await loop.yield();
+        await (idle ? this.#idle(loop) : loop.yield());
         turned = performance.now();
       }
     } finally {
