@@ -50,7 +50,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     if (name === wanted) program.addCommand(await verb.load());
     else program.command(name, { hidden: false }).description(verb.summary).allowUnknownOption();
   }
-  forEachCommand(program, (command) => command.exitOverride());
+  forEachCommand(program, (command) => {
+    addGlobalOptions(command);
+    command.exitOverride();
+  });
   try {
     await program.parseAsync([...argv]);
   } catch (error) {
@@ -60,20 +63,32 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
 }
 
 function newProgram(): Command {
-  return new Command('anole')
+  const program = new Command('anole')
     .description(
       'Compose an OS image from packages, ship it as EROFS, run it in a machine in this process.',
     )
     .version(packageJson.version)
-    .option('--json', 'print results as JSON')
-    .option('-q, --quiet', 'no progress')
-    .option('--verbose', 'print stacks of errors')
     .enablePositionalOptions()
     .showHelpAfterError('(anole --help lists the commands)')
     .addHelpText(
       'after',
       '\nExamples:\n  anole run -- uname -a\n  anole os build base -o base.erofs\n  anole fs ls -l base.erofs /etc',
     );
+  addGlobalOptions(program);
+  return program;
+}
+
+/** Options of the frame, which every command takes too: before or after its name. */
+function addGlobalOptions(command: Command): void {
+  const options = [
+    ['--json', 'print results as JSON'],
+    ['--quiet', 'no progress'],
+    ['--verbose', 'print stacks of errors'],
+  ] as const;
+  for (const [flags, description] of options) {
+    if (command.options.every((option) => option.long !== flags))
+      command.option(flags, description);
+  }
 }
 
 function forEachCommand(command: Command, visit: (command: Command) => void): void {
