@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { hostError } from './errors.ts';
+import { makeDirectories } from './make-directories.ts';
 
 export interface AtomicOptions {
   /** Permission bits, before the umask. Default 0o666. */
@@ -28,7 +29,7 @@ export async function createFileAtomically(
   const temporary = join(directory, name);
   try {
     options.signal?.throwIfAborted();
-    await mkdir(directory, { recursive: true });
+    await makeDirectories(directory);
     const file = await open(temporary, 'wx+', options.mode ?? 0o666);
     try {
       await fill(file);

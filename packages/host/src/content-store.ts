@@ -1,8 +1,9 @@
 import { createHash, type Hash } from 'node:crypto';
-import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HostError, hostError, systemCode } from './errors.ts';
 import { withLock } from './lock.ts';
+import { makeDirectories } from './make-directories.ts';
 
 export interface InsertOptions {
   /** Bytes of the content where known: more are refused as they come. */
@@ -87,11 +88,11 @@ export class ContentStore {
     const temporary = join(this.directory, 'partial', sha256);
     const path = this.pathOf(sha256);
     try {
-      await mkdir(dirname(temporary), { recursive: true });
+      await makeDirectories(dirname(temporary));
       await using partial = await Partial.open(temporary, size);
       await fill(partial);
       partial.check(sha256);
-      await mkdir(dirname(path), { recursive: true });
+      await makeDirectories(dirname(path));
       await rename(temporary, path);
       return path;
     } catch (error) {

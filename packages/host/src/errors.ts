@@ -49,13 +49,14 @@ export function systemCode(error: unknown): string | undefined {
 }
 
 /**
- * The coded error for a failed system call; `action` completes "Cannot ". What is an AnoleError or
- * an abort already comes back as it is.
+ * The coded error for a failed system call; `action` completes "Cannot ". What is none (an
+ * AnoleError, an abort, a fault of the program) comes back as it is.
  */
 export function hostError(error: unknown, action: string): Error {
   if (AnoleError.is(error)) return error;
   if (error instanceof Error && error.name === 'AbortError') return error;
   const system = systemCode(error);
+  if (error instanceof Error && system === undefined) return error;
   const code = codes[system ?? ''] ?? 'HOST_IO';
   const why = error instanceof Error ? error.message : String(error);
   const hint = hints[code];

@@ -1,8 +1,8 @@
-import { mkdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError, hostError } from './errors.ts';
+import { makeDirectories } from './make-directories.ts';
 
 export interface LockOptions {
   /** Milliseconds to wait for another holder; 0 tries once. Default: as long as it takes. */
@@ -60,7 +60,7 @@ export async function withLock<T>(
 async function tryLock(path: string): Promise<Lock | undefined> {
   let database: DatabaseSync | undefined;
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeDirectories(dirname(path));
     const sqlite = await import('node:sqlite');
     database = new sqlite.DatabaseSync(path, { timeout: 0 });
     database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
