@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { fetchKernel, openArchive, openDeb, readData, solve } from '@anole/compose';
 import { fileSource } from '@anole/host';
 import { writeCpio } from '../packages/sandbox/src/guest/cpio.ts';
@@ -44,8 +43,4 @@ async function fetchBusybox(): Promise<Uint8Array> {
     if (entry.path === 'usr/bin/busybox') return await entry.storedBytes();
   }
   throw new Error('busybox-static has no usr/bin/busybox');
-}
-
-export function readKernel(guest: BenchGuest): Promise<Uint8Array> {
-  return readFile(guest.kernel);
 }

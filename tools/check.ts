@@ -7,7 +7,7 @@ const checks: readonly (readonly [string, readonly string[]])[] = [
   ['format and lint', [join(bin, 'biome'), 'check', '--error-on-warnings', '.']],
   ['types', [join(bin, 'tsc'), '-p', '.']],
   ['layer law', [process.execPath, join(import.meta.dirname, 'layers.ts')]],
-  ['unused code', [join(bin, 'knip'), '--no-progress']],
+  ['unused code', [join(bin, 'knip'), '--no-progress', '--no-config-hints']],
 ];
 
 const failed: string[] = [];

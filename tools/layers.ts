@@ -43,7 +43,7 @@ function checkDeclared(name: string, declared: readonly string[]): void {
 }
 
 function checkFile(name: string, declared: readonly string[], file: string): void {
-  const isTest = file.endsWith('.test.ts') || file.includes('/testing/');
+  const isTest = /\.(test|fixture)\.ts$/.test(file) || file.includes('/testing/');
   const where = relative(root, file);
   for (const specifier of importsOf(readFileSync(file, 'utf8'))) {
     if (specifier.startsWith('.')) {

@@ -15,6 +15,3 @@ export interface CommandContext {
   /** Ends drawing of progress: call it before a program takes over the terminal. */
   endProgress(): void;
 }
-
-/** A command's action as the frame runs it: resolves to the process's exit code. */
-export type Action = (context: CommandContext) => Promise<number>;

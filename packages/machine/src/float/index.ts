@@ -9,5 +9,5 @@
  */
 export { add, divide, fusedMultiplyAdd, multiply, squareRoot, subtract } from './arithmetic.ts';
 export { classify, equal, lessOrEqual, lessThan, maximum, minimum } from './compare.ts';
-export { fromInteger, type IntegerType, narrow, toInteger, widen } from './convert.ts';
+export { fromInteger, narrow, toInteger, widen } from './convert.ts';
 export { binary32, binary64, Flag, type FloatState, type Format, Rounding } from './format.ts';
