@@ -51,11 +51,12 @@ export class SandboxCommand {
    * the streams; processes it left behind may still write to them.
    *
    * @throws SandboxError `SANDBOX_TIMEOUT`, `SANDBOX_CLOSED`, `SANDBOX_PANIC`,
-   * `SANDBOX_OUT_OF_MEMORY`; the reason of an aborted signal
+   * `SANDBOX_OUT_OF_MEMORY`; the reason of an aborted signal; what the input threw
    */
   readonly exit: Promise<CommandExit>;
   readonly #guest: GuestCommand;
   readonly #terminal: Terminal | undefined;
+  readonly #cut = Promise.withResolvers<never>();
 
   constructor(guest: GuestCommand, options: ExecOptions, terminal?: Terminal) {
     this.#guest = guest;
@@ -65,6 +66,7 @@ export class SandboxCommand {
     this.stderr = guest.stderr;
     this.exit = this.#supervise(options, shown);
     this.exit.catch(() => {});
+    this.#cut.promise.catch(() => {});
     if (options.stdin !== undefined) void this.#feed(options.stdin);
   }
 
@@ -89,32 +91,33 @@ export class SandboxCommand {
   }
 
   async #supervise(options: ExecOptions, shown: ByteStream): Promise<CommandExit> {
-    const { promise: cut, reject } = Promise.withResolvers<never>();
-    const stop = (reason: unknown) => {
-      reject(reason);
-      this.#guest.signal(signalNumber('SIGKILL'));
-    };
-    const onAbort = () => stop(options.signal?.reason);
+    const { signal, timeout } = options;
+    const onAbort = () => this.#stop(signal?.reason);
     const timer =
-      options.timeout === undefined
+      timeout === undefined
         ? undefined
-        : setTimeout(() => stop(timeoutError(options.timeout!)), options.timeout);
-    if (options.signal?.aborted) onAbort();
-    else options.signal?.addEventListener('abort', onAbort, { once: true });
+        : setTimeout(() => this.#stop(timeoutError(timeout)), timeout);
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
     try {
-      return exitOf(await Promise.race([this.#guest.exit, cut]));
+      return exitOf(await Promise.race([this.#guest.exit, this.#cut.promise]));
     } finally {
       clearTimeout(timer);
-      options.signal?.removeEventListener('abort', onAbort);
+      signal?.removeEventListener('abort', onAbort);
       if (this.#terminal !== undefined) shown.end();
       this.#terminal?.release();
     }
   }
 
-  /** Errors of the input's own end it; the command sees an end of file. */
+  /** Kills the command; its `exit` raises the reason. */
+  #stop(reason: unknown): void {
+    this.#cut.reject(reason);
+    this.#guest.signal(signalNumber('SIGKILL'));
+  }
+
   async #feed(input: Input): Promise<void> {
     const iterator = chunksOf(input);
-    const leave = () => void iterator.return(undefined);
+    const leave = () => void iterator.return(undefined).catch(() => {});
     this.exit.then(leave, leave);
     try {
       for (let step = await iterator.next(); !step.done; step = await iterator.next()) {
@@ -122,8 +125,8 @@ export class SandboxCommand {
         if (this.#terminal !== undefined) await this.#terminal.send(bytes.slice());
         else if (!(await this.#guest.write(bytes))) break;
       }
-    } catch {
-      // Told by whoever owns the input.
+    } catch (error) {
+      this.#stop(error);
     }
     if (this.#terminal === undefined) this.#guest.endInput();
     leave();

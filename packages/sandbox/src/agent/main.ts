@@ -24,6 +24,11 @@ const port = new Port(findPort(), onFrame, () => {
   for (const command of commands.values()) command.update();
 });
 os.signal(os.SIGCHLD, reap);
+// The kernel's devtmpfs has no names for what is a process's own.
+os.symlink('/proc/self/fd', '/dev/fd');
+for (const [fd, name] of ['stdin', 'stdout', 'stderr'].entries()) {
+  os.symlink(`/proc/self/fd/${fd}`, `/dev/${name}`);
+}
 port.sendJson(toHost.hello, 0, { version: protocolVersion });
 
 function onFrame(

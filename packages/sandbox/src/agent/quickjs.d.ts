@@ -23,6 +23,7 @@ interface QuickJsOs {
   read(fd: number, buffer: ArrayBuffer, offset: number, length: number): number;
   write(fd: number, buffer: ArrayBuffer, offset: number, length: number): number;
   pipe(): [number, number] | null;
+  symlink(target: string, path: string): number;
   readdir(path: string): [string[], number];
   stat(path: string): [QuickJsStat | null, number];
   exec(argv: readonly string[], options: QuickJsExecOptions): number;
