@@ -91,6 +91,7 @@ export class PackageStore {
     files: readonly { readonly path: string }[],
     { signal, onProgress }: CallOptions,
   ): Promise<void> {
+    signal?.throwIfAborted();
     await using pool = new UnpackPool();
     const stop = () => void pool[Symbol.asyncDispose]();
     signal?.addEventListener('abort', stop);

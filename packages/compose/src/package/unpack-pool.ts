@@ -43,6 +43,7 @@ export class UnpackPool implements AsyncDisposable {
   private readonly running = new Map<Worker, Pending>();
   private readonly queue: Pending[] = [];
   private nextId = 1;
+  private closed = false;
 
   constructor(limit = Math.min(availableParallelism(), MOST_THREADS)) {
     this.limit = limit;
@@ -51,6 +52,7 @@ export class UnpackPool implements AsyncDisposable {
   unpack(deb: string, path: string): Promise<void> {
     const id = this.nextId++;
     const temporary = `${path}.${process.pid}.${id}.tmp`;
+    if (this.closed) return Promise.reject(stopped(deb));
     return new Promise((resolve, reject) => {
       this.queue.push({ job: { id, deb, path, temporary }, resolve, reject });
       this.pump();
@@ -58,17 +60,18 @@ export class UnpackPool implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.queue.length = 0;
+    const unfinished = [...this.running.values(), ...this.queue.splice(0)];
+    this.closed = true;
     await Promise.all([...this.all].map((worker) => worker.terminate()));
-    for (const { job, reject } of this.running.values()) {
+    for (const { job, reject } of unfinished) {
       rmSync(job.temporary, { force: true });
-      reject(new AnoleError('DEB_STOPPED', `Cannot unpack ${job.deb}: it was stopped`));
+      reject(stopped(job.deb));
     }
     this.running.clear();
   }
 
   private pump(): void {
-    while (this.queue.length > 0) {
+    while (this.queue.length > 0 && !this.closed) {
       const worker = this.idle.pop() ?? (this.all.size < this.limit ? this.start() : undefined);
       if (worker === undefined) return;
       const pending = this.queue.shift()!;
@@ -101,6 +104,10 @@ export class UnpackPool implements AsyncDisposable {
 function finish({ job, resolve, reject }: Pending, { error }: UnpackAnswer): void {
   if (error === undefined) resolve();
   else reject(revive(job, error));
+}
+
+function stopped(deb: string): AnoleError {
+  return new AnoleError('DEB_STOPPED', `Cannot unpack ${deb}: it was stopped`);
 }
 
 /** Errors lose their class between threads; the code stays. */
