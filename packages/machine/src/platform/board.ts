@@ -107,6 +107,7 @@ export class Board {
 
   /** Tells the devices that nothing will be delivered any more. */
   stop(): void {
+    this.uart.stop();
     for (const { device } of this.transports) device.stop?.();
   }
 }

@@ -106,6 +106,7 @@ function processors(): DeviceTreeNode {
             name: 'interrupt-controller',
             properties: {
               '#interrupt-cells': [1],
+              '#address-cells': [0],
               'interrupt-controller': true,
               compatible: 'riscv,cpu-intc',
               phandle: [HART_PHANDLE],

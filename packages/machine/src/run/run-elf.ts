@@ -39,7 +39,8 @@ const POLL_INTERVAL = 10_000;
  * `tohost`), through the power register, or not at all. a0 is the hart's id, a1 a device tree. Time
  * passes with instructions, so every run is the same.
  *
- * @throws MachineError `MACHINE_BAD_ELF`, `MACHINE_WRONG_ARCHITECTURE`; `MACHINE_INSTRUCTION_LIMIT`;
+ * @throws MachineError `MACHINE_BAD_ELF`, `MACHINE_WRONG_ARCHITECTURE`, `MACHINE_BAD_OPTION`;
+ *   `MACHINE_INSTRUCTION_LIMIT`;
  *   `MACHINE_STUCK` where the program waits for an interrupt that cannot come; the signal's reason
  */
 export async function runElf(file: Uint8Array, options: ElfOptions = {}): Promise<ElfExit> {
@@ -81,8 +82,12 @@ class Ending implements BoardEvents {
   #htif: Htif | undefined;
 
   constructor(options: ElfOptions) {
+    const { maxInstructions: limit = Number.POSITIVE_INFINITY } = options;
+    if (!(limit >= 1)) {
+      throw new MachineError('MACHINE_BAD_OPTION', `Cannot run ${limit} instructions`);
+    }
     this.#options = options;
-    this.#limit = options.maxInstructions ?? Number.POSITIVE_INFINITY;
+    this.#limit = Math.floor(limit);
   }
 
   attach(board: Board, program: ElfProgram): void {

@@ -15,10 +15,10 @@ export interface RunnerOptions {
   readonly sliceLimit?: () => number;
 }
 
-/** Instructions between two looks at what ends a run: about a millisecond. */
-const SLICE = 200_000;
+/** Instructions between two looks at what ends a run: a millisecond or less. */
+const SLICE = 100_000;
 /** How long the host's event loop may have to wait. */
-const TURN_MS = 4;
+const TURN_MS = 2;
 /** A timer of the host is no finer than this; shorter waits are made of turns of its loop. */
 const TIMER_MS = 1;
 

@@ -24,6 +24,7 @@ export class Uart implements MmioDevice {
   };
   /** Bytes from outside that the FIFO has no room for yet. */
   readonly #waiting: { bytes: Uint8Array; at: number; done: () => void }[] = [];
+  #stopped = false;
   readonly #send: ByteSink;
   readonly #line: InterruptLine;
   readonly #byte = new Uint8Array(1);
@@ -35,13 +36,20 @@ export class Uart implements MmioDevice {
 
   /**
    * Sends bytes to the guest. Resolves when the FIFO took the last one, so that a caller who waits
-   * holds one chunk at a time.
+   * holds one chunk at a time; once the machine ended, the rest is dropped.
    */
   receive(bytes: Uint8Array): Promise<void> {
+    if (this.#stopped) return Promise.resolve();
     return new Promise((done) => {
       this.#waiting.push({ bytes: bytes.slice(), at: 0, done });
       this.#fill();
     });
+  }
+
+  /** The machine ended: nobody reads any more. */
+  stop(): void {
+    this.#stopped = true;
+    for (const { done } of this.#waiting.splice(0)) done();
   }
 
   read(offset: number, size: AccessSize): number {
