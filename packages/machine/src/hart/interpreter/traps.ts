@@ -16,10 +16,12 @@ import {
   FAULT,
   FETCH_MODE,
   MCAUSE,
+  MCOUNTINHIBIT,
   MEDELEG,
   MEPC,
   MIDELEG,
   MIE,
+  MINSTRET_OFFSET,
   MIP,
   MODE,
   MSTATUS,
@@ -69,6 +71,11 @@ export function defineTraps(define: Define, helpers: Helpers): void {
       ),
     ),
     setSlot32(FAULT, i32(1)),
+    // The instruction was counted when it began, but it does not retire.
+    when(
+      op('i64.eqz', and64(slot64(MCOUNTINHIBIT), 4)),
+      setSlot64(MINSTRET_OFFSET, add64(slot64(MINSTRET_OFFSET), i64(-1))),
+    ),
   ]);
   define('enter', ({ params: [cause, value, toS] }) =>
     when(get(toS!), enterS(helpers, cause!, value!), enterM(helpers, cause!, value!)),
