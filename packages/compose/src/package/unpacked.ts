@@ -57,10 +57,10 @@ export function writeTrailer(contentsSize: number, indexSize: number): Uint8Arra
 /** Opens an unpacked package out of the cache. @throws PackageError `DEB_BAD_CACHE` */
 export async function readUnpacked(file: Source): Promise<UnpackedPackage> {
   if (file.size < TRAILER_SIZE) throw bad('it is too short');
-  const trailer = (await file.read(file.size - TRAILER_SIZE, TRAILER_SIZE)).slice();
+  const trailer = await file.read(file.size - TRAILER_SIZE, TRAILER_SIZE);
   if (new TextDecoder().decode(trailer.subarray(0, 16)) !== MAGIC)
     throw bad('its trailer is wrong');
-  const view = new DataView(trailer.buffer);
+  const view = new DataView(trailer.buffer, trailer.byteOffset, TRAILER_SIZE);
   const contentsSize = Number(view.getBigUint64(16, true));
   const indexSize = Number(view.getBigUint64(24, true));
   if (indexSize > INDEX_LIMIT || contentsSize + indexSize + TRAILER_SIZE !== file.size) {

@@ -124,11 +124,16 @@ export function parseLock(content: string, file: string): Lock {
       },
     );
   }
-  const { kernel, request, ...rest } = lock.output;
+  const { version, recipe, architecture, request, suites, packages, kernel } = lock.output;
   const { kernel: kernelName, ...asked } = request;
+  // In the order of makeLock, so that a lock that is read and written stays the same.
   return {
-    ...rest,
+    version,
+    recipe,
+    architecture,
     request: { ...asked, ...(kernelName === undefined ? {} : { kernel: kernelName }) },
+    suites,
+    packages,
     ...(kernel === undefined ? {} : { kernel }),
   };
 }

@@ -24,7 +24,11 @@ export function parseRecipe(text: string, file: string): RecipeFile {
     const messages = document.errors.map((error) => `${place(error.pos[0])}: ${error.message}`);
     throw invalid(file, messages);
   }
-  const result = v.safeParse(recipeSchema, toPlain(document, file) ?? {});
+  const plain = toPlain(document, file) ?? {};
+  if (typeof plain !== 'object' || Array.isArray(plain)) {
+    throw invalid(file, [`${place(0)}: the file must be a map of fields`]);
+  }
+  const result = v.safeParse(recipeSchema, plain);
   if (result.success) return result.output;
   const problems = result.issues.map((issue) => {
     const path = (issue.path ?? []).map((item) => item.key as string | number);
@@ -39,7 +43,7 @@ function toPlain(document: ReturnType<typeof parseDocument>, file: string): unkn
   try {
     return document.toJS({ maxAliasCount: 100 });
   } catch (error) {
-    throw invalid(file, [error instanceof Error ? error.message : String(error)]);
+    throw invalid(file, [`${file}: ${error instanceof Error ? error.message : String(error)}`]);
   }
 }
 

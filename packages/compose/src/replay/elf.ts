@@ -26,9 +26,9 @@ export async function readSharedObject(node: MemoryNode): Promise<SharedObject |
   if (header === undefined || header.getUint32(0) !== 0x7f454c46) return undefined;
   const is64LittleEndian = header.getUint8(4) === 2 && header.getUint8(5) === 1;
   if (!is64LittleEndian || header.getUint16(16, true) !== SHARED_OBJECT) return undefined;
-  const segments = await readSegments(node, header);
   const machine = header.getUint16(18, true);
   const flags = header.getUint32(48, true);
+  const segments = await readSegments(node, header);
   const dynamic = segments?.find((segment) => segment.type === type.dynamic);
   if (segments === undefined || dynamic === undefined) return undefined;
   return { machine, flags, soname: await readSoname(node, dynamic, segments) };
@@ -91,8 +91,8 @@ async function part(
   length: number,
 ): Promise<DataView | undefined> {
   if (length <= 0 || length > PART_LIMIT || offset + length > node.stat.size) return undefined;
-  const bytes = (await node.read(offset, length)).slice();
-  return new DataView(bytes.buffer);
+  const bytes = await node.read(offset, length);
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
 function u53(view: DataView, offset: number): number {
