@@ -16,6 +16,8 @@ export interface WriteOptions extends CallOptions {
   readonly time?: Timestamp;
   /** `extended` gives every inode 64 bytes. Unless told, those that fit take 32. */
   readonly inodes?: 'auto' | 'extended';
+  /** Whether extended attributes are stored. True unless told. */
+  readonly xattrs?: boolean;
   /** Whether the last partial block of a file may lie beside its inode. True unless told. */
   readonly inlineTails?: boolean;
 }
@@ -28,6 +30,7 @@ export interface Settings {
   readonly volumeName: Uint8Array;
   readonly time: Timestamp | undefined;
   readonly extendedOnly: boolean;
+  readonly xattrs: boolean;
   readonly inlineTails: boolean;
 }
 
@@ -50,6 +53,7 @@ export function settle(options: WriteOptions): Settings {
     volumeName: name,
     time: options.time,
     extendedOnly: options.inodes === 'extended',
+    xattrs: options.xattrs ?? true,
     inlineTails: options.inlineTails ?? true,
   };
 }

@@ -85,6 +85,8 @@ async function scanDirectory(
   return subdirectories;
 }
 
+const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
+
 async function inodeOf(
   node: TreeNode,
   path: string,
@@ -94,7 +96,7 @@ async function inodeOf(
 ): Promise<Inode> {
   const { stat } = node;
   checkStat(stat, path);
-  const found = node.xattrs();
+  const found = settings.xattrs ? node.xattrs() : noXattrs;
   const attributes = isPromise(found) ? await found : found;
   const target = stat.type === 'symlink' ? encodeName(await node.readLink()) : undefined;
   if (target?.length === 0) throw cannotStore(path, 'its target is empty');

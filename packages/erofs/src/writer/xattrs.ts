@@ -136,6 +136,6 @@ function cannot(name: string, path: string, reason: string): ErofsError {
   return new ErofsError(
     'EROFS_CANNOT_STORE',
     `Cannot store the attribute ${name} of ${path}: ${reason}`,
-    { details: { path, name } },
+    { details: { path, name }, hint: 'leave extended attributes out' },
   );
 }

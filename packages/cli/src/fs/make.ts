@@ -1,0 +1,83 @@
+import { once } from 'node:events';
+import { writeSync } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { type ErofsImage, type WriteOptions, writeErofs } from '@anole/erofs';
+import { createFileAtomically } from '@anole/host';
+import type { CommandContext } from '../context.ts';
+import { usageError } from '../frame.ts';
+import { openInput } from './input.ts';
+
+interface MakeFlags {
+  readonly output: string;
+  readonly name?: string;
+  readonly uuid?: string;
+  readonly time?: string;
+  readonly blockSize: string;
+  readonly xattrs: boolean;
+  readonly inline: boolean;
+  readonly extended?: boolean;
+}
+
+export async function makeAction(
+  context: CommandContext,
+  source: string,
+  flags: MakeFlags,
+): Promise<number> {
+  const options = optionsOf(flags, context);
+  using input = await openInput(source, flags, context);
+  const image = await writeErofs(input.tree, options);
+  if (flags.output === '-') {
+    await toStdout(image);
+    return 0;
+  }
+  await createFileAtomically(flags.output, (file) => copy(image, file), {
+    signal: context.signal,
+  });
+  const { size, inodes } = image;
+  const uuid = Buffer.from(image.uuid).toString('hex');
+  context.endProgress();
+  if (context.json) context.out(JSON.stringify({ image: flags.output, size, inodes, uuid }));
+  else context.out(`${flags.output}: ${inodes} inodes, ${size} bytes`);
+  return 0;
+}
+
+async function copy(image: ErofsImage, file: FileHandle): Promise<void> {
+  // Synchronous writes: a chunk is valid until the next only, and files answer at once.
+  for await (const chunk of image) {
+    for (let at = 0; at < chunk.length; ) at += writeSync(file.fd, chunk, at);
+  }
+}
+
+async function toStdout(image: ErofsImage): Promise<void> {
+  if (process.stdout.isTTY) throw usageError('Cannot print an image on a terminal', 'fs mk');
+  for await (const chunk of image) {
+    if (!process.stdout.write(chunk.slice())) await once(process.stdout, 'drain');
+  }
+}
+
+function optionsOf(flags: MakeFlags, context: CommandContext): WriteOptions {
+  const { name, uuid, time } = flags;
+  return {
+    signal: context.signal,
+    onProgress: context.progress,
+    blockSize: Number(flags.blockSize),
+    xattrs: flags.xattrs,
+    inlineTails: flags.inline,
+    inodes: flags.extended ? 'extended' : 'auto',
+    ...(name !== undefined && { volumeName: name }),
+    ...(uuid !== undefined && { uuid: uuidOf(uuid) }),
+    ...(time !== undefined && { time: timeOf(time) }),
+  };
+}
+
+function uuidOf(text: string): Uint8Array {
+  const hex = text.replaceAll('-', '');
+  if (/^[0-9a-f]{32}$/i.test(hex)) return new Uint8Array(Buffer.from(hex, 'hex'));
+  throw usageError(`Cannot read the UUID ${text}: it has 32 hexadecimal digits`, 'fs mk');
+}
+
+function timeOf(text: string): { seconds: number; nanoseconds: number } {
+  const seconds = Number(text);
+  if (/^-?\d+$/.test(text) && Number.isSafeInteger(seconds)) return { seconds, nanoseconds: 0 };
+  throw usageError(`Cannot read the time ${text}: give seconds since 1970`, 'fs mk');
+}

@@ -1,0 +1,34 @@
+import { unpackTree } from '@anole/host';
+import type { CommandContext } from '../context.ts';
+import { shown } from './format.ts';
+import { OpenImage } from './image.ts';
+
+interface UnpackFlags {
+  readonly owners: boolean;
+  readonly xattrs: boolean;
+}
+
+export async function unpackAction(
+  context: CommandContext,
+  file: string,
+  directory: string,
+  flags: UnpackFlags,
+): Promise<number> {
+  using image = await OpenImage.open(file);
+  const report = await unpackTree(image.tree, directory, {
+    signal: context.signal,
+    onProgress: context.progress,
+    xattrs: flags.xattrs,
+    // Unless told not to, as root: the default of unpackTree.
+    ...(!flags.owners && { owners: false }),
+  });
+  if (context.json) {
+    context.out(JSON.stringify({ directory, ...report }, null, 2));
+    return 0;
+  }
+  for (const { path, reason } of report.skipped) {
+    context.err(`left out: ${shown(path)}: ${reason}`);
+  }
+  context.out(`${directory}: ${report.entries} entries, ${report.bytes} bytes`);
+  return 0;
+}
