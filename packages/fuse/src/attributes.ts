@@ -26,10 +26,14 @@ export function typeOfMode(mode: number): FileType | undefined {
   return (mode & 0o170000) === 0 ? 'file' : typeOfBits.get(mode & 0o170000);
 }
 
-/** How long the kernel may believe what it was told. In seconds. */
-export interface Lifetimes {
+/** What holds for all attributes that the kernel is told. */
+export interface Terms {
+  /** How long it may believe a name, in seconds. */
   readonly entry: number;
+  /** How long it may believe attributes, in seconds. */
   readonly attributes: number;
+  /** It gathers writes, so that a file may hold more than the tree knows. */
+  readonly delayedWrites: boolean;
 }
 
 export function writeEntry(
@@ -37,28 +41,28 @@ export function writeEntry(
   at: number,
   nodeid: number,
   stat: Stat,
-  lifetimes: Lifetimes,
+  terms: Terms,
 ): void {
   const entry = EntryOut.at(view, at) as {
     -readonly [K in 'nodeid' | 'entryValid' | 'attrValid']: number;
   };
   entry.nodeid = nodeid;
-  entry.entryValid = lifetimes.entry;
-  entry.attrValid = lifetimes.attributes;
-  writeAttr(view, at + EntryOut.offsets.attr, stat);
+  entry.entryValid = terms.entry;
+  entry.attrValid = terms.attributes;
+  writeAttr(view, at + EntryOut.offsets.attr, stat, terms.delayedWrites);
 }
 
-export function writeAttrOut(view: DataView, at: number, stat: Stat, lifetimes: Lifetimes): void {
-  AttrOut.at(view, at).attrValid = lifetimes.attributes;
-  writeAttr(view, at + AttrOut.offsets.attr, stat);
+export function writeAttrOut(view: DataView, at: number, stat: Stat, terms: Terms): void {
+  AttrOut.at(view, at).attrValid = terms.attributes;
+  writeAttr(view, at + AttrOut.offsets.attr, stat, terms.delayedWrites);
 }
 
-function writeAttr(view: DataView, at: number, stat: Stat): void {
+function writeAttr(view: DataView, at: number, stat: Stat, delayedWrites: boolean): void {
   const { mtime, atime = mtime, ctime = mtime } = stat;
   const attr = Attr.at(view, at);
   attr.ino = stat.ino;
   attr.size = stat.size;
-  attr.blocks = Math.ceil((stat.allocated ?? (stat.type === 'file' ? stat.size : 0)) / 512);
+  attr.blocks = blocksOf(stat, delayedWrites);
   attr.atime = atime.seconds;
   attr.mtime = mtime.seconds;
   attr.ctime = ctime.seconds;
@@ -71,6 +75,15 @@ function writeAttr(view: DataView, at: number, stat: Stat): void {
   attr.gid = stat.gid;
   attr.rdev = stat.rdev === undefined ? 0 : encodeDevice(stat.rdev);
   attr.blockSize = 4096;
+}
+
+/**
+ * What stat(2) shows as blocks of 512 bytes. Where writes are delayed a file never has none: GNU tar
+ * takes such a file for one large hole, while the kernel still holds what was written.
+ */
+function blocksOf({ type, size, allocated = size }: Stat, delayedWrites: boolean): number {
+  if (type !== 'file') return 0;
+  return Math.max(Math.ceil(allocated / 512), delayedWrites ? 1 : 0);
 }
 
 /** new_encode_dev() of linux/kdev_t.h: 12 bits of major within 20 bits of minor. */

@@ -25,6 +25,7 @@ const EEXIST = 17;
 const EINVAL = 22;
 const EROFS = 30;
 const ERANGE = 34;
+const ENOSYS = 38;
 const ENODATA = 61;
 const EPROTO = 71;
 const EOPNOTSUPP = 95;
@@ -272,8 +273,15 @@ describe('FuseServer', () => {
     assert.equal(kernel.ask('LISTXATTR', file, u32(100, 0)).body.length, 0);
   });
 
-  it('finds holes and data, punches, grows, and copies', () => {
+  it('leaves holes to the kernel while that gathers writes', () => {
     const kernel = new Kernel(memoryOverlay());
+    const file = kernel.create(1, 'file');
+    assert.equal(kernel.ask('LSEEK', file, join(u64(0, 0), u32(3, 0))).error, ENOSYS);
+    assert.equal(attrOf(kernel.ask('GETATTR', file, zeros(16)).body).blocks, 1);
+  });
+
+  it('finds holes and data, punches, grows, and copies', () => {
+    const kernel = new Kernel(memoryOverlay(), { writebackCache: false });
     const file = kernel.create(1, 'file');
     const allocate = (mode: number, offset: number, length: number) =>
       kernel.ask('FALLOCATE', file, join(u64(0, offset, length), u32(mode, 0))).error;

@@ -1,7 +1,6 @@
 import type { Timestamp, Tree, TreeNode, WritableNode, WritableTree } from '@anole/vfs';
 import { VfsError } from '@anole/vfs';
-import type { Lifetimes } from './attributes.ts';
-import { writeEntry } from './attributes.ts';
+import { type Terms, writeEntry } from './attributes.ts';
 import { EntryOut } from './layout/replies.ts';
 import { type KnownNode, NodeTable } from './nodes.ts';
 import { Replies, type Reply } from './replies.ts';
@@ -36,7 +35,7 @@ export class Session {
   readonly tree: Tree | WritableTree;
   readonly nodes: NodeTable;
   readonly replies = new Replies();
-  readonly lifetimes: Lifetimes;
+  readonly terms: Terms;
   readonly exclusive: boolean;
   readonly writable: boolean;
   readonly writebackCache: boolean;
@@ -55,7 +54,8 @@ export class Session {
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
     this.maxTransfer = maxTransfer;
     const seconds = this.exclusive ? FOR_GOOD : SHARED;
-    this.lifetimes = { entry: seconds, attributes: seconds };
+    const delayedWrites = this.writebackCache;
+    this.terms = { entry: seconds, attributes: seconds, delayedWrites };
   }
 
   /** The node that a request is about. */
@@ -74,7 +74,7 @@ export class Session {
     const { stat } = node;
     const { nodeid } = this.nodes.remember(node, stat, parent.ino);
     return this.replies.ok(request, EntryOut.size, (view, at) =>
-      writeEntry(view, at, nodeid, stat, this.lifetimes),
+      writeEntry(view, at, nodeid, stat, this.terms),
     );
   }
 

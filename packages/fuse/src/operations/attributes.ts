@@ -21,7 +21,7 @@ export function getattr(session: Session, request: Request): Reply {
 
 function attributes(session: Session, request: Request, stat: Stat): Reply {
   return session.replies.ok(request, AttrOut.size, (view, at) =>
-    writeAttrOut(view, at, stat, session.lifetimes),
+    writeAttrOut(view, at, stat, session.terms),
   );
 }
 

@@ -90,6 +90,10 @@ export function fallocate(session: Session, request: Request): Awaitable<Reply> 
 
 export function lseek(session: Session, request: Request): Awaitable<Reply> {
   const { node } = session.known(request);
+  // The kernel asks without having written what it gathered: a program that copies by holes would
+  // lose data. Without LSEEK a file is all data (docs/decisions/0047).
+  if (((session.agreed ?? 0) & InitFlag.WRITEBACK_CACHE) !== 0)
+    throw refused(Errno.ENOSYS, 'LSEEK');
   const { offset, whence } = request.args(LseekIn);
   if (whence !== Seek.DATA && whence !== Seek.HOLE) throw refused(Errno.EINVAL, 'this lseek');
   const { size } = node.stat;

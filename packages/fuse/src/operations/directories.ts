@@ -117,7 +117,7 @@ function writeRow(
     if (row.found !== undefined) {
       const { node, stat } = row.found;
       const { nodeid } = session.nodes.remember(node, stat, known.ino);
-      writeEntry(view, at, nodeid, stat, session.lifetimes);
+      writeEntry(view, at, nodeid, stat, session.terms);
     }
     at += EntryOut.size;
   }

@@ -29,7 +29,7 @@ export function lookup(session: Session, request: Request): Awaitable<Reply> {
     if (!session.exclusive) throw new VfsError('VFS_NOT_FOUND', `Cannot find ${name}`);
     // Node 0 for so long: the kernel need not ask for this name again.
     return session.replies.ok(request, EntryOut.size, (view, at) => {
-      EntryOut.at(view, at).entryValid = session.lifetimes.entry;
+      EntryOut.at(view, at).entryValid = session.terms.entry;
     });
   });
 }
@@ -106,7 +106,7 @@ function opened(session: Session, request: Request, node: WritableNode, parent: 
   const { stat } = node;
   const { nodeid } = session.nodes.remember(node, stat, parent.ino);
   return session.replies.ok(request, EntryOut.size + OpenOut.size, (view, at) => {
-    writeEntry(view, at, nodeid, stat, session.lifetimes);
+    writeEntry(view, at, nodeid, stat, session.terms);
     OpenOut.at(view, at + EntryOut.size).openFlags = session.exclusive ? FOPEN_KEEP_CACHE : 0;
   });
 }

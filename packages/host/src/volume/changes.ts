@@ -59,11 +59,13 @@ export function changeNew(node: VolumeNode, { type, mode, uid, gid }: NewNode): 
 /** Times on the host are set to the microsecond: Node passes them as floating-point seconds. */
 function changeTimes(node: VolumeNode, atime: Timestamp, mtime: Timestamp): void {
   const { volume } = node;
-  if (node.type === 'symlink') lutimesSync(linkPath(node), secondsOf(atime), secondsOf(mtime));
-  else utimesSync(volume.path(node), secondsOf(atime), secondsOf(mtime));
+  if (node.type === 'symlink') lutimesSync(linkPath(node), timeOf(atime), timeOf(mtime));
+  else utimesSync(volume.path(node), timeOf(atime), timeOf(mtime));
 }
 
-function secondsOf({ seconds, nanoseconds }: Timestamp): number {
+/** Node takes a negative number for "now", but not a Date, which is exact to the millisecond. */
+function timeOf({ seconds, nanoseconds }: Timestamp): number | Date {
+  if (seconds < 0) return new Date(seconds * 1000 + nanoseconds / 1e6);
   return seconds + nanoseconds / 1e9;
 }
 
