@@ -99,7 +99,7 @@ function noKeyring(cause: unknown): ArchiveError {
     'Cannot find the public keys of the archive: neither on this machine nor in the archive',
     {
       ...(cause === undefined ? {} : { cause }),
-      hint: 'Install debian-archive-keyring, or give the archive’s public keys with --keyring.',
+      hint: "Install debian-archive-keyring, or give the archive's public keys with --keyring.",
     },
   );
 }

@@ -47,7 +47,7 @@ export async function findKeyring(
   if (given !== undefined) return readGiven(given);
   const signedBy = mirror.signedBy ?? '';
   if (signedBy.includes('BEGIN PGP')) {
-    return readKeyring(new TextEncoder().encode(signedBy), 'the source’s Signed-By');
+    return readKeyring(new TextEncoder().encode(signedBy), "the source's Signed-By");
   }
   const named = signedBy.split(/[\s,]+/).filter((name) => name.startsWith('/'));
   return (await readFirst(root, named)) ?? (await readFirst(root, systemKeyrings));

@@ -102,7 +102,7 @@ const replays: readonly (readonly [string, Partial<TestArchive>, string])[] = [
 ];
 
 for (const [what, change, code] of replays) {
-  test(`a mirror that serves ${what} under the suite’s name is refused`, async (context) => {
+  test(`a mirror that serves ${what} under the suite's name is refused`, async (context) => {
     const mirror = await serve(context, await makeArchive({ packages, ...change }));
     await assert.rejects(openArchive(await requestFor(context, mirror)), { code });
   });

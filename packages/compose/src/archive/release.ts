@@ -82,15 +82,15 @@ export function checkRelease(release: ReleaseText, checks: ReleaseChecks, what: 
   }
   if (checks.checkDate && release.date > now + checks.future) {
     const why = `it is dated ${iso(release.date)}, in the future`;
-    throw refused('ARCHIVE_FUTURE_RELEASE', what, why, 'Check this machine’s clock.');
+    throw refused('ARCHIVE_FUTURE_RELEASE', what, why, "Check this machine's clock.");
   }
   if (checks.checkValidUntil && release.validUntil !== undefined && release.validUntil < now) {
     throw refused(
       'ARCHIVE_EXPIRED_RELEASE',
       what,
       `it was valid until ${iso(release.validUntil)}`,
-      'Check this machine’s clock; use an up-to-date mirror; for a mirror that is frozen on ' +
-        'purpose set Acquire::Check-Valid-Until "false" in apt’s configuration.',
+      "Check this machine's clock; use an up-to-date mirror; for a mirror that is frozen on " +
+        'purpose set Acquire::Check-Valid-Until "false" in the configuration of apt.',
     );
   }
 }

@@ -161,7 +161,7 @@ test('damaged messages are coded errors', async () => {
 
 const debianRing = '/usr/share/keyrings/debian-archive-keyring.gpg';
 
-test('the pinned fingerprints are those of Debian’s keyring', async (context) => {
+test("the pinned fingerprints are those of Debian's keyring", async (context) => {
   if (!existsSync(debianRing)) return context.skip('debian-archive-keyring is not installed');
   const { pinnedKeys } = await import('./pinned-keys.ts');
   const keys = await openpgp.readKeys({ binaryKeys: readFileSync(debianRing) });

@@ -164,7 +164,7 @@ function notGood(what: string, faults: readonly Fault[]): ArchiveError {
 
 const hints: Partial<Record<ArchiveCode, string>> = {
   ARCHIVE_UNKNOWN_KEY:
-    'Install a newer debian-archive-keyring, or give the archive’s public keys with --keyring.',
+    "Install a newer debian-archive-keyring, or give the archive's public keys with --keyring.",
   ARCHIVE_EXPIRED_KEY:
-    'Check this machine’s clock; else install a newer debian-archive-keyring or use --keyring.',
+    "Check this machine's clock; else install a newer debian-archive-keyring or use --keyring.",
 };
