@@ -135,6 +135,6 @@ async function* metered(
 function decompressorFor(head: Uint8Array) {
   const magic = Buffer.from(head).toString('hex');
   if (magic.startsWith('1f8b')) return createGunzip();
-  if (magic === '28b52ffd') return createZstdDecompress();
+  if (magic.startsWith('28b52ffd')) return createZstdDecompress();
   return undefined;
 }
