@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cacheDirectory, hostError, systemCode, writeFileAtomically } from '@anole/host';
 import { openPool } from '../archive/open.ts';
+import type { PackagePool } from '../archive/types.ts';
 import { RecipeError } from '../recipe/errors.ts';
 import { type Lock, lockDrift, parseLock, writeLock } from '../recipe/lock.ts';
 import type { Recipe } from '../recipe/recipe.ts';
@@ -55,11 +56,23 @@ export async function useLock(recipe: Recipe, options: LockOptions = {}): Promis
   const lock = await readLock(recipe, options);
   const drift = lock && lockDrift(lock, recipe);
   if (lock !== undefined && drift?.length === 0) {
-    const pool = await openPool({ ...options, suites: recipe.suites });
-    return { lock, pool, notes: [] };
+    return { lock, pool: lazyPool(recipe, options), notes: [] };
   }
   if (options.locked) throw notLocked(recipe, lockPath(recipe, options), drift);
   return updateLock(recipe, options);
+}
+
+/** Looks for a mirror only when a file is wanted: a cache that has them all needs none. */
+function lazyPool(recipe: Recipe, options: LockOptions): PackagePool {
+  let opened: Promise<PackagePool> | undefined;
+  const pool = () => {
+    opened ??= openPool({ ...options, suites: recipe.suites });
+    return opened;
+  };
+  return {
+    fetch: async (file, call) => (await pool()).fetch(file, call),
+    fetchAll: async (files, call) => (await pool()).fetchAll(files, call),
+  };
 }
 
 function notLocked(

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { UnpackedPackage } from '../package/unpacked.ts';
 import type { Diversion } from './context.ts';
 import type { InstalledPackage } from './replay.ts';
 import type { Rootfs } from './rootfs.ts';
@@ -49,7 +50,7 @@ export async function writeDpkgDatabase(
   for (const installed of byName) {
     const fields = parseFields(installed.unpacked.control['control'] ?? '');
     writeInfo(rootfs, installed, fields);
-    paragraphs.push(describe(await withConffiles(rootfs, installed, fields)));
+    paragraphs.push(describe(await withConffiles(installed, fields)));
   }
   rootfs.write(`${ADMIN}/status`, paragraphs.join('\n') + (paragraphs.length > 0 ? '\n' : ''));
   rootfs.write(`${ADMIN}/arch`, `${architecture}\n`);
@@ -71,8 +72,8 @@ function parseFields(control: string): Map<string, string> {
   return fields;
 }
 
+/** Adds the status, and the conffiles with the digests of what the package brought. */
 async function withConffiles(
-  rootfs: Rootfs,
   { unpacked }: InstalledPackage,
   fields: ReadonlyMap<string, string>,
 ): Promise<Map<string, string>> {
@@ -81,12 +82,18 @@ async function withConffiles(
   for (const line of (unpacked.control['conffiles'] ?? '').split('\n')) {
     const [, flag, path] = /^(?:([\w-]+)\s+)?(\/.*)$/.exec(line.trim()) ?? [];
     if (path === undefined) continue;
-    const bytes = flag === undefined ? await rootfs.bytes(path) : undefined;
-    const digest = bytes ? createHash('md5').update(bytes).digest('hex') : 'newconffile';
-    lines.push(`\n ${path} ${digest}${flag === undefined ? '' : ` ${flag}`}`);
+    const digest = flag === undefined ? await digestOf(unpacked, path) : undefined;
+    lines.push(`\n ${path} ${digest ?? 'newconffile'}${flag === undefined ? '' : ` ${flag}`}`);
   }
   if (lines.length > 0) all.set('Conffiles', lines.join(''));
   return all;
+}
+
+async function digestOf(unpacked: UnpackedPackage, path: string): Promise<string | undefined> {
+  const entry = unpacked.entries.find((one) => one.path === path.slice(1));
+  if (entry?.offset === undefined || entry.size === undefined) return undefined;
+  const bytes = await unpacked.contents.read(entry.offset, entry.size);
+  return createHash('md5').update(bytes).digest('hex');
 }
 
 function describe(fields: ReadonlyMap<string, string>): string {

@@ -1,0 +1,195 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { openErofs } from '@anole/erofs';
+import { fileSource, hostTree } from '@anole/host';
+import { describeDifferences, findNode, type Tree, treeFromTar } from '@anole/vfs';
+import { loadRecipe } from '../recipe/load.ts';
+import { tinyProject, tinyRecipe } from '../testing/build.ts';
+import { scratch, without } from '../testing/debs.ts';
+import { ensureImage } from './ensure.ts';
+import { buildImage, cachedImage } from './image.ts';
+
+const skip = without('dpkg-deb');
+const hash = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex');
+const offline = { locked: true, offline: true };
+
+async function text(tree: Tree, path: string): Promise<string> {
+  const node = await findNode(tree, path);
+  assert.ok(node, `${path} is missing`);
+  return new TextDecoder().decode(await node.read(0, node.stat.size));
+}
+
+test('the same lock gives the same bytes, whatever the cache and the clock', {
+  skip,
+}, async (t) => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const recipe = await loadRecipe(project.recipe);
+  const build = async (name: string) => {
+    const cache = await project.cache(name);
+    const hashes: string[] = [];
+    for (const format of ['erofs', 'tar'] as const) {
+      const path = join(directory.path, `${name}.${format}`);
+      await buildImage(recipe, path, { ...offline, cache, format });
+      hashes.push(hash(path));
+    }
+    return hashes;
+  };
+  const first = await build('one');
+  t.mock.timers.enable({ apis: ['Date'], now: 4_000_000_000_000 });
+  assert.deepEqual(await build('two'), first);
+});
+
+test('every format holds the same tree', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const recipe = await loadRecipe(project.recipe);
+  const cache = await project.cache('cache');
+  const path = (format: string) => join(directory.path, `out.${format}`);
+  for (const format of ['erofs', 'tar', 'dir'] as const) {
+    await buildImage(recipe, path(format), { ...offline, cache, format });
+  }
+  using erofs = fileSource(path('erofs'));
+  const image = await openErofs(erofs);
+  using tar = fileSource(path('tar'));
+  assert.equal(await describeDifferences(image, await treeFromTar(tar)), '');
+  const isRoot = process.getuid?.() === 0;
+  const unpacked = hostTree(path('dir'));
+  // Without root a directory has neither owners nor devices.
+  const compared = {
+    ignore: isRoot ? [] : (['owner'] as const),
+    filter: (one: string) => isRoot || one !== '/dev',
+  };
+  assert.equal(await describeDifferences(image, unpacked, compared), '');
+  await unpacked.close?.();
+});
+
+test('packages, scripts and the recipe come together in the image', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const recipe = await loadRecipe(project.recipe);
+  const path = join(directory.path, 'out.erofs');
+  const built = await buildImage(recipe, path, { ...offline, cache: await project.cache('cache') });
+  using source = fileSource(path);
+  const image = await openErofs(source);
+  assert.equal((await findNode(image, '/usr/bin/tool'))?.stat.mode, 0o755);
+  assert.equal(await findNode(image, '/usr/share/doc/base-files/README'), undefined);
+  assert.equal(await text(image, '/etc/profile'), 'umask 022\n');
+  assert.equal(await text(image, '/opt/link'), 'hello\n');
+  assert.equal(await text(image, '/etc/hostname'), 'tiny\n');
+  assert.equal(await text(image, '/etc/environment'), 'LANG=C.UTF-8\n');
+  assert.match(await text(image, '/etc/passwd'), /^dev:x:1000:1000::\/home\/dev:\/bin\/bash$/m);
+  assert.match(await text(image, '/etc/group'), /^mail:x:8:dev$/m);
+  assert.equal((await findNode(image, '/home/dev/.profile'))?.stat.uid, 1000);
+  const data = await findNode(image, '/srv/data');
+  assert.deepEqual([data?.stat.mode, data?.stat.uid], [0o750, 1000]);
+  const status = await text(image, '/var/lib/dpkg/status');
+  assert.match(status, /^Package: tool\nStatus: install ok installed\n/m);
+  assert.match(status, /^Conffiles:\n \/etc\/issue d4a244c8da895b528beb95fb4a6d76a8$/m);
+  assert.match(await text(image, '/var/lib/dpkg/info/tool.list'), /^\/\.\n\/bin\n\/bin\/tool\n$/);
+  const unknown = built.scripts.filter((script) => script.status === 'unknown');
+  assert.deepEqual(
+    unknown.map((script) => [script.package, script.does]),
+    [['tool', 'mystery --now']],
+  );
+});
+
+test('an image is made once for the cache, and then found without parsing or a network', {
+  skip,
+}, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const cache = await project.cache('cache');
+  const first = await ensureImage(project.recipe, { cache, offline: true });
+  assert.equal(first.architecture, 'riscv64');
+  assert.deepEqual(first.environment, { LANG: 'C.UTF-8' });
+  // With the packages gone, only the fast way can succeed.
+  for (const name of ['sha256', 'unpacked']) rmSync(join(cache, name), { recursive: true });
+  assert.deepEqual(await ensureImage(project.recipe, { cache, offline: true }), first);
+  // A recipe that was only touched leads to the same image by the slow way.
+  utimesSync(project.recipe, 1, 1);
+  assert.deepEqual(await ensureImage(project.recipe, { cache, offline: true }), first);
+  rmSync(first.path);
+  await assert.rejects(ensureImage(project.recipe, { cache, offline: true }), {
+    code: 'ARCHIVE_OFFLINE',
+  });
+});
+
+test('a recipe that changes its files makes another image', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const cache = await project.cache('cache');
+  const first = await ensureImage(project.recipe, { cache, offline: true });
+  writeFileSync(project.recipe, tinyRecipe.replace('hello', 'hello again'));
+  const second = await ensureImage(project.recipe, { cache, offline: true });
+  assert.notEqual(second.path, first.path);
+  assert.equal(existsSync(first.path), true);
+});
+
+test('--locked refuses a lock that is missing or does not fit, and says why', {
+  skip,
+}, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const path = join(directory.path, 'out.erofs');
+  const build = async (lockFile?: string) => {
+    const options = {
+      ...offline,
+      cache: join(directory.path, 'cache'),
+      ...(lockFile ? { lockFile } : {}),
+    };
+    return buildImage(await loadRecipe(project.recipe), path, options);
+  };
+  await assert.rejects(build(join(directory.path, 'none.yaml')), { code: 'LOCK_MISSING' });
+  writeFileSync(project.recipe, tinyRecipe.replace('[tool]', '[tool, more]'));
+  await assert.rejects(build(), {
+    code: 'LOCK_DRIFT',
+    message: /\n {2}packages: \+ more$/,
+    hint: /os lock/,
+  });
+  assert.equal(existsSync(path), false);
+});
+
+test('a failed build leaves what was there, and nothing else', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(
+    directory.path,
+    `${tinyRecipe}  - { path: /etc/issue/under, content: x }\n`,
+  );
+  const cache = await project.cache('cache');
+  const path = join(directory.path, 'out', 'image.erofs');
+  const recipe = await loadRecipe(project.recipe);
+  await assert.rejects(buildImage(recipe, path, { ...offline, cache }), { code: 'BUILD_BAD_FILE' });
+  assert.equal(existsSync(path), false);
+  const good = { ...recipe, files: [] };
+  const abort = new AbortController();
+  const onProgress = ({ step }: { step: string }) => step === 'write image' && abort.abort();
+  const aborted = buildImage(good, path, { ...offline, cache, signal: abort.signal, onProgress });
+  await assert.rejects(aborted, { name: 'AbortError' });
+  assert.deepEqual(
+    existsSync(join(directory.path, 'out')) ? readdirSync(join(directory.path, 'out')) : [],
+    [],
+  );
+});
+
+test('two calls at once share one image', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const cache = await project.cache('cache');
+  const recipe = await loadRecipe(project.recipe);
+  const results = await Promise.all([1, 2].map(() => cachedImage(recipe, { ...offline, cache })));
+  assert.equal(results[0]!.path, results[1]!.path);
+  assert.equal(statSync(results[0]!.path).size % 4096, 0);
+  assert.equal(readdirSync(join(cache, 'images')).length, 1);
+});
