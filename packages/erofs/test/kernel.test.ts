@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { hostTree } from '@anole/host';
-import { describeDifferences } from '@anole/vfs';
+import { describeDifferences, MemoryTree } from '@anole/vfs';
 import type { WriteOptions } from '../src/index.ts';
 import { imageOf, Mounted, missing, noErofsUtils, noMount, run, Scratch } from './judges.ts';
 import { edgeTree } from './trees.ts';
@@ -62,4 +62,29 @@ test('the kernel finds single attributes through the name filter', {
     assert.equal(got.toString(), value);
   }
   assert.throws(() => run(['getfattr', '-n', 'user.absent', `${mounted.path}/labelled/3`]));
+});
+
+test('the kernel reads a file beyond 4 GiB that is nearly all hole', {
+  skip: noMount(),
+}, async () => {
+  const size = 2 ** 33 + 5000;
+  const tree = new MemoryTree();
+  tree.putFile('vast', {
+    size,
+    extents: [{ offset: 2 ** 33 - 10, length: 5010 }],
+    read: (offset, length) =>
+      Uint8Array.from({ length }, (_, at) =>
+        offset + at < 2 ** 33 - 10 ? 0 : (offset + at) % 251,
+      ),
+  });
+  using scratch = new Scratch();
+  using mounted = new Mounted(scratch, await imageOf(tree));
+  using seen = hostTree(mounted.path);
+  const file = seen.root.lookup('vast');
+  assert.equal(file?.stat.size, size);
+  const expected = Array.from({ length: 5020 }, (_, at) =>
+    at < 10 ? 0 : (2 ** 33 - 20 + at) % 251,
+  );
+  assert.deepEqual([...((await file?.read(2 ** 33 - 20, 6000)) ?? [])], expected);
+  assert.deepEqual([...((await file?.read(12_345, 5)) ?? [])], [0, 0, 0, 0, 0]);
 });
