@@ -67,11 +67,12 @@ export class Runner {
         const stopped = performance.now();
         this.#busy += stopped - started;
         rtc.poll();
-        // The timer it waits for may have come since the hart looked.
+        // In this order: a timer that comes in between is found pending, not missed for good.
+        const timer = hart.nextTimer();
         const idle = exit === 'wfi' && !hart.interruptPending;
         if (!idle && stopped - turned < TURN_MS) continue;
         if (ended()) return;
-        await (idle ? this.#idle(loop) : loop.yield());
+        await (idle ? this.#idle(loop, timer) : loop.yield());
         turned = performance.now();
       }
     } finally {
@@ -80,9 +81,8 @@ export class Runner {
     }
   }
 
-  async #idle(loop: HostLoop): Promise<void> {
+  async #idle(loop: HostLoop, timer: number | undefined): Promise<void> {
     const { hart, rtc } = this.#board;
-    const timer = hart.nextTimer();
     if (this.#options.clock === 'instructions') {
       // What the host has ready comes first; then time jumps to when something happens.
       await loop.yield();
