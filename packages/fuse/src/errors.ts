@@ -3,6 +3,7 @@ import { errnoOf, type VfsCode } from '@anole/vfs';
 
 /** Linux errnos that requests answer beside those of Trees (asm-generic/errno.h). */
 export const Errno = {
+  ENOENT: 2,
   EIO: 5,
   ENXIO: 6,
   EINVAL: 22,
@@ -11,6 +12,7 @@ export const Errno = {
   ERANGE: 34,
   ENAMETOOLONG: 36,
   ENOSYS: 38,
+  ENODATA: 61,
   EPROTO: 71,
   EOPNOTSUPP: 95,
   ESTALE: 116,

@@ -93,11 +93,6 @@ export const WriteIn = struct('fuse_write_in', 40, {
   padding: pad(4),
 });
 
-export const FsyncIn = struct('fuse_fsync_in', 16, {
-  handle: pad(8),
-  flags: u32,
-  padding: pad(4),
-});
 /** The form without FUSE_SETXATTR_EXT, which is not agreed on: nothing here knows ACLs. */
 export const SetxattrIn = struct('fuse_setxattr_in', 8, { size: u32, flags: u32 });
 export const GetxattrIn = struct('fuse_getxattr_in', 8, { size: u32, padding: pad(4) });

@@ -1,5 +1,5 @@
 import { type Awaitable, chain, type Flow, flow, wait } from '@anole/bytes';
-import { type NewNode, VfsError, type WritableNode } from '@anole/vfs';
+import type { NewNode, WritableNode } from '@anole/vfs';
 import { decodeDevice, typeOfMode, writeEntry } from '../attributes.ts';
 import { badRequest, Errno, refused } from '../errors.ts';
 import { RenameFlag } from '../layout/flags.ts';
@@ -26,7 +26,7 @@ export function lookup(session: Session, request: Request): Awaitable<Reply> {
   const name = request.name(InHeader.size);
   return chain(parent.node.lookup(name), (node) => {
     if (node !== undefined) return session.entry(request, node, parent);
-    if (!session.exclusive) throw new VfsError('VFS_NOT_FOUND', `Cannot find ${name}`);
+    if (!session.exclusive) return session.replies.error(request, Errno.ENOENT);
     // Node 0 for so long: the kernel need not ask for this name again.
     return session.replies.ok(request, EntryOut.size, (view, at) => {
       EntryOut.at(view, at).entryValid = session.terms.entry;
