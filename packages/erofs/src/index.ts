@@ -9,6 +9,7 @@
  * const back = await openErofs(source);
  */
 export { type ErofsCode, ErofsError } from './errors.ts';
+export type { ImageDevice } from './reader/devices.ts';
 export type { ImageInfo } from './reader/superblock.ts';
 export { type ErofsNode, type ErofsTree, type OpenOptions, openErofs } from './reader/tree.ts';
 export { type ErofsImage, writeErofs } from './writer/image.ts';

@@ -92,6 +92,7 @@ test('data on another device is read from where it was given', {
   using device = fileSource(blob);
   using host = hostTree(sourcePath, { xattrs: true });
   const image = await openErofs(source, { devices: [device] });
+  assert.equal(image.devices.length, 1);
   assert.equal(await describeDifferences(host, image), '');
   const alone = await openErofs(source);
   const node = await alone.root.lookup('blocks');

@@ -11,6 +11,7 @@ import {
   ChunkIndex,
 } from '../layout/chunk.ts';
 import { layouts, NO_BLOCK } from '../layout/inode.ts';
+import { type ImageDevice, type Place, resolve } from './devices.ts';
 import type { InodeInfo } from './inode.ts';
 import type { Metadata } from './metadata.ts';
 import type { ImageInfo } from './superblock.ts';
@@ -27,12 +28,19 @@ interface Run {
 export class DataReader {
   readonly #metadata: Metadata;
   readonly #info: ImageInfo;
+  readonly #table: readonly ImageDevice[];
   readonly #devices: readonly Source[];
   readonly #deviceMask: number;
 
-  constructor(metadata: Metadata, info: ImageInfo, devices: readonly Source[]) {
+  constructor(
+    metadata: Metadata,
+    info: ImageInfo,
+    table: readonly ImageDevice[],
+    devices: readonly Source[],
+  ) {
     this.#metadata = metadata;
     this.#info = info;
+    this.#table = table;
     this.#devices = devices;
     // Source: Linux fs/erofs/super.c: identifiers use the bits that the number of devices needs.
     this.#deviceMask = 2 ** Math.ceil(Math.log2(info.extraDevices + 1)) - 1;
@@ -115,7 +123,12 @@ export class DataReader {
 
   #flat({ data }: InodeInfo, offset: number, length: number): Run {
     if (data === NO_BLOCK) return { length, device: undefined, offset: 0 };
-    return { length, device: 0, offset: data * this.#info.blockSize + offset };
+    const place = this.#resolve(data * this.#info.blockSize + offset);
+    return { length, ...place };
+  }
+
+  #resolve(offset: number): Place {
+    return resolve(offset, this.#info, this.#table, this.#metadata.source);
   }
 
   /** Linux maps one block for a tail: one that crosses a block is damage. */
@@ -150,7 +163,8 @@ export class DataReader {
     const entry = yield* this.#metadata.read(table + index * unit, unit, `chunk ${index}`);
     const { block, device } = this.#address(entry, unit);
     if (block === CHUNK_HOLE) return { length: run, device: undefined, offset: 0 };
-    return { length: run, device, offset: block * blockSize + within };
+    const start = block * blockSize + within;
+    return { length: run, ...(device === 0 ? this.#resolve(start) : { device, offset: start }) };
   }
 
   #address(entry: Uint8Array, unit: number): { block: number; device: number } {

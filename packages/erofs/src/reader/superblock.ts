@@ -1,6 +1,7 @@
 import { type Flow, type Source, viewOf, wait } from '@anole/bytes';
 import { checkedEnd, superblockChecksum } from '../checksum.ts';
 import { damaged, ErofsError } from '../errors.ts';
+import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import {
   COMPAT_CHECKSUM,
   COMPAT_PLAIN_XATTR_PREFIXES,
@@ -39,6 +40,8 @@ export interface ImageInfo {
   /** Inode that holds the long prefixes of names; 0 where they lie in the metadata. */
   readonly xattrPrefixNid: bigint;
   readonly extraDevices: number;
+  /** Byte of the image at which the device table begins. */
+  readonly deviceTableOffset: number;
   readonly hasChecksum: boolean;
   readonly featureCompat: number;
   readonly featureIncompat: number;
@@ -131,6 +134,7 @@ function infoOf(value: SuperblockValue): ImageInfo {
       : undefined,
     xattrPrefixNid: plainPrefixes ? 0n : value.packedNid,
     extraDevices: (featureIncompat & INCOMPAT_DEVICE_TABLE) !== 0 ? value.extraDevices : 0,
+    deviceTableOffset: value.deviceTableSlot * DEVICE_SLOT_SIZE,
     hasChecksum: (featureCompat & COMPAT_CHECKSUM) !== 0,
     featureCompat,
     featureIncompat,

@@ -11,6 +11,7 @@ import {
 import { damaged } from '../errors.ts';
 import { layouts } from '../layout/inode.ts';
 import { DataReader } from './data.ts';
+import { type ImageDevice, readDevices } from './devices.ts';
 import { findRecord, listDirectory } from './directory.ts';
 import { type InodeInfo, readInode } from './inode.ts';
 import { Metadata } from './metadata.ts';
@@ -29,6 +30,8 @@ export interface OpenOptions {
 export interface ErofsTree extends Tree {
   readonly root: ErofsNode;
   readonly info: ImageInfo;
+  /** Devices beside the image that it names. */
+  readonly devices: readonly ImageDevice[];
 }
 
 /**
@@ -49,7 +52,8 @@ export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<
   return flow(function* () {
     const info = yield* readSuperblock(source);
     const metadata = new Metadata(source, options.metadataCache ?? 4 * 1024 * 1024);
-    const data = new DataReader(metadata, info, options.devices ?? []);
+    const devices = yield* readDevices(metadata, info);
+    const data = new DataReader(metadata, info, devices, options.devices ?? []);
     const prefixes = yield* readLongPrefixes(metadata, data, info);
     const image = new Image(info, metadata, data, new XattrReader(metadata, info, prefixes));
     const root = yield* readInode(metadata, info, info.rootNid);
@@ -57,7 +61,7 @@ export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<
       throw damaged('EROFS_BAD_INODE', `Cannot open: the root is a ${root.stat.type}`, root.offset);
     }
     image.enter(root.nid, root.nid, '');
-    return { root: new ErofsNode(image, root), info };
+    return { root: new ErofsNode(image, root), info, devices };
   });
 }
 
