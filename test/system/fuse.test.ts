@@ -6,10 +6,17 @@ import { accessSync, constants, mkdirSync, mkdtempSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type FuseOptions, FuseServer } from '@anole/fuse';
 import { hostTree, hostVolume, mountFuse } from '@anole/host';
-import { describeDifferences, memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
+import {
+  describeDifferences,
+  memoryOverlay,
+  type Tree,
+  type TreeNode,
+  type WritableTree,
+} from '@anole/vfs';
 
 const scripts = join(import.meta.dirname, 'fuse');
 const scratch = mkdtempSync(join(tmpdir(), 'anole-fuse-'));
@@ -161,6 +168,20 @@ describe('FuseServer under the kernel', () => {
     assert.equal(said, 'delete ok\nwal ok\n');
   });
 
+  it('serves many at once over a slow tree', { skip: without() }, async (context) => {
+    const below = lower();
+    using tree = hostTree(below);
+    const { path } = await mounted(context, memoryOverlay(slow(tree)));
+    await shell(
+      `cd "$1"; for i in 1 2 3 4; do (cp -r d1 new$i; echo $i >> d2/e2/file2; rm -r new$i) & done
+      wait; diff -r --no-dereference -x pipe -x file2 "$1" "$2"`,
+      path,
+      below,
+    );
+    const added = await shell('tail -c 8 "$1/d2/e2/file2" | sort | tr -d "\\n"', path);
+    assert.equal(added, '1234');
+  });
+
   it('says when it is full, and goes on', { skip: without('dd') }, async (context) => {
     const { path } = await mounted(context, memoryOverlay(undefined, { maxBytes: 2 ** 20 }));
     await shell(
@@ -191,3 +212,20 @@ describe('FuseServer under the kernel', () => {
     assert.equal((await run('ls', host)).split('\n').join(' '), 'd0 d3 d4 d9 hard new soft ');
   });
 });
+
+/** The same tree, every answer of which comes a turn later. */
+function slow(tree: Tree): Tree {
+  const wrap = (node: TreeNode): TreeNode => ({
+    stat: node.stat,
+    lookup: async (name) => {
+      await turn();
+      const found = await node.lookup(name);
+      return found && wrap(found);
+    },
+    list: async () => turn().then(() => node.list()),
+    readLink: async () => turn().then(() => node.readLink()),
+    read: async (offset, length) => turn().then(() => node.read(offset, length)),
+    xattrs: async () => turn().then(() => node.xattrs()),
+  });
+  return { root: wrap(tree.root) };
+}
