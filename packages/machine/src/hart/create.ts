@@ -1,4 +1,5 @@
 import { expandCompressed } from '../isa/expand.ts';
+import { findInstruction, instructions } from '../isa/table.ts';
 import { HartError } from './errors.ts';
 import type { Hart, HartOptions } from './hart.ts';
 import { InterpretedHart } from './interpreted-hart.ts';
@@ -19,10 +20,7 @@ let expansions: Uint32Array | undefined;
  */
 export async function createHart(options: HartOptions): Promise<Hart> {
   compiled ??= compile();
-  expansions ??= Uint32Array.from(
-    { length: 0x10000 },
-    (_, half) => expandCompressed(half) || ILLEGAL,
-  );
+  expansions ??= expansionTable();
   new Uint32Array(options.memory.wasm.buffer, EXPANSIONS, expansions.length).set(expansions);
   try {
     return new InterpretedHart(options, await compiled);
@@ -36,4 +34,17 @@ export async function createHart(options: HartOptions): Promise<Hart> {
 
 async function compile(): Promise<WebAssembly.Module> {
   return WebAssembly.compile(interpreterModule(await hasFusedMultiplyAdd()));
+}
+
+/** See EXPANSIONS in {@link ./layout.ts}. */
+function expansionTable(): Uint32Array {
+  const indexes = new Map(instructions.map((each, index) => [each, index]));
+  const table = new Uint32Array(0x20000);
+  for (let half = 0; half < 0x10000; half++) {
+    const word = expandCompressed(half) || ILLEGAL;
+    const instruction = findInstruction(word);
+    table[2 * half] = word;
+    table[2 * half + 1] = instruction === undefined ? ILLEGAL : indexes.get(instruction)!;
+  }
+  return table;
 }

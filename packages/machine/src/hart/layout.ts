@@ -74,9 +74,6 @@ export const SOFT_PENDING = 0x3c0;
 export const MINSTRET_OFFSET = 0x3c8;
 export const MCYCLE_OFFSET = 0x3d0;
 export const MCOUNTINHIBIT = 0x3d8;
-/** Instructions executed before the slice at hand, and ticks that skipTime added. */
-export const EXECUTED = 0x3e0;
-export const SKIPPED_TICKS = 0x3e8;
 /** pmpcfg0, pmpcfg2, then pmpaddr0 to 15. */
 export const PMPCFG = 0x400;
 export const PMPADDR = 0x410;
@@ -100,7 +97,10 @@ export const TlbMode = { user: 0, supervisor: 1, supervisorUser: 2, bare: 3 } as
 export const tlbOf = (kind: number): number => TLB + kind * TLB_MODES * TLB_BYTES;
 export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
 
-/** For each half-word, the 32-bit instruction it stands for as u32; all ones where illegal. */
+/**
+ * For each half-word two u32: the 32-bit instruction it stands for, all ones where illegal, and that
+ * instruction's index in the table.
+ */
 export const EXPANSIONS = 0x4_0000;
 
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */

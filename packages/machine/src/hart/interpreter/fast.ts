@@ -128,10 +128,16 @@ class FastLoop {
               brIf(op('i32.eqz', get(this.#remaining)), budget),
               set(this.#remaining, op('i32.sub', get(this.#remaining), i32(1))),
               brIf(op('i32.gt_u', get(this.#ip), get(this.#limit)), this.#slow),
-              this.#fetch(),
+              set(this.#word, load('i32.load', get(this.#ip))),
               block(
                 this.#taken,
-                dispatch(instructions, this.#word, this.#slow, (each) => this.#handler(each)),
+                dispatch(
+                  instructions,
+                  this.#word,
+                  this.#slow,
+                  (each) => this.#handler(each),
+                  (direct) => this.#decodeLength(direct),
+                ),
               ),
               this.#takeBranch(),
             ),
@@ -179,18 +185,17 @@ class FastLoop {
     ];
   }
 
-  #fetch(): Code {
+  /** Compressed instructions find their expansion and its handler in a table. */
+  #decodeLength(direct: (index: Code) => Code): Code {
     const half = and32(get(this.#word), 0xffff);
     return [
-      set(this.#word, load('i32.load', get(this.#ip))),
-      when(
-        op('i32.eq', and32(get(this.#word), 3), i32(3)),
-        set(this.#next, add32(get(this.#ip), i32(4))),
-        [
-          set(this.#next, add32(get(this.#ip), i32(2))),
-          set(this.#word, load('i32.load', op('i32.shl', half, i32(2)), EXPANSIONS)),
-        ],
-      ),
+      when(op('i32.ne', and32(get(this.#word), 3), i32(3)), [
+        set(this.#next, add32(get(this.#ip), i32(2))),
+        set(this.#entry, op('i32.shl', half, i32(3))),
+        set(this.#word, load('i32.load', get(this.#entry), EXPANSIONS)),
+        direct(load('i32.load', get(this.#entry), EXPANSIONS + 4)),
+      ]),
+      set(this.#next, add32(get(this.#ip), i32(4))),
     ];
   }
 

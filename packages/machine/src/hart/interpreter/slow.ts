@@ -150,7 +150,7 @@ class SlowStep {
           set(this.#next, add64(get(this.#pc), i64(4))),
         ],
         [
-          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(2)), EXPANSIONS)),
+          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(3)), EXPANSIONS)),
           set(this.#next, add64(get(this.#pc), i64(2))),
         ],
       ),
