@@ -8,6 +8,9 @@ import * as directory from './directory.ts';
 import type { OverlayTree } from './tree.ts';
 import * as xattrs from './xattrs.ts';
 
+/** Of all nodes that are no directory. Never written. */
+const noNames = new Map<string, OverlayNode | null>();
+
 /**
  * One inode of the overlay: a node of the lower tree, what was changed of it, or both. What is
  * unchanged is asked of the lower node each time and costs no memory.
@@ -19,7 +22,7 @@ export class OverlayNode implements WritableNode {
   /** Where a directory was last seen: the way up for the check that a rename makes no loop. */
   parent: OverlayNode | undefined;
   /** Names that differ from the lower directory's: a node, or null where a name is gone. */
-  readonly names = new Map<string, OverlayNode | null>();
+  readonly names: Map<string, OverlayNode | null>;
   /** The last listing of a directory, until it changes. */
   listing: readonly DirectoryEntry[] | undefined;
   /** All extended attributes, once one was changed. */
@@ -34,6 +37,7 @@ export class OverlayNode implements WritableNode {
     this.tree = tree;
     this.stat = stat;
     this.lower = lower;
+    this.names = stat.type === 'directory' ? new Map() : noNames;
     if (lower === undefined && stat.type === 'file') this.#content = new FileContent(tree.budget);
   }
 
