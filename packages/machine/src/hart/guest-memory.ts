@@ -1,13 +1,21 @@
 import { HartError } from './errors.ts';
-import { RAM_BASE, RAM_OFFSET } from './layout.ts';
+import { RAM_BASE, RAM_OFFSET, TOUCHED } from './layout.ts';
 
 const PAGE = 0x10000;
+/** Bytes of a page of the guest. */
+export const GUEST_PAGE = 4096;
 const MAX_SIZE = 0x1_0000_0000 - RAM_OFFSET - PAGE;
+
+/** Fills one page of RAM, zeroed before: `target` is its 4096 bytes. `page` counts from the base. */
+export type PageFiller = (page: number, target: Uint8Array) => void;
 
 /**
  * Guest RAM: `size` bytes at physical address {@link GuestMemory.base}, inside one WebAssembly
  * memory that never grows (so views stay valid for the life of the object). The bytes below
  * `RAM_OFFSET` of that memory are the hart's: registers, TLBs, decode tables.
+ *
+ * Each page is noted at its first touch, by the hart or through this object. With a
+ * {@link PageFiller}, which is asked then, RAM takes no time to restore but where it is used.
  */
 export class GuestMemory {
   /** Physical address of the first byte of RAM. */
@@ -17,12 +25,15 @@ export class GuestMemory {
   readonly wasm: WebAssembly.Memory;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
+  readonly #touched: Uint8Array;
+  readonly #fill: PageFiller | undefined;
 
   /**
+   * @param fill gives pages their content at their first touch. Default: they are zero.
    * @param size bytes of RAM, rounded up to 64 KiB; at most 4 GiB less the hart's own part.
    * @throws HartError `MACHINE_BAD_CONFIG` where the host cannot give that much.
    */
-  constructor(size: number) {
+  constructor(size: number, fill?: PageFiller) {
     if (!Number.isSafeInteger(size) || size <= 0 || size > MAX_SIZE) {
       throw new HartError('MACHINE_BAD_CONFIG', `Cannot make guest memory of ${size} bytes`, {
         details: { size, max: MAX_SIZE },
@@ -34,6 +45,23 @@ export class GuestMemory {
     this.wasm = allocate(pages);
     this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
+    this.#touched = new Uint8Array(this.wasm.buffer, TOUCHED, this.size / GUEST_PAGE / 8 + 1);
+    this.#fill = fill;
+  }
+
+  /** Whether pages get content at their first touch. */
+  get backed(): boolean {
+    return this.#fill !== undefined;
+  }
+
+  /** For the hart, which notes the touch itself. */
+  fillPage(page: number): void {
+    this.#fill?.(page, this.#bytes.subarray(page * GUEST_PAGE, (page + 1) * GUEST_PAGE));
+  }
+
+  /** Whether a page, counted from the base, was touched: what was not is as it was at first. */
+  isTouched(page: number): boolean {
+    return ((this.#touched[page >>> 3]! >>> (page & 7)) & 1) === 1;
   }
 
   /** Whether all of [address, address + length) is RAM. */
@@ -97,7 +125,18 @@ export class GuestMemory {
         { details: { address, length, base: this.base, size: this.size } },
       );
     }
-    return address - this.base;
+    const offset = address - this.base;
+    this.#touch(offset, length);
+    return offset;
+  }
+
+  #touch(offset: number, length: number): void {
+    const last = Math.floor((offset + length - 1) / GUEST_PAGE);
+    for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
+      if (this.isTouched(page)) continue;
+      this.#touched[page >>> 3]! |= 1 << (page & 7);
+      this.fillPage(page);
+    }
   }
 }
 

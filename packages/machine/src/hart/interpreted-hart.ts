@@ -57,6 +57,7 @@ export class InterpretedHart implements Hart {
     this.#state.clear();
     this.#state.setWord(at.FIRMWARE, options.firmware === undefined ? 0 : 1);
     this.#state.setWord(at.RAM_SIZE, this.memory.size);
+    this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
     this.reset({ pc: BigInt(this.memory.base) });
   }
 
@@ -226,6 +227,7 @@ export class InterpretedHart implements Hart {
     this.#state.restore(bytes.subarray(HEADER));
     this.#state.setWord(at.FIRMWARE, firmware);
     this.#state.setWord(at.RAM_SIZE, this.memory.size);
+    this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
     this.#state.setWord(at.REMAINING, 0);
     this.#slice = 0;
     this.#executed = view.getFloat64(8, true);
@@ -245,17 +247,23 @@ export class InterpretedHart implements Hart {
     state.set(at.MENVCFG, STCE);
   }
 
-  #runSlice(length: number): number {
+  /** Executes `budget` instructions or fewer; gives their number. */
+  #runSlice(budget: number): number {
+    let length = budget;
     const state = this.#state;
     if (this.#ticks() >= this.#nextTick) this.#updatePending();
     this.#slice = length;
     state.setWord(at.REMAINING, length);
-    this.#interpreter.run();
-    const executed = this.#slice - state.getWord(at.REMAINING);
-    this.#executed += executed;
-    this.#slice = 0;
-    state.setWord(at.REMAINING, 0);
-    return executed;
+    try {
+      this.#interpreter.run();
+    } finally {
+      // Also when a device threw: the instruction at hand is not done, but counted.
+      length = this.#slice - state.getWord(at.REMAINING);
+      this.#executed += length;
+      this.#slice = 0;
+      state.setWord(at.REMAINING, 0);
+    }
+    return length;
   }
 
   /** A slice ends where a timer of the `instructions` clock fires. */
@@ -330,6 +338,7 @@ export class InterpretedHart implements Hart {
       csr: (number: number, action: number, reads: number, writes: number): number =>
         accessCsr(this.#csrs, number, action, reads !== 0, writes !== 0) ? 1 : 0,
       float: floatImport(this.#state),
+      fillPage: (page: number) => memory.fillPage(page),
       wait: () => this.#wait(),
       firmware: () => this.#callFirmware(firmware!),
     };

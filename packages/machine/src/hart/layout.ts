@@ -27,6 +27,8 @@ export const RESERVED_VALUE = 0x228;
 export const FIRMWARE = 0x230;
 /** i32: bytes of RAM (as unsigned). */
 export const RAM_SIZE = 0x234;
+/** i32: 1 where the host fills pages at their first touch. */
+export const BACKED = 0x238;
 
 /** Arguments and result of the imports for floating point, and of the one for CSRs. */
 export const FLOAT_A = 0x240;
@@ -102,6 +104,13 @@ export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
  * instruction's index in the table.
  */
 export const EXPANSIONS = 0x4_0000;
+
+/**
+ * A bit for each 4 KiB page of RAM, lowest page in bit 0 of the first byte: set once the page was
+ * touched. Room for 4 GiB.
+ */
+export const TOUCHED = 0xc_0000;
+export const TOUCHED_END = 0xe_0000;
 
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
 export const RAM_OFFSET = 0x10_0000;

@@ -12,6 +12,8 @@ const signatures = {
   csr: { params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] },
   /** (operation, rounding mode): arguments and result in the FLOAT slots. */
   float: { params: ['i32', 'i32'], results: [] },
+  /** (index of a page of RAM): fills it, at its first touch. */
+  fillPage: { params: ['i32'], results: [] },
   wait: { params: [], results: [] },
   firmware: { params: [], results: [] },
 } as const satisfies Record<string, Signature>;
@@ -31,6 +33,8 @@ const internal = {
   flushAll: { params: [], results: [] },
   /** (virtual address): of one page. */
   flushPage: { params: ['i64'], results: [] },
+  /** (physical address in RAM): marks its page as touched, and has it filled the first time. */
+  touch: { params: ['i64'], results: [] },
   /** (virtual address, TlbKind) → physical address; enters RAM pages into the TLB. */
   translate: { params: ['i64', 'i32'], results: ['i64'] },
   /** The same by the page table. */

@@ -21,6 +21,7 @@ import {
   when,
 } from '../../wasm/code.ts';
 import {
+  BACKED,
   DATA_MODE,
   FETCH_MODE,
   LEVELS,
@@ -36,6 +37,7 @@ import {
   TLB_MODES,
   TlbKind,
   TlbMode,
+  TOUCHED,
 } from '../layout.ts';
 import { status } from '../status.ts';
 import type { Define, Helpers } from './helpers.ts';
@@ -77,9 +79,32 @@ export const ramPlace = (physical: Code): Code => wrap(add64(physical, i64(RAM_O
 
 /** Translation of addresses: TLB refill, page tables, fences. */
 export function defineMmu(define: Define, helpers: Helpers): void {
+  defineTouch(define, helpers);
   defineTranslate(define, helpers);
   defineWalk(define, helpers);
   defineFlushes(define, helpers);
+}
+
+/**
+ * Whatever touches RAM by a physical address comes through here first; entries of the TLB stand for
+ * pages that were touched.
+ */
+function defineTouch(define: Define, helpers: Helpers): void {
+  define('touch', (scope) => {
+    const [physical] = scope.params as [Local];
+    const page = scope.local('i32');
+    const place = scope.local('i32');
+    const bit = op('i32.shl', i32(1), op('i32.and', get(page), i32(7)));
+    const byte = load('i32.load8_u', get(place), TOUCHED);
+    return [
+      set(page, wrap(shr64(ramOffset(get(physical)), 12))),
+      set(place, op('i32.shr_u', get(page), i32(3))),
+      when(op('i32.eqz', op('i32.and', byte, bit)), [
+        store('i32.store8', get(place), op('i32.or', byte, bit), TOUCHED),
+        when(slot32(BACKED), call(helpers.fillPage, get(page))),
+      ]),
+    ];
+  });
 }
 
 function defineTranslate(define: Define, helpers: Helpers): void {
@@ -106,6 +131,7 @@ function defineTranslate(define: Define, helpers: Helpers): void {
       when(
         isRam(get(physical)),
         [
+          call(helpers.touch, get(physical)),
           set(entry, tlbEntry(address, kind, mode)),
           store('i64.store', get(entry), page),
           store(
@@ -168,6 +194,7 @@ function defineWalk(define: Define, helpers: Helpers): void {
                 add64(get(place), shl64(and64(op('i64.shr_u', get(address), get(shift)), 511), 3)),
               ),
               brIf(op('i32.eqz', isRam(get(place))), noMemory),
+              call(helpers.touch, get(place)),
               set(pte, load('i64.load', ramPlace(get(place)))),
               brIf(op('i64.eqz', and64(get(pte), Pte.V)), fault),
               brIf(isSet64(get(pte), RESERVED), fault),
