@@ -19,7 +19,7 @@ export interface Context {
   readonly directory: string;
   readonly now: number;
   /** Keys that are sought at most once, for all suites. */
-  pinned?: Promise<Keyring>;
+  readonly pinned: { keys?: Promise<Keyring> };
 }
 
 export async function makeContext(request: PoolRequest): Promise<Context> {
@@ -33,6 +33,7 @@ export async function makeContext(request: PoolRequest): Promise<Context> {
     store: new ContentStore(cache),
     directory: join(cache, 'archive'),
     now: request.now ?? Date.now(),
+    pinned: {},
   };
 }
 

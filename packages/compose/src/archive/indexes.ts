@@ -8,6 +8,7 @@ import { ArchiveError } from './errors.ts';
 import { largestIndex, type PackagesFile } from './package-index.ts';
 import type { ReleaseFile } from './release.ts';
 import type { Suite } from './suite.ts';
+import { together } from './together.ts';
 
 type Compression = 'none' | 'gzip' | 'xz';
 
@@ -61,16 +62,16 @@ export async function loadIndexes(
   indexes: readonly IndexFile[],
   progress: ByteProgress,
 ): Promise<PackagesFile[]> {
-  return Promise.all(
-    indexes.map(async (index) => {
-      const detail = `${index.suite.name} ${index.path}`;
-      const report = progress.add(index.packed.size, detail);
-      const path = await loadIndex(context, index, report);
-      report(index.packed.size);
-      const { name, release } = index.suite;
-      return { suite: name, bytes: await readFile(path), notAutomatic: release.notAutomatic };
-    }),
-  );
+  const load = async (index: IndexFile, _at: number, signal: AbortSignal) => {
+    const detail = `${index.suite.name} ${index.path}`;
+    const report = progress.add(index.packed.size, detail);
+    const own = { ...context, request: { ...context.request, signal } };
+    const path = await loadIndex(own, index, report);
+    report(index.packed.size);
+    const { name, release } = index.suite;
+    return { suite: name, bytes: await readFile(path), notAutomatic: release.notAutomatic };
+  };
+  return together(indexes, indexes.length, load, context.request.signal);
 }
 
 async function loadIndex(

@@ -6,7 +6,15 @@ import { listIndexes, loadIndexes } from './indexes.ts';
 import { type PackagesFile, parsePackageIndex } from './package-index.ts';
 import { Pool } from './pool.ts';
 import { openSuite, type Suite } from './suite.ts';
-import type { Archive, ArchiveRequest, MissingSuite, PackagePool, Release } from './types.ts';
+import { together } from './together.ts';
+import type {
+  Archive,
+  ArchiveRequest,
+  MissingSuite,
+  PackagePool,
+  Release,
+  SuiteRequest,
+} from './types.ts';
 
 /**
  * Opens a package archive: finds the mirror, verifies each suite's InRelease, and reads the indexes
@@ -21,19 +29,24 @@ import type { Archive, ArchiveRequest, MissingSuite, PackagePool, Release } from
 export async function openArchive(request: ArchiveRequest): Promise<Archive> {
   const context = await makeContext(request);
   const progress = new ByteProgress('download package lists', request.onProgress);
-  const opened = await Promise.all(
-    request.suites.map(async (asked): Promise<OpenedSuite | MissingSuite> => {
-      const { name, optional = false } = typeof asked === 'string' ? { name: asked } : asked;
-      try {
-        const suite = await openSuite(context, name, request);
-        const indexes = listIndexes(suite, request.components, request.architecture);
-        return { suite, files: await loadIndexes(context, indexes, progress) };
-      } catch (error) {
-        if (!optional || !isAbsence(error)) throw error;
-        return { suite: name, reason: error.message };
-      }
-    }),
-  );
+  const open = async (
+    asked: string | SuiteRequest,
+    _at: number,
+    signal: AbortSignal,
+  ): Promise<OpenedSuite | MissingSuite> => {
+    const { name, optional = false } = typeof asked === 'string' ? { name: asked } : asked;
+    const own = { ...context, request: { ...context.request, signal } };
+    try {
+      const suite = await openSuite(own, name, request);
+      const indexes = listIndexes(suite, request.components, request.architecture);
+      return { suite, files: await loadIndexes(own, indexes, progress) };
+    } catch (error) {
+      if (!optional || !isAbsence(error)) throw error;
+      return { suite: name, reason: error.message };
+    }
+  };
+  const { suites } = request;
+  const opened = await together(suites, suites.length, open, request.signal);
   const found = opened.filter((each) => 'files' in each);
   const pool = new Pool(context, new Map(found.map(({ suite }) => [suite.name, suite.bases])));
   return {

@@ -6,6 +6,7 @@ import { ArchiveError } from './errors.ts';
 import { mirrorsFor } from './mirror.ts';
 import { basesOf } from './mirror-list.ts';
 import { isPlainPath } from './package-record.ts';
+import { together } from './together.ts';
 import type { PackageFile, PackagePool } from './types.ts';
 
 const atOnce = 8;
@@ -34,27 +35,12 @@ export class Pool implements PackagePool {
   ): Promise<readonly Fetched[]> {
     const progress = new ByteProgress('download packages', options.onProgress);
     const reports = files.map(({ size, name }) => progress.add(size, name));
-    const failed = new AbortController();
-    const signals = [failed.signal, ...(options.signal === undefined ? [] : [options.signal])];
-    const signal = AbortSignal.any(signals);
-    const fetched: Fetched[] = [];
-    let next = 0;
-    const work = async () => {
-      for (let at = next++; at < files.length; at = next++) {
-        const path = await this.#fetch(files[at]!, signal, reports[at]!);
-        reports[at]!(files[at]!.size);
-        fetched[at] = { path };
-      }
+    const fetchOne = async (file: PackageFile, at: number, signal: AbortSignal) => {
+      const path = await this.#fetch(file, signal, reports[at]!);
+      reports[at]!(file.size);
+      return { path };
     };
-    const workers = Array.from({ length: Math.min(atOnce, files.length) }, work);
-    try {
-      await Promise.all(workers);
-    } catch (error) {
-      failed.abort();
-      await Promise.allSettled(workers);
-      throw error;
-    }
-    return fetched;
+    return together(files, atOnce, fetchOne, options.signal);
   }
 
   async #fetch(

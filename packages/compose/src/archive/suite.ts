@@ -98,8 +98,8 @@ async function keysFor(
   const root = context.request.root ?? '/';
   const keys = await findKeyring(mirror, root, trust.keyring);
   if (keys !== undefined) return keys;
-  context.pinned ??= bootstrapKeyring(context, suite, trust.architecture);
-  return context.pinned;
+  context.pinned.keys ??= bootstrapKeyring(context, suite, trust.architecture);
+  return context.pinned.keys;
 }
 
 /** Seconds that apt lets a release come from the future. */
