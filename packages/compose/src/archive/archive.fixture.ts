@@ -74,7 +74,7 @@ export async function clearSign(
 export interface TestPackage {
   readonly name: string;
   readonly version?: string;
-  readonly content?: string;
+  readonly content?: string | Uint8Array;
   /** Further fields of its paragraph. */
   readonly fields?: Readonly<Record<string, string>>;
 }
