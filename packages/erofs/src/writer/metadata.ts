@@ -1,5 +1,8 @@
+import { viewOf } from '@anole/bytes';
 import {
+  COMPACT_SIZE,
   CompactInode,
+  EXTENDED_SIZE,
   ExtendedInode,
   FORMAT_EXTENDED,
   FORMAT_LAYOUT_SHIFT,
@@ -9,7 +12,12 @@ import { encodeDevice, modeOfType } from '../layout/mode.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
 import type { Inode } from './inode.ts';
 
-/** The inode itself, without what follows it. */
+// Images have as many inodes as files: they are encoded in one place, which is used again.
+const memory = new Uint8Array(EXTENDED_SIZE);
+const view = viewOf(memory);
+const compact = memory.subarray(0, COMPACT_SIZE);
+
+/** The inode itself, without what follows it. Valid until the next call. */
 export function encodeInode(inode: Inode): Uint8Array {
   const { stat, size, ino, nlink, mtime, extended } = inode;
   const common = {
@@ -23,12 +31,13 @@ export function encodeInode(inode: Inode): Uint8Array {
     uid: stat.uid,
     gid: stat.gid,
   };
-  if (!extended) return CompactInode.encode({ ...common, mtime: 0 });
-  return ExtendedInode.encode({
-    ...common,
-    mtime: mtime.seconds,
-    mtimeNanoseconds: mtime.nanoseconds,
-  });
+  if (!extended) {
+    CompactInode.write(view, 0, { ...common, mtime: 0 });
+    return compact;
+  }
+  const times = { mtime: mtime.seconds, mtimeNanoseconds: mtime.nanoseconds };
+  ExtendedInode.write(view, 0, { ...common, ...times });
+  return memory;
 }
 
 function formatOf({ extended, tailSize, chunks }: Inode): number {

@@ -5,7 +5,7 @@ import { NAME_MAX } from '../layout/dirent.ts';
 import { NO_BLOCK } from '../layout/inode.ts';
 import { Pacer } from '../pause.ts';
 import { type Chunks, chunksOf } from './chunks.ts';
-import { directorySize, sortNames } from './directory.ts';
+import { directorySize, nameLength, sortNames } from './directory.ts';
 import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
 import type { XattrPool } from './xattrs.ts';
@@ -129,7 +129,7 @@ async function chunksOfFile(node: TreeNode, { blockSize }: Settings): Promise<Ch
 }
 
 function checkName(name: string, path: string): void {
-  const { length } = encodeName(name);
+  const length = nameLength(name);
   if (length === 0 || name.includes('/') || name.includes('\0')) {
     throw cannotStore(path, 'its name is not one path component');
   }
