@@ -8,7 +8,7 @@ import type { Recipe } from '../recipe/recipe.ts';
 import type { ScriptReport } from '../replay/replay.ts';
 import { assemble } from './assemble.ts';
 import { type ReadFile, readFiles } from './customize.ts';
-import { type LockOptions, lockPath, useLock } from './lock-file.ts';
+import { type LockOptions, lockPath, withLocked } from './lock-file.ts';
 import { type Format, writeTree } from './output.ts';
 import type { Resolved } from './resolve.ts';
 
@@ -48,8 +48,10 @@ export async function buildImage(
   path: string,
   options: BuildOptions = {},
 ): Promise<BuildResult> {
-  const [resolved, files] = [await useLock(recipe, options), await readFiles(recipe)];
-  return buildFrom(recipe, resolved, files, path, options);
+  const files = await readFiles(recipe);
+  return withLocked(recipe, options, (resolved) =>
+    buildFrom(recipe, resolved, files, path, options),
+  );
 }
 
 async function buildFrom(
@@ -83,29 +85,31 @@ async function buildFrom(
  * say the same share one.
  */
 export async function cachedImage(recipe: Recipe, options: LockOptions = {}): Promise<BuildResult> {
-  const cache = options.cache ?? cacheDirectory();
-  const [resolved, files] = [await useLock(recipe, options), await readFiles(recipe)];
-  const key = imageKey(recipe, resolved.lock, files);
-  const path = join(cache, 'images', `${recipe.name}-${recipe.architecture}-${key}.erofs`);
-  const build = async () => {
-    if (await exists(path)) return undefined;
-    return buildFrom(recipe, resolved, files, path, { ...options, format: 'erofs' });
-  };
-  const { signal } = options;
-  const lockName = join(cache, 'locks', `image-${key}`);
-  const built = (await exists(path))
-    ? undefined
-    : await withLock(lockName, build, signal === undefined ? {} : { signal });
-  return (
-    built ?? {
-      path,
-      format: 'erofs',
-      lock: resolved.lock,
-      lockPath: lockPath(recipe, options),
-      scripts: [],
-      notes: resolved.notes,
-    }
-  );
+  const files = await readFiles(recipe);
+  return withLocked(recipe, options, async (resolved) => {
+    const cache = options.cache ?? cacheDirectory();
+    const { lock, notes } = resolved;
+    const key = imageKey(recipe, lock, files);
+    const path = join(cache, 'images', `${recipe.name}-${recipe.architecture}-${key}.erofs`);
+    const found = async (): Promise<BuildResult | undefined> => {
+      if (!(await exists(path))) return undefined;
+      return {
+        path,
+        format: 'erofs',
+        lock,
+        lockPath: lockPath(recipe, options),
+        scripts: [],
+        notes,
+      };
+    };
+    const make = async () => {
+      const there = await found();
+      return there ?? buildFrom(recipe, resolved, files, path, { ...options, format: 'erofs' });
+    };
+    const { signal } = options;
+    const lockName = join(cache, 'locks', `image-${key}`);
+    return (await found()) ?? withLock(lockName, make, signal === undefined ? {} : { signal });
+  });
 }
 
 /** Names an image by all that it is made from. */

@@ -4,7 +4,7 @@ import { cacheDirectory, createFileAtomically, fileSource, systemCode } from '@a
 import { openDeb, readData } from '../package/deb.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { BuildError } from './errors.ts';
-import { type LockOptions, useLock } from './lock-file.ts';
+import { type LockOptions, withLocked } from './lock-file.ts';
 
 /** A kernel out of a package, as the file that boots. */
 export interface Kernel {
@@ -20,22 +20,21 @@ export interface Kernel {
  * @throws BuildError `BUILD_NO_KERNEL` and what `buildImage` throws
  */
 export async function cachedKernel(recipe: Recipe, options: LockOptions = {}): Promise<Kernel> {
-  const { lock, pool } = await useLock(recipe, options);
-  if (lock.kernel === undefined) {
-    throw new BuildError(
-      'BUILD_NO_KERNEL',
-      `Cannot boot ${recipe.name}: its recipe names no kernel`,
-      {
-        hint: 'Add "kernel: { package: linux-image-ARCH }" to the recipe.',
-      },
-    );
-  }
-  const { sha256 } = lock.kernel;
-  const directory = join(options.cache ?? cacheDirectory(), 'kernels', sha256.slice(0, 32));
-  const there = await findKernel(directory);
-  if (there !== undefined) return there;
-  const { path } = await pool.fetch(lock.kernel, options);
-  return extractKernel(path, directory, options);
+  return withLocked(recipe, options, async ({ lock: { kernel }, pool }) => {
+    if (kernel === undefined) throw noKernel(recipe);
+    const cache = options.cache ?? cacheDirectory();
+    const directory = join(cache, 'kernels', kernel.sha256.slice(0, 32));
+    const there = await findKernel(directory);
+    if (there !== undefined) return there;
+    const { path } = await pool.fetch(kernel, options);
+    return extractKernel(path, directory, options);
+  });
+}
+
+function noKernel({ name }: Recipe): BuildError {
+  return new BuildError('BUILD_NO_KERNEL', `Cannot boot ${name}: its recipe names no kernel`, {
+    hint: 'Add "kernel: { package: linux-image-ARCH }" to the recipe.',
+  });
 }
 
 /** Debian's names: vmlinux for raw images, vmlinuz for those that unpack themselves. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { cacheDirectory, hostError, systemCode, writeFileAtomically } from '@anole/host';
+import { ArchiveError } from '../archive/errors.ts';
 import { openPool } from '../archive/open.ts';
 import type { PackagePool } from '../archive/types.ts';
 import { RecipeError } from '../recipe/errors.ts';
@@ -62,6 +63,40 @@ export async function useLock(recipe: Recipe, options: LockOptions = {}): Promis
   return updateLock(recipe, options);
 }
 
+/**
+ * Does some work with the lock of a recipe. An archive drops the versions that it replaces: where the
+ * lock of a built-in recipe names one that is gone, the work is done again with a new lock.
+ *
+ * @throws ArchiveError `ARCHIVE_NOT_FOUND` for locks that are the user's own
+ */
+export async function withLocked<T>(
+  recipe: Recipe,
+  options: LockOptions,
+  work: (resolved: Resolved) => Promise<T>,
+): Promise<T> {
+  const resolved = await useLock(recipe, options);
+  try {
+    return await work(resolved);
+  } catch (error) {
+    if (!(error instanceof ArchiveError) || error.code !== 'ARCHIVE_NOT_FOUND') throw error;
+    const isOurs = recipe.isBuiltIn && options.lockFile === undefined && !options.locked;
+    if (!isOurs) throw goneFromArchive(recipe, error);
+    return work(await updateLock(recipe, options));
+  }
+}
+
+function goneFromArchive(recipe: Recipe, error: ArchiveError): ArchiveError {
+  return new ArchiveError('ARCHIVE_NOT_FOUND', error.message, {
+    cause: error,
+    details: error.details,
+    hint: `The archive may have newer versions than the lock: try "anole os lock ${lockName(recipe)}".`,
+  });
+}
+
+function lockName(recipe: Recipe): string {
+  return recipe.isBuiltIn ? recipe.name : (recipe.sources[0] ?? recipe.name);
+}
+
 /** Looks for a mirror only when a file is wanted: a cache that has them all needs none. */
 function lazyPool(recipe: Recipe, options: LockOptions): PackagePool {
   let opened: Promise<PackagePool> | undefined;
@@ -80,7 +115,7 @@ function notLocked(
   path: string,
   drift: readonly string[] | undefined,
 ): RecipeError {
-  const hint = `Write the lock with "anole os lock ${recipe.isBuiltIn ? recipe.name : recipe.sources[0]}".`;
+  const hint = `Write the lock with "anole os lock ${lockName(recipe)}".`;
   if (drift === undefined) {
     return new RecipeError(
       'LOCK_MISSING',
