@@ -106,6 +106,8 @@ export interface TestArchive {
   readonly release?: Readonly<Record<string, string>>;
   readonly keys?: readonly SigningKey[];
   readonly sign?: SignOptions;
+  /** Compresses the index, when not gzip. */
+  readonly pack?: (index: Uint8Array) => Uint8Array;
 }
 
 /** The files of an archive with one suite, by their paths. */
@@ -113,7 +115,7 @@ export async function makeArchive(archive: TestArchive): Promise<Map<string, Uin
   const { suite = 'trixie', packages } = archive;
   const files = new Map<string, Uint8Array>();
   const index = Buffer.from(packages.map(paragraph).join('\n'));
-  const packed = gzipSync(index);
+  const packed = (archive.pack ?? gzipSync)(index);
   const path = 'main/binary-riscv64/Packages';
   const fields: Record<string, string> = {
     Origin: 'Debian',

@@ -1,6 +1,8 @@
 import { createReadStream } from 'node:fs';
 import { readFile, rm } from 'node:fs/promises';
+import { HostError, type PartialContent } from '@anole/host';
 import { decompress } from '../package/decompress.ts';
+import { PackageError } from '../package/errors.ts';
 import type { ByteProgress } from './byte-progress.ts';
 import { type Context, signalOf } from './context.ts';
 import { download, type Target } from './download.ts';
@@ -91,21 +93,32 @@ async function loadIndex(
     ...signalOf(request),
   };
   const packedPath = await download(client, store, targetOf(index), options);
-  if (index.compression === 'none') return packedPath;
-  const unpacked = await store.insert(
-    plain.sha256,
-    async (to) => {
-      await to.restart();
-      const packedStream = createReadStream(packedPath);
-      for await (const chunk of decompress(packedStream, index.compression, plain.size)) {
-        request.signal?.throwIfAborted();
-        await to.write(chunk);
-      }
-    },
-    { size: plain.size, ...signalOf(request) },
-  );
+  if (packed.sha256 === plain.sha256) return packedPath;
+  const unpacked = await unpack(context, index, packedPath);
   await rm(packedPath, { force: true });
   return unpacked;
+}
+
+async function unpack(context: Context, index: IndexFile, packedPath: string): Promise<string> {
+  const { store, request } = context;
+  const { plain, compression } = index;
+  const fill = async (to: PartialContent) => {
+    await to.restart();
+    const stream = createReadStream(packedPath);
+    for await (const chunk of decompress(stream, compression, plain.size)) {
+      request.signal?.throwIfAborted();
+      await to.write(chunk);
+    }
+  };
+  const options = { size: plain.size, ...signalOf(request) };
+  try {
+    return await store.insert(plain.sha256, fill, options);
+  } catch (error) {
+    const isDamaged = error instanceof PackageError;
+    const isOther = error instanceof HostError && error.code === 'HOST_WRONG_CONTENT';
+    if (isDamaged || isOther) throw badCompression(index, error);
+    throw error;
+  }
 }
 
 /** By its hash first, where the archive has that: it cannot change while the mirror is updated. */
@@ -130,6 +143,14 @@ function noIndex(suite: Suite, component: string, architecture: string): Archive
       details: { suite: suite.name, component, architecture, architectures, components },
       hint: `It has the components ${components.join(', ')} for ${architectures.join(', ')}.`,
     },
+  );
+}
+
+function badCompression({ suite, path }: IndexFile, cause: Error): ArchiveError {
+  return new ArchiveError(
+    'ARCHIVE_BAD_COMPRESSION',
+    `Cannot decompress ${suite.name} ${path} to what its Release file promises`,
+    { cause, hint: 'The archive itself is damaged: name another mirror.' },
   );
 }
 

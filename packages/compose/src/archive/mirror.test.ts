@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import fc from 'fast-check';
+import { AptConfiguration } from './apt-configuration.ts';
+import { parseSourcesList } from './apt-sources.ts';
 import { makeArchive, requestFor, scratchDirectory, serve } from './archive.fixture.ts';
 import { findMirrors, mirrorsFor } from './mirror.ts';
 import { openArchive } from './open.ts';
@@ -172,4 +175,42 @@ test('mirrors that a list names are used, the first that serves', async (context
   writeFileSync(join(request.root!, 'etc/apt/sources.list'), source);
   const archive = await openArchive(request);
   assert.equal(archive.releases[0]!.uri, mirror.uri);
+});
+
+test('the proxy of apt is used', async (context) => {
+  const proxy = await serve(context, await makeArchive({ packages: [{ name: 'a' }] }));
+  const { origin } = new URL(proxy.uri);
+  const request = await requestFor(context, { uri: 'http://mirror.invalid/debian/' });
+  writeFileSync(join(request.root!, 'etc/apt/apt.conf'), `Acquire::http::Proxy "${origin}";`);
+  const archive = await openArchive(request);
+  assert.equal(archive.packages.size, 1);
+  assert.equal(proxy.requests[0], 'dists/trixie/InRelease');
+});
+
+test('any text of apt is read or passed over', () => {
+  const part = fc.constantFrom(
+    'deb',
+    ' ',
+    '[',
+    ']',
+    'a=b',
+    'http://h/',
+    '"',
+    '{',
+    '}',
+    ';',
+    '//',
+    '/*',
+    '\n',
+    '#',
+    'A::B',
+  );
+  const property = fc.property(fc.array(part), (parts) => {
+    const text = parts.join('');
+    new AptConfiguration().add(text);
+    for (const { uris, suites } of parseSourcesList(text, 'file')) {
+      assert.ok(uris.length === 1 && suites.length === 1);
+    }
+  });
+  fc.assert(property, { seed: 7, numRuns: 500 });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { Progress } from '@anole/bytes';
 import { makeArchive, makeKey, now, requestFor, serve, sha256 } from './archive.fixture.ts';
 import { openArchive, openPool } from './open.ts';
@@ -106,7 +107,7 @@ test('an index is taken by its plain name where the mirror has none by its hash'
   assert.equal(archive.packages.size, 2);
 });
 
-test('an index that is cut off, changed or not compressed as it says is refused', async (context) => {
+test('an index that is cut off or changed is refused', async (context) => {
   for (const damage of [cutOff, changed]) {
     const files = await makeArchive({ packages });
     for (const [path, bytes] of files) if (path.includes('binary-')) files.set(path, damage(bytes));
@@ -114,6 +115,33 @@ test('an index that is cut off, changed or not compressed as it says is refused'
     const opening = openArchive(await requestFor(context, mirror));
     await assert.rejects(opening, { code: 'ARCHIVE_WRONG_HASH' });
   }
+});
+
+test('an index that is not what its signed hashes promise once decompressed is refused', async (context) => {
+  const packs = [
+    (index: Uint8Array) => index.subarray(1),
+    (index: Uint8Array) => gzipSync(index.subarray(1)),
+    (index: Uint8Array) => gzipSync(Buffer.concat([index, index])),
+    (index: Uint8Array) => gzipSync(index).subarray(0, -9),
+  ];
+  for (const pack of packs) {
+    const mirror = await serve(context, await makeArchive({ packages, pack }));
+    const opening = openArchive(await requestFor(context, mirror));
+    await assert.rejects(opening, { code: 'ARCHIVE_BAD_COMPRESSION' });
+  }
+});
+
+test('a mirror that goes back to an older release does not take the archive back', async (context) => {
+  const date = (hours: number) => ({ Date: new Date(now - hours * 3_600_000).toUTCString() });
+  const mirror = await serve(context, await makeArchive({ packages, release: date(2) }));
+  const request = await requestFor(context, mirror);
+  await openArchive(request);
+  const older = await makeArchive({ packages: [{ name: 'hello' }], release: date(3) });
+  for (const [path, bytes] of older) mirror.files.set(path, bytes);
+  assert.equal((await openArchive(request)).packages.size, 2);
+  const newer = await makeArchive({ packages: [{ name: 'hello' }], release: date(1) });
+  for (const [path, bytes] of newer) mirror.files.set(path, bytes);
+  assert.equal((await openArchive(request)).packages.size, 1);
 });
 
 function cutOff(bytes: Uint8Array): Uint8Array {

@@ -82,11 +82,19 @@ async function openAtBase(
   const kept = new KeptRelease(context, uri);
   const message = await kept.fetch();
   const keys = await keysFor(context, mirror, name, trust);
-  const verified = await verifySigned(message, keys, what, context.now);
-  const release = parseRelease(verified.text, what);
-  checkRelease(release, checksOf(context, mirror, name), what);
+  const read = async (text: string) => {
+    const verified = await verifySigned(text, keys, what, context.now);
+    const release = parseRelease(verified.text, what);
+    checkRelease(release, checksOf(context, mirror, name), what);
+    return { name, release, signedBy: verified.signedBy };
+  };
+  const fetched = await read(message);
+  // A mirror that falls behind, or replays: what was seen before stays in force, as in apt.
+  const before =
+    kept.before === undefined ? undefined : await read(kept.before).catch(() => undefined);
+  if (before !== undefined && before.release.date > fetched.release.date) return before;
   await kept.keep();
-  return { name, release, signedBy: verified.signedBy };
+  return fetched;
 }
 
 async function keysFor(
@@ -136,6 +144,9 @@ class KeptRelease {
     this.#path = join(context.directory, key, 'InRelease');
   }
 
+  /** The message that was kept, where the one fetched is another. */
+  before: string | undefined;
+
   /** The message, unverified. */
   async fetch(): Promise<string> {
     const kept = await readFile(this.#path).catch(() => undefined);
@@ -154,6 +165,7 @@ class KeptRelease {
     });
     if (file.bytes === undefined && kept !== undefined) return decode(kept);
     const bytes = file.bytes ?? new Uint8Array();
+    if (kept !== undefined && !kept.equals(bytes)) this.before = decode(kept);
     const etag = file.header('etag');
     const lastModified = file.header('last-modified');
     const metadata = {
