@@ -1,5 +1,6 @@
 import { AnoleError } from '@anole/bytes';
 import {
+  type ElfOptions,
   formatSignature,
   Machine,
   type MachineExit,
@@ -80,14 +81,14 @@ Examples:
 }
 
 async function elfAction(context: CommandContext, file: string, flags: ElfFlags): Promise<number> {
-  const program = await readInput(file);
-  const exit = await runElf(program, {
+  const options: ElfOptions = {
     signal: context.signal,
     // With --json standard output is the result's alone.
     onOutput: (bytes) => void (context.json ? process.stderr.write(bytes) : write(bytes)),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.maxInstructions !== undefined && { maxInstructions: countOf(flags.maxInstructions) }),
-  });
+  };
+  const exit = await runElf(await readInput(file), options);
   if (flags.signature !== undefined) {
     if (exit.signature === undefined) {
       throw new AnoleError('CLI_NO_SIGNATURE', `Cannot write a signature: ${file} has none`, {
