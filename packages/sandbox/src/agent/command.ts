@@ -57,9 +57,10 @@ export class Command {
     this.#outputs[stream - 1]?.grant(bytes);
   }
 
-  /** To all processes of the command's group. */
+  /** To all processes of the command's group; to the first one while it has no group yet. */
   signal(signal: number): void {
-    if (!this.finished) os.kill(-this.pid, signal);
+    if (this.finished) return;
+    if (os.kill(-this.pid, signal) < 0 && !this.#exited) os.kill(this.pid, signal);
   }
 
   resize(columns: number, rows: number): void {

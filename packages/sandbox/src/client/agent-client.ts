@@ -45,7 +45,7 @@ export class AgentClient {
       );
     }
     if (this.#failure !== undefined) throw this.#failure;
-    const command = new GuestCommand(this.#next++, this.#send);
+    const command = new GuestCommand(this.#next++, this.#send, request.terminal === undefined);
     this.#commands.set(command.id, command);
     this.#send(toGuest.spawn, command.id, json);
     return command;

@@ -29,13 +29,20 @@ export class GuestCommand {
   #windowOpened: (() => void) | undefined;
   #inputEnded = false;
   #exited = false;
+  /** Outputs that did not end yet. */
   #open = 2;
 
-  constructor(id: number, send: SendFrame) {
+  /** @param outputs false for a command with a terminal, which is all its streams */
+  constructor(id: number, send: SendFrame, outputs = true) {
     this.id = id;
     this.#send = send;
     this.stdout = new ByteStream((bytes) => this.#grant(1, bytes));
     this.stderr = new ByteStream((bytes) => this.#grant(2, bytes));
+    if (!outputs) {
+      this.#open = 0;
+      this.stdout.end();
+      this.stderr.end();
+    }
     this.#started.promise.catch(() => {});
     this.#exit.promise.catch(() => {});
   }
