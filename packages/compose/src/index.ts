@@ -10,6 +10,7 @@
 export type { ControlFields } from './archive/control.ts';
 export type { Dependency, DependencyField, Relation } from './archive/dependency.ts';
 export { type ArchiveCode, ArchiveError } from './archive/errors.ts';
+export type { NetworkOptions } from './archive/http.ts';
 export { findMirrors, type Mirrors } from './archive/mirror.ts';
 export { openArchive, openPool } from './archive/open.ts';
 export type {
