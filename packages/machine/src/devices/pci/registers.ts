@@ -4,7 +4,6 @@ export const DEVICE_ID = 0x02;
 export const COMMAND = 0x04;
 export const STATUS = 0x06;
 export const REVISION_ID = 0x08;
-export const CLASS_CODE = 0x09;
 export const BAR_0 = 0x10;
 export const BAR_END = 0x28;
 export const SUBSYSTEM_VENDOR_ID = 0x2c;

@@ -46,6 +46,11 @@ export class Uart implements MmioDevice {
     });
   }
 
+  /** Bytes from outside wait, which no snapshot could hold. */
+  get busy(): boolean {
+    return this.#waiting.length > 0;
+  }
+
   /** The machine ended: nobody reads any more. */
   stop(): void {
     this.#stopped = true;

@@ -54,7 +54,11 @@ export class VirtioConsole implements VirtioDevice {
   }
 
   get state(): object {
-    return { waiting: this.#waiting, ports: this.ports.map((port) => port.state) };
+    return { ports: this.ports.map((port) => port.state) };
+  }
+
+  get busy(): boolean {
+    return this.#waiting.length > 0 || this.ports.some((port) => port.busy);
   }
 
   attach(host: VirtioHost): void {
@@ -129,7 +133,7 @@ export class VirtioConsole implements VirtioDevice {
 
   #sendSize(port: ConsolePort): void {
     if (port.id === 0) this.#updateConfig();
-    const { size } = port.state;
+    const { size } = port;
     const host = this.#host;
     if (size === undefined || !port.options.console || !host?.live) return;
     if (!this.#multiport) {
@@ -148,7 +152,7 @@ export class VirtioConsole implements VirtioDevice {
 
   #updateConfig(): void {
     const view = new DataView(this.config.buffer);
-    const size = this.ports[0]!.state.size;
+    const size = this.ports[0]!.size;
     view.setUint16(R.CONFIG_COLUMNS, size?.columns ?? 0, true);
     view.setUint16(R.CONFIG_ROWS, size?.rows ?? 0, true);
   }

@@ -40,7 +40,9 @@ export interface PortEvents {
 export class ConsolePort {
   readonly id: number;
   readonly options: ConsolePortOptions;
-  readonly state = { guestOpen: false, size: undefined as TerminalSize | undefined };
+  readonly state = { guestOpen: false };
+  /** Not of the state: whoever restores a machine tells it anew. */
+  size: TerminalSize | undefined;
   readonly #events: PortEvents;
   #host: VirtioHost | undefined;
   #stopped = false;
@@ -52,7 +54,12 @@ export class ConsolePort {
     this.id = id;
     this.options = options;
     this.#events = events;
-    this.state.size = options.size;
+    this.size = options.size;
+  }
+
+  /** Bytes are on their way that a snapshot could not hold. */
+  get busy(): boolean {
+    return this.#busy || this.#pending.length > 0;
   }
 
   attach(host: VirtioHost): void {
@@ -74,7 +81,7 @@ export class ConsolePort {
 
   /** Tells a terminal its new size. */
   resize(size: TerminalSize): void {
-    this.state.size = size;
+    this.size = size;
     this.#events.resized(this);
   }
 

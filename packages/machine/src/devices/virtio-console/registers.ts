@@ -16,7 +16,6 @@ export const CONTROL_TRANSMIT = 3;
 export const CONTROL_SIZE = 8;
 export const DEVICE_READY = 0;
 export const PORT_ADD = 1;
-export const PORT_REMOVE = 2;
 export const PORT_READY = 3;
 export const CONSOLE_PORT = 4;
 export const RESIZE = 5;

@@ -66,6 +66,10 @@ export class VirtioFs implements VirtioDevice {
     this.#handle = options.handle;
   }
 
+  get busy(): boolean {
+    return this.#inFlight > 0;
+  }
+
   attach(host: VirtioHost): void {
     this.#host = host;
   }

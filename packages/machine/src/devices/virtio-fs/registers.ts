@@ -2,7 +2,7 @@
 export const TAG_SIZE = 36;
 /** `le32 num_request_queues` behind the tag. */
 export const CONFIG_SIZE = 40;
-export const HIPRIO_QUEUE = 0;
+/** Queue 0 is the high-priority one. */
 export const FIRST_REQUEST_QUEUE = 1;
 
 /** Mass storage controller, other. */

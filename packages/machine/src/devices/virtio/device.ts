@@ -32,8 +32,10 @@ export interface VirtioDevice {
   readonly queueSizes: readonly number[];
   /** Device configuration as the driver reads it now. */
   readonly config: Uint8Array;
-  /** Everything a snapshot needs. */
+  /** Everything a snapshot needs; a restore puts the saved values into it, field by field. */
   readonly state: object;
+  /** Something is under way that a snapshot cannot hold: a request that the host still serves. */
+  readonly busy?: boolean;
   /** Called once, before anything else. */
   attach(host: VirtioHost): void;
   /** The driver set DRIVER_OK. */

@@ -80,6 +80,22 @@ export class VirtioPci implements VirtioHost {
     }
   }
 
+  /** All there is to save; values put into it take effect with {@link restored}. */
+  savedState(): object {
+    return {
+      transport: this.state,
+      common: this.common.state,
+      pci: this.pci.state,
+      queues: this.#queues.map(({ state }) => state),
+      device: this.device.state,
+    };
+  }
+
+  /** @throws MachineError `MACHINE_DEVICE_MISUSED` for values that no driver could have set */
+  restored(): void {
+    for (const queue of this.#queues) queue.restored();
+  }
+
   #reset(): void {
     for (const queue of this.#queues) queue.reset();
     this.state.isr = 0;

@@ -58,6 +58,16 @@ export class Virtqueue {
     Object.assign(state, { enabled: true, eventIndex, indirect });
   }
 
+  /** Checks a state that was set from outside as one that a driver sets. */
+  restored(): void {
+    const { state } = this;
+    const { size, nextAvailable, nextUsed } = state;
+    const sane =
+      size > 0 && (size & (size - 1)) === 0 && size <= this.#maxSize && nextAvailable <= 0xffff;
+    if (!sane || nextUsed > 0xffff) throw misused('a state that no virtqueue has');
+    if (state.enabled) this.enable(state.eventIndex, state.indirect);
+  }
+
   /** Whether the driver has made buffers available that were not taken. */
   get hasNext(): boolean {
     const { state } = this;
