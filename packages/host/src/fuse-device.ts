@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process';
 import { close, open, read, writev } from 'node:fs';
+import { realpath } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { type Awaitable, isPromise } from '@anole/bytes';
 import { HostError, hostError, systemCode } from './errors.ts';
@@ -15,6 +16,7 @@ export interface FuseMountOptions {
 }
 
 export interface FuseMount extends AsyncDisposable {
+  /** As the mount table has it: absolute, without links. */
   readonly directory: string;
   /** Unmounts, also where files are open, and waits until no request is served any more. */
   close(): Promise<void>;
@@ -38,7 +40,7 @@ const writeDevice = promisify(writev);
  * This process must not touch the directory by synchronous calls while it serves: it would wait for
  * itself.
  *
- * @throws HostError `HOST_NO_TOOL` where /dev/fuse or mount(8) is missing, `HOST_NOT_PERMITTED`
+ * @throws HostError `HOST_NOT_FOUND`, `HOST_NO_TOOL` where /dev/fuse or mount(8) is missing, `HOST_NOT_PERMITTED`
  *   without root, `HOST_IO` where the kernel refuses the mount.
  */
 export async function mountFuse(
@@ -46,10 +48,13 @@ export async function mountFuse(
   handle: FuseHandler,
   { source = 'anole', options = [] }: FuseMountOptions = {},
 ): Promise<FuseMount> {
+  const at = await realpath(directory).catch((error: unknown) => {
+    throw hostError(error, `mount on ${directory}`);
+  });
   const fd = await openDevice();
   try {
     const all = ['fd=3', 'rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions'];
-    await mount([...all, 'allow_other', ...options].join(','), source, directory, fd);
+    await mount([...all, 'allow_other', ...options].join(','), source, at, fd);
   } catch (error) {
     await promisify(close)(fd);
     throw error;
@@ -58,12 +63,14 @@ export async function mountFuse(
   served.catch(() => {});
   const unmount = async () => {
     // Aborting loses what the kernel did not write yet, so it is for mounts still in use.
-    if ((await tool('umount', ['--', directory])) !== '') {
-      await tool('umount', ['--force', '--lazy', '--', directory]);
+    // The path is not looked at: that would ask the very server that may not answer any more.
+    const plain = ['--no-canonicalize', '--internal-only'];
+    if ((await tool('umount', [...plain, '--', at])) !== '') {
+      await tool('umount', [...plain, '--force', '--lazy', '--', at]);
     }
     await served;
   };
-  return { directory, close: unmount, [Symbol.asyncDispose]: unmount };
+  return { directory: at, close: unmount, [Symbol.asyncDispose]: unmount };
 }
 
 async function openDevice(): Promise<number> {
