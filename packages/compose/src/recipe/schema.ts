@@ -127,7 +127,5 @@ export const recipeSchema = v.strictObject({
 
 /** A recipe file's contents. */
 export type RecipeFile = v.InferOutput<typeof recipeSchema>;
-export type RecipeUser = v.InferOutput<typeof userSchema>;
-export type RecipeEntry = v.InferOutput<typeof fileSchema>;
 export const architectures = ['riscv64', 'arm64', 'amd64'] as const;
 export type Architecture = (typeof architectures)[number];
