@@ -209,6 +209,8 @@ describe('FuseServer under the kernel', () => {
       path,
       host,
     );
+    const fsx = [join(scripts, 'fsx.py'), join(path, 'new'), '20261123', '400', 'plain'];
+    assert.equal(await run('python3', ...fsx), 'ok\n');
     assert.equal((await run('ls', host)).split('\n').join(' '), 'd0 d3 d4 d9 hard new soft ');
   });
 });
