@@ -5,13 +5,14 @@ import {
   Machine,
   type MachineExit,
   type RunStatistics,
+  repeatableRandom,
   runElf,
   VirtioRng,
 } from '@anole/machine';
 import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { act, usageError } from '../frame.ts';
-import { GuestConsole, write } from '../machine/console.ts';
+import { GuestConsole } from '../machine/console.ts';
 import { readInput, writeOutput } from '../machine/files.ts';
 import { memoryOf } from '../run/arguments.ts';
 
@@ -84,7 +85,7 @@ async function elfAction(context: CommandContext, file: string, flags: ElfFlags)
   const options: ElfOptions = {
     signal: context.signal,
     // With --json standard output is the result's alone.
-    onOutput: (bytes) => void (context.json ? process.stderr.write(bytes) : write(bytes)),
+    onOutput: (bytes) => void (context.json ? process.stderr : process.stdout).write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.maxInstructions !== undefined && { maxInstructions: countOf(flags.maxInstructions) }),
   };
@@ -116,13 +117,14 @@ async function bootAction(
     kernel: await readInput(kernel),
     ...(flags.initrd !== undefined && { initrd: await readInput(flags.initrd) }),
   };
+  const repeatable = clock === 'instructions';
   using guest = new GuestConsole(flags.append);
   await using machine = await Machine.create({
     ...files,
     clock,
     commandLine: flags.append,
-    devices: [guest.device, new VirtioRng()],
-    onSerial: (bytes) => void write(bytes),
+    devices: [guest.device, new VirtioRng(repeatable ? repeatableRandom() : undefined)],
+    onSerial: (bytes) => void process.stdout.write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
   });
   guest.pumpInput(machine).catch(() => {});

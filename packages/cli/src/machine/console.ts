@@ -42,7 +42,7 @@ export class GuestConsole implements Disposable {
 }
 
 /** Writes to standard output; pending while its reader is behind. */
-export function write(bytes: Uint8Array): Promise<void> | undefined {
+function write(bytes: Uint8Array): Promise<void> | undefined {
   if (process.stdout.write(bytes)) return undefined;
   return once(process.stdout, 'drain').then(
     () => {},
