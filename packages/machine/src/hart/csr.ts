@@ -1,10 +1,12 @@
 import * as at from './layout.ts';
+import type { Pmp } from './pmp.ts';
 import type { HartState } from './state.ts';
 import { status } from './status.ts';
 
 /** What CSRs reach beyond the state block. */
 export interface CsrContext {
   readonly state: HartState;
+  readonly pmp: Pmp;
   readonly hartId: number;
   /** Instructions executed before the one at hand. */
   executed(): bigint;
@@ -253,12 +255,13 @@ const menvcfg: Csr = {
   },
 };
 
-/** Physical memory protection is kept but not enforced: see docs/decisions/0022. */
+/** Locked entries stay as they are; W without R is reserved and reads as neither. */
 function pmpConfig(name: string, offset: number): Csr {
   return {
     name,
     read: ({ state }) => state.get(offset),
-    write: ({ state }, value) => {
+    write: (context, value) => {
+      const { state } = context;
       let updated = 0n;
       for (let shift = 0n; shift < 64n; shift += 8n) {
         const old = (state.get(offset) >> shift) & 0xffn;
@@ -268,6 +271,22 @@ function pmpConfig(name: string, offset: number): Csr {
         updated |= (locked ? old : reserved ? wanted & ~2n : wanted) << shift;
       }
       state.set(offset, updated);
+      context.pmp.update();
+      context.flushTlb();
+    },
+  };
+}
+
+function pmpAddress(index: number): Csr {
+  const offset = at.PMPADDR + index * 8;
+  return {
+    name: `pmpaddr${index}`,
+    read: ({ state }) => state.get(offset),
+    write: (context, value) => {
+      if (context.pmp.isAddressLocked(index)) return;
+      context.state.set(offset, value & ((1n << 54n) - 1n));
+      context.pmp.update();
+      context.flushTlb();
     },
   };
 }
@@ -342,8 +361,7 @@ const table = new Map<number, Csr>([
 ]);
 
 for (let index = 0; index < 16; index++) {
-  const offset = at.PMPADDR + index * 8;
-  table.set(0x3b0 + index, slot(`pmpaddr${index}`, offset, (1n << 54n) - 1n));
+  table.set(0x3b0 + index, pmpAddress(index));
 }
 for (let index = 3; index < 32; index++) {
   table.set(0xb00 + index, constant(`mhpmcounter${index}`, 0n));

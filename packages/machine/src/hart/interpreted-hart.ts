@@ -4,6 +4,7 @@ import { floatImport } from './floats.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Bus, Clock, Hart, HartOptions, PrivilegeMode, ResetState, RunExit } from './hart.ts';
 import * as at from './layout.ts';
+import { Pmp } from './pmp.ts';
 import { HartState } from './state.ts';
 
 /** What the WebAssembly module exports. */
@@ -32,6 +33,7 @@ export class InterpretedHart implements Hart {
   readonly #clock: Clock;
   readonly #perTick: number;
   readonly #interpreter: Interpreter;
+  readonly #pmp: Pmp;
   readonly #csrs: CsrContext;
   /** Instructions executed before the slice at hand, and length of that slice. */
   #executed = 0;
@@ -50,6 +52,7 @@ export class InterpretedHart implements Hart {
     this.#perTick =
       options.clock.kind === 'instructions' ? (options.clock.instructionsPerTick ?? 10) : 1;
     this.#state = new HartState(options.memory.wasm);
+    this.#pmp = new Pmp(this.#state);
     this.#csrs = this.#csrContext();
     const imports = { env: this.#imports(options) };
     const instance = new WebAssembly.Instance(module, imports);
@@ -191,6 +194,7 @@ export class InterpretedHart implements Hart {
     this.pc = pc;
     this.writeX(10, BigInt.asUintN(64, a0));
     this.writeX(11, BigInt.asUintN(64, a1));
+    this.#pmp.update();
     this.#interpreter.updateModes();
     this.flushTlb();
     this.#updatePending();
@@ -232,6 +236,7 @@ export class InterpretedHart implements Hart {
     this.#slice = 0;
     this.#executed = view.getFloat64(8, true);
     this.#skippedTicks = view.getBigUint64(16, true);
+    this.#pmp.update();
     this.#interpreter.updateModes();
     this.flushTlb();
     this.#updatePending();
@@ -245,6 +250,9 @@ export class InterpretedHart implements Hart {
     state.set(at.MCOUNTEREN, 0xffffffffn);
     state.set(at.SCOUNTEREN, 7n);
     state.set(at.MENVCFG, STCE);
+    // One region over everything: without any, S and U may access nothing.
+    state.set(at.PMPADDR, (1n << 54n) - 1n);
+    state.set(at.PMPCFG, 0x1fn);
   }
 
   /** Executes `budget` instructions or fewer; gives their number. */
@@ -313,6 +321,7 @@ export class InterpretedHart implements Hart {
   #csrContext(): CsrContext {
     return {
       state: this.#state,
+      pmp: this.#pmp,
       hartId: this.hartId,
       // During an instruction, REMAINING counts it as executed already.
       executed: () => BigInt(Math.max(0, this.instret - (this.#slice > 0 ? 1 : 0))),
@@ -337,6 +346,8 @@ export class InterpretedHart implements Hart {
       },
       csr: (number: number, action: number, reads: number, writes: number): number =>
         accessCsr(this.#csrs, number, action, reads !== 0, writes !== 0) ? 1 : 0,
+      pmp: (address: bigint, size: number, kind: number, machine: number): number =>
+        this.#pmp.check(BigInt.asUintN(64, address), size, kind as 0 | 1 | 2, machine !== 0),
       float: floatImport(this.#state),
       fillPage: (page: number) => memory.fillPage(page),
       wait: () => this.#wait(),

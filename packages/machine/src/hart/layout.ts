@@ -27,8 +27,11 @@ export const RESERVED_VALUE = 0x228;
 export const FIRMWARE = 0x230;
 /** i32: bytes of RAM (as unsigned). */
 export const RAM_SIZE = 0x234;
-/** i32: 1 where the host fills pages at their first touch. */
-export const BACKED = 0x238;
+
+/** i32: bit 0 where accesses of S and U are to be checked by PMP, bit 1 where those of M are. */
+export const PMP_GUARD = 0x268;
+/** i32: bytes of the access at hand, for PMP. */
+export const ACCESS_SIZE = 0x26c;
 
 /** Arguments and result of the imports for floating point, and of the one for CSRs. */
 export const FLOAT_A = 0x240;
@@ -82,6 +85,9 @@ export const PMPADDR = 0x410;
 
 /** Everything architectural lies below. */
 export const STATE_END = 0x500;
+
+/** i32: 1 where the host fills pages of RAM at their first touch. */
+export const BACKED = 0x600;
 
 /**
  * TLBs, direct-mapped by page number: for each kind and each {@link TlbMode}, entries of 16 bytes:

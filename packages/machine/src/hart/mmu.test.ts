@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
-import { BASE, makeHart, place, type TestHart } from './testing.ts';
+import { BASE, makeHart, openPmp, place, type TestHart } from './testing.ts';
 
 const MSTATUS = 0x300;
 const MCAUSE = 0x342;
@@ -97,6 +97,7 @@ describe('address translation', () => {
   function enter(mode: 'U' | 'S', address: bigint, status: bigint): void {
     const { hart } = machine;
     hart.reset({ pc: BigInt(HANDLER + 16) });
+    openPmp(machine);
     hart.writeCsr(0x305, BigInt(HANDLER));
     hart.writeCsr(MCAUSE, 0x99n);
     hart.writeCsr(MEPC, address);
@@ -293,6 +294,7 @@ describe('address translation', () => {
       [0n, 5n],
     ] as const) {
       hart.reset({ pc: BigInt(HANDLER + 32) });
+      openPmp(machine);
       hart.writeCsr(0x305, BigInt(HANDLER));
       hart.writeCsr(SATP, satp);
       hart.writeCsr(MCAUSE, 0x99n);

@@ -46,3 +46,9 @@ export function runOnce(test: TestHart, source: string): void {
   test.hart.flushTlb();
   test.hart.run(count);
 }
+
+/** Lets S and U access everything: PMP, without a region, refuses them. */
+export function openPmp({ hart }: TestHart): void {
+  hart.writeCsr(0x3b0, (1n << 54n) - 1n);
+  hart.writeCsr(0x3a0, 0x1fn);
+}

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
 import { Interrupt, type PrivilegeMode } from './hart.ts';
-import { BASE, makeHart, place, type TestHart } from './testing.ts';
+import { BASE, makeHart, openPmp, place, type TestHart } from './testing.ts';
 
 const M_HANDLER = BASE + 0x1000;
 const S_HANDLER = BASE + 0x2000;
@@ -43,6 +43,7 @@ describe('traps', () => {
     const { hart } = machine;
     for (const cause of Object.values(Interrupt)) hart.setInterrupt(cause, false);
     hart.reset({ pc: BigInt(BASE) });
+    openPmp(machine);
     hart.writeCsr(csr.mtvec, BigInt(M_HANDLER));
     hart.writeCsr(csr.stvec, BigInt(S_HANDLER));
   }

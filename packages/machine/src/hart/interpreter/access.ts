@@ -18,10 +18,10 @@ import {
   when,
 } from '../../wasm/code.ts';
 import type { MemoryOperator } from '../../wasm/opcodes.ts';
-import { TlbKind } from '../layout.ts';
+import { ACCESS_SIZE, TlbKind } from '../layout.ts';
 import type { Define, Helpers } from './helpers.ts';
 import { accessFault, isRam, ramPlace } from './mmu.ts';
-import { add32, add64, and64, extend, or64, shl64, wrap } from './slots.ts';
+import { add32, add64, and64, extend, or64, setSlot32, shl64, wrap } from './slots.ts';
 
 /** Loads and stores that the TLB did not answer: page tables, devices, misaligned addresses. */
 export function defineAccess(define: Define, helpers: Helpers): void {
@@ -57,6 +57,7 @@ function defineLoads(define: Define, helpers: Helpers): void {
     const physical = scope.local('i64');
     return [
       when(misaligned(address, width), ret(call(helpers.loadMisaligned, get(address), get(width)))),
+      setSlot32(ACCESS_SIZE, get(width)),
       set(physical, call(helpers.translate, get(address), i32(TlbKind.read))),
       when(failed(physical), ret(i64(0))),
       call(helpers.loadPhysical, get(physical), get(width), get(address)),
@@ -124,6 +125,7 @@ function defineStores(define: Define, helpers: Helpers): void {
         call(helpers.storeMisaligned, get(address), get(width), get(value)),
         ret(),
       ]),
+      setSlot32(ACCESS_SIZE, get(width)),
       set(physical, call(helpers.translate, get(address), i32(TlbKind.write))),
       when(failed(physical), ret()),
       call(helpers.storePhysical, get(physical), get(width), get(value), get(address)),
@@ -185,6 +187,7 @@ function translateBoth(helpers: Helpers, kind: number, access: Misaligned, leave
   const last = and64(add64(get(address), extend(op('i32.sub', get(width), i32(1)))), -4096);
   const cause = kind === TlbKind.read ? 5 : 7;
   return [
+    setSlot32(ACCESS_SIZE, i32(1)),
     set(first, call(helpers.translate, get(address), i32(kind))),
     when(failed(first), leave),
     set(second, and64(get(first), -4096)),
@@ -219,6 +222,7 @@ function defineAtomicPlace(define: Define, helpers: Helpers): void {
         call(helpers.trap, add32(i32(2), op('i32.shl', get(kind), i32(1))), get(address)),
         ret(i32(0)),
       ]),
+      setSlot32(ACCESS_SIZE, get(width)),
       set(physical, call(helpers.translate, get(address), get(kind))),
       when(failed(physical), ret(i32(0))),
       when(op('i32.eqz', isRam(get(physical))), [

@@ -10,6 +10,8 @@ const signatures = {
   busWrite: { params: ['f64', 'i32', 'i32'], results: ['i32'] },
   /** (number, action, reads, writes): source and result in CSR_VALUE → 1, or 0 where illegal. */
   csr: { params: ['i32', 'i32', 'i32', 'i32'], results: ['i32'] },
+  /** (physical address, size, TlbKind, whether by M) → 0 refused, 1 the page is allowed, 2 these bytes. */
+  pmp: { params: ['i64', 'i32', 'i32', 'i32'], results: ['i32'] },
   /** (operation, rounding mode): arguments and result in the FLOAT slots. */
   float: { params: ['i32', 'i32'], results: [] },
   /** (index of a page of RAM): fills it, at its first touch. */

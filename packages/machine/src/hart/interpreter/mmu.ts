@@ -21,11 +21,13 @@ import {
   when,
 } from '../../wasm/code.ts';
 import {
+  ACCESS_SIZE,
   BACKED,
   DATA_MODE,
   FETCH_MODE,
   LEVELS,
   MSTATUS,
+  PMP_GUARD,
   RAM_BASE,
   RAM_OFFSET,
   RAM_SIZE,
@@ -128,6 +130,7 @@ function defineTranslate(define: Define, helpers: Helpers): void {
           when(op('i64.eq', get(physical), i64(-1)), ret(i64(-1))),
         ],
       ),
+      guard(helpers, { address, physical, kind, mode, answer: entry }),
       when(
         isRam(get(physical)),
         [
@@ -149,6 +152,43 @@ function defineTranslate(define: Define, helpers: Helpers): void {
       get(physical),
     ];
   });
+}
+
+interface Checked {
+  readonly address: Local;
+  readonly physical: Local;
+  readonly kind: Local;
+  readonly mode: Local;
+  /** Room for the answer. */
+  readonly answer: Local;
+}
+
+/**
+ * PMP: refuses the access, or gives its address without entering it into the TLB where other bytes
+ * of the page have other rights.
+ */
+function guard(helpers: Helpers, { address, physical, kind, mode, answer }: Checked): Code {
+  const machine = op('i32.eq', get(mode), i32(TlbMode.bare));
+  const size = slot32(ACCESS_SIZE);
+  return when(op('i32.and', slot32(PMP_GUARD), op('i32.shl', i32(1), machine)), [
+    set(answer, call(helpers.pmp, get(physical), size, get(kind), machine)),
+    when(op('i32.eqz', get(answer)), [
+      call(helpers.trap, accessFault(kind), get(address)),
+      ret(i64(-1)),
+    ]),
+    when(op('i32.and', op('i32.eq', get(answer), i32(2)), isRam(get(physical))), [
+      call(helpers.touch, get(physical)),
+      ret(get(physical)),
+    ]),
+  ]);
+}
+
+/** PMP for an entry of a page table, which is accessed as by S. */
+function guardEntry(helpers: Helpers, place: Local, kind: number, refused: Label): Code {
+  return when(
+    and32(slot32(PMP_GUARD), 1),
+    brIf(op('i32.eqz', call(helpers.pmp, get(place), i32(8), i32(kind), i32(0))), refused),
+  );
 }
 
 function tlbEntry(address: Local, kind: Local, mode: Local): Code {
@@ -195,6 +235,7 @@ function defineWalk(define: Define, helpers: Helpers): void {
               ),
               brIf(op('i32.eqz', isRam(get(place))), noMemory),
               call(helpers.touch, get(place)),
+              guardEntry(helpers, place, TlbKind.read, noMemory),
               set(pte, load('i64.load', ramPlace(get(place)))),
               brIf(op('i64.eqz', and64(get(pte), Pte.V)), fault),
               brIf(isSet64(get(pte), RESERVED), fault),
@@ -211,7 +252,7 @@ function defineWalk(define: Define, helpers: Helpers): void {
           set(spare, op('i64.sub', op('i64.shl', i64(1), get(shift)), i64(1))),
           brIf(op('i64.ne', op('i64.and', get(result), get(spare)), i64(0)), fault),
           when(op('i64.gt_u', get(shift), i64(12)), noteSuperpage(address, spare)),
-          markUsed(pte, place, kind),
+          markUsed(pte, place, kind, guardEntry(helpers, place, TlbKind.write, noMemory)),
           ret(or64(get(result), op('i64.and', get(address), get(spare)))),
         ),
         call(helpers.trap, accessFault(kind), get(address)),
@@ -251,7 +292,7 @@ function checkPermissions(pte: Local, kind: Local, fault: Label): Code {
 }
 
 /** Sets A, and D for a write, as hardware may: the entry is written only where they change. */
-function markUsed(pte: Local, place: Local, kind: Local): Code {
+function markUsed(pte: Local, place: Local, kind: Local, check: Code): Code {
   const bits = choose(
     'i64',
     op('i32.eq', get(kind), i32(TlbKind.write)),
@@ -259,7 +300,10 @@ function markUsed(pte: Local, place: Local, kind: Local): Code {
     i64(Pte.A),
   );
   const marked = or64(get(pte), bits);
-  return when(op('i64.ne', marked, get(pte)), store('i64.store', ramPlace(get(place)), marked));
+  return when(op('i64.ne', marked, get(pte)), [
+    check,
+    store('i64.store', ramPlace(get(place)), marked),
+  ]);
 }
 
 /** Widens the range of superpages of the address's half, see SUPERPAGES. */

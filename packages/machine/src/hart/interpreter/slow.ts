@@ -24,6 +24,7 @@ import {
 } from '../../wasm/code.ts';
 import type { FunctionScope } from '../../wasm/module.ts';
 import {
+  ACCESS_SIZE,
   CSR_VALUE,
   EXPANSIONS,
   F,
@@ -110,6 +111,7 @@ class SlowStep {
   code(): Code {
     return [
       setSlot32(FAULT, i32(0)),
+      setSlot32(ACCESS_SIZE, i32(2)),
       setSlot32(REMAINING, op('i32.sub', slot32(REMAINING), i32(1))),
       set(this.#pc, slot64(PC)),
       block(
