@@ -134,6 +134,7 @@ async function bootAction(
 
 function bootResult(context: CommandContext, exit: MachineExit, statistics: RunStatistics): number {
   context.signal.throwIfAborted();
+  if (exit.reason === 'stopped') throw new AnoleError('CLI_INTERRUPTED', 'Stopped by the user');
   if (context.json) context.out(JSON.stringify({ ...exit, ...figures(statistics) }));
   if (exit.reason === 'panic') {
     throw new AnoleError('CLI_GUEST_PANIC', `The kernel panicked: ${exit.message}`);
