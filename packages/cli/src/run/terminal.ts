@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import type { TerminalSize } from '@anole/sandbox';
 
 const escapeKey = 0x1d; // Ctrl-]
@@ -22,6 +23,8 @@ export class RawTerminal implements Disposable {
     this.#output = output;
     process.on('exit', this.#restore);
     input.setRawMode(true);
+    // Node's raw mode still turns LF into CR LF; the guest's terminal has done so where it should.
+    spawnSync('stty', ['-opost'], { stdio: [input, 'ignore', 'ignore'] });
   }
 
   get size(): TerminalSize {
