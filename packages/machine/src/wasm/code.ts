@@ -1,4 +1,4 @@
-import { signed, unsigned } from './leb128.ts';
+import { signed, signed32, unsigned } from './leb128.ts';
 import {
   type LaneOperator,
   laneOpcodes,
@@ -59,7 +59,7 @@ export function op(name: Operator, ...args: readonly Code[]): Code {
   return [...args, 0xfc, saturatingOpcodes[name as keyof typeof saturatingOpcodes]];
 }
 
-export const i32 = (value: number): Code => [0x41, signed(BigInt(value | 0))];
+export const i32 = (value: number): Code => [0x41, signed32(value)];
 export const i64 = (value: bigint | number): Code => [
   0x42,
   signed(BigInt.asIntN(64, BigInt(value))),
@@ -109,6 +109,36 @@ export const call = (callee: FunctionRef, ...args: readonly Code[]): Code => [
   unsigned(callee.index),
 ];
 
+/** Goes on in another function that gives the same results, and leaves no frame behind. */
+export const tailCall = (callee: FunctionRef, ...args: readonly Code[]): Code => [
+  ...args,
+  0x12,
+  unsigned(callee.index),
+];
+
+/** The type of a function, by its index: for calls through the table. */
+export interface TypeRef {
+  readonly type: number;
+}
+
+/** Calls entry `at` of the module's table. */
+export const callIndirect = (type: TypeRef, at: Code, ...args: readonly Code[]): Code => [
+  ...args,
+  at,
+  0x11,
+  unsigned(type.type),
+  0,
+];
+
+/** {@link tailCall} through the table. */
+export const tailCallIndirect = (type: TypeRef, at: Code, ...args: readonly Code[]): Code => [
+  ...args,
+  at,
+  0x13,
+  unsigned(type.type),
+  0,
+];
+
 export const ret = (...values: readonly Code[]): Code => [...values, opcodes.return];
 
 export const block = (to: Label, ...body: readonly Code[]): Code => ({
@@ -152,7 +182,8 @@ export function assemble(code: Code): number[] {
   return out;
 }
 
-function write(code: Code, scope: readonly Label[], out: number[]): void {
+/** `scope`: labels of the blocks around, the innermost last; changed and put back. */
+function write(code: Code, scope: Label[], out: number[]): void {
   if (typeof code === 'number') out.push(code);
   else if ('kind' in code) {
     if ('targets' in code) writeBranch(code, scope, out);
@@ -162,26 +193,26 @@ function write(code: Code, scope: readonly Label[], out: number[]): void {
 
 const structured = { block: 0x02, loop: 0x03, if: 0x04 } as const;
 
-function writeBlock(code: Block, scope: readonly Label[], out: number[]): void {
-  const inner = [code.label, ...scope];
+function writeBlock(code: Block, scope: Label[], out: number[]): void {
+  scope.push(code.label);
   out.push(structured[code.kind], code.result === undefined ? 0x40 : valueTypes[code.result]);
-  write(code.body, inner, out);
+  write(code.body, scope, out);
   if (code.otherwise !== undefined) {
     out.push(0x05);
-    write(code.otherwise, inner, out);
+    write(code.otherwise, scope, out);
   }
   out.push(0x0b);
+  scope.pop();
 }
 
 function writeBranch(code: Branch, scope: readonly Label[], out: number[]): void {
-  const depths = code.targets.map((target) => unsigned(depthOf(target, scope)));
-  if (code.kind === 'br_table') out.push(0x0e, ...unsigned(depths.length - 1));
+  if (code.kind === 'br_table') out.push(0x0e, ...unsigned(code.targets.length - 1));
   else out.push(code.kind === 'br' ? 0x0c : 0x0d);
-  out.push(...depths.flat());
+  for (const target of code.targets) out.push(...unsigned(depthOf(target, scope)));
 }
 
 function depthOf(target: Label, scope: readonly Label[]): number {
-  const depth = scope.indexOf(target);
-  if (depth < 0) throw new Error(`Branch to ${target.label} from outside of it`);
-  return depth;
+  const index = scope.lastIndexOf(target);
+  if (index < 0) throw new Error(`Branch to ${target.label} from outside of it`);
+  return scope.length - 1 - index;
 }

@@ -12,12 +12,26 @@ export function unsigned(value: number): number[] {
 }
 
 export function signed(value: bigint): number[] {
+  if (value >= -64n && value < 64n) return [Number(value) & 0x7f];
   const out: number[] = [];
   let rest = value;
   for (;;) {
     const byte = Number(rest & 0x7fn);
     rest >>= 7n;
     const last = (rest === 0n && (byte & 0x40) === 0) || (rest === -1n && (byte & 0x40) !== 0);
+    out.push(last ? byte : byte | 0x80);
+    if (last) return out;
+  }
+}
+
+/** The same for an int32, without bigints: constants of 32 bits are most of what is written. */
+export function signed32(value: number): number[] {
+  const out: number[] = [];
+  let rest = value | 0;
+  for (;;) {
+    const byte = rest & 0x7f;
+    rest >>= 7;
+    const last = (rest === 0 && (byte & 0x40) === 0) || (rest === -1 && (byte & 0x40) !== 0);
     out.push(last ? byte : byte | 0x80);
     if (last) return out;
   }

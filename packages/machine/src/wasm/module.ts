@@ -1,5 +1,5 @@
-import { assemble, type Code, type FunctionRef, type Local } from './code.ts';
-import { unsigned } from './leb128.ts';
+import { assemble, type Code, type FunctionRef, type Local, type TypeRef } from './code.ts';
+import { signed, unsigned } from './leb128.ts';
 import { type ValueType, valueTypes } from './opcodes.ts';
 
 export interface Signature {
@@ -39,7 +39,8 @@ interface Definition {
 
 /**
  * A WebAssembly module under construction: functions that import from module `env`, and one
- * imported memory, `env.memory`. Imports come before the first function.
+ * imported memory, `env.memory`; where asked for, a table of functions, `env.table`. Imports come
+ * before the first function.
  */
 export class ModuleBuilder {
   readonly #types: string[] = [];
@@ -48,6 +49,8 @@ export class ModuleBuilder {
   readonly #functions: Definition[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   readonly #memoryPages: number;
+  #tableSize: number | undefined;
+  #elements: { readonly offset: number; readonly functions: readonly FunctionRef[] } | undefined;
 
   /** @param memoryPages least size of the imported memory, in pages of 64 KiB. */
   constructor(memoryPages: number) {
@@ -58,6 +61,20 @@ export class ModuleBuilder {
     if (this.#functions.length > 0) throw new Error('Imports come before functions');
     this.#imports.push({ name, type: this.#type(signature) });
     return { index: this.#imports.length - 1 };
+  }
+
+  /** Imports `env.table`, of at least `size` functions. */
+  importTable(size: number): void {
+    this.#tableSize = size;
+  }
+
+  /** Puts functions into the table, from entry `offset` on, when the module is instantiated. */
+  fillTable(offset: number, functions: readonly FunctionRef[]): void {
+    this.#elements = { offset, functions };
+  }
+
+  typeOf(signature: Signature): TypeRef {
+    return { type: this.#type(signature) };
   }
 
   /** A function to be given its body later: for calls among functions. */
@@ -101,6 +118,7 @@ export class ModuleBuilder {
         ...section(2, this.#importEntries()),
         ...section(3, functions),
         ...section(7, exports),
+        ...this.#elementSection(),
       ].concat(section(10, bodies)),
     );
   }
@@ -113,7 +131,18 @@ export class ModuleBuilder {
       ...unsigned(type),
     ]);
     const memory = [...text('env'), ...text('memory'), 2, 0, ...unsigned(this.#memoryPages)];
-    return [...functions, memory];
+    const table = [...text('env'), ...text('table'), 1, 0x70, 0];
+    return this.#tableSize === undefined
+      ? [...functions, memory]
+      : [...functions, memory, [...table, ...unsigned(this.#tableSize)]];
+  }
+
+  #elementSection(): number[] {
+    if (this.#elements === undefined) return [];
+    const { offset, functions } = this.#elements;
+    const indexes = functions.flatMap(({ index }) => unsigned(index));
+    const at = [0x41, ...signed(BigInt(offset)), 0x0b];
+    return section(9, [[0, ...at, ...unsigned(functions.length), ...indexes]]);
   }
 
   #type({ params, results }: Signature): number {
