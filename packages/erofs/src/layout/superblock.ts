@@ -60,3 +60,16 @@ export const INCOMPAT_DEVICE_TABLE = 0x8;
 export const INCOMPAT_TAIL_PACKING = 0x10;
 export const INCOMPAT_FRAGMENTS = 0x20;
 export const INCOMPAT_XATTR_PREFIXES = 0x40;
+/** Block numbers have 48 bits; compressed files may have extent records. */
+export const INCOMPAT_48BIT = 0x80;
+/** Metadata may lie in a (compressed) inode of their own. */
+export const INCOMPAT_METABOX = 0x100;
+
+/** Size of the slots by which the superblock is extended. */
+export const SUPERBLOCK_SLOT_SIZE = 16;
+
+/** First slot of the extension. Source: erofs_fs.h, the end of struct erofs_super_block. */
+export const SuperblockSlot = struct('erofs_super_block_slot', SUPERBLOCK_SLOT_SIZE, {
+  metaboxNid: u64,
+  reserved: pad(8),
+});
