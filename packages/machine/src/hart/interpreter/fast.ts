@@ -40,9 +40,9 @@ import {
 import { status } from '../status.ts';
 import { isReserved, LocalPool, updateAt } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
-import { quickFloat } from './float-quick.ts';
 import type { Define } from './helpers.ts';
 import { branchOffset, immediate32, readF, readX, registerAt } from './operands.ts';
+import { quickFloat } from './quick/quick-float.ts';
 import {
   add32,
   add64,
