@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
@@ -51,7 +52,7 @@ export class UnpackPool implements AsyncDisposable {
 
   unpack(deb: string, path: string): Promise<void> {
     const id = this.nextId++;
-    const temporary = `${path}.${process.pid}.${id}.tmp`;
+    const temporary = `${path}.${randomBytes(6).toString('hex')}.tmp`;
     if (this.closed) return Promise.reject(stopped(deb));
     return new Promise((resolve, reject) => {
       this.queue.push({ job: { id, deb, path, temporary }, resolve, reject });
