@@ -13,6 +13,12 @@ export type MachineCode =
   | 'MACHINE_INSTRUCTION_LIMIT'
   /** A program waits for an interrupt that cannot come. */
   | 'MACHINE_STUCK'
+  /** A snapshot whose bytes are not those that were written, or not all of them. */
+  | 'MACHINE_SNAPSHOT_DAMAGED'
+  /** No snapshot at all, or one of another machine: other devices, another kernel. */
+  | 'MACHINE_SNAPSHOT_FOREIGN'
+  /** A snapshot that another version wrote. */
+  | 'MACHINE_SNAPSHOT_VERSION'
   /** More bytes than the guest's RAM holds. */
   | 'MACHINE_TOO_LARGE'
   /** A program or kernel for another processor. */

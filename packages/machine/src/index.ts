@@ -37,8 +37,18 @@ export type { Bus, Clock, Hart, HartOptions, ResetState, RunExit } from './hart/
 export { type LoopName, loopNames, prepareLoop } from './hart/microbench.ts';
 export { assemble } from './isa/assemble.ts';
 export { type Disassembly, disassemble } from './isa/disassemble.ts';
-export { Machine, type MachineExit, type MachineOptions } from './machine.ts';
+export {
+  Machine,
+  type MachineExit,
+  type MachineOptions,
+  type RestoreOptions,
+  type SaveOptions,
+} from './machine.ts';
 export { formatSignature } from './platform/htif.ts';
 export { repeatableRandom } from './run/repeatable-random.ts';
 export { type ElfExit, type ElfOptions, runElf } from './run/run-elf.ts';
 export type { RunStatistics } from './run/runner.ts';
+export type { MachineShape } from './snapshot/board-state.ts';
+export { SNAPSHOT_VERSION } from './snapshot/layout.ts';
+export { openSnapshot, type Snapshot } from './snapshot/read.ts';
+export type { SnapshotOptions, SnapshotSink } from './snapshot/write.ts';

@@ -5,11 +5,16 @@ import type { VirtioDevice } from './devices/virtio/device.ts';
 import { VirtioConsole } from './devices/virtio-console/device.ts';
 import type { RandomSource } from './devices/virtio-rng/device.ts';
 import { MachineError } from './errors.ts';
-import { Board } from './platform/board.ts';
+import { Board, type BoardOptions } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';
 import { PanicWatch } from './platform/panic-watch.ts';
 import { repeatableRandom } from './run/repeatable-random.ts';
 import { Runner, type RunStatistics } from './run/runner.ts';
+import { checkDevices, devicesFromJson, isQuiet } from './snapshot/board-state.ts';
+import { damaged } from './snapshot/errors.ts';
+import { checkHartState } from './snapshot/hart-state.ts';
+import type { Snapshot } from './snapshot/read.ts';
+import { type SnapshotOptions, type SnapshotSink, writeSnapshot } from './snapshot/write.ts';
 
 export interface MachineOptions {
   /** A Linux `Image` for riscv64. */
@@ -30,6 +35,16 @@ export interface MachineOptions {
   readonly clock?: 'real' | 'instructions';
   /** Seeds the kernel's random numbers. Default: the host's, or a fixed sequence for `instructions`. */
   readonly random?: RandomSource;
+}
+
+/** What a restored machine gets anew: all else is in the snapshot. */
+export interface RestoreOptions extends Pick<MachineOptions, 'devices' | 'onSerial'> {
+  readonly snapshot: Snapshot;
+}
+
+export interface SaveOptions extends SnapshotOptions, Pick<CallOptions, 'signal'> {
+  /** Wait until the guest waits, too: for templates. Default false. */
+  readonly whenIdle?: boolean;
 }
 
 /** How a machine ended. */
@@ -66,12 +81,14 @@ export class Machine implements AsyncDisposable {
   readonly #runner: Runner;
   readonly #panic: PanicWatch;
   readonly #control: Control;
+  readonly #clock: ClockKind;
   #running: Promise<MachineExit> | undefined;
 
   private constructor(board: Board, panic: PanicWatch, control: Control, clock: ClockKind) {
     this.#board = board;
     this.#panic = panic;
     this.#control = control;
+    this.#clock = clock;
     this.#runner = new Runner(board, { clock, ended: () => control.end !== undefined });
     control.wake = () => this.#runner.wake();
     control.interrupt = () => board.hart.requestStop();
@@ -84,25 +101,9 @@ export class Machine implements AsyncDisposable {
    *   `MACHINE_BAD_OPTION`; HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM`
    */
   static async create(options: MachineOptions): Promise<Machine> {
-    const { devices = [], clock = 'real', onSerial } = options;
-    const panic = new PanicWatch();
-    const control = new Control();
-    const board = await Board.create(
-      {
-        memorySize: memorySize(options.memoryMiB ?? 512),
-        clock,
-        firmware: true,
-        devices,
-        onSerial: (bytes) => {
-          panic.feed(bytes);
-          onSerial?.(bytes);
-        },
-      },
-      control,
-    );
-    for (const device of devices) {
-      if (device instanceof VirtioConsole) device.observe = (bytes) => panic.feed(bytes);
-    }
+    const { devices = [], clock = 'real' } = options;
+    const memory = { memorySize: memorySize(options.memoryMiB ?? 512), clock };
+    const { board, panic, control } = await build(options, memory);
     const entry = loadLinux(board.memory, {
       kernel: options.kernel,
       ...(options.initrd && { initrd: options.initrd }),
@@ -111,6 +112,32 @@ export class Machine implements AsyncDisposable {
       pciSlots: devices.length,
     });
     board.hart.reset({ pc: entry.pc, a0: 0n, a1: entry.deviceTree, mode: 'S' });
+    return new Machine(board, panic, control, clock);
+  }
+
+  /**
+   * Builds a machine that goes on where {@link save} left one, on whatever computer. Pages are read
+   * from the snapshot's source when they are touched, so this takes no longer for more memory. What
+   * `save` gave up must be told anew: sizes of terminals. Guest time goes on from where it was; the
+   * guest's wall clock is then late until someone sets it.
+   *
+   * @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` where `devices` are not those of the snapshot,
+   *   `MACHINE_SNAPSHOT_DAMAGED`; HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM`. A page that turns
+   *   out to be damaged ends {@link run} with `MACHINE_SNAPSHOT_DAMAGED`.
+   */
+  static async restore(options: RestoreOptions): Promise<Machine> {
+    const { snapshot } = options;
+    const { memorySize, clock } = snapshot.shape;
+    const memory = { memorySize, clock, fill: snapshot.fill, startTicks: snapshot.ticks };
+    const { board, panic, control } = await build(options, memory);
+    checkDevices(snapshot.shape, board);
+    devicesFromJson(board, snapshot.devices);
+    checkHartState(snapshot.hart);
+    try {
+      board.hart.restoreState(snapshot.hart);
+    } catch (cause) {
+      throw damaged('its hart is none of this version', cause);
+    }
     return new Machine(board, panic, control, clock);
   }
 
@@ -126,11 +153,50 @@ export class Machine implements AsyncDisposable {
    * @throws MachineError `MACHINE_WRONG_STATE` when called again; whatever a device's host side threw
    */
   run(options: CallOptions = {}): Promise<MachineExit> {
-    if (this.#running !== undefined) {
-      throw new MachineError('MACHINE_WRONG_STATE', 'Cannot run the machine: it was run already');
-    }
+    if (this.#running !== undefined) fail('run', 'it was run already');
     this.#running = this.#run(options.signal);
     return this.#running;
+  }
+
+  /**
+   * Writes the machine as a file: at once when it does not run, else at the next moment between two
+   * instructions at which no device waits for the host. `sink` is called until all is written, while
+   * the guest stands still; it goes on afterwards. What it throws, this throws.
+   *
+   * @throws MachineError `MACHINE_WRONG_STATE` when the machine ended; the signal's reason
+   */
+  async save(sink: SnapshotSink, options: SaveOptions = {}): Promise<void> {
+    const { whenIdle = false, signal } = options;
+    signal?.throwIfAborted();
+    const write = () => writeSnapshot(this.#board, this.#clock, sink, options);
+    if (this.#running === undefined) {
+      write();
+      return;
+    }
+    if (this.#runner.inspect !== undefined) fail('save', 'it is being saved');
+    await new Promise<void>((resolve, reject) => {
+      let settled = false;
+      const settle = (act: () => void) => {
+        if (settled) return;
+        settled = true;
+        this.#runner.inspect = undefined;
+        signal?.removeEventListener('abort', onAbort);
+        try {
+          act();
+          resolve();
+        } catch (error) {
+          reject(error);
+        }
+      };
+      const onAbort = () => settle(() => signal?.throwIfAborted());
+      const onEnd = () => settle(() => fail('save', 'it ended'));
+      signal?.addEventListener('abort', onAbort);
+      this.#running!.then(onEnd, onEnd);
+      this.#runner.inspect = (idle) => {
+        if ((idle || !whenIdle) && isQuiet(this.#board)) settle(write);
+      };
+      this.#runner.wake();
+    });
   }
 
   /** Ends the machine as if its power cord was pulled. Resolves when nothing of it runs any more. */
@@ -193,6 +259,31 @@ class Control {
     this.interrupt();
     this.wake();
   }
+}
+
+type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTicks'>;
+
+/** A board, and what watches it. */
+async function build(
+  { devices = [], onSerial }: Pick<MachineOptions, 'devices' | 'onSerial'>,
+  memory: BoardMemory,
+) {
+  const panic = new PanicWatch();
+  const control = new Control();
+  const serial: ByteSink = (bytes) => {
+    panic.feed(bytes);
+    onSerial?.(bytes);
+  };
+  const options = { ...memory, firmware: true, devices, onSerial: serial };
+  const board = await Board.create(options, control);
+  for (const device of devices) {
+    if (device instanceof VirtioConsole) device.observe = (bytes) => panic.feed(bytes);
+  }
+  return { board, panic, control };
+}
+
+function fail(what: string, why: string): never {
+  throw new MachineError('MACHINE_WRONG_STATE', `Cannot ${what} the machine: ${why}`);
 }
 
 function memorySize(mebibytes: number): number {

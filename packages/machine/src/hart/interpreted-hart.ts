@@ -1,4 +1,5 @@
-import { accessCsr, type CsrContext, csrs } from './csr.ts';
+import type { CsrContext } from './csr/kinds.ts';
+import { accessCsr, csrs } from './csr/table.ts';
 import { HartError } from './errors.ts';
 import { floatImport } from './floats.ts';
 import type { GuestMemory } from './guest-memory.ts';
@@ -209,6 +210,7 @@ export class InterpretedHart implements Hart {
     view.setFloat64(8, this.instret, true);
     view.setBigUint64(16, this.#skippedTicks, true);
     out.set(state, HEADER);
+    view.setInt32(HEADER + at.BACKED, 0, true);
     return out;
   }
 

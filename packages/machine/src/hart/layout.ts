@@ -27,6 +27,8 @@ export const RESERVED_VALUE = 0x228;
 export const FIRMWARE = 0x230;
 /** i32: bytes of RAM (as unsigned). */
 export const RAM_SIZE = 0x234;
+/** i32: 1 where the host fills pages of RAM at their first touch. Not saved. */
+export const BACKED = 0x238;
 
 /** i32: bit 0 where accesses of S and U are to be checked by PMP, bit 1 where those of M are. */
 export const PMP_GUARD = 0x268;
@@ -86,15 +88,16 @@ export const PMPADDR = 0x410;
 /** Everything architectural lies below. */
 export const STATE_END = 0x500;
 
-/** i32: 1 where the host fills pages of RAM at their first touch. */
-export const BACKED = 0x600;
-
 /**
  * TLBs, direct-mapped by page number: for each kind and each {@link TlbMode}, entries of 16 bytes:
- * an i64 tag (the virtual address of the page, or 1 where empty) and an i32 to add to a virtual
+ * an i64 tag (the virtual address of the page, or NO_PAGE) and an i32 to add to a virtual
  * address to get its place in this memory.
  */
 export const TLB = 0x1_0000;
+/** Tag of an empty entry: no address has these bits after masking. */
+export const NO_PAGE = 0x400;
+/** Added to the tag of an entry for writes whose page has compiled code: it never matches. */
+export const CODE_TAG = 0x800;
 export const TLB_ENTRIES = 256;
 export const TLB_BYTES = TLB_ENTRIES * 16;
 export const TLB_MODES = 4;
@@ -117,6 +120,23 @@ export const EXPANSIONS = 0x4_0000;
  */
 export const TOUCHED = 0xc_0000;
 export const TOUCHED_END = 0xe_0000;
+
+/** A bit for each 4 KiB page of RAM, like {@link TOUCHED}: set while compiled code stands for it. */
+export const CODE_PAGES = 0xe_0000;
+export const CODE_PAGES_END = 0x10_0000;
+
+/**
+ * Compiled code by its place in this memory, direct-mapped by half-word: entries of 8 bytes, the
+ * place (0 where empty) and the index in the table of functions.
+ */
+export const JUMPS = 0x2_0000;
+export const JUMPS_BYTES = 0x1_0000;
+/** i32 counters of jumps to places without compiled code, direct-mapped by half-word. */
+export const COUNTERS = 0x3_0000;
+export const COUNTERS_BYTES = 0x1_0000;
+/** i32: the function that `run` is to enter; jumps until a place is worth compiling. */
+export const ENTERED = 0x608;
+export const THRESHOLD = 0x60c;
 
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
 export const RAM_OFFSET = 0x10_0000;

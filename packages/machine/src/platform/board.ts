@@ -8,7 +8,7 @@ import { Uart } from '../devices/uart/device.ts';
 import type { VirtioDevice } from '../devices/virtio/device.ts';
 import { VirtioPci } from '../devices/virtio/pci-transport.ts';
 import { createHart } from '../hart/create.ts';
-import { GuestMemory } from '../hart/guest-memory.ts';
+import { GuestMemory, type PageFiller } from '../hart/guest-memory.ts';
 import { type Clock, type Hart, Interrupt, TIMEBASE_HZ } from '../hart/hart.ts';
 import { SystemBus } from './bus.ts';
 import { interruptSource, memoryMap, PLIC_SOURCES } from './memory-map.ts';
@@ -27,6 +27,10 @@ export interface BoardOptions {
   readonly devices: readonly VirtioDevice[];
   /** What the serial port and the SBI debug console send. */
   readonly onSerial: ByteSink;
+  /** Gives RAM its content at the first touch. Default: it is zero. */
+  readonly fill?: PageFiller;
+  /** Where `time` starts on the `real` clock, in ticks. Default 0. */
+  readonly startTicks?: number;
 }
 
 /** What a board tells its owner. */
@@ -45,6 +49,7 @@ export class Board {
   readonly hart: Hart;
   readonly uart: Uart;
   readonly rtc: Rtc;
+  readonly clint: Clint;
   readonly plic: Plic;
   readonly pci: PciHost;
   readonly transports: readonly VirtioPci[];
@@ -81,14 +86,15 @@ export class Board {
     bus.map(memoryMap.pciMemory, this.pci.memory);
     bus.map(memoryMap.pciConfig, this.pci.config);
     bus.map(memoryMap.uart, this.uart);
-    bus.map(memoryMap.clint, new Clint(hart));
+    this.clint = new Clint(hart);
+    bus.map(memoryMap.clint, this.clint);
     bus.map(memoryMap.rtc, this.rtc);
     bus.map(memoryMap.power, new Power((request) => events.power(request)));
   }
 
   /** @throws HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM` */
   static async create(options: BoardOptions, events: BoardEvents): Promise<Board> {
-    const memory = new GuestMemory(options.memorySize);
+    const memory = new GuestMemory(options.memorySize, options.fill);
     const bus = new SystemBus();
     const firmware = sbiFirmware({
       memory,
@@ -99,7 +105,7 @@ export class Board {
     const hart = await createHart({
       memory,
       bus,
-      clock: hartClock(options.clock),
+      clock: hartClock(options.clock, options.startTicks ?? 0),
       ...(options.firmware && { firmware }),
     });
     return new Board(options, events, bus, memory, hart);
@@ -112,12 +118,12 @@ export class Board {
   }
 }
 
-function hartClock(kind: BoardOptions['clock']): Clock {
+function hartClock(kind: BoardOptions['clock'], start: number): Clock {
   if (kind === 'instructions') return { kind };
   const origin = performance.now();
   const ticksPerMillisecond = TIMEBASE_HZ / 1000;
   return {
     kind,
-    now: () => Math.floor((performance.now() - origin) * ticksPerMillisecond),
+    now: () => start + Math.floor((performance.now() - origin) * ticksPerMillisecond),
   };
 }

@@ -39,6 +39,8 @@ export class Runner {
   /** There while running: it would keep a process alive. */
   #loop: HostLoop | undefined;
   #busy = 0;
+  /** Called between slices, while set; `idle`: the guest waits for an interrupt. */
+  inspect: ((idle: boolean) => void) | undefined;
 
   constructor(board: Board, options: RunnerOptions) {
     this.#board = board;
@@ -70,6 +72,7 @@ export class Runner {
         // In this order: a timer that comes in between is found pending, not missed for good.
         const timer = hart.nextTimer();
         const idle = exit === 'wfi' && !hart.interruptPending;
+        this.inspect?.(idle);
         if (!idle && stopped - turned < TURN_MS) continue;
         if (ended()) return;
         await (idle ? this.#idle(loop, timer) : loop.yield());
