@@ -85,7 +85,15 @@ export const known: Readonly<Record<string, Known>> = {
     does: 'writes /etc/pam.d/common-* from the profiles',
     replay: ({ rootfs }) => updatePam(rootfs),
   },
+  libgcrypt20: nothing('removes unmanaged libraries at upgrades'),
   libpam0g: nothing('restarts services at upgrades'),
+  libwtmpdb0: {
+    does: 'links the database of logins into /var/lib',
+    replay: ({ rootfs }) => {
+      const link = '/var/lib/wtmpdb/wtmp.db';
+      if (rootfs.find(link)?.type !== 'file') rootfs.symlink(link, '../../log/wtmp.db');
+    },
+  },
   'libpython3.13-minimal': nothing('writes sitecustomize.py only where it is missing'),
   libselinux1: nothing('removes files of old versions'),
   locales: {
@@ -121,6 +129,7 @@ export const known: Readonly<Record<string, Known>> = {
       rootfs.mkdir('/usr/local/lib/python3.13/dist-packages');
     },
   },
+  'python3.13-venv': nothing(bytecode),
   'readline-common': {
     does: 'installs /etc/inputrc',
     replay: ({ rootfs }) => rootfs.copyMissing('/usr/share/readline/inputrc', '/etc/inputrc'),
@@ -130,6 +139,13 @@ export const known: Readonly<Record<string, Known>> = {
     replay: ({ rootfs }) => rootfs.find('/etc/sudoers')?.change({ mode: 0o440, uid: 0, gid: 0 }),
   },
   tzdata: { does: 'sets the time zone to Etc/UTC', replay: replayTzdata },
+  ucf: {
+    does: 'makes its empty registries',
+    replay: ({ rootfs }) => {
+      rootfs.writeMissing('/var/lib/ucf/hashfile', '');
+      rootfs.writeMissing('/var/lib/ucf/registry', '');
+    },
+  },
   'xz-utils': {
     does: 'offers xz in the place of lzma, with words only a shell can put together',
     replay: ({ alternatives }) => void alternatives.push(lzma),
