@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, test } from 'node:test';
-import { csrs } from './csr.ts';
-import { Interrupt } from './hart.ts';
-import { BASE, makeHart, place, type TestHart } from './testing.ts';
+import { Interrupt } from '../hart.ts';
+import { BASE, makeHart, place, type TestHart } from '../testing.ts';
+import { csrs } from './table.ts';
 
 const ALL = (1n << 64n) - 1n;
 const UXL_SXL = (2n << 32n) | (2n << 34n);
