@@ -260,12 +260,12 @@ describe('commands in one sandbox', () => {
       command.resize({ columns: 64, rows: 20 });
       yield 'sleep 0.1; stty size\n';
       await until(/20 64\r\n[\s\S]*> $/);
-      yield "sh -c 'echo up; sleep 1000'\n";
-      await until(/up\r\n/);
+      yield 'cat\nhello\n';
+      await until(/hello\r\nhello\r\n/);
       yield '\x03';
       await until(/\^C[\s\S]*> $/);
-      yield 'sh -c "echo code $?; sleep 1000"\n';
-      await until(/code 130\r\n/);
+      yield 'echo "code $?"; cat\nhello\n';
+      await until(/code 130\r\n[\s\S]*hello\r\nhello\r\n/);
       yield '\x1a';
       await until(/Stopped[\s\S]*> $/);
       yield 'kill %1; exit 5\n';

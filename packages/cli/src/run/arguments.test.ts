@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { durationOf, environmentOf, memoryOf, targetOf, volumeOf } from './arguments.ts';
+
+const usage = { code: 'CLI_USAGE' };
+
+test('the first word is the image, unless -- came before it', () => {
+  assert.deepEqual(targetOf(['a', 'b'], false, false), { image: 'a', argv: ['b'] });
+  assert.deepEqual(targetOf(['a', '--', 'b'], false, false), { image: 'a', argv: ['b'] });
+  assert.deepEqual(targetOf(['a', 'b'], true, false), { image: 'os:base', argv: ['a', 'b'] });
+  assert.deepEqual(targetOf(['a', '--', 'b'], true, false).argv, ['a', '--', 'b']);
+});
+
+test('without a command a terminal gets a shell, and all else an error', () => {
+  assert.deepEqual(targetOf([], false, true), { image: 'os:base', argv: ['sh'] });
+  assert.deepEqual(targetOf(['a'], false, true), { image: 'a', argv: ['sh'] });
+  assert.throws(() => targetOf(['a'], false, false), usage);
+});
+
+test('variables are set, taken from here, or left out', () => {
+  const own = { HERE: 'x' };
+  assert.deepEqual(environmentOf(['A=b=c', 'E=', 'HERE', 'NOT_HERE'], own), {
+    A: 'b=c',
+    E: '',
+    HERE: 'x',
+  });
+  assert.throws(() => environmentOf(['=x'], own), usage);
+});
+
+test('sizes and durations have units', () => {
+  assert.deepEqual(
+    ['512', '512M', '2g', '1.5GiB', '65536k'].map(memoryOf),
+    [512, 512, 2048, 1536, 64],
+  );
+  assert.deepEqual(
+    ['30', '1.5s', '250ms', '5m', '1h'].map(durationOf),
+    [30e3, 1500, 250, 3e5, 36e5],
+  );
+  for (const text of ['', 'x', '-1', '1 G']) assert.throws(() => memoryOf(text), usage);
+  for (const text of ['', '0', '-1s', '1d', '1000h']) assert.throws(() => durationOf(text), usage);
+});
+
+test('a volume is two paths and perhaps a mode', () => {
+  assert.deepEqual(volumeOf('.:/work'), { host: '.', guest: '/work', readOnly: false });
+  assert.deepEqual(volumeOf('/a:/b:ro'), { host: '/a', guest: '/b', readOnly: true });
+  for (const text of ['/a', '/a:', ':/b', '/a:/b:rx', '/a:/b:ro:z']) {
+    assert.throws(() => volumeOf(text), usage);
+  }
+});
