@@ -28,6 +28,7 @@ export {
   u53,
   u64,
 } from './fields.ts';
+export { type BlockOptions, decodeLz4 } from './lz4.ts';
 export { decodeName, encodeName } from './names.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
 export { checkRange, memorySource, type ReadOptions, type Source } from './source.ts';
