@@ -125,6 +125,23 @@ describe('loads and stores', () => {
     assert.equal(hart.readCsr(0x343), 0x8010_0000n, 'the page that failed');
   });
 
+  test('odd addresses near zero and near the top are no empty entries of a TLB', () => {
+    const { hart } = machine;
+    for (const address of [1n, 3n, 7n, 0x401n, (1n << 64n) - 1n, 0x800n]) {
+      for (const [name, cause] of [
+        ['lh a0', 5n],
+        ['lw a0', 5n],
+        ['ld a0', 5n],
+        ['sd a0', 7n],
+      ] as const) {
+        hart.writeCsr(0x342, 0n);
+        hart.writeX(11, address);
+        runOnce(machine, `addi zero, zero, 0\n${name}, 0(a1)`);
+        assert.equal(hart.readCsr(0x342), cause, `${name} at ${address}`);
+      }
+    }
+  });
+
   test('fetching where there is no RAM faults with the address', () => {
     const { hart } = machine;
     hart.pc = 0x1000_0000n;

@@ -27,6 +27,7 @@ import {
   FETCH_MODE,
   LEVELS,
   MSTATUS,
+  NO_PAGE,
   PMP_GUARD,
   RAM_BASE,
   RAM_OFFSET,
@@ -325,7 +326,7 @@ function defineFlushes(define: Define, helpers: Helpers): void {
       set(at, i32(TLB)),
       loop(
         again,
-        [0, 16, 32, 48].map((offset) => store('i64.store', get(at), i64(1), offset)),
+        [0, 16, 32, 48].map((offset) => store('i64.store', get(at), i64(NO_PAGE), offset)),
         brIf(op('i32.lt_u', tee(at, add32(get(at), i32(64))), i32(TLB_END)), again),
       ),
       [SUPERPAGES, SUPERPAGES + 16].map((slot) => [
@@ -350,7 +351,7 @@ function defineFlushes(define: Define, helpers: Helpers): void {
         ret(),
       ]),
       set(at, add32(i32(TLB), and32(wrap(shr64(get(address), 8)), TLB_BYTES - 16))),
-      tables.map((table) => store('i64.store', get(at), i64(1), table * TLB_BYTES)),
+      tables.map((table) => store('i64.store', get(at), i64(NO_PAGE), table * TLB_BYTES)),
     ];
   });
 }
