@@ -18,7 +18,7 @@ export const Errno = {
   ESTALE: 116,
 } as const;
 
-export type FuseCode = 'FUSE_BAD_OPTION' | 'FUSE_BAD_REQUEST' | 'FUSE_REFUSED';
+export type FuseCode = 'FUSE_BAD_OPTION' | 'FUSE_BAD_REQUEST' | 'FUSE_BAD_STATE' | 'FUSE_REFUSED';
 
 /** A request that is answered with `errno`. */
 export class FuseError extends AnoleError {

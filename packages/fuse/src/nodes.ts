@@ -16,6 +16,8 @@ export interface KnownNode {
   lookups: number;
   /** The ino of the directory it was last found in, for `..`. */
   parentIno: number;
+  /** Its name there, where it was found by a name. */
+  name?: string;
   /** Of a directory: its entries at the positions told to the kernel. */
   listing?: Listing;
   /** Set where the node is known to have no `security.capability`. */
@@ -61,6 +63,32 @@ export class NodeTable {
     known.lookups++;
     known.parentIno = parentIno;
     return known;
+  }
+
+  /** The next number that is given out. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** Nodes but the root, each behind the directory it was found in where that is known. */
+  known(): KnownNode[] {
+    return [...this.#byId.values()].filter(({ nodeid }) => nodeid !== ROOT);
+  }
+
+  /** The number of the node with this ino. */
+  numberOf(ino: number): number | undefined {
+    return this.#byIno.get(ino)?.nodeid;
+  }
+
+  /** Puts a node back under a number that a kernel already has for it. */
+  put(known: KnownNode): void {
+    this.#byId.set(known.nodeid, known);
+    this.#byIno.set(known.ino, known);
+  }
+
+  /** Numbers below are a kernel's already. */
+  skipTo(next: number): void {
+    this.#next = Math.max(this.#next, next);
   }
 
   /** Whether the kernel knows a node of this ino. */

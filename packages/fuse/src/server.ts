@@ -6,6 +6,7 @@ import { InHeader } from './layout/requests.ts';
 import { noReply, type Reply } from './replies.ts';
 import { Request } from './request.ts';
 import { type FuseOptions, Session } from './session.ts';
+import { type FuseState, restoreSession, saveSession } from './state.ts';
 import { isSilent, operationFor } from './table.ts';
 
 const MIN_TRANSFER = 4096;
@@ -62,6 +63,27 @@ export class FuseServer {
     } catch (error) {
       return this.#failed(asked, error);
     }
+  }
+
+  /** From now on the kernel may believe what it is told; see `unsettled` of the options. */
+  settle(): void {
+    this.#session.settle();
+  }
+
+  /** What the kernel knows, for {@link restoreState}; undefined where it knows nodes without names. */
+  saveState(): FuseState | undefined {
+    return saveSession(this.#session);
+  }
+
+  /**
+   * Goes on with a kernel that another server's {@link saveState} was of, and that was told to believe
+   * nothing (`unsettled`). Nodes are found again by their paths in this server's tree; those that are
+   * not there, or of another type, are stale.
+   *
+   * @throws FuseError `FUSE_BAD_STATE`; what the tree throws
+   */
+  restoreState(state: FuseState): Promise<void> {
+    return restoreSession(this.#session, state);
   }
 
   #serve(request: Request): Awaitable<Reply> {

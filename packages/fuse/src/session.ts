@@ -26,6 +26,11 @@ export interface FuseOptions {
   readonly writebackCache?: boolean;
   /** Bytes that one READ or WRITE may move: 4096 to 1 MiB, which is the default. */
   readonly maxTransfer?: number;
+  /**
+   * Let the kernel believe nothing until {@link FuseServer.settle}: for a kernel that is saved, to go
+   * on with another tree.
+   */
+  readonly unsettled?: boolean;
   /** Told of each error that a request met and that no tree foresees. */
   readonly onError?: (error: unknown, opcode: number) => void;
 }
@@ -35,7 +40,8 @@ export class Session {
   readonly tree: Tree | WritableTree;
   readonly nodes: NodeTable;
   readonly replies = new Replies();
-  readonly terms: Terms;
+  terms: Terms;
+  readonly #settled: Terms;
   readonly exclusive: boolean;
   readonly writable: boolean;
   readonly writebackCache: boolean;
@@ -55,7 +61,8 @@ export class Session {
     this.maxTransfer = maxTransfer;
     const seconds = this.exclusive ? FOR_GOOD : SHARED;
     const delayedWrites = this.writebackCache;
-    this.terms = { entry: seconds, attributes: seconds, delayedWrites };
+    this.#settled = { entry: seconds, attributes: seconds, delayedWrites };
+    this.terms = options.unsettled ? { entry: 0, attributes: 0, delayedWrites } : this.#settled;
   }
 
   /** The node that a request is about. */
@@ -70,12 +77,18 @@ export class Session {
   }
 
   /** Tells the kernel of a node, which it will have to forget. */
-  entry(request: Request, node: TreeNode, parent: KnownNode): Reply {
+  entry(request: Request, node: TreeNode, parent: KnownNode, name?: string): Reply {
     const { stat } = node;
-    const { nodeid } = this.nodes.remember(node, stat, parent.ino);
+    const known = this.nodes.remember(node, stat, parent.ino);
+    if (name !== undefined) known.name = name;
+    const { nodeid } = known;
     return this.replies.ok(request, EntryOut.size, (view, at) =>
       writeEntry(view, at, nodeid, stat, this.terms),
     );
+  }
+
+  settle(): void {
+    this.terms = this.#settled;
   }
 
   forget(nodeid: number, lookups: number): void {

@@ -25,7 +25,7 @@ export function lookup(session: Session, request: Request): Awaitable<Reply> {
   const parent = session.known(request);
   const name = request.name(InHeader.size);
   return chain(parent.node.lookup(name), (node) => {
-    if (node !== undefined) return session.entry(request, node, parent);
+    if (node !== undefined) return session.entry(request, node, parent, name);
     if (!session.exclusive) return session.replies.error(request, Errno.ENOENT);
     // Node 0 for so long: the kernel need not ask for this name again.
     return session.replies.ok(request, EntryOut.size, (view, at) => {

@@ -1,0 +1,83 @@
+import { Errno, FuseError } from './errors.ts';
+import type { KnownNode } from './nodes.ts';
+import type { Session } from './session.ts';
+
+/** What a kernel knows of a server, as plain JSON. */
+export interface FuseState {
+  /** Flags that both sides have; absent before INIT. */
+  readonly agreed?: number;
+  /** Node numbers from here on were not given out. */
+  readonly next: number;
+  /** Parents before what they hold. */
+  readonly nodes: readonly SavedNode[];
+}
+
+interface SavedNode {
+  readonly nodeid: number;
+  readonly parent: number;
+  readonly name: string;
+  readonly type: string;
+  readonly lookups: number;
+}
+
+/** Nodes that a state may have: it is of a kernel that has just been started. */
+const MAX_NODES = 10_000;
+
+export function saveSession(session: Session): FuseState | undefined {
+  const nodes: SavedNode[] = [];
+  for (const { nodeid, parentIno, name, type, lookups } of session.nodes.known()) {
+    const parent = session.nodes.numberOf(parentIno);
+    if (name === undefined || parent === undefined) return undefined;
+    nodes.push({ nodeid, parent, name, type, lookups });
+  }
+  const { agreed } = session;
+  return { ...(agreed !== undefined && { agreed }), next: session.nodes.next, nodes };
+}
+
+export async function restoreSession(session: Session, state: FuseState): Promise<void> {
+  checkState(state);
+  session.reset();
+  if (state.agreed !== undefined) session.agreed = state.agreed;
+  session.nodes.skipTo(state.next);
+  const found = new Map<number, KnownNode>([[1, session.nodes.get(1)]]);
+  for (const { nodeid, parent, name, type, lookups } of state.nodes) {
+    const directory = found.get(parent);
+    const node = await directory?.node.lookup(name);
+    if (directory === undefined || node === undefined || node.stat.type !== type) continue;
+    const { ino } = node.stat;
+    const known = {
+      nodeid,
+      node,
+      ino,
+      type: node.stat.type,
+      lookups,
+      parentIno: directory.ino,
+      name,
+    };
+    session.nodes.put(known);
+    found.set(nodeid, known);
+  }
+}
+
+function checkState({ agreed = 0, next, nodes }: FuseState): void {
+  const isNumber = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
+  const valid =
+    isNumber(agreed) &&
+    isNumber(next) &&
+    Array.isArray(nodes) &&
+    nodes.length <= MAX_NODES &&
+    nodes.every(
+      (node: Partial<SavedNode> | null) =>
+        isNumber(node?.nodeid) &&
+        Number(node?.nodeid) > 1 &&
+        Number(node?.nodeid) < next &&
+        isNumber(node?.lookups) &&
+        typeof node?.name === 'string',
+    );
+  if (valid) return;
+  throw new FuseError(
+    'FUSE_BAD_STATE',
+    'Cannot go on with a state that no server had',
+    Errno.EINVAL,
+  );
+}
