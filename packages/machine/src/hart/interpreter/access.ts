@@ -18,10 +18,10 @@ import {
   when,
 } from '../../wasm/code.ts';
 import type { MemoryOperator } from '../../wasm/opcodes.ts';
-import { ACCESS_SIZE, TlbKind } from '../layout.ts';
+import { ACCESS_SIZE, FAULT, TlbKind } from '../layout.ts';
 import type { Define, Helpers } from './helpers.ts';
 import { accessFault, isRam, ramPlace } from './mmu.ts';
-import { add32, add64, and64, extend, or64, setSlot32, shl64, wrap } from './slots.ts';
+import { add32, add64, and64, extend, or64, setSlot32, shl64, slot32, wrap } from './slots.ts';
 
 /** Loads and stores that the TLB did not answer: page tables, devices, misaligned addresses. */
 export function defineAccess(define: Define, helpers: Helpers): void {
@@ -30,7 +30,8 @@ export function defineAccess(define: Define, helpers: Helpers): void {
   defineAtomicPlace(define, helpers);
 }
 
-const failed = (physical: Local): Code => op('i64.eq', get(physical), i64(-1));
+/** By the flag, not by the address: without translation every 64 bits are one. */
+const failed: Code = slot32(FAULT);
 
 const misaligned = (address: Local, width: Local): Code =>
   op('i32.and', wrap(get(address)), op('i32.sub', get(width), i32(1)));
@@ -59,7 +60,7 @@ function defineLoads(define: Define, helpers: Helpers): void {
       when(misaligned(address, width), ret(call(helpers.loadMisaligned, get(address), get(width)))),
       setSlot32(ACCESS_SIZE, get(width)),
       set(physical, call(helpers.translate, get(address), i32(TlbKind.read))),
-      when(failed(physical), ret(i64(0))),
+      when(failed, ret(i64(0))),
       call(helpers.loadPhysical, get(physical), get(width), get(address)),
     ];
   });
@@ -127,7 +128,7 @@ function defineStores(define: Define, helpers: Helpers): void {
       ]),
       setSlot32(ACCESS_SIZE, get(width)),
       set(physical, call(helpers.translate, get(address), i32(TlbKind.write))),
-      when(failed(physical), ret()),
+      when(failed, ret()),
       call(helpers.storePhysical, get(physical), get(width), get(value), get(address)),
     ];
   });
@@ -189,11 +190,11 @@ function translateBoth(helpers: Helpers, kind: number, access: Misaligned, leave
   return [
     setSlot32(ACCESS_SIZE, i32(1)),
     set(first, call(helpers.translate, get(address), i32(kind))),
-    when(failed(first), leave),
+    when(failed, leave),
     set(second, and64(get(first), -4096)),
     when(op('i64.ne', last, and64(get(address), -4096)), [
       set(second, call(helpers.translate, last, i32(kind))),
-      when(failed(second), leave),
+      when(failed, leave),
     ]),
     when(op('i32.eqz', op('i32.and', isRam(get(first)), isRam(get(second)))), [
       call(helpers.trap, i32(cause), choose('i64', isRam(get(first)), last, get(address))),
@@ -224,7 +225,7 @@ function defineAtomicPlace(define: Define, helpers: Helpers): void {
       ]),
       setSlot32(ACCESS_SIZE, get(width)),
       set(physical, call(helpers.translate, get(address), get(kind))),
-      when(failed(physical), ret(i32(0))),
+      when(failed, ret(i32(0))),
       when(op('i32.eqz', isRam(get(physical))), [
         call(helpers.trap, accessFault(kind), get(address)),
         ret(i32(0)),
