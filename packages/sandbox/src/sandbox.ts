@@ -1,14 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import type { CallOptions } from '@anole/bytes';
-import type { SpawnRequest } from './agent/wire.ts';
+import { AnoleError, type CallOptions } from '@anole/bytes';
+import type { Configuration, SpawnRequest } from './agent/wire.ts';
 import { AgentClient } from './client/agent-client.ts';
 import { type ExecOptions, SandboxCommand } from './command.ts';
 import { endError } from './end.ts';
 import type { Engine, Terminal, TerminalSize } from './engine/engine.ts';
 import { MachineEngine } from './engine/machine-engine.ts';
 import type { VolumeSource } from './engine/messages.ts';
+import { volumeTag } from './engine/shape.ts';
 import { SandboxError } from './errors.ts';
 import { type PrepareOptions, prepare } from './prepare.ts';
+import { templateFor } from './template-file.ts';
 
 /** A directory of the host that the guest sees. */
 export interface Volume {
@@ -25,6 +28,11 @@ export interface SandboxOptions extends CallOptions, PrepareOptions {
   readonly maxWritten?: number;
   readonly volumes?: readonly Volume[];
   readonly hostname?: string;
+  /**
+   * Keep the booted machine as a template in the cache, and start from one that is there: default
+   * true. A machine of another kernel, memory size or number of devices has its own.
+   */
+  readonly template?: boolean;
   /** Commands with a terminal that may run at once, at most 15. Default 2. */
   readonly terminals?: number;
 }
@@ -73,18 +81,29 @@ export class Sandbox implements AsyncDisposable {
     const memoryMiB = checkRange('memory', 'MiB', options.memoryMiB ?? defaultMemory, 64, 3072);
     const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
     const { environment, hostname, ...files } = await prepare(image, options);
-    const engine = new MachineEngine({
+    const shape = { memoryMiB, terminals, volumes: volumes.length };
+    const order = {
       ...files,
       volumes,
       memoryMiB,
       terminals,
-      hostname: options.hostname ?? hostname,
       maxWritten: options.maxWritten ?? defaultMaxWritten,
-    });
+      ...(options.template !== false && { template: await templateFor(files, shape, options) }),
+    };
+    const configure = () => configuration(options.hostname ?? hostname, volumes);
     const writes = volumes.some((volume) => !volume.readOnly);
-    const sandbox = new Sandbox(engine, writes, environment);
-    await sandbox.#booted(options);
-    return sandbox;
+    const start = async (engine: Engine) => {
+      const sandbox = new Sandbox(engine, writes, environment);
+      await sandbox.#booted(options, configure);
+      return sandbox;
+    };
+    try {
+      return await start(new MachineEngine(order));
+    } catch (error) {
+      if (!AnoleError.is(error) || error.code !== 'MACHINE_SNAPSHOT_DAMAGED') throw error;
+      // The template is gone now: this one boots, and makes another.
+      return await start(new MachineEngine(order));
+    }
   }
 
   /**
@@ -144,7 +163,7 @@ export class Sandbox implements AsyncDisposable {
     await this.#engine.close();
   }
 
-  async #booted(options: CallOptions): Promise<void> {
+  async #booted(options: CallOptions, configure: () => Configuration): Promise<void> {
     const begun = Date.now();
     const report = () =>
       options.onProgress?.({ step: 'boot', done: (Date.now() - begun) / 1000, unit: 'seconds' });
@@ -156,7 +175,9 @@ export class Sandbox implements AsyncDisposable {
     try {
       report();
       options.signal?.throwIfAborted();
-      await Promise.race([this.#client.ready, late.promise]);
+      const ready = this.#client.ready.then(() => this.#client.configure(configure()));
+      ready.catch(() => {});
+      await Promise.race([ready, late.promise]);
     } catch (error) {
       await this.#engine.close();
       throw error;
@@ -190,7 +211,27 @@ function checkArguments(argv: readonly string[], options: ExecOptions): void {
   }
 }
 
-function volumeSource(volume: Volume): VolumeSource {
+function configuration(hostname: string, volumes: readonly NamedVolume[]): Configuration {
+  const now = Date.now();
+  return {
+    hostname,
+    seconds: Math.floor(now / 1000),
+    nanoseconds: (now % 1000) * 1e6,
+    entropy: randomBytes(32).toString('hex'),
+    volumes: volumes.map(({ path, readOnly }, index) => ({
+      tag: volumeTag(index),
+      path,
+      readOnly,
+    })),
+  };
+}
+
+interface NamedVolume extends VolumeSource {
+  /** Absolute, in the guest. */
+  readonly path: string;
+}
+
+function volumeSource(volume: Volume): NamedVolume {
   if (!volume.guest.startsWith('/') || volume.guest === '/' || volume.guest.includes('\0')) {
     throw new SandboxError(
       'SANDBOX_BAD_VOLUME',

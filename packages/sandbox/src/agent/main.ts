@@ -3,12 +3,15 @@
  * root. It starts commands for the host over one virtio console port and carries their streams.
  */
 import { Command } from './command.ts';
+import { configure } from './configure.ts';
 import { Port } from './port.ts';
 import { busybox } from './process.ts';
 import { readText } from './system.ts';
 import {
   agentPortName,
   asciiText,
+  type Configuration,
+  type ConfigurationReport,
   protocolVersion,
   type SpawnRequest,
   toGuest,
@@ -46,11 +49,11 @@ function onFrame(
     sync(id);
     return;
   }
-  const view = new DataView(buffer, offset, length);
-  if (type === toGuest.time) {
-    busybox(['date', '-s', `@${view.getUint32(0, true)}`]);
+  if (type === toGuest.configure) {
+    answerConfiguration(id, asciiText(new Uint8Array(buffer, offset, length)));
     return;
   }
+  const view = new DataView(buffer, offset, length);
   const command = commands.get(id);
   if (command === undefined) return; // it ended while the frame was on its way
   if (type === toGuest.stdin) command.input(buffer, offset, length);
@@ -67,6 +70,16 @@ function spawn(id: number, json: string): void {
   commands.set(id, command);
   if (running.size === 0) os.setTimeout(watch, 1000);
   running.set(command.pid, command);
+}
+
+function answerConfiguration(id: number, json: string): void {
+  const report: ConfigurationReport = {};
+  try {
+    configure(JSON.parse(json) as Configuration);
+    port.sendJson(toHost.configured, id, report);
+  } catch (error) {
+    port.sendJson(toHost.configured, id, { ...report, error: String(error) });
+  }
 }
 
 function sync(id: number): void {

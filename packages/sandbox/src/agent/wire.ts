@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 1;
+export const protocolVersion = 2;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -28,7 +28,7 @@ export const toGuest = {
   credit: 4,
   signal: 5,
   resize: 6,
-  time: 7,
+  configure: 7,
   sync: 8,
 } as const;
 
@@ -43,6 +43,7 @@ export const toHost = {
   credit: 134,
   exit: 135,
   synced: 136,
+  configured: 137,
 } as const;
 
 /** Numbers of a command's streams in `credit` and `streamEnd`: those of its descriptors. */
@@ -50,6 +51,31 @@ export type StreamNumber = 0 | 1 | 2;
 
 export interface Hello {
   readonly version: number;
+}
+
+/** What a guest is told once, before its first command: all that differs between sandboxes. */
+export interface Configuration {
+  readonly hostname: string;
+  /** Since 1970. */
+  readonly seconds: number;
+  readonly nanoseconds: number;
+  /** 32 random bytes in hexadecimal: a guest that was restored has the same secrets as others. */
+  readonly entropy: string;
+  /** virtio-fs devices to mount, in order. */
+  readonly volumes: readonly GuestVolume[];
+}
+
+/** A volume of a guest: a virtio-fs device by its tag, and where it goes. */
+export interface GuestVolume {
+  readonly tag: string;
+  /** Absolute; made where it is missing. */
+  readonly path: string;
+  readonly readOnly: boolean;
+}
+
+export interface ConfigurationReport {
+  /** What could not be done. */
+  readonly error?: string;
 }
 
 export interface SpawnRequest {

@@ -1,6 +1,8 @@
 import {
   asciiBytes,
   asciiJson,
+  type Configuration,
+  type ConfigurationReport,
   type Hello,
   maxPayload,
   protocolVersion,
@@ -20,18 +22,26 @@ export class AgentClient {
   readonly #commands = new Map<number, GuestCommand>();
   readonly #ready = Promise.withResolvers<void>();
   readonly #syncs = new Map<number, PromiseWithResolvers<void>>();
+  readonly #configured = Promise.withResolvers<void>();
   #next = 1;
   #failure: unknown;
 
   constructor(channel: Channel) {
     this.#channel = channel;
     this.#ready.promise.catch(() => {});
+    this.#configured.promise.catch(() => {});
     channel.receive((bytes) => this.#receive(bytes));
   }
 
   /** Resolves when the agent in the guest serves. */
   get ready(): Promise<void> {
     return this.#ready.promise;
+  }
+
+  /** Makes the guest a sandbox's own, once it is ready. */
+  configure(configuration: Configuration): Promise<void> {
+    this.#send(toGuest.configure, 0, asciiBytes(asciiJson(configuration)));
+    return this.#configured.promise;
   }
 
   /** Starts a command; see `started` of the result. */
@@ -66,6 +76,7 @@ export class AgentClient {
     if (this.#failure !== undefined) return;
     this.#failure = error;
     this.#ready.reject(error);
+    this.#configured.reject(error);
     for (const command of this.#commands.values()) command.fail(error);
     for (const waiting of this.#syncs.values()) waiting.reject(error);
     this.#commands.clear();
@@ -95,6 +106,12 @@ export class AgentClient {
       this.#syncs.delete(frame.command);
       return;
     }
+    if (frame.type === toHost.configured) {
+      const { error } = parseReport<ConfigurationReport>(frame);
+      if (error === undefined) this.#configured.resolve();
+      else this.#configured.reject(configurationError(error));
+      return;
+    }
     const command = this.#commands.get(frame.command);
     if (command === undefined) return;
     command.accept(frame);
@@ -108,4 +125,8 @@ export class AgentClient {
     }
     this.#ready.resolve();
   }
+}
+
+function configurationError(message: string): SandboxError {
+  return new SandboxError('SANDBOX_BOOT', `Cannot prepare the guest: ${message}`);
 }

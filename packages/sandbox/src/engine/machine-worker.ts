@@ -5,16 +5,18 @@
 import { readFile } from 'node:fs/promises';
 import { parentPort, workerData } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
-import { type FuseOptions, FuseServer } from '@anole/fuse';
+import { FuseServer } from '@anole/fuse';
 import { hostVolume } from '@anole/host';
-import { Machine, VirtioConsole, VirtioFs } from '@anole/machine';
-import { memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
+import { Machine, VirtioConsole, type VirtioDevice, VirtioFs } from '@anole/machine';
+import { MemoryTree, memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
 import { agentPortName } from '../agent/wire.ts';
-import { bootArchive, type GuestVolume, kernelCommandLine, rootTag } from '../guest/boot.ts';
-import { makeDirectory, prepareRoot } from '../guest/root.ts';
+import { kernelCommandLine, rootTag } from '../guest/boot.ts';
+import { hasPlainMountPoints, prepareRoot } from '../guest/root.ts';
 import type { Command, MachineOrder, Report, ReportedError } from './messages.ts';
 import { openTree } from './open-tree.ts';
 import { OutputGate } from './output-gate.ts';
+import { terminalSlots, volumeSlots, volumeTag } from './shape.ts';
+import { openTemplate, removeTemplate, saveTemplate, type Template } from './template.ts';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
@@ -26,53 +28,118 @@ const host = parentPort!;
 try {
   await serve();
 } catch (error) {
+  // Met in the middle of a run; at its start, a bad template is as none.
+  if (order.template && AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
+    removeTemplate(order.template);
+  }
   tell({ type: 'failed', error: reported(error) });
 }
 
 async function serve(): Promise<void> {
-  const { devices, archive } = await fileSystems();
-  const gates = Array.from({ length: order.terminals }, () => new OutputGate());
-  const console = consoleDevice(gates);
-  const [kernel, initramfs] = await Promise.all([
-    readFile(order.kernel),
-    readFile(order.initramfs),
-  ]);
-  const machine = await Machine.create({
-    kernel,
-    initrd: Buffer.concat([initramfs, archive]),
-    commandLine: kernelCommandLine(order.hostname),
-    memoryMiB: order.memoryMiB,
-    devices: [console, ...devices],
-    onSerial: (bytes) => tell({ type: 'console', text: Buffer.from(bytes).toString('latin1') }),
-  });
+  const { root, devices } = await fileSystems();
+  const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
+  const hello = Promise.withResolvers<Uint8Array>();
+  const template = await usableTemplate(root.tree);
+  const console = consoleDevice(gates, template === undefined ? hello.resolve : undefined);
+  const machine = await (template === undefined
+    ? boot([console, ...devices])
+    : restore(template, [console, ...devices], root.server));
   host.on('message', (command: Command) => obey(command, machine, console, gates));
-  const end = await machine.run();
+  const ended = machine.run();
+  if (template === undefined) void hello.promise.then((bytes) => booted(machine, root, bytes));
+  else tell({ type: 'agent', bytes: template.hello });
+  const end = await ended;
   if (end.reason === 'panic') tell({ type: 'panic', message: end.message });
   else tell({ type: 'end', reason: end.reason });
   host.close();
 }
 
-/** The image under a layer that takes the writes, and the volumes: a device each. */
-async function fileSystems(): Promise<{ devices: VirtioFs[]; archive: Uint8Array }> {
-  const root = memoryOverlay(await openTree(order.root), { maxBytes: order.maxWritten });
-  await prepareRoot(root);
-  const devices = [fileSystem(rootTag, root)];
-  const volumes: GuestVolume[] = [];
-  for (const [index, { directory, path, readOnly }] of order.volumes.entries()) {
-    const tag = `volume${index}`;
-    // Others on the host change a volume too.
-    devices.push(fileSystem(tag, hostVolume(directory, { readOnly }), { exclusive: false }));
-    volumes.push({ tag, path: await makeDirectory(root, path), readOnly });
-  }
-  return { devices, archive: bootArchive(volumes) };
+async function boot(devices: readonly VirtioDevice[]): Promise<Machine> {
+  const [kernel, initrd] = await Promise.all([readFile(order.kernel), readFile(order.initramfs)]);
+  return await Machine.create({
+    kernel,
+    initrd,
+    commandLine: kernelCommandLine,
+    memoryMiB: order.memoryMiB,
+    devices,
+    onSerial,
+  });
 }
 
-function fileSystem(tag: string, tree: Tree | WritableTree, options: FuseOptions = {}): VirtioFs {
-  const server = new FuseServer(tree, options);
+async function restore(
+  { snapshot, root }: Template,
+  devices: readonly VirtioDevice[],
+  server: FuseServer,
+): Promise<Machine> {
+  await server.restoreState(root);
+  server.settle();
+  return await Machine.restore({ snapshot, devices, onSerial });
+}
+
+/** The agent serves: what all sandboxes have in common is done. */
+async function booted(machine: Machine, root: Root, hello: Uint8Array): Promise<void> {
+  const state = root.server.saveState();
+  if (
+    order.template !== undefined &&
+    state !== undefined &&
+    (await hasPlainMountPoints(root.tree))
+  ) {
+    // A full disk, for one: the next sandbox boots, too.
+    await saveTemplate(machine, order.template, { hello, root: state }).catch(() => {});
+  }
+  root.server.settle();
+  tell({ type: 'agent', bytes: hello }, hello);
+}
+
+async function usableTemplate(root: Tree): Promise<Template | undefined> {
+  if (order.template === undefined || !(await hasPlainMountPoints(root))) return undefined;
+  return openTemplate(order.template);
+}
+
+interface Root {
+  readonly tree: WritableTree;
+  readonly server: FuseServer;
+}
+
+/** The image under a layer that takes the writes, and the volumes: a device each. */
+async function fileSystems(): Promise<{ root: Root; devices: VirtioFs[] }> {
+  const tree = memoryOverlay(await openTree(order.root), { maxBytes: order.maxWritten });
+  await prepareRoot(tree);
+  const server = new FuseServer(tree, { unsettled: true });
+  const devices = [fileSystem(rootTag, server)];
+  for (let index = 0; index < volumeSlots(order.volumes.length); index++) {
+    const volume = order.volumes[index];
+    // Others on the host change a volume too.
+    const volumeServer =
+      volume === undefined
+        ? new FuseServer(new MemoryTree())
+        : new FuseServer(hostVolume(volume.directory, { readOnly: volume.readOnly }), {
+            exclusive: false,
+          });
+    devices.push(fileSystem(volumeTag(index), volumeServer));
+  }
+  return { root: { tree, server }, devices };
+}
+
+function fileSystem(tag: string, server: FuseServer): VirtioFs {
   return new VirtioFs({ tag, handle: (request) => server.handle(request) });
 }
 
-function consoleDevice(gates: readonly OutputGate[]): VirtioConsole {
+function onSerial(bytes: Uint8Array): void {
+  tell({ type: 'console', text: Buffer.from(bytes).toString('latin1') });
+}
+
+/** @param onHello takes the first bytes of an agent that is still to greet: one frame */
+function consoleDevice(
+  gates: readonly OutputGate[],
+  onHello: ((bytes: Uint8Array) => void) | undefined,
+): VirtioConsole {
+  let greeted = onHello === undefined;
+  const onAgent = (bytes: Uint8Array) => {
+    if (greeted) tell({ type: 'agent', bytes }, bytes);
+    else onHello?.(bytes);
+    greeted = true;
+  };
   const terminals = gates.map((gate, terminal) => ({
     console: true,
     onData: (bytes: Uint8Array) => {
@@ -81,11 +148,8 @@ function consoleDevice(gates: readonly OutputGate[]): VirtioConsole {
     },
   }));
   return new VirtioConsole([
-    {
-      console: true,
-      onData: (bytes) => tell({ type: 'console', text: Buffer.from(bytes).toString('latin1') }),
-    },
-    { name: agentPortName, onData: (bytes) => tell({ type: 'agent', bytes }, bytes) },
+    { console: true, onData: onSerial },
+    { name: agentPortName, onData: onAgent },
     ...terminals,
   ]);
 }

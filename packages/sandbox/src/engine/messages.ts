@@ -9,9 +9,13 @@ export type TreeSource =
 /** A directory of the host, offered at a path of the guest. */
 export interface VolumeSource {
   readonly directory: string;
-  /** Absolute, in the guest. */
-  readonly path: string;
   readonly readOnly: boolean;
+}
+
+export interface TemplateFile {
+  readonly path: string;
+  /** 32 bytes: what the machine is made of. */
+  readonly identity: Uint8Array;
 }
 
 /** What the worker is started with. */
@@ -22,12 +26,13 @@ export interface MachineOrder {
   readonly kernel: string;
   /** File of the guest's first file system. */
   readonly initramfs: string;
-  readonly hostname: string;
   readonly memoryMiB: number;
   /** Bytes the writable layer over the image may take. */
   readonly maxWritten: number;
   /** Terminals the guest gets: hvc1 and on. */
   readonly terminals: number;
+  /** Where a booted machine of this kind is kept, or shall be. Absent: boot, and keep nothing. */
+  readonly template?: TemplateFile;
 }
 
 /** To the worker. */

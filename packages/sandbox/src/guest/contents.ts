@@ -1,6 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
+import { mounts } from './boot.ts';
 import type { CpioEntry } from './cpio.ts';
+
+import { renewProgram } from './renew.ts';
 
 /** Programs of the guest's first file system, by the name they get in the tools' directory. */
 export interface GuestTools {
@@ -19,6 +22,7 @@ const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 const agentModules = [
   'main',
   'command',
+  'configure',
   'port',
   'process',
   'streams',
@@ -28,8 +32,9 @@ const agentModules = [
 ].map((name) => `${name}.${extension}`);
 
 /**
- * First process. It mounts what /etc/fstab lists (of the archive that each start appends), makes
- * the image the root, and becomes the agent. `mount -a` is one process for all mounts.
+ * First process. It mounts what /etc/fstab lists, makes the image the root, and becomes the agent.
+ * `mount -a` is one process for all mounts. Nothing here depends on what the guest is for, so that a
+ * machine saved when its agent is up serves for every sandbox.
  */
 const init = `#!/anole/busybox sh
 /anole/busybox mount -a || exec /anole/busybox sh -c 'echo "anole: cannot mount the image" > /dev/console; exit 1'
@@ -73,7 +78,9 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
   );
   return [
     file('init', 0o755, encoder.encode(init)),
+    file('etc/fstab', 0o644, encoder.encode(mounts)),
     file('anole/fstab', 0o644, encoder.encode(lateMounts)),
+    file('anole/renew', 0o755, renewProgram),
     ...(await Promise.all(modules)),
   ];
 }

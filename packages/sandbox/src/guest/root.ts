@@ -1,4 +1,10 @@
-import { VfsError, type WritableNode, type WritableTree } from '@anole/vfs';
+import {
+  type Tree,
+  type TreeNode,
+  VfsError,
+  type WritableNode,
+  type WritableTree,
+} from '@anole/vfs';
 import { mountPoints } from './boot.ts';
 
 const maxLinks = 40; // as the kernel (path_resolution(7))
@@ -7,6 +13,19 @@ const directory = { type: 'directory', mode: 0o755, uid: 0, gid: 0 } as const;
 /** Makes an image's root ready for the guest: the directories where the init process mounts. */
 export async function prepareRoot(tree: WritableTree): Promise<void> {
   for (const path of mountPoints) await makeDirectory(tree, path);
+}
+
+/**
+ * Whether all of {@link mountPoints} are directories by themselves, no symbolic links: as the guest of
+ * a template has found them.
+ */
+export async function hasPlainMountPoints(tree: Tree): Promise<boolean> {
+  for (const path of mountPoints) {
+    let node: TreeNode | undefined = tree.root;
+    for (const name of partsOf(path)) node = await node?.lookup(name);
+    if (node?.stat.type !== 'directory') return false;
+  }
+  return true;
 }
 
 /**

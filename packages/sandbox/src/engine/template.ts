@@ -1,0 +1,104 @@
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
+import type { FuseState } from '@anole/fuse';
+import { fileSource } from '@anole/host';
+import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
+import type { TemplateFile } from './messages.ts';
+
+/** What a template keeps beside the machine. */
+interface HostState {
+  /** The frame with which the agent said that it serves, in base64. */
+  readonly hello: string;
+  /** What the guest knows of its root. */
+  readonly root: FuseState;
+}
+
+export interface Template {
+  readonly snapshot: Snapshot;
+  readonly hello: Uint8Array;
+  readonly root: FuseState;
+}
+
+/** Templates that are kept; the oldest go first. */
+const maxTemplates = 8;
+const bufferBytes = 0x10_0000;
+
+/** Opens a template; undefined where there is none that is whole and of this machine. */
+export function openTemplate({ path, identity }: TemplateFile): Template | undefined {
+  try {
+    const snapshot = openSnapshot(fileSource(path), identity);
+    const { hello, root } = JSON.parse(new TextDecoder().decode(snapshot.host)) as HostState;
+    return { snapshot, hello: Uint8Array.from(Buffer.from(hello, 'base64')), root };
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * Saves a machine whose guest serves and waits. Two that do so at once write a file each, and the
+ * last one stays: they are alike.
+ */
+export async function saveTemplate(
+  machine: Machine,
+  { path, identity }: TemplateFile,
+  { hello, root }: Pick<Template, 'hello' | 'root'>,
+): Promise<void> {
+  const state: HostState = { hello: Buffer.from(hello).toString('base64'), root };
+  const host = new TextEncoder().encode(JSON.stringify(state));
+  mkdirSync(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
+  const file = openSync(temporary, 'wx', 0o600);
+  try {
+    const buffered = bufferedWriter(file);
+    await machine.save(buffered.write, { identity, host, whenIdle: true });
+    buffered.flush();
+    renameSync(temporary, path);
+  } catch (error) {
+    rmSync(temporary, { force: true });
+    throw error;
+  } finally {
+    closeSync(file);
+  }
+  removeOldest(dirname(path));
+}
+
+export function removeTemplate({ path }: TemplateFile): void {
+  rmSync(path, { force: true });
+}
+
+/** Pages are small: a write for each would take most of the time. */
+function bufferedWriter(file: number) {
+  const buffer = new Uint8Array(bufferBytes);
+  let filled = 0;
+  const flush = () => {
+    for (let at = 0; at < filled; ) at += writeSync(file, buffer, at, filled - at);
+    filled = 0;
+  };
+  const write = (chunk: Uint8Array) => {
+    for (let at = 0; at < chunk.length; ) {
+      const part = chunk.subarray(at, at + bufferBytes - filled);
+      buffer.set(part, filled);
+      filled += part.length;
+      at += part.length;
+      if (filled === bufferBytes) flush();
+    }
+  };
+  return { write, flush };
+}
+
+function removeOldest(directory: string): void {
+  const files = readdirSync(directory)
+    .filter((name) => name.includes('.snapshot'))
+    .map((name) => ({ path: join(directory, name), time: statSync(join(directory, name)).mtimeMs }))
+    .sort((a, b) => b.time - a.time);
+  for (const { path } of files.slice(maxTemplates)) rmSync(path, { force: true });
+}

@@ -1,0 +1,48 @@
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cacheDirectory } from '@anole/host';
+import { SNAPSHOT_VERSION } from '@anole/machine';
+import type { TemplateFile } from './engine/messages.ts';
+import { terminalSlots, volumeSlots } from './engine/shape.ts';
+import { kernelCommandLine } from './guest/boot.ts';
+
+/** What a booted machine is made of. */
+interface MachineFiles {
+  readonly kernel: string;
+  readonly initramfs: string;
+}
+
+interface Shape {
+  readonly memoryMiB: number;
+  readonly terminals: number;
+  readonly volumes: number;
+}
+
+/**
+ * Where the template of such a machine is, or will be: `templates/<identity>.snapshot` in the cache.
+ * Files of the cache have names by their content; others are told apart by size and time, too.
+ */
+export async function templateFor(
+  { kernel, initramfs }: MachineFiles,
+  { memoryMiB, terminals, volumes }: Shape,
+  { cache = cacheDirectory() }: { readonly cache?: string },
+): Promise<TemplateFile> {
+  const files = await Promise.all([kernel, initramfs].map(fingerprint));
+  const parts = [
+    SNAPSHOT_VERSION,
+    kernelCommandLine,
+    memoryMiB,
+    terminalSlots(terminals),
+    volumeSlots(volumes),
+    ...files,
+  ];
+  const identity = createHash('sha256').update(JSON.stringify(parts)).digest();
+  const path = join(cache, 'templates', `${identity.toString('hex').slice(0, 32)}.snapshot`);
+  return { path, identity: Uint8Array.from(identity) };
+}
+
+async function fingerprint(path: string): Promise<string> {
+  const { size, mtimeMs } = await stat(path);
+  return `${path}:${size}:${mtimeMs}`;
+}
