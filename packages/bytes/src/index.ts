@@ -29,6 +29,7 @@ export {
   u64,
 } from './fields.ts';
 export { type BlockOptions, decodeLz4 } from './lz4.ts';
+export { LZ4_LEVEL_MAX, type Lz4Filled, type Lz4Filler, lz4Filler } from './lz4-compress.ts';
 export { decodeName, encodeName } from './names.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
 export { checkRange, memorySource, type ReadOptions, type Source } from './source.ts';
