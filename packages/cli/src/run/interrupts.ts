@@ -6,9 +6,12 @@ const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2
 /** The launcher and the terminal may deliver one Ctrl-C twice: what comes this soon is the same. */
 const sameInterrupt = 150; // ms
 
+/** How long a command that was told to end may take, as with docker stop. */
+const grace = 10_000; // ms
+
 /**
  * What signals mean to `anole run`: before the command runs, an interrupt gives up; then each goes
- * to the command; a second interrupt kills it.
+ * to the command; a second interrupt kills it, and so does the end of a grace after SIGTERM or SIGHUP.
  */
 export class Interrupts implements Disposable {
   readonly #controller = new AbortController();
@@ -46,5 +49,8 @@ export class Interrupts implements Disposable {
     }
     if (this.#command === undefined || this.#count > 1) this.#controller.abort(reason());
     else this.#command.kill(name);
+    if (name === 'SIGTERM' || name === 'SIGHUP') {
+      setTimeout(() => this.#controller.abort(reason()), grace).unref();
+    }
   }
 }

@@ -46,9 +46,6 @@ export const toHost = {
   configured: 137,
 } as const;
 
-/** Numbers of a command's streams in `credit` and `streamEnd`: those of its descriptors. */
-export type StreamNumber = 0 | 1 | 2;
-
 export interface Hello {
   readonly version: number;
 }
