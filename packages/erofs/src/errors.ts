@@ -9,8 +9,10 @@ export type ErofsCode =
   | 'EROFS_BAD_SUPERBLOCK'
   /** Extended attributes that do not add up. */
   | 'EROFS_BAD_XATTR'
-  /** A file that is stored compressed, which this version cannot read. */
-  | 'EROFS_COMPRESSED'
+  /** Compressed data that do not decode. */
+  | 'EROFS_BAD_DATA'
+  /** A file that is compressed with an algorithm for which no decoder was given. */
+  | 'EROFS_NO_DECODER'
   /** A file whose data lie on another device that was not given. */
   | 'EROFS_NO_DEVICE'
   /** An address that points outside the image. */

@@ -8,6 +8,7 @@
  * for await (const chunk of image) await file.write(chunk);
  * const back = await openErofs(source);
  */
+export type { DecodeOptions, Decoder, Decoders } from './codecs.ts';
 export { type ErofsCode, ErofsError } from './errors.ts';
 export type { ImageDevice } from './reader/devices.ts';
 export type { ImageInfo } from './reader/superblock.ts';

@@ -4,7 +4,7 @@ import { after, before, test } from 'node:test';
 import { AnoleError } from '@anole/bytes';
 import { fileSource, hostTree, unpackTree } from '@anole/host';
 import { type Aspect, describeDifferences } from '@anole/vfs';
-import { type ErofsTree, openErofs } from '../src/index.ts';
+import { openErofs } from '../src/index.ts';
 import { Mounted, missing, noErofsUtils, noMount, run, Scratch } from './judges.ts';
 import { edgeTree } from './trees.ts';
 
@@ -39,6 +39,15 @@ const variants: readonly (readonly string[])[] = [
   ['-T', '1000000000'],
   ['--chunksize=4096'],
   ['--chunksize=65536', '-E', 'force-chunk-indexes'],
+  ['-zlz4'],
+  ['-zlz4hc', '-C65536'],
+  ['-zlz4', '-E', 'legacy-compress'],
+  ['-zlz4', '-C16384', '-E', 'legacy-compress'],
+  ['-zlz4hc', '-E', 'ztailpacking'],
+  ['-zlz4', '-E', 'fragments'],
+  ['-zlz4hc', '-C32768', '-E', 'all-fragments'],
+  ['-zlz4', '-E', 'dedupe'],
+  ['-zlz4hc', '-C16384', '-E', 'dedupe,all-fragments,ztailpacking'],
 ];
 
 for (const options of variants) {
@@ -65,21 +74,6 @@ test('times of compact inodes are those that the kernel shows', {
   using mounted = new Mounted(scratch, file);
   using seen = hostTree(mounted.path, { xattrs: true });
   assert.equal(await describeDifferences(seen, await openErofs(source)), '');
-});
-
-test('of an image with compressed files all but those can be read', {
-  skip: noJudge || unprivileged,
-}, async () => {
-  using scratch = new Scratch();
-  using source = fileSource(made(scratch, ['-zlz4', '-E', 'noinline_data']));
-  const image: ErofsTree = await openErofs(source);
-  const blocks = await image.root.lookup('blocks');
-  assert.throws(
-    () => blocks?.read(0, 10),
-    (error) => AnoleError.is(error) && error.code === 'EROFS_COMPRESSED',
-  );
-  using host = hostTree(sourcePath, { xattrs: true });
-  assert.equal(await describeDifferences(host, image, { ignore: ['content'] }), '');
 });
 
 test('data on another device is read from where it was given', {

@@ -6,8 +6,9 @@ export const CHUNK_BITS_MASK = 0x1f;
 export const CHUNK_INDEXES = 0x20;
 /** Block numbers have 48 bits. */
 export const CHUNK_48BIT = 0x40;
-/** A block number that stands for a hole. */
+/** A block number that stands for a hole; with 48 bits all of them are set. */
 export const CHUNK_HOLE = 0xffffffff;
+export const CHUNK_HOLE_48BIT = 2 ** 48 - 1;
 
 export const BLOCK_MAP_ENTRY_SIZE = 4;
 export const CHUNK_INDEX_SIZE = 8;

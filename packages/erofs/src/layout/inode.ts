@@ -28,7 +28,8 @@ export const ExtendedInode = struct('erofs_inode_extended', EXTENDED_SIZE, {
   format: u16,
   xattrCount: u16,
   mode: u16,
-  reserved: pad(2),
+  /** Bits 32 to 47 of the first block. */
+  dataHigh: u16,
   size: u53,
   data: u32,
   ino: u32,
@@ -45,7 +46,7 @@ export const FORMAT_EXTENDED = 0x1;
 /** Bits 1 to 3 of `format`: where the data lie. */
 export const FORMAT_LAYOUT_SHIFT = 1;
 export const FORMAT_LAYOUT_MASK = 0x7;
-/** Bit 4 of a compact inode that is no directory: one link, and `nlink` means something else. */
+/** Bit 4 of a compact inode that is no directory: one link, and `nlink` is bits 32 to 47 of the first block. */
 export const FORMAT_ONE_LINK = 0x10;
 
 /** Where an inode's data lie. */

@@ -13,6 +13,7 @@ export const Superblock = struct('erofs_super_block', SUPERBLOCK_SIZE, {
   featureCompat: u32,
   blockBits: u8,
   extensionSlots: u8,
+  /** With 48 bits and a `rootNid64`: bits 32 to 47 of `blocks` instead. */
   rootNid: u16,
   inodes: u64,
   /** Seconds; the time of compact inodes is this plus their own. */
@@ -49,7 +50,9 @@ export const COMPAT_CHECKSUM = 0x1;
 /** Times of inodes are of modification, not of change. */
 export const COMPAT_MTIME = 0x2;
 export const COMPAT_XATTR_FILTER = 0x4;
-/** Long prefixes of attribute names lie in the metadata, not in the packed inode. */
+/** Shared attributes lie in the metabox. */
+export const COMPAT_SHARED_XATTRS_IN_METABOX = 0x8;
+/** Long prefixes of attribute names lie in the image, not in the metabox or packed inode. */
 export const COMPAT_PLAIN_XATTR_PREFIXES = 0x10;
 
 /** Incompatible features: who does not know one must not read the image. */

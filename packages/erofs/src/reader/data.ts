@@ -1,59 +1,79 @@
 import { type Flow, type Source, viewOf, wait } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
+import type { Decoders } from '../codecs.ts';
 import { damaged, ErofsError } from '../errors.ts';
 import {
   BLOCK_MAP_ENTRY_SIZE,
   CHUNK_48BIT,
   CHUNK_BITS_MASK,
   CHUNK_HOLE,
+  CHUNK_HOLE_48BIT,
   CHUNK_INDEX_SIZE,
   CHUNK_INDEXES,
   ChunkIndex,
 } from '../layout/chunk.ts';
 import { layouts, NO_BLOCK } from '../layout/inode.ts';
+import { CompressedReader } from './compressed/reader.ts';
 import { type ImageDevice, type Place, resolve } from './devices.ts';
-import type { InodeInfo } from './inode.ts';
-import type { Metadata } from './metadata.ts';
+import { type InodeInfo, readInode } from './inode.ts';
+import { nidOf, type Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /** Bytes that lie together: at an offset of a device, or nowhere (a hole). */
 interface Run {
   readonly length: number;
-  /** 0 is the image itself. Undefined: zeros. */
-  readonly device: number | undefined;
+  /** 0 is the image itself; or with the inode. Undefined: zeros. */
+  readonly device: number | 'inode' | undefined;
   readonly offset: number;
+}
+
+export interface DataOptions {
+  readonly devices: readonly Source[];
+  readonly decoders: Decoders;
+  /** Bytes of decoded pclusters to keep. */
+  readonly decodedCache: number;
 }
 
 /** Reads what inodes hold: files, link targets and directories alike. */
 export class DataReader {
-  readonly #metadata: Metadata;
+  readonly #spaces: Spaces;
   readonly #info: ImageInfo;
   readonly #table: readonly ImageDevice[];
   readonly #devices: readonly Source[];
   readonly #deviceMask: number;
+  readonly #compressed: CompressedReader;
+  #packed: InodeInfo | undefined;
 
   constructor(
-    metadata: Metadata,
+    spaces: Spaces,
     info: ImageInfo,
     table: readonly ImageDevice[],
-    devices: readonly Source[],
+    { devices, decoders, decodedCache }: DataOptions,
   ) {
-    this.#metadata = metadata;
+    this.#spaces = spaces;
     this.#info = info;
     this.#table = table;
     this.#devices = devices;
     // Source: Linux fs/erofs/super.c: identifiers use the bits that the number of devices needs.
     this.#deviceMask = 2 ** Math.ceil(Math.log2(info.extraDevices + 1)) - 1;
+    const storage = {
+      image: (inode: InodeInfo, offset: number, length: number) =>
+        this.#bytes(inode, { length, ...this.#resolve(offset) }),
+      packed: (offset: number, length: number) => this.#readPacked(offset, length),
+    };
+    this.#compressed = new CompressedReader(info, storage, decoders, decodedCache);
   }
 
   /**
    * Bytes of a file, short only at its end. May alias the image's memory.
    *
-   * @throws ErofsError `EROFS_COMPRESSED`, `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE`, `EROFS_NO_DEVICE`
+   * @throws ErofsError `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE`, `EROFS_BAD_DATA`, `EROFS_NO_DEVICE`,
+   * `EROFS_NO_DECODER`
    */
   *read(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array> {
     const wanted = Math.max(0, Math.min(length, inode.stat.size - offset));
     if (wanted === 0) return new Uint8Array(0);
+    if (isCompressed(inode)) return yield* this.#compressed.read(inode, offset, wanted);
     const first = yield* this.#longRun(inode, offset, wanted);
     if (first.length === wanted) return yield* this.#bytes(inode, first);
     const out = new Uint8Array(wanted);
@@ -68,6 +88,7 @@ export class DataReader {
   /** Ranges that are not holes. */
   *extents(inode: InodeInfo): Flow<readonly Extent[]> {
     const { size } = inode.stat;
+    if (isCompressed(inode)) return yield* this.#compressed.extents(inode);
     const extents: { offset: number; length: number }[] = [];
     for (let offset = 0; offset < size; ) {
       const run = yield* this.#run(inode, offset, size - offset);
@@ -108,27 +129,42 @@ export class DataReader {
         if (offset < body) return this.#flat(inode, offset, Math.min(length, body - offset));
         const start = inode.xattrOffset + inode.xattrSize;
         this.#checkTail(inode, start, size - body);
-        return { length, device: 0, offset: start + offset - body };
+        return { length, device: 'inode', offset: start + offset - body };
       }
       case layouts.chunked:
         return yield* this.#chunk(inode, offset, length);
       default:
-        throw new ErofsError(
-          'EROFS_COMPRESSED',
-          `Cannot read inode ${inode.nid}: compressed files are not supported yet`,
-          { details: { nid: inode.nid, offset: inode.offset } },
+        throw damaged(
+          'EROFS_BAD_INODE',
+          `Cannot read inode ${inode.nid}: its data layout is ${inode.layout}`,
+          inode.offset,
         );
     }
   }
 
-  #flat({ data }: InodeInfo, offset: number, length: number): Run {
-    if (data === NO_BLOCK) return { length, device: undefined, offset: 0 };
-    const place = this.#resolve(data * this.#info.blockSize + offset);
+  /** Fragments lie in an inode of their own. */
+  *#readPacked(offset: number, length: number): Flow<Uint8Array> {
+    const nid = this.#info.packedNid;
+    if (nid === undefined) {
+      throw damaged('EROFS_BAD_INODE', 'Cannot read a fragment: the image has no packed inode', 0);
+    }
+    this.#packed ??= yield* readInode(
+      this.#spaces,
+      this.#info,
+      nidOf(Number(nid & 0xffffffffn), Number(nid >> 32n)),
+    );
+    return yield* this.read(this.#packed, offset, length);
+  }
+
+  #flat({ data, dataHigh }: InodeInfo, offset: number, length: number): Run {
+    const isNone = data === NO_BLOCK && (dataHigh === 0 || dataHigh === 0xffff);
+    if (isNone) return { length, device: undefined, offset: 0 };
+    const place = this.#resolve((dataHigh * 2 ** 32 + data) * this.#info.blockSize + offset);
     return { length, ...place };
   }
 
   #resolve(offset: number): Place {
-    return resolve(offset, this.#info, this.#table, this.#metadata.source);
+    return resolve(offset, this.#info, this.#table, this.#spaces.image.source);
   }
 
   /** Linux maps one block for a tail: one that crosses a block is damage. */
@@ -145,11 +181,10 @@ export class DataReader {
   *#chunk(inode: InodeInfo, offset: number, length: number): Flow<Run> {
     const format = inode.data & 0xffff;
     const bits = format & CHUNK_BITS_MASK;
-    if ((format & ~(CHUNK_BITS_MASK | CHUNK_INDEXES)) !== 0) {
-      const what = (format & CHUNK_48BIT) !== 0 ? '48-bit chunks are' : 'its chunk format is';
+    if ((format & ~(CHUNK_BITS_MASK | CHUNK_INDEXES | CHUNK_48BIT)) !== 0) {
       throw new ErofsError(
         'EROFS_UNSUPPORTED',
-        `Cannot read inode ${inode.nid}: ${what} not supported yet`,
+        `Cannot read inode ${inode.nid}: its chunk format is 0x${format.toString(16)}`,
         { details: { nid: inode.nid, format } },
       );
     }
@@ -160,23 +195,33 @@ export class DataReader {
     const run = Math.min(length, chunkSize - within);
     const unit = (format & CHUNK_INDEXES) !== 0 ? CHUNK_INDEX_SIZE : BLOCK_MAP_ENTRY_SIZE;
     const table = Math.ceil((inode.xattrOffset + inode.xattrSize) / unit) * unit;
-    const entry = yield* this.#metadata.read(table + index * unit, unit, `chunk ${index}`);
-    const { block, device } = this.#address(entry, unit);
-    if (block === CHUNK_HOLE) return { length: run, device: undefined, offset: 0 };
+    const entry = yield* inode.space.read(table + index * unit, unit, `chunk ${index}`);
+    const { block, device } = this.#address(entry, unit, (format & CHUNK_48BIT) !== 0);
+    if (block === undefined) return { length: run, device: undefined, offset: 0 };
     const start = block * blockSize + within;
     return { length: run, ...(device === 0 ? this.#resolve(start) : { device, offset: start }) };
   }
 
-  #address(entry: Uint8Array, unit: number): { block: number; device: number } {
-    if (unit === BLOCK_MAP_ENTRY_SIZE)
-      return { block: viewOf(entry).getUint32(0, true), device: 0 };
-    const { block, deviceId } = ChunkIndex.decode(entry);
-    return { block, device: deviceId & this.#deviceMask };
+  /** The block of a chunk, undefined for a hole. */
+  #address(
+    entry: Uint8Array,
+    unit: number,
+    is48Bit: boolean,
+  ): { block: number | undefined; device: number } {
+    if (unit === BLOCK_MAP_ENTRY_SIZE) {
+      const block = viewOf(entry).getUint32(0, true);
+      return { block: block === CHUNK_HOLE ? undefined : block, device: 0 };
+    }
+    const index = ChunkIndex.decode(entry);
+    const block = index.block + (is48Bit ? index.blockHigh * 2 ** 32 : 0);
+    const isHole = block === (is48Bit ? CHUNK_HOLE_48BIT : CHUNK_HOLE);
+    return { block: isHole ? undefined : block, device: index.deviceId & this.#deviceMask };
   }
 
   *#bytes(inode: InodeInfo, { device, offset, length }: Run): Flow<Uint8Array> {
     if (device === undefined) return new Uint8Array(length);
-    const source = device === 0 ? this.#metadata.source : this.#devices[device - 1];
+    if (device === 'inode') return yield* inode.space.read(offset, length, 'the end of a file');
+    const source = device === 0 ? this.#spaces.image.source : this.#devices[device - 1];
     if (source === undefined) {
       throw new ErofsError(
         'EROFS_NO_DEVICE',
@@ -193,4 +238,8 @@ export class DataReader {
     }
     return yield* wait(source.read(offset, length));
   }
+}
+
+function isCompressed({ layout }: InodeInfo): boolean {
+  return layout === layouts.compressedFull || layout === layouts.compressedCompact;
 }

@@ -1,5 +1,6 @@
 import { type Flow, type Source, viewOf } from '@anole/bytes';
 import { DEVICE_SLOT_SIZE, DeviceSlot } from '../layout/device.ts';
+import { INCOMPAT_48BIT } from '../layout/superblock.ts';
 import type { Metadata } from './metadata.ts';
 import type { ImageInfo } from './superblock.ts';
 
@@ -18,7 +19,11 @@ export function* readDevices(metadata: Metadata, info: ImageInfo): Flow<ImageDev
   for (let index = 0; index < info.extraDevices; index++) {
     const offset = info.deviceTableOffset + index * DEVICE_SLOT_SIZE;
     const bytes = yield* metadata.read(offset, DEVICE_SLOT_SIZE, `device ${index + 1}`);
-    const { tag, blocks, unifiedBlock } = DeviceSlot.read(viewOf(bytes));
+    const slot = DeviceSlot.read(viewOf(bytes));
+    const { tag } = slot;
+    const high = (info.featureIncompat & INCOMPAT_48BIT) !== 0 ? 2 ** 32 : 0;
+    const blocks = slot.blocks + slot.blocksHigh * high;
+    const unifiedBlock = slot.unifiedBlock + slot.unifiedBlockHigh * high;
     const end = tag.indexOf(0);
     devices.push({ tag: end < 0 ? tag : tag.subarray(0, end), blocks, unifiedBlock });
   }

@@ -5,6 +5,7 @@ import { damaged, type ErofsError } from '../errors.ts';
 import { DIRENT_SIZE, Dirent, fileTypes, NAME_MAX } from '../layout/dirent.ts';
 import type { DataReader } from './data.ts';
 import type { InodeInfo } from './inode.ts';
+import { nidOf } from './spaces.ts';
 
 /** One name of a directory, `.` and `..` included. */
 export interface Record {
@@ -54,7 +55,7 @@ class Block {
     }
     return {
       name: decodeName(bytes),
-      nid: dirent.nidHigh * 2 ** 32 + dirent.nidLow,
+      nid: nidOf(dirent.nidLow, dirent.nidHigh),
       type: fileTypes[dirent.fileType],
     };
   }

@@ -16,6 +16,7 @@ import {
 import { decodeDevice, typeOfMode } from '../layout/mode.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
 import type { Metadata } from './metadata.ts';
+import { IN_METABOX, type Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /** Longest link target that Linux follows, and more than it makes. */
@@ -24,20 +25,25 @@ const TARGET_MAX = 4096;
 /** An inode as the image has it. */
 export interface InodeInfo {
   readonly nid: number;
-  /** Byte of the image at which the inode begins. */
+  /** Where the inode lies, and what stands behind it. */
+  readonly space: Metadata;
+  /** Byte of the space at which the inode begins. */
   readonly offset: number;
   readonly stat: Stat;
   readonly layout: number;
-  /** Byte of the image after the inode, and how many bytes of attributes lie there. */
+  /** Byte of the space after the inode, and how many bytes of attributes lie there. */
   readonly xattrOffset: number;
   readonly xattrSize: number;
   /** First block, device number or chunk format. */
   readonly data: number;
+  /** Bits 32 to 47 of the first block. */
+  readonly dataHigh: number;
 }
 
 /** @throws ErofsError `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE` */
-export function* readInode(metadata: Metadata, info: ImageInfo, nid: number): Flow<InodeInfo> {
-  const offset = info.metaOffset + nid * INODE_SLOT;
+export function* readInode(spaces: Spaces, info: ImageInfo, nid: number): Flow<InodeInfo> {
+  const metadata = spaces.of(nid);
+  const offset = offsetOf(info, nid);
   const head = yield* metadata.read(offset, COMPACT_SIZE, `inode ${nid}`);
   const extended = (head[0]! & FORMAT_EXTENDED) !== 0;
   const raw = extended
@@ -53,14 +59,15 @@ export function* readInode(metadata: Metadata, info: ImageInfo, nid: number): Fl
   const isDevice = type === 'character' || type === 'block';
   return {
     nid,
+    space: metadata,
     offset,
     layout,
     xattrOffset: offset + (extended ? EXTENDED_SIZE : COMPACT_SIZE),
     xattrSize: raw.xattrCount === 0 ? 0 : XATTR_HEADER_SIZE + (raw.xattrCount - 1) * XATTR_UNIT,
     data: raw.data,
+    dataHigh: raw.dataHigh,
     stat: {
-      // Linux shows the nid; a Tree's numbers begin at 1, and nid 0 exists after the first block.
-      ino: info.metaOffset === 0 ? nid : nid + 1,
+      ino: inoOf(info, nid),
       type,
       mode: raw.mode & 0o7777,
       uid: raw.uid,
@@ -73,12 +80,30 @@ export function* readInode(metadata: Metadata, info: ImageInfo, nid: number): Fl
   };
 }
 
+/** Byte of its space at which an inode begins. */
+export function offsetOf(info: ImageInfo, nid: number): number {
+  return nid < IN_METABOX ? info.metaOffset + nid * INODE_SLOT : (nid - IN_METABOX) * INODE_SLOT;
+}
+
+/** The number that Linux shows. Source: Linux fs/erofs/inode.c, erofs_nid_to_ino64. */
+export function inoOf(info: ImageInfo, nid: number): number {
+  if (info.metaboxNid !== undefined) {
+    const inside = nid % IN_METABOX;
+    const low = inside % 2 ** 31;
+    return Math.floor(inside / 2 ** 31) * 2 ** 32 + low + (nid < IN_METABOX ? 0 : 2 ** 31);
+  }
+  // A Tree's numbers begin at 1, and nid 0 exists after the first block.
+  return info.metaOffset === 0 ? nid : nid + 1;
+}
+
 function decodeCompact(bytes: Uint8Array, info: ImageInfo) {
   const inode = CompactInode.decode(bytes);
   const isDirectory = typeOfMode(inode.mode) === 'directory';
+  const hasOneLink = !isDirectory && (inode.format & FORMAT_ONE_LINK) !== 0;
   return {
     ...inode,
-    nlink: !isDirectory && (inode.format & FORMAT_ONE_LINK) !== 0 ? 1 : inode.nlink,
+    nlink: hasOneLink ? 1 : inode.nlink,
+    dataHigh: hasOneLink ? inode.nlink : 0,
     seconds: info.epoch + inode.mtime,
     nanoseconds: info.fixedNanoseconds,
   };

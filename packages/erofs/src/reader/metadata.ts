@@ -10,12 +10,15 @@ const WINDOW = 32 * 1024;
  */
 export class Metadata {
   readonly source: Source;
+  /** Tells spaces apart; empty for the image itself. */
+  readonly name: string;
   readonly #windows = new Map<number, Uint8Array>();
   readonly #limit: number;
 
   /** @param cacheSize bytes to keep, at least one window */
-  constructor(source: Source, cacheSize: number) {
+  constructor(source: Source, cacheSize: number, name = '') {
     this.source = source;
+    this.name = name;
     this.#limit = Math.max(1, Math.floor(cacheSize / WINDOW));
   }
 

@@ -4,6 +4,7 @@ import { AnoleError, flow, memorySource } from '@anole/bytes';
 import { DataReader } from './data.ts';
 import { Metadata } from './metadata.ts';
 import { readLongPrefixes } from './prefixes.ts';
+import { Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /** As mkfs.erofs 1.9 lays them out for --xattr-prefix=user.many. and --xattr-prefix=trusted.ov. */
@@ -22,8 +23,9 @@ function read(bytes: Uint8Array, count: number) {
     xattrPrefixes: { count, offset: 64 },
     xattrPrefixNid: 0n,
   } as ImageInfo;
-  const metadata = new Metadata(memorySource(bytes), 1);
-  return flow(() => readLongPrefixes(metadata, new DataReader(metadata, info, [], []), info));
+  const spaces = new Spaces(new Metadata(memorySource(bytes), 1));
+  const data = new DataReader(spaces, info, [], { devices: [], decoders: {}, decodedCache: 0 });
+  return flow(() => readLongPrefixes(spaces, data, info));
 }
 
 test('long prefixes are a short one and what follows it', () => {

@@ -3,7 +3,7 @@ import { damaged } from '../errors.ts';
 import { xattrPrefixes } from '../layout/xattr.ts';
 import type { DataReader } from './data.ts';
 import { readInode } from './inode.ts';
-import type { Metadata } from './metadata.ts';
+import { nidOf, type Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /**
@@ -14,7 +14,7 @@ import type { ImageInfo } from './superblock.ts';
  * @throws ErofsError `EROFS_BAD_XATTR`, `EROFS_OUT_OF_RANGE`
  */
 export function* readLongPrefixes(
-  metadata: Metadata,
+  spaces: Spaces,
   data: DataReader,
   info: ImageInfo,
 ): Flow<string[]> {
@@ -22,9 +22,12 @@ export function* readLongPrefixes(
   if (info.xattrPrefixes === undefined) return prefixes;
   const { count, offset } = info.xattrPrefixes;
   const nid = info.xattrPrefixNid;
-  const packed = nid === 0n ? undefined : yield* readInode(metadata, info, Number(nid));
+  const packed =
+    nid === 0n
+      ? undefined
+      : yield* readInode(spaces, info, nidOf(Number(nid & 0xffffffffn), Number(nid >> 32n)));
   const read = function* (at: number, length: number): Flow<Uint8Array> {
-    if (packed === undefined) return yield* metadata.read(at, length, 'a long prefix');
+    if (packed === undefined) return yield* spaces.image.read(at, length, 'a long prefix');
     const bytes = yield* data.read(packed, at, length);
     if (bytes.length === length) return bytes;
     throw damaged('EROFS_BAD_XATTR', 'Cannot read a long prefix: its inode is too short', at);

@@ -1,23 +1,30 @@
 import { type Flow, type Source, viewOf, wait } from '@anole/bytes';
 import { checkedEnd, superblockChecksum } from '../checksum.ts';
 import { damaged, ErofsError } from '../errors.ts';
+import { algorithmNames, algorithms } from '../layout/compression-config.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import {
   COMPAT_CHECKSUM,
   COMPAT_PLAIN_XATTR_PREFIXES,
+  COMPAT_SHARED_XATTRS_IN_METABOX,
   COMPAT_XATTR_FILTER,
+  INCOMPAT_48BIT,
   INCOMPAT_CHUNKED_FILE,
   INCOMPAT_COMPRESSION_CONFIG,
   INCOMPAT_DEVICE_TABLE,
   INCOMPAT_FRAGMENTS,
+  INCOMPAT_METABOX,
   INCOMPAT_TAIL_PACKING,
   INCOMPAT_XATTR_PREFIXES,
   INCOMPAT_ZERO_PADDING,
   SUPERBLOCK_MAGIC,
   SUPERBLOCK_OFFSET,
   SUPERBLOCK_SIZE,
+  SUPERBLOCK_SLOT_SIZE,
   Superblock,
+  SuperblockSlot,
 } from '../layout/superblock.ts';
+import { nidOf } from './spaces.ts';
 
 /** What a superblock says, checked as far as it can be without the rest of the image. */
 export interface ImageInfo {
@@ -30,6 +37,7 @@ export interface ImageInfo {
   /** Time of compact inodes, before their own seconds. */
   readonly epoch: number;
   readonly fixedNanoseconds: number;
+  /** Nids of the metabox have `IN_METABOX` added. */
   readonly rootNid: number;
   /** Byte of the image at which nid 0 would lie. */
   readonly metaOffset: number;
@@ -37,8 +45,15 @@ export interface ImageInfo {
   readonly xattrOffset: number;
   readonly xattrFilter: boolean;
   readonly xattrPrefixes: { readonly count: number; readonly offset: number } | undefined;
-  /** Inode that holds the long prefixes of names; 0 where they lie in the metadata. */
+  readonly sharedInMetabox: boolean;
+  /** Inode that holds the long prefixes of names; 0 where they lie in the image. */
   readonly xattrPrefixNid: bigint;
+  /** Algorithms that compressed files may use: a bit for each, by its number. */
+  readonly algorithms: number;
+  /** Inode that holds fragments; undefined where there are none. */
+  readonly packedNid: bigint | undefined;
+  /** Inode that holds metadata. */
+  readonly metaboxNid: bigint | undefined;
   readonly extraDevices: number;
   /** Byte of the image at which the device table begins. */
   readonly deviceTableOffset: number;
@@ -47,7 +62,6 @@ export interface ImageInfo {
   readonly featureIncompat: number;
 }
 
-/** What the reader knows, or needs to know only for files that it refuses one by one. */
 const KNOWN_FEATURES =
   INCOMPAT_CHUNKED_FILE |
   INCOMPAT_DEVICE_TABLE |
@@ -55,7 +69,9 @@ const KNOWN_FEATURES =
   INCOMPAT_ZERO_PADDING |
   INCOMPAT_COMPRESSION_CONFIG |
   INCOMPAT_TAIL_PACKING |
-  INCOMPAT_FRAGMENTS;
+  INCOMPAT_FRAGMENTS |
+  INCOMPAT_48BIT |
+  INCOMPAT_METABOX;
 
 /**
  * Reads and checks the superblock.
@@ -82,7 +98,7 @@ export function* readSuperblock(source: Source): Flow<ImageInfo> {
   checkNumbers(bytes);
   const value = Superblock.decode(bytes);
   checkFeatures(value);
-  const info = infoOf(value);
+  const info = infoOf(value, yield* readMetaboxNid(source, value));
   if (info.hasChecksum) yield* verify(source, info.blockSize, value.checksum);
   return info;
 }
@@ -111,28 +127,64 @@ function checkFeatures({ featureIncompat, blockBits, directoryBlockBits }: Super
   }
 }
 
-function infoOf(value: SuperblockValue): ImageInfo {
+/** The metabox's inode, which the superblock's extension names. */
+function* readMetaboxNid(source: Source, value: SuperblockValue): Flow<bigint | undefined> {
+  if ((value.featureIncompat & INCOMPAT_METABOX) === 0) return undefined;
+  const offset = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE;
+  if (value.extensionSlots === 0 || source.size < offset + SUPERBLOCK_SLOT_SIZE) {
+    throw bad('it has a metabox, but does not say where', offset);
+  }
+  const bytes = yield* wait(source.read(offset, SUPERBLOCK_SLOT_SIZE));
+  const nid = SuperblockSlot.decode(bytes).metaboxNid;
+  // The metabox cannot lie in itself.
+  if (nid >= 2n ** 52n) throw bad(`its metabox is inode ${nid}`, offset);
+  return nid;
+}
+
+/** Without a list of algorithms it is LZ4, if any. */
+function algorithmsOf({ featureIncompat, compressionAlgorithms }: SuperblockValue): number {
+  if ((featureIncompat & INCOMPAT_COMPRESSION_CONFIG) === 0) return 1 << algorithms.lz4;
+  const unknown = compressionAlgorithms >>> algorithmNames.length;
+  if (unknown === 0) return compressionAlgorithms;
+  throw new ErofsError(
+    'EROFS_UNSUPPORTED',
+    `Cannot open the image: it uses compression algorithms 0x${compressionAlgorithms.toString(16)}`,
+    { details: { algorithms: compressionAlgorithms } },
+  );
+}
+
+function rootNidOf({ featureIncompat, rootNid, rootNid64 }: SuperblockValue): number {
+  if ((featureIncompat & INCOMPAT_48BIT) === 0 || rootNid64 === 0n) return rootNid;
+  return nidOf(Number(rootNid64 & 0xffffffffn), Number(rootNid64 >> 32n));
+}
+
+function infoOf(value: SuperblockValue, metaboxNid: bigint | undefined): ImageInfo {
   const { featureCompat, featureIncompat, blockBits, xattrPrefixCount } = value;
   const blockSize = 1 << blockBits;
   const prefixes = (featureIncompat & INCOMPAT_XATTR_PREFIXES) !== 0 && xattrPrefixCount > 0;
+  const is48Bit = (featureIncompat & INCOMPAT_48BIT) !== 0;
   const end = value.volumeName.indexOf(0);
   const plainPrefixes = (featureCompat & COMPAT_PLAIN_XATTR_PREFIXES) !== 0;
   return {
     blockSize,
-    blocks: value.blocks,
+    blocks: value.blocks + (is48Bit && value.rootNid64 !== 0n ? value.rootNid * 2 ** 32 : 0),
     inodes: value.inodes,
     uuid: value.uuid,
     volumeName: new TextDecoder().decode(value.volumeName.subarray(0, end < 0 ? 16 : end)),
     epoch: value.epoch,
     fixedNanoseconds: Math.min(value.fixedNanoseconds, 999_999_999),
-    rootNid: value.rootNid,
+    rootNid: rootNidOf(value),
     metaOffset: value.metaBlock * blockSize,
     xattrOffset: value.xattrBlock * blockSize,
     xattrFilter: (featureCompat & COMPAT_XATTR_FILTER) !== 0 && value.xattrFilterReserved === 0,
     xattrPrefixes: prefixes
       ? { count: xattrPrefixCount, offset: value.xattrPrefixStart * 4 }
       : undefined,
-    xattrPrefixNid: plainPrefixes ? 0n : value.packedNid,
+    sharedInMetabox: (featureCompat & COMPAT_SHARED_XATTRS_IN_METABOX) !== 0,
+    xattrPrefixNid: plainPrefixes ? 0n : (metaboxNid ?? value.packedNid),
+    algorithms: algorithmsOf(value),
+    packedNid: (featureIncompat & INCOMPAT_FRAGMENTS) !== 0 ? value.packedNid : undefined,
+    metaboxNid,
     extraDevices: (featureIncompat & INCOMPAT_DEVICE_TABLE) !== 0 ? value.extraDevices : 0,
     deviceTableOffset: value.deviceTableSlot * DEVICE_SLOT_SIZE,
     hasChecksum: (featureCompat & COMPAT_CHECKSUM) !== 0,

@@ -8,14 +8,16 @@ import {
   type TreeNode,
   VfsError,
 } from '@anole/vfs';
+import { builtInDecoders, type Decoders } from '../codecs.ts';
 import { damaged } from '../errors.ts';
 import { layouts } from '../layout/inode.ts';
 import { DataReader } from './data.ts';
 import { type ImageDevice, readDevices } from './devices.ts';
 import { findRecord, listDirectory } from './directory.ts';
-import { type InodeInfo, readInode } from './inode.ts';
+import { type InodeInfo, inoOf, offsetOf, readInode } from './inode.ts';
 import { Metadata } from './metadata.ts';
 import { readLongPrefixes } from './prefixes.ts';
+import { Spaces } from './spaces.ts';
 import { type ImageInfo, readSuperblock } from './superblock.ts';
 import { XattrReader } from './xattrs.ts';
 
@@ -24,6 +26,10 @@ export interface OpenOptions {
   readonly devices?: readonly Source[];
   /** Bytes of metadata to keep in memory. 4 MiB unless told. */
   readonly metadataCache?: number;
+  /** Bytes of decoded compressed data to keep in memory. 16 MiB unless told. */
+  readonly decodedCache?: number;
+  /** Decoders to use instead of, or beside, the built-in ones. */
+  readonly decoders?: Decoders;
 }
 
 /** An image as a Tree. */
@@ -39,8 +45,8 @@ export interface ErofsTree extends Tree {
  * those that Linux shows.
  *
  * Every number from the image is bounded before it is used. Reading what is damaged raises
- * `EROFS_BAD_INODE`, `EROFS_BAD_DIRECTORY`, `EROFS_BAD_XATTR` or `EROFS_OUT_OF_RANGE`; a compressed
- * file `EROFS_COMPRESSED`; data on a device that was not given `EROFS_NO_DEVICE`. A directory that
+ * `EROFS_BAD_INODE`, `EROFS_BAD_DIRECTORY`, `EROFS_BAD_DATA`, `EROFS_BAD_XATTR` or
+ * `EROFS_OUT_OF_RANGE`; a file of an algorithm without decoder `EROFS_NO_DECODER`; data on a device that was not given `EROFS_NO_DEVICE`. A directory that
  * is met under a second name is refused as damage, so a walk comes to an end.
  *
  * @throws ErofsError `EROFS_BAD_SUPERBLOCK`, `EROFS_UNSUPPORTED` and the above
@@ -51,12 +57,18 @@ export interface ErofsTree extends Tree {
 export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<ErofsTree> {
   return flow(function* () {
     const info = yield* readSuperblock(source);
-    const metadata = new Metadata(source, options.metadataCache ?? 4 * 1024 * 1024);
-    const devices = yield* readDevices(metadata, info);
-    const data = new DataReader(metadata, info, devices, options.devices ?? []);
-    const prefixes = yield* readLongPrefixes(metadata, data, info);
-    const image = new Image(info, metadata, data, new XattrReader(metadata, info, prefixes));
-    const root = yield* readInode(metadata, info, info.rootNid);
+    const cacheSize = options.metadataCache ?? 4 * 1024 * 1024;
+    const spaces = new Spaces(new Metadata(source, cacheSize));
+    const devices = yield* readDevices(spaces.image, info);
+    const data = new DataReader(spaces, info, devices, {
+      devices: options.devices ?? [],
+      decoders: { ...builtInDecoders, ...options.decoders },
+      decodedCache: options.decodedCache ?? 16 * 1024 * 1024,
+    });
+    yield* openMetabox(spaces, info, data, cacheSize);
+    const prefixes = yield* readLongPrefixes(spaces, data, info);
+    const image = new Image(info, spaces, data, new XattrReader(spaces, info, prefixes));
+    const root = yield* readInode(spaces, info, info.rootNid);
     if (root.stat.type !== 'directory') {
       throw damaged('EROFS_BAD_INODE', `Cannot open: the root is a ${root.stat.type}`, root.offset);
     }
@@ -65,17 +77,33 @@ export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<
   });
 }
 
+/** The metabox is an inode whose bytes are metadata again. */
+function* openMetabox(
+  spaces: Spaces,
+  info: ImageInfo,
+  data: DataReader,
+  cacheSize: number,
+): Flow<void> {
+  if (info.metaboxNid === undefined) return;
+  const inode = yield* readInode(spaces, info, Number(info.metaboxNid));
+  const bytes: Source = {
+    size: inode.stat.size,
+    read: (offset, length) => flow(() => data.read(inode, offset, length)),
+  };
+  spaces.metabox = new Metadata(bytes, cacheSize, 'metabox');
+}
+
 class Image {
   readonly info: ImageInfo;
-  readonly metadata: Metadata;
+  readonly spaces: Spaces;
   readonly data: DataReader;
   readonly xattrs: XattrReader;
   /** Under which name of which directory each directory was met. */
   readonly #places = new Map<number, string>();
 
-  constructor(info: ImageInfo, metadata: Metadata, data: DataReader, xattrs: XattrReader) {
+  constructor(info: ImageInfo, spaces: Spaces, data: DataReader, xattrs: XattrReader) {
     this.info = info;
-    this.metadata = metadata;
+    this.spaces = spaces;
     this.data = data;
     this.xattrs = xattrs;
   }
@@ -92,7 +120,7 @@ class Image {
       throw damaged(
         'EROFS_BAD_DIRECTORY',
         `Cannot enter ${name}: its directory has another name already`,
-        this.info.metaOffset + nid * 32,
+        offsetOf(this.info, nid),
       );
     }
   }
@@ -134,7 +162,7 @@ export class ErofsNode implements TreeNode {
   }
 
   *#child(name: string, nid: number): Flow<ErofsNode> {
-    const inode = yield* readInode(this.#image.metadata, this.#image.info, nid);
+    const inode = yield* readInode(this.#image.spaces, this.#image.info, nid);
     if (inode.stat.type === 'directory') this.#image.enter(nid, this.#inode.nid, name);
     return new ErofsNode(this.#image, inode);
   }
@@ -150,7 +178,7 @@ export class ErofsNode implements TreeNode {
     for (const { name, nid, type } of yield* listDirectory(data, this.#inode, info.blockSize)) {
       if (name === '.' || name === '..') continue;
       const known = type ?? (yield* this.#child(name, nid)).stat.type;
-      entries.push({ name, type: known, ino: info.metaOffset === 0 ? nid : nid + 1 });
+      entries.push({ name, type: known, ino: inoOf(info, nid) });
     }
     return entries;
   }

@@ -11,7 +11,7 @@ import {
 } from '../layout/xattr.ts';
 import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
 import type { InodeInfo } from './inode.ts';
-import type { Metadata } from './metadata.ts';
+import type { Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /** A long prefix: one of the short ones and what follows it. */
@@ -19,12 +19,12 @@ export type LongPrefix = string;
 
 /** Reads extended attributes of inodes. */
 export class XattrReader {
-  readonly #metadata: Metadata;
+  readonly #spaces: Spaces;
   readonly #info: ImageInfo;
   readonly #longPrefixes: readonly LongPrefix[];
 
-  constructor(metadata: Metadata, info: ImageInfo, longPrefixes: readonly LongPrefix[]) {
-    this.#metadata = metadata;
+  constructor(spaces: Spaces, info: ImageInfo, longPrefixes: readonly LongPrefix[]) {
+    this.#spaces = spaces;
     this.#info = info;
     this.#longPrefixes = longPrefixes;
   }
@@ -37,7 +37,7 @@ export class XattrReader {
   *all(inode: InodeInfo): Flow<ReadonlyMap<string, Uint8Array>> {
     const found = new Map<string, Uint8Array>();
     if (inode.xattrSize === 0) return found;
-    const body = yield* this.#metadata.read(inode.xattrOffset, inode.xattrSize, 'attributes');
+    const body = yield* inode.space.read(inode.xattrOffset, inode.xattrSize, 'attributes');
     const { sharedCount } = XattrHeader.at(viewOf(body));
     const inlineStart = XATTR_HEADER_SIZE + sharedCount * XATTR_UNIT;
     if (inlineStart > body.length) {
@@ -60,16 +60,18 @@ export class XattrReader {
     const index = prefixIndexOf(name);
     if (index === undefined) return false;
     if (!this.#info.xattrFilter) return true;
-    const head = yield* this.#metadata.read(inode.xattrOffset, XATTR_HEADER_SIZE, 'attributes');
+    const head = yield* inode.space.read(inode.xattrOffset, XATTR_HEADER_SIZE, 'attributes');
     const rest = encodeName(name.slice(xattrPrefixes[index]!.length));
     return ((XattrHeader.at(viewOf(head)).nameFilter >>> filterBitOf(rest, index)) & 1) === 0;
   }
 
   *#shared(found: Map<string, Uint8Array>, inode: InodeInfo, id: number): Flow<void> {
-    const offset = this.#info.xattrOffset + id * XATTR_UNIT;
-    const head = yield* this.#metadata.read(offset, XATTR_ENTRY_SIZE, 'a shared attribute');
+    const { sharedInMetabox, xattrOffset } = this.#info;
+    const space = (sharedInMetabox && this.#spaces.metabox) || this.#spaces.image;
+    const offset = xattrOffset + id * XATTR_UNIT;
+    const head = yield* space.read(offset, XATTR_ENTRY_SIZE, 'a shared attribute');
     const size = entrySize(head, 0);
-    const entry = yield* this.#metadata.read(offset, size, 'a shared attribute');
+    const entry = yield* space.read(offset, size, 'a shared attribute');
     this.#take(found, inode, entry, 0, offset);
   }
 

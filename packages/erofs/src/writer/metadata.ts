@@ -36,7 +36,7 @@ export function encodeInode(inode: Inode): Uint8Array {
     return compact;
   }
   const times = { mtime: mtime.seconds, mtimeNanoseconds: mtime.nanoseconds };
-  ExtendedInode.write(view, 0, { ...common, ...times });
+  ExtendedInode.write(view, 0, { ...common, dataHigh: 0, ...times });
   return memory;
 }
 

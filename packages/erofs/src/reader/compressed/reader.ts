@@ -1,0 +1,232 @@
+import { type Flow, flow, isPromise, wait } from '@anole/bytes';
+import type { Extent } from '@anole/vfs';
+import type { Decoders } from '../../codecs.ts';
+import { damaged } from '../../errors.ts';
+import { PCLUSTER_MAX_DECODED, PCLUSTER_MAX_SIZE } from '../../layout/compression.ts';
+import { algorithmNames } from '../../layout/compression-config.ts';
+import { INCOMPAT_ZERO_PADDING } from '../../layout/superblock.ts';
+import type { InodeInfo } from '../inode.ts';
+import type { ImageInfo } from '../superblock.ts';
+import { PclusterCache } from './cache.ts';
+import { decodePiece } from './decode.ts';
+import { ExtentMap } from './extent-map.ts';
+import { readCompressionHeader } from './header.ts';
+import { IndexMap } from './index-map.ts';
+import { INTERLACED, type Piece, PLAIN } from './piece.ts';
+
+/** Most bytes of neighbouring pclusters that are read at once. */
+const RUN = PCLUSTER_MAX_SIZE;
+
+/** Reads bytes of the image or of other inodes for compressed ones. */
+export interface Storage {
+  /** Bytes of the image, or of the device that has them; valid until the next read. */
+  image(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array>;
+  /** Bytes of the packed inode, short only at its end. */
+  packed(offset: number, length: number): Flow<Uint8Array>;
+}
+
+/** How the pieces of one file are found. */
+type PieceMap = ExtentMap | IndexMap;
+
+/** Pclusters that were read together. */
+interface Run {
+  start: number;
+  bytes: Uint8Array;
+}
+
+/** Reads compressed files. */
+export class CompressedReader {
+  readonly #info: ImageInfo;
+  readonly #storage: Storage;
+  readonly #decoders: Decoders;
+  readonly #cache: PclusterCache;
+  readonly #maps = new WeakMap<InodeInfo, PieceMap>();
+
+  /** @param cacheSize bytes of decoded pclusters to keep */
+  constructor(info: ImageInfo, storage: Storage, decoders: Decoders, cacheSize: number) {
+    this.#info = info;
+    this.#storage = storage;
+    this.#decoders = decoders;
+    this.#cache = new PclusterCache(cacheSize);
+  }
+
+  /** `length` bytes from `offset`, all of which must lie in the file. May alias the cache. */
+  *read(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array> {
+    const pieces = yield* this.#pieces(inode, offset, offset + length);
+    const run: Run = { start: 0, bytes: new Uint8Array(0) };
+    const [only] = pieces;
+    if (pieces.length === 1 && only !== undefined && only.kind !== 'fragment') {
+      const bytes = yield* this.#bytes(inode, pieces, 0, run, undefined);
+      return bytes.subarray(offset - only.offset, offset - only.offset + length);
+    }
+    const out = new Uint8Array(length);
+    for (let index = 0; index < pieces.length; index++) {
+      const piece = pieces[index]!;
+      const from = Math.max(offset, piece.offset);
+      const end = Math.min(offset + length, piece.offset + piece.length);
+      const target = out.subarray(from - offset, end - offset);
+      if (piece.kind === 'hole') continue;
+      if (piece.kind === 'fragment') {
+        target.set(yield* this.#fragment(inode, piece, from - piece.offset, target.length));
+        continue;
+      }
+      const isWhole = target.length === piece.length;
+      const bytes = yield* this.#bytes(inode, pieces, index, run, isWhole ? target : undefined);
+      if (bytes.buffer !== out.buffer) {
+        target.set(bytes.subarray(from - piece.offset, end - piece.offset));
+      }
+    }
+    return out;
+  }
+
+  /** Ranges that are not holes. */
+  *extents(inode: InodeInfo): Flow<readonly Extent[]> {
+    const { size } = inode.stat;
+    const extents: { offset: number; length: number }[] = [];
+    const map = yield* this.#map(inode);
+    if (map instanceof IndexMap) return [{ offset: 0, length: size }];
+    for (let offset = 0; offset < size; ) {
+      const piece = yield* this.#piece(map, inode, offset);
+      const last = extents.at(-1);
+      if (piece.kind !== 'hole') {
+        if (last && last.offset + last.length === piece.offset) last.length += piece.length;
+        else extents.push({ offset: piece.offset, length: piece.length });
+      }
+      offset = piece.offset + piece.length;
+    }
+    return extents;
+  }
+
+  *#pieces(inode: InodeInfo, offset: number, end: number): Flow<Piece[]> {
+    const map = yield* this.#map(inode);
+    const pieces: Piece[] = [];
+    for (let at = offset; at < end; ) {
+      const piece = yield* this.#piece(map, inode, at);
+      pieces.push(piece);
+      at = piece.offset + piece.length;
+    }
+    return pieces;
+  }
+
+  *#map(inode: InodeInfo): Flow<PieceMap> {
+    const known = this.#maps.get(inode);
+    if (known !== undefined) return known;
+    const header = yield* readCompressionHeader(inode, this.#info);
+    const { extents } = header;
+    const map =
+      extents === undefined
+        ? new IndexMap(inode, header, this.#info)
+        : new ExtentMap(inode, header, this.#info, extents);
+    this.#maps.set(inode, map);
+    return map;
+  }
+
+  /** The piece of a byte, with every number in bounds. */
+  *#piece(map: PieceMap, inode: InodeInfo, at: number): Flow<Piece> {
+    const piece = yield* map.piece(at);
+    const { offset, length, size, format, kind } = piece;
+    const bad = (reason: string) =>
+      damaged('EROFS_BAD_INODE', `Cannot read inode ${inode.nid}: ${reason}`, piece.start);
+    if (!(offset <= at && at < offset + length)) throw bad(`byte ${at} lies in no pcluster`);
+    if (kind === 'hole' || kind === 'fragment') return piece;
+    if (size > PCLUSTER_MAX_SIZE) throw bad(`a pcluster has ${size} bytes`);
+    if (length > PCLUSTER_MAX_DECODED) throw bad(`a pcluster holds ${length} bytes`);
+    if (format === PLAIN || format === INTERLACED) {
+      if (length > size) throw bad(`a plain pcluster of ${size} bytes holds ${length}`);
+    } else if (format >= algorithmNames.length || !this.#mayUse(format)) {
+      throw bad(`a pcluster is compressed by algorithm ${format}`);
+    }
+    return piece;
+  }
+
+  #mayUse(algorithm: number): boolean {
+    return (this.#info.algorithms & (1 << algorithm)) !== 0;
+  }
+
+  *#fragment(inode: InodeInfo, piece: Piece, skip: number, length: number): Flow<Uint8Array> {
+    const place = piece.start + skip;
+    if (BigInt(inode.nid) === this.#info.packedNid) {
+      throw damaged(
+        'EROFS_BAD_INODE',
+        'Cannot read the packed inode: it holds fragments',
+        inode.offset,
+      );
+    }
+    const bytes = yield* this.#storage.packed(place, length);
+    if (bytes.length === length) return bytes;
+    throw damaged(
+      'EROFS_BAD_INODE',
+      `Cannot read inode ${inode.nid}: its fragment of ${length} bytes at ${place} is not there`,
+      inode.offset,
+    );
+  }
+
+  /** All bytes of the piece at `index`; in `target` if given, unless they are here already. */
+  *#bytes(
+    inode: InodeInfo,
+    pieces: readonly Piece[],
+    index: number,
+    run: Run,
+    target: Uint8Array | undefined,
+  ): Flow<Uint8Array> {
+    const piece = pieces[index]!;
+    if (piece.kind === 'hole') return new Uint8Array(piece.length);
+    const key = keyOf(piece, inode, this.#info.blockSize);
+    const known = this.#cache.get(key);
+    if (known !== undefined) return yield* wait(known);
+    const steps = () => this.#decoded(inode, pieces, index, run, target);
+    const made = this.#cache.make(key, target === undefined, () => flow(steps));
+    return yield* wait(made);
+  }
+
+  *#decoded(
+    inode: InodeInfo,
+    pieces: readonly Piece[],
+    index: number,
+    run: Run,
+    target: Uint8Array | undefined,
+  ): Flow<Uint8Array> {
+    const piece = pieces[index]!;
+    const output = target ?? new Uint8Array(piece.length);
+    const input = yield* this.#stored(inode, pieces, index, run);
+    const done = decodePiece(piece, input, output, {
+      nid: inode.nid,
+      blockSize: this.#info.blockSize,
+      decoders: this.#decoders,
+      zeroPadding: (this.#info.featureIncompat & INCOMPAT_ZERO_PADDING) !== 0,
+    });
+    if (isPromise(done)) {
+      // While it decodes, another read may take the memory that the run lies in.
+      run.bytes = run.bytes.slice();
+      yield* wait(done);
+    }
+    return output;
+  }
+
+  /** The pcluster as it is stored; its neighbours that are wanted next are read with it. */
+  *#stored(inode: InodeInfo, pieces: readonly Piece[], index: number, run: Run): Flow<Uint8Array> {
+    const piece = pieces[index]!;
+    const { start, size, kind } = piece;
+    if (kind === 'inline') return yield* inode.space.read(start, size, 'a pcluster');
+    if (start < run.start || start + size > run.start + run.bytes.length) {
+      let end = start + size;
+      for (let next = index + 1; next < pieces.length; next++) {
+        const neighbour = pieces[next]!;
+        if (neighbour.kind !== 'image' || neighbour.start !== end) break;
+        if (end + neighbour.size - start > RUN) break;
+        end += neighbour.size;
+      }
+      run.bytes = yield* this.#storage.image(inode, start, end - start);
+      run.start = start;
+    }
+    return run.bytes.subarray(start - run.start, start - run.start + size);
+  }
+}
+
+/** The same for pieces of the same bytes, whichever file has them. */
+function keyOf(piece: Piece, inode: InodeInfo, blockSize: number): string {
+  const { kind, start, size, length, format, offset } = piece;
+  const shift = format === INTERLACED ? offset % blockSize : 0;
+  const space = kind === 'inline' ? `${inode.space.name}:` : '';
+  return `${space}${start}:${size}:${length}:${format}:${shift}`;
+}
