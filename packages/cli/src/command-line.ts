@@ -11,7 +11,11 @@ interface Verb {
 const verbs: Readonly<Record<string, Verb>> = {
   run: {
     summary: 'run a command in a virtual machine',
-    load: async () => (await import('./commands/run.ts')).runCommand(),
+    load: async () => {
+      // The machine's thread loads while this one does.
+      (await import('@anole/sandbox/threads')).warmUp();
+      return (await import('./commands/run.ts')).runCommand();
+    },
   },
   os: {
     summary: 'compose OS images from packages',

@@ -1,14 +1,13 @@
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { SandboxError } from '../errors.ts';
 import type { Channel, Engine, EngineEnd, Terminal, TerminalSize } from './engine.ts';
 import type { Command, MachineOrder, Report } from './messages.ts';
+import { takeThread } from './threads.ts';
 
 /** Bytes of the kernel's console that are kept to explain an end. */
 const consoleTail = 16 * 1024;
 /** Bytes of terminal input on their way to the guest before a writer waits. */
 const inputBound = 64 * 1024;
-
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
 /** The engine of this process: anole's own machine, in a worker thread of its own. */
 export class MachineEngine implements Engine {
@@ -22,10 +21,8 @@ export class MachineEngine implements Engine {
 
   constructor(order: MachineOrder) {
     this.ended = this.#end.promise;
-    this.#worker = new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
-      workerData: order,
-      name: 'anole machine',
-    });
+    this.#worker = takeThread();
+    this.#worker.postMessage(order);
     for (let index = 0; index < order.terminals; index++) {
       this.#terminals.push(new WorkerTerminal(index, (command) => this.#tell(command)));
     }

@@ -3,11 +3,17 @@
  * its thread and leaves nothing.
  */
 import { readFile } from 'node:fs/promises';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
 import { FuseServer } from '@anole/fuse';
 import { hostVolume } from '@anole/host';
-import { Machine, VirtioConsole, type VirtioDevice, VirtioFs } from '@anole/machine';
+import {
+  Machine,
+  type MachineExit,
+  VirtioConsole,
+  type VirtioDevice,
+  VirtioFs,
+} from '@anole/machine';
 import { MemoryTree, memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
 import { agentPortName } from '../agent/wire.ts';
 import { kernelCommandLine, rootTag } from '../guest/boot.ts';
@@ -22,39 +28,42 @@ import { openTemplate, removeTemplate, saveTemplate, type Template } from './tem
 const firstTerminal = 2;
 const agentPort = 1;
 
-const order = workerData as MachineOrder;
 const host = parentPort!;
 
-try {
-  await serve();
-} catch (error) {
-  // Met in the middle of a run; at its start, a bad template is as none.
-  if (order.template && AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
-    removeTemplate(order.template);
+/** Runs the machine of an order until it ends. Failures are reported, not thrown. */
+export async function serve(order: MachineOrder): Promise<void> {
+  try {
+    const end = await runMachine(order);
+    if (end.reason === 'panic') tell({ type: 'panic', message: end.message });
+    else tell({ type: 'end', reason: end.reason });
+    host.close();
+  } catch (error) {
+    // Met in the middle of a run; at its start, a bad template is as none.
+    if (order.template && AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
+      removeTemplate(order.template);
+    }
+    tell({ type: 'failed', error: reported(error) });
   }
-  tell({ type: 'failed', error: reported(error) });
 }
 
-async function serve(): Promise<void> {
-  const { root, devices } = await fileSystems();
+async function runMachine(order: MachineOrder): Promise<MachineExit> {
+  const { root, devices } = await fileSystems(order);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
   const hello = Promise.withResolvers<Uint8Array>();
-  const template = await usableTemplate(root.tree);
+  const template = await usableTemplate(order, root.tree);
   const console = consoleDevice(gates, template === undefined ? hello.resolve : undefined);
   const machine = await (template === undefined
-    ? boot([console, ...devices])
+    ? boot(order, [console, ...devices])
     : restore(template, [console, ...devices], root.server));
   host.on('message', (command: Command) => obey(command, machine, console, gates));
   const ended = machine.run();
-  if (template === undefined) void hello.promise.then((bytes) => booted(machine, root, bytes));
+  if (template === undefined)
+    void hello.promise.then((bytes) => booted(order, machine, root, bytes));
   else tell({ type: 'agent', bytes: template.hello });
-  const end = await ended;
-  if (end.reason === 'panic') tell({ type: 'panic', message: end.message });
-  else tell({ type: 'end', reason: end.reason });
-  host.close();
+  return await ended;
 }
 
-async function boot(devices: readonly VirtioDevice[]): Promise<Machine> {
+async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Promise<Machine> {
   const [kernel, initrd] = await Promise.all([readFile(order.kernel), readFile(order.initramfs)]);
   return await Machine.create({
     kernel,
@@ -77,7 +86,12 @@ async function restore(
 }
 
 /** The agent serves: what all sandboxes have in common is done. */
-async function booted(machine: Machine, root: Root, hello: Uint8Array): Promise<void> {
+async function booted(
+  order: MachineOrder,
+  machine: Machine,
+  root: Root,
+  hello: Uint8Array,
+): Promise<void> {
   const state = root.server.saveState();
   if (
     order.template !== undefined &&
@@ -91,7 +105,7 @@ async function booted(machine: Machine, root: Root, hello: Uint8Array): Promise<
   tell({ type: 'agent', bytes: hello }, hello);
 }
 
-async function usableTemplate(root: Tree): Promise<Template | undefined> {
+async function usableTemplate(order: MachineOrder, root: Tree): Promise<Template | undefined> {
   if (order.template === undefined || !(await hasPlainMountPoints(root))) return undefined;
   return openTemplate(order.template);
 }
@@ -102,7 +116,7 @@ interface Root {
 }
 
 /** The image under a layer that takes the writes, and the volumes: a device each. */
-async function fileSystems(): Promise<{ root: Root; devices: VirtioFs[] }> {
+async function fileSystems(order: MachineOrder): Promise<{ root: Root; devices: VirtioFs[] }> {
   const tree = memoryOverlay(await openTree(order.root), { maxBytes: order.maxWritten });
   await prepareRoot(tree);
   const server = new FuseServer(tree, { unsettled: true });

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { mounts } from './boot.ts';
 import type { CpioEntry } from './cpio.ts';
@@ -83,6 +83,20 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
     file('anole/renew', 0o755, renewProgram),
     ...(await Promise.all(modules)),
   ];
+}
+
+/**
+ * Tells whether {@link agentFiles} would give something else than before, without making them: by
+ * size and time of what they are made of.
+ */
+export async function agentStamp(): Promise<string> {
+  const own = ['boot', 'contents', 'cpio', 'renew'].map((name) => `./${name}.${extension}`);
+  const modules = agentModules.map((name) => `../agent/${name}`);
+  const parts = [...own, ...modules].map(async (name) => {
+    const { mtimeMs, size } = await stat(new URL(name, import.meta.url));
+    return `${name}:${size}:${mtimeMs}`;
+  });
+  return (await Promise.all(parts)).join();
 }
 
 /** A module of the agent as QuickJS runs it: without types, comments and empty lines. */

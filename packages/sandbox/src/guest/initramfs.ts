@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { openArchive, openPool, type PackageFile } from '@anole/compose';
 import { cacheDirectory, withLock, writeFileAtomically } from '@anole/host';
-import { agentFiles, guestEntries } from './contents.ts';
+import { agentFiles, agentStamp, guestEntries } from './contents.ts';
 import { writeCpio } from './cpio.ts';
 import { extractTools, toolPackages } from './tools.ts';
 
@@ -34,6 +34,15 @@ const request = {
  */
 export async function ensureInitramfs(options: InitramfsOptions = {}): Promise<string> {
   const directory = join(options.cache ?? cacheDirectory(), 'guest');
+  const stamp = await agentStamp();
+  const known = await readPointer(directory, stamp);
+  if (known !== undefined) return known;
+  const path = await findOrBuild(directory, options);
+  await writeFileAtomically(join(directory, pointerName), JSON.stringify({ stamp, path }));
+  return path;
+}
+
+async function findOrBuild(directory: string, options: InitramfsOptions): Promise<string> {
   const lockFile = join(directory, 'packages.json');
   const locked = await readLock(lockFile);
   const ready = locked && (await existing(await pathFor(directory, locked)));
@@ -47,6 +56,19 @@ export async function ensureInitramfs(options: InitramfsOptions = {}): Promise<s
     },
     options.signal ? { signal: options.signal } : {},
   );
+}
+
+/** What the last start found, and what the agent's files were then. */
+const pointerName = 'current.json';
+
+async function readPointer(directory: string, stamp: string): Promise<string | undefined> {
+  try {
+    const text = await readFile(join(directory, pointerName), 'utf8');
+    const pointer = JSON.parse(text) as { readonly stamp: string; readonly path: string };
+    return pointer.stamp === stamp ? await existing(pointer.path) : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 async function build(

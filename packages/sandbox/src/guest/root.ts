@@ -34,7 +34,7 @@ export async function hasPlainMountPoints(tree: Tree): Promise<boolean> {
  *
  * @returns the directory's path without symbolic links, absolute
  */
-export async function makeDirectory(tree: WritableTree, path: string): Promise<string> {
+async function makeDirectory(tree: WritableTree, path: string): Promise<string> {
   let trail: { name: string; node: WritableNode }[] = [];
   const todo = partsOf(path).reverse();
   for (let links = 0; todo.length > 0; ) {
