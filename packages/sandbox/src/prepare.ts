@@ -12,6 +12,8 @@ export interface PrepareOptions extends CallOptions {
   readonly keyring?: string;
   /** Directory of the cache. Default: `cacheDirectory()` of @anole/host. */
   readonly cache?: string;
+  /** Told what the user should know of an image that had to be made: a suite that is missing. */
+  readonly onNote?: (note: string) => void;
 }
 
 /** What a machine starts from: files of the cache or the user's, and what the image says. */
@@ -26,13 +28,14 @@ export interface Parts {
 
 /** Makes or finds the image, the kernel and the guest's first file system. */
 export async function prepare(image: string, options: PrepareOptions): Promise<Parts> {
-  const { mirror, keyring, cache, signal, onProgress } = options;
+  const { mirror, keyring, cache, signal, onProgress, onNote } = options;
   const call = {
     ...(mirror !== undefined && { mirror }),
     ...(keyring !== undefined && { keyring }),
     ...(cache !== undefined && { cache }),
     ...(signal && { signal }),
     ...(onProgress && { onProgress }),
+    ...(onNote && { onNote }),
   };
   const recipe = recipeOf(image);
   const { root, environment, hostname } =

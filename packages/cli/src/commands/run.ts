@@ -123,6 +123,7 @@ function createSandbox(
   const options: SandboxOptions = {
     signal,
     onProgress: context.progress,
+    onNote: (note) => context.err(`anole: note: ${note}`),
     volumes: flags.volume.map(volumeOf),
     terminals: flags.tty ? 1 : 0,
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),

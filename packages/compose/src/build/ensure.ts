@@ -27,6 +27,8 @@ export interface EnsuredKernel {
 
 export interface EnsureOptions extends Sources {
   readonly architecture?: string;
+  /** Told what the user should know when an image is made: a suite that is missing. */
+  readonly onNote?: (note: string) => void;
 }
 
 export interface KernelOptions extends EnsureOptions {
@@ -61,7 +63,8 @@ export async function ensureImage(
   return ensure('image', name, options, async () => {
     const { cachedImage, loadRecipe } = await import('./slow.ts');
     const recipe = await loadRecipe(name, options);
-    const { path, lockPath } = await cachedImage(recipe, options);
+    const { path, lockPath, notes } = await cachedImage(recipe, options);
+    for (const note of notes) options.onNote?.(note);
     const { architecture, environment, hostname } = recipe;
     const result = { path, lock: lockPath, name: recipe.name, architecture, environment, hostname };
     return { result, files: [path, lockPath, ...recipe.sources, ...sourcesOf(recipe)] };
