@@ -2,12 +2,13 @@ import { expandCompressed } from '../isa/expand.ts';
 import { findInstruction, instructions } from '../isa/table.ts';
 import { HartError } from './errors.ts';
 import type { Hart, HartOptions } from './hart.ts';
-import { InterpretedHart } from './interpreted-hart.ts';
+import { InterpretedHart, type InterpreterCode } from './interpreted-hart.ts';
 import { hasFusedMultiplyAdd } from './interpreter/fused.ts';
 import { interpreterModule } from './interpreter/module.ts';
 import { EXPANSIONS } from './layout.ts';
 
-let compiled: Promise<WebAssembly.Module> | undefined;
+/** Without and with compiled code beside it. */
+const compiled: (Promise<InterpreterCode> | undefined)[] = [];
 /** A word of a major opcode that nothing uses, for halves that are illegal. */
 const ILLEGAL = 0xffffffff;
 let expansions: Uint32Array | undefined;
@@ -19,11 +20,12 @@ let expansions: Uint32Array | undefined;
  * @throws HartError `MACHINE_NO_WASM` where the host refuses the module.
  */
 export async function createHart(options: HartOptions): Promise<Hart> {
-  compiled ??= compile();
+  const compiles = options.jit !== undefined;
+  compiled[Number(compiles)] ??= compile(compiles);
   expansions ??= expansionTable();
   new Uint32Array(options.memory.wasm.buffer, EXPANSIONS, expansions.length).set(expansions);
   try {
-    return new InterpretedHart(options, await compiled);
+    return new InterpretedHart(options, await compiled[Number(compiles)]!);
   } catch (cause) {
     throw new HartError('MACHINE_NO_WASM', 'Cannot compile the interpreter', {
       cause,
@@ -32,8 +34,9 @@ export async function createHart(options: HartOptions): Promise<Hart> {
   }
 }
 
-async function compile(): Promise<WebAssembly.Module> {
-  return WebAssembly.compile(interpreterModule(await hasFusedMultiplyAdd()));
+async function compile(compiles: boolean): Promise<InterpreterCode> {
+  const fused = await hasFusedMultiplyAdd();
+  return { module: await WebAssembly.compile(interpreterModule({ fused, compiles })), fused };
 }
 
 /** See EXPANSIONS in {@link ./layout.ts}. */

@@ -1,5 +1,5 @@
 import { HartError } from './errors.ts';
-import { RAM_BASE, RAM_OFFSET, TOUCHED } from './layout.ts';
+import { CODE_PAGES, RAM_BASE, RAM_OFFSET, TOUCHED } from './layout.ts';
 
 const PAGE = 0x10000;
 /** Bytes of a page of the guest. */
@@ -26,7 +26,10 @@ export class GuestMemory {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #touched: Uint8Array;
+  readonly #codePages: Uint8Array;
   readonly #fill: PageFiller | undefined;
+  /** Told before a page is written that has compiled code. For the hart. */
+  onCodeWritten: (page: number) => void = () => {};
 
   /**
    * @param fill gives pages their content at their first touch. Default: they are zero.
@@ -46,6 +49,7 @@ export class GuestMemory {
     this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#touched = new Uint8Array(this.wasm.buffer, TOUCHED, this.size / GUEST_PAGE / 8 + 1);
+    this.#codePages = new Uint8Array(this.wasm.buffer, CODE_PAGES, this.size / GUEST_PAGE / 8 + 1);
     this.#fill = fill;
   }
 
@@ -81,7 +85,7 @@ export class GuestMemory {
    * what marks code in the range as changed.
    */
   writable(address: number, length: number): Uint8Array {
-    const offset = this.#offset(address, length);
+    const offset = this.#written(address, length);
     return this.#bytes.subarray(offset, offset + length);
   }
 
@@ -102,19 +106,19 @@ export class GuestMemory {
   }
 
   writeU8(address: number, value: number): void {
-    this.#view.setUint8(this.#offset(address, 1), value);
+    this.#view.setUint8(this.#written(address, 1), value);
   }
 
   writeU16(address: number, value: number): void {
-    this.#view.setUint16(this.#offset(address, 2), value, true);
+    this.#view.setUint16(this.#written(address, 2), value, true);
   }
 
   writeU32(address: number, value: number): void {
-    this.#view.setUint32(this.#offset(address, 4), value, true);
+    this.#view.setUint32(this.#written(address, 4), value, true);
   }
 
   writeU64(address: number, value: bigint): void {
-    this.#view.setBigUint64(this.#offset(address, 8), value, true);
+    this.#view.setBigUint64(this.#written(address, 8), value, true);
   }
 
   #offset(address: number, length: number): number {
@@ -127,6 +131,16 @@ export class GuestMemory {
     }
     const offset = address - this.base;
     this.#touch(offset, length);
+    return offset;
+  }
+
+  /** Offset of a range that is about to be written. */
+  #written(address: number, length: number): number {
+    const offset = this.#offset(address, length);
+    const last = Math.floor((offset + length - 1) / GUEST_PAGE);
+    for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
+      if (((this.#codePages[page >>> 3]! >>> (page & 7)) & 1) === 1) this.onCodeWritten(page);
+    }
     return offset;
   }
 

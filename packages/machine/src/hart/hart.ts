@@ -1,4 +1,5 @@
 import type { GuestMemory } from './guest-memory.ts';
+import type { JitOptions } from './jit/jit.ts';
 
 /**
  * Memory-mapped I/O: called for physical addresses outside RAM. Addresses are numbers (physical
@@ -39,6 +40,8 @@ export interface HartOptions {
    * set it or reset the hart. When absent, the ecall traps.
    */
   readonly firmware?: (hart: Hart) => void;
+  /** Compile what is executed often, see `docs/decisions`. Default: all is interpreted. */
+  readonly jit?: JitOptions;
 }
 
 /**

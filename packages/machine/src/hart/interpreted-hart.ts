@@ -4,6 +4,7 @@ import { HartError } from './errors.ts';
 import { floatImport } from './floats.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type { Bus, Clock, Hart, HartOptions, PrivilegeMode, ResetState, RunExit } from './hart.ts';
+import { Jit } from './jit/jit.ts';
 import * as at from './layout.ts';
 import { Pmp } from './pmp.ts';
 import { HartState } from './state.ts';
@@ -25,7 +26,13 @@ const STCE = 1n << 63n;
 const STIP = 1n << 5n;
 const MTIP = 1n << 7n;
 
-/** A hart run by the interpreter. Made by `createHart`. */
+/** The interpreter, compiled; and how it was made. */
+export interface InterpreterCode {
+  readonly module: WebAssembly.Module;
+  readonly fused: boolean;
+}
+
+/** A hart run by the interpreter, and by compiled code where that is wanted. Made by `createHart`. */
 export class InterpretedHart implements Hart {
   readonly hartId: number;
   readonly memory: GuestMemory;
@@ -36,6 +43,7 @@ export class InterpretedHart implements Hart {
   readonly #interpreter: Interpreter;
   readonly #pmp: Pmp;
   readonly #csrs: CsrContext;
+  readonly #jit: Jit | undefined;
   /** Instructions executed before the slice at hand, and length of that slice. */
   #executed = 0;
   #slice = 0;
@@ -45,7 +53,7 @@ export class InterpretedHart implements Hart {
   /** Tick at which MIP must be looked at again. */
   #nextTick = Number.POSITIVE_INFINITY;
 
-  constructor(options: HartOptions, module: WebAssembly.Module) {
+  constructor(options: HartOptions, { module, fused }: InterpreterCode) {
     this.hartId = options.hartId ?? 0;
     this.memory = options.memory;
     this.#bus = options.bus;
@@ -55,6 +63,7 @@ export class InterpretedHart implements Hart {
     this.#state = new HartState(options.memory.wasm);
     this.#pmp = new Pmp(this.#state);
     this.#csrs = this.#csrContext();
+    if (options.jit) this.#jit = new Jit(options.memory, fused, options.jit);
     const imports = { env: this.#imports(options) };
     const instance = new WebAssembly.Instance(module, imports);
     this.#interpreter = instance.exports as unknown as Interpreter;
@@ -262,6 +271,7 @@ export class InterpretedHart implements Hart {
     let length = budget;
     const state = this.#state;
     if (this.#ticks() >= this.#nextTick) this.#updatePending();
+    this.#jit?.poll();
     this.#slice = length;
     state.setWord(at.REMAINING, length);
     try {
@@ -352,6 +362,9 @@ export class InterpretedHart implements Hart {
         this.#pmp.check(BigInt.asUintN(64, address), size, kind as 0 | 1 | 2, machine !== 0),
       float: floatImport(this.#state),
       fillPage: (page: number) => memory.fillPage(page),
+      hot: (place: number) => (this.#jit?.hot(place) === true ? 0 : 1),
+      codeWritten: (page: number) => this.#jit?.written(page),
+      ...(this.#jit !== undefined && { table: this.#jit.table }),
       wait: () => this.#wait(),
       firmware: () => this.#callFirmware(firmware!),
     };

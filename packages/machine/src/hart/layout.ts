@@ -119,7 +119,6 @@ export const EXPANSIONS = 0x4_0000;
  * touched. Room for 4 GiB.
  */
 export const TOUCHED = 0xc_0000;
-export const TOUCHED_END = 0xe_0000;
 
 /** A bit for each 4 KiB page of RAM, like {@link TOUCHED}: set while compiled code stands for it. */
 export const CODE_PAGES = 0xe_0000;

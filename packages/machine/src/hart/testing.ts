@@ -1,7 +1,7 @@
 import { assemble } from '../isa/assemble.ts';
 import { createHart } from './create.ts';
 import { GuestMemory } from './guest-memory.ts';
-import type { Bus, Clock, Hart } from './hart.ts';
+import type { Bus, Clock, Hart, HartOptions } from './hart.ts';
 
 /** Small programs on a hart, for tests. */
 
@@ -11,6 +11,13 @@ export interface TestHart {
   readonly hart: Hart;
   readonly memory: GuestMemory;
 }
+
+/**
+ * Everything is compiled at its first jump where the environment has ANOLE_TEST_JIT, so that tests
+ * of the interpreter are tests of compiled code, too.
+ */
+export const testJit: Pick<HartOptions, 'jit'> =
+  process.env['ANOLE_TEST_JIT'] === undefined ? {} : { jit: { threshold: 1, batch: 1 } };
 
 export interface TestOptions {
   readonly bus?: Bus;
@@ -27,6 +34,7 @@ export async function makeHart(options: TestOptions = {}): Promise<TestHart> {
     memory,
     bus: options.bus ?? emptyBus,
     clock: options.clock ?? { kind: 'instructions' },
+    ...testJit,
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
   });
   return { hart, memory };

@@ -68,7 +68,8 @@ function lowerStmt(stmt: Stmt, backEnd: BackEnd, temporaries: Map<Temporary, Loc
   }
 }
 
-function isRelative(target: Expr): boolean {
+/** Whether a jump goes to pc + immediate. */
+export function isRelative(target: Expr): boolean {
   return (
     target.kind === 'op' &&
     target.name === 'i64.add' &&

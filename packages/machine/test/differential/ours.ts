@@ -1,6 +1,7 @@
 import { createHart } from '../../src/hart/create.ts';
 import { GuestMemory } from '../../src/hart/guest-memory.ts';
 import type { Bus } from '../../src/hart/hart.ts';
+import { testJit } from '../../src/hart/testing.ts';
 import type { Segment } from './elf.ts';
 import { address, MEMORY } from './layout.ts';
 
@@ -21,7 +22,7 @@ export async function runOnOurs(segments: readonly Segment[]): Promise<Uint8Arra
   };
   const memory = new GuestMemory(MEMORY);
   for (const { address: at, bytes } of segments) memory.writable(at, bytes.length).set(bytes);
-  const hart = await createHart({ memory, bus, clock: { kind: 'instructions' } });
+  const hart = await createHart({ memory, bus, clock: { kind: 'instructions' }, ...testJit });
   stop = () => hart.requestStop();
   hart.reset({ pc: BigInt(address.code), a0: 0n });
   for (let rounds = 0; rounds < 10_000; rounds++) {

@@ -1,5 +1,5 @@
 import type { Instruction } from '../../isa/instruction.ts';
-import type { FloatOperation, MemoryUpdate, SystemAction, Width } from '../../isa/ir.ts';
+import type { FloatOperation, SystemAction } from '../../isa/ir.ts';
 import { type BackEnd, lower } from '../../isa/lower.ts';
 import { instructions } from '../../isa/table.ts';
 import {
@@ -7,7 +7,6 @@ import {
   br,
   brIf,
   type Code,
-  choose,
   get,
   i32,
   i64,
@@ -19,28 +18,33 @@ import {
   ret,
   set,
   store,
+  tee,
   when,
 } from '../../wasm/code.ts';
 import type { FunctionScope } from '../../wasm/module.ts';
-import type { MemoryOperator, ValueType } from '../../wasm/opcodes.ts';
+import type { ValueType } from '../../wasm/opcodes.ts';
+import { counterOf, jumpEntry } from '../jit/lookup.ts';
 import {
+  COUNTERS,
   DATA_MODE,
+  ENTERED,
   EXPANSIONS,
   F,
   FCSR,
   FETCH_MODE,
+  JUMPS,
   MSTATUS,
   PC,
   REMAINING,
-  TLB_BYTES,
+  THRESHOLD,
   TlbKind,
-  tlbOf,
   X,
 } from '../layout.ts';
 import { status } from '../status.ts';
-import { isReserved, LocalPool, updateAt } from './atomics.ts';
+import { LocalPool } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
 import type { Define } from './helpers.ts';
+import type { InterpreterOptions } from './module.ts';
 import { branchOffset, immediate32, readF, readX, registerAt } from './operands.ts';
 import { quickFloat } from './quick/quick-float.ts';
 import {
@@ -55,16 +59,18 @@ import {
   slot64,
   wrap,
 } from './slots.ts';
+import { entryOf, TlbAccess, tableOf } from './tlb-access.ts';
 
 /**
  * The fast loop: executes instructions while the TLB answers and nothing unusual happens, and
  * calls no function, so that the compiler may keep everything in registers. It leaves before the
  * first instruction that needs more, having changed nothing of that instruction's; `slow` does it.
  *
- * @param fused whether relaxed_madd rounds once, see {@link ./fused.ts}.
+ * Gives 0 at the end of the budget, 1 for `slow`, 2 to enter the compiled code ENTERED, 3 where the
+ * place ENTERED is worth compiling.
  */
-export function defineFast(define: Define, fused: boolean): void {
-  define('fast', (scope) => new FastLoop(scope, fused).code());
+export function defineFast(define: Define, { fused, compiles }: InterpreterOptions): void {
+  define('fast', (scope) => new FastLoop(scope, fused, compiles).code());
 }
 
 class FastLoop {
@@ -87,8 +93,12 @@ class FastLoop {
   readonly #jump = label('jump to target');
   readonly #taken = label('taken branch');
   readonly #pool: LocalPool;
+  readonly #access: TlbAccess;
+  /** Not 0 until the first look for compiled code; undefined where there is none to look for. */
+  readonly #skip: Local | undefined;
 
-  constructor(scope: FunctionScope, fused: boolean) {
+  constructor(scope: FunctionScope, fused: boolean, compiles: boolean) {
+    this.#skip = compiles ? scope.params[0] : undefined;
     this.#ip = scope.local('i32');
     this.#next = scope.local('i32');
     this.#limit = scope.local('i32');
@@ -109,6 +119,13 @@ class FastLoop {
     };
     this.#fused = fused;
     this.#pool = new LocalPool((type) => scope.local(type));
+    this.#access = new TlbAccess({
+      pool: this.#pool,
+      read: this.#tables.read,
+      write: this.#tables.write,
+      entry: this.#entry,
+      slow: this.#slow,
+    });
   }
 
   code(): Code {
@@ -122,6 +139,7 @@ class FastLoop {
           loop(
             this.#jump,
             this.#fetchPage(),
+            this.#findCompiled(),
             loop(
               this.#continue,
               set(this.#ip, get(this.#next)),
@@ -154,8 +172,6 @@ class FastLoop {
   }
 
   #enter(): Code {
-    const tableOf = (kind: number, mode: number): Code =>
-      add32(i32(tlbOf(kind)), op('i32.mul', slot32(mode), i32(TLB_BYTES)));
     const on = op('i64.eq', and64(slot64(MSTATUS), status.FS), i64(status.FS));
     return [
       set(this.#tables.fetch, tableOf(TlbKind.fetch, FETCH_MODE)),
@@ -185,6 +201,36 @@ class FastLoop {
     ];
   }
 
+  /**
+   * Leaves where compiled code stands for `next`, or where it was jumped to often enough to be
+   * compiled. Not after the first jump with `skip`: then the compiled code wants too many
+   * instructions at once.
+   */
+  #findCompiled(): Code {
+    const skip = this.#skip;
+    if (skip === undefined) return [];
+    const leave = (what: number): Code => [
+      setSlot32(REMAINING, get(this.#remaining)),
+      setSlot64(PC, get(this.#target)),
+      ret(i32(what)),
+    ];
+    const count = tee(this.#word, add32(load('i32.load', get(this.#entry), COUNTERS), i32(1)));
+    return when(get(skip), set(skip, i32(0)), [
+      set(this.#entry, jumpEntry(this.#next)),
+      when(op('i32.eq', load('i32.load', get(this.#entry), JUMPS), get(this.#next)), [
+        setSlot32(ENTERED, load('i32.load', get(this.#entry), JUMPS + 4)),
+        leave(2),
+      ]),
+      set(this.#entry, counterOf(this.#next)),
+      store('i32.store', get(this.#entry), count, COUNTERS),
+      when(op('i32.ge_u', get(this.#word), slot32(THRESHOLD)), [
+        store('i32.store', get(this.#entry), i32(0), COUNTERS),
+        setSlot32(ENTERED, get(this.#next)),
+        leave(3),
+      ]),
+    ]);
+  }
+
   /** Compressed instructions find their expansion and its handler in a table. */
   #decodeLength(direct: (index: Code) => Code): Code {
     const half = and32(get(this.#word), 0xffff);
@@ -204,15 +250,14 @@ class FastLoop {
     return this.#relative(branchOffset(this.#word));
   }
 
-  /** To ip + offset: at once within the page, else by the TLB. */
+  /** To ip + offset: at once within the page (forward, where code is compiled), else by the TLB. */
   #relative(offset: Code): Code {
+    const inPage = op('i32.lt_u', op('i32.xor', get(this.#next), get(this.#ip)), i32(4096));
+    const forward = op('i32.gt_s', get(this.#entry), i32(0));
     return [
       set(this.#entry, offset),
       set(this.#next, add32(get(this.#ip), get(this.#entry))),
-      brIf(
-        op('i32.lt_u', op('i32.xor', get(this.#next), get(this.#ip)), i32(4096)),
-        this.#continue,
-      ),
+      brIf(this.#skip === undefined ? inPage : op('i32.and', inPage, forward), this.#continue),
       set(this.#target, add64(this.#pc(), op('i64.extend_i32_s', get(this.#entry)))),
       br(this.#jump),
     ];
@@ -237,12 +282,12 @@ class FastLoop {
       immediate: () => op('i64.extend_i32_s', immediate32(word, instruction)),
       pc: () => this.#pc(),
       next: () => add64(extend(get(this.#next)), get(this.#delta)),
-      load: (width, signed, address) => this.#load(width, signed, address),
-      update: (update, address, value) => this.#update(update, address, value),
+      load: (width, signed, address) => this.#access.load(width, signed, address),
+      update: (update, address, value) => this.#access.update(update, address, value),
       float: (operation, args) => this.#floatOperation(operation, args, instruction),
       setX: (value) => [store('i64.store', registerAt(word, 'rd'), value, X), setSlot64(X, i64(0))],
       setF: (value) => store('i64.store', registerAt(word, 'rd'), value, F),
-      store: (width, address, value) => this.#store(width, address, value),
+      store: (width, address, value) => this.#access.store(width, address, value),
       jump: (target) => [set(this.#target, target), br(this.#jump)],
       jumpRelative: () => this.#relative(immediate32(word, instruction)),
       branch: (condition) => [brIf(condition, this.#taken), br(this.#continue)],
@@ -254,50 +299,6 @@ class FastLoop {
 
   #system(action: SystemAction): Code {
     return action === 'fence' || action === 'fence.i' ? [] : br(this.#slow);
-  }
-
-  /** Place of `address` in this memory, or off to `slow`. Misaligned ones differ in the tag. */
-  #place(table: Local, address: Code, width: Width): Code {
-    const at = this.#pool.take('i64');
-    const tag = and64(get(at), BigInt(-4096 | (width - 1)));
-    return [
-      set(at, address),
-      set(this.#entry, entryOf(table, get(at))),
-      brIf(op('i64.ne', load('i64.load', get(this.#entry)), tag), this.#slow),
-      add32(wrap(get(at)), load('i32.load', get(this.#entry), 8)),
-    ];
-  }
-
-  #load(width: Width, signed: boolean, address: Code): Code {
-    const name = (
-      width === 8 ? 'i64.load' : `i64.load${width * 8}_${signed ? 's' : 'u'}`
-    ) as MemoryOperator;
-    return load(name, this.#place(this.#tables.read, address, width));
-  }
-
-  #store(width: Width, address: Code, value: Code): Code {
-    const name = (width === 8 ? 'i64.store' : `i64.store${width * 8}`) as MemoryOperator;
-    return store(name, this.#place(this.#tables.write, address, width), value);
-  }
-
-  #update(update: MemoryUpdate, address: Code, value: Code): Code {
-    const locals = {
-      address: this.#pool.take('i64'),
-      place: this.#pool.take('i32'),
-      operand: this.#pool.take('i64'),
-      old: this.#pool.take('i64'),
-    };
-    const table = update.kind === 'loadReserved' ? this.#tables.read : this.#tables.write;
-    const prepare = [
-      set(locals.address, address),
-      update.kind === 'loadReserved' ? [] : set(locals.operand, value),
-    ];
-    const proceed = [
-      set(locals.place, this.#place(table, get(locals.address), update.width)),
-      updateAt(update, locals),
-    ];
-    if (update.kind !== 'storeConditional') return [prepare, proceed];
-    return [prepare, choose('i64', isReserved(locals.address), proceed, i64(1))];
   }
 
   #floatOperation(
@@ -316,9 +317,4 @@ class FastLoop {
       slow: this.#slow,
     });
   }
-}
-
-function entryOf(table: Local, address: Code): Code {
-  const index = and32(wrap(op('i64.shr_u', address, i64(8))), TLB_BYTES - 16);
-  return add32(get(table), index);
 }

@@ -16,6 +16,10 @@ const signatures = {
   float: { params: ['i32', 'i32'], results: [] },
   /** (index of a page of RAM): fills it, at its first touch. */
   fillPage: { params: ['i32'], results: [] },
+  /** (place of an instruction) → 0 where it is compiled now, 1 where not, or not yet. */
+  hot: { params: ['i32'], results: ['i32'] },
+  /** (index of a page of RAM): drops its compiled code, before the page is written. */
+  codeWritten: { params: ['i32'], results: [] },
   wait: { params: [], results: [] },
   firmware: { params: [], results: [] },
 } as const satisfies Record<string, Signature>;
@@ -51,8 +55,8 @@ const internal = {
   store: { params: ['i64', 'i32', 'i64'], results: [] },
   storePhysical: { params: ['i64', 'i32', 'i64', 'i64'], results: [] },
   storeMisaligned: { params: ['i64', 'i32', 'i64'], results: [] },
-  /** Executes until something needs `slow` (1) or the slice ends (0). */
-  fast: { params: [], results: ['i32'] },
+  /** (skip): executes until something needs another: see {@link ./fast.ts}. */
+  fast: { params: ['i32'], results: ['i32'] },
   /** Executes one instruction, whatever it takes. */
   slow: { params: [], results: [] },
   run: { params: [], results: [] },

@@ -23,6 +23,8 @@ import {
 import {
   ACCESS_SIZE,
   BACKED,
+  CODE_PAGES,
+  CODE_TAG,
   DATA_MODE,
   FETCH_MODE,
   LEVELS,
@@ -119,6 +121,7 @@ function defineTranslate(define: Define, helpers: Helpers): void {
     const page = and64(get(address), -4096);
     return [
       set(mode, choose('i32', op('i32.eqz', get(kind)), slot32(FETCH_MODE), slot32(DATA_MODE))),
+      writeKnownCode(helpers, { address, kind, mode, physical, answer: entry }),
       set(physical, get(address)),
       when(
         op(
@@ -130,6 +133,10 @@ function defineTranslate(define: Define, helpers: Helpers): void {
           set(physical, call(helpers.walk, get(address), get(kind))),
           when(op('i64.eq', get(physical), i64(-1)), ret(i64(-1))),
         ],
+      ),
+      when(
+        op('i32.and', op('i32.eq', get(kind), i32(TlbKind.write)), isRam(get(physical))),
+        dropCode(helpers, physical, entry),
       ),
       guard(helpers, { address, physical, kind, mode, answer: entry }),
       when(
@@ -153,6 +160,42 @@ function defineTranslate(define: Define, helpers: Helpers): void {
       get(physical),
     ];
   });
+}
+
+/**
+ * A write to a page that the TLB knows to hold compiled code: drops the code and gives the entry
+ * its plain tag. As without compiled code, no page table is looked at.
+ */
+function writeKnownCode(helpers: Helpers, access: Checked): Code {
+  const { address, kind, mode, physical, answer: entry } = access;
+  const page = and64(get(address), -4096);
+  return when(op('i32.eq', get(kind), i32(TlbKind.write)), [
+    set(entry, tlbEntry(address, kind, mode)),
+    when(op('i64.eq', load('i64.load', get(entry)), or64(page, i64(CODE_TAG))), [
+      store('i64.store', get(entry), page),
+      set(
+        physical,
+        add64(
+          extend(add32(wrap(get(address)), load('i32.load', get(entry), 8))),
+          i64(RAM_BASE - RAM_OFFSET),
+        ),
+      ),
+      dropCode(helpers, physical, entry),
+      ret(get(physical)),
+    ]),
+  ]);
+}
+
+/** Before a write to `physical`, in RAM. */
+function dropCode(helpers: Helpers, physical: Local, page: Local): Code {
+  const byte = load('i32.load8_u', op('i32.shr_u', get(page), i32(3)), CODE_PAGES);
+  return [
+    set(page, wrap(shr64(ramOffset(get(physical)), 12))),
+    when(
+      and32(op('i32.shr_u', byte, and32(get(page), 7)), 1),
+      call(helpers.codeWritten, get(page)),
+    ),
+  ];
 }
 
 interface Checked {
@@ -212,6 +255,7 @@ function defineWalk(define: Define, helpers: Helpers): void {
     const spare = scope.local('i64');
     const noMemory = label('page table outside of RAM');
     const result = scope.local('i64');
+    const page = scope.local('i32');
     const bit = (bits: number): Code => isSet64(get(pte), bits);
     return [
       block(
@@ -253,7 +297,10 @@ function defineWalk(define: Define, helpers: Helpers): void {
           set(spare, op('i64.sub', op('i64.shl', i64(1), get(shift)), i64(1))),
           brIf(op('i64.ne', op('i64.and', get(result), get(spare)), i64(0)), fault),
           when(op('i64.gt_u', get(shift), i64(12)), noteSuperpage(address, spare)),
-          markUsed(pte, place, kind, guardEntry(helpers, place, TlbKind.write, noMemory)),
+          markUsed(pte, place, kind, [
+            guardEntry(helpers, place, TlbKind.write, noMemory),
+            dropCode(helpers, place, page),
+          ]),
           ret(or64(get(result), op('i64.and', get(address), get(spare)))),
         ),
         call(helpers.trap, accessFault(kind), get(address)),

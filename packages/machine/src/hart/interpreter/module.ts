@@ -1,23 +1,34 @@
 import { ModuleBuilder } from '../../wasm/module.ts';
+import { compiledSignature } from '../jit/lookup.ts';
 import { RAM_OFFSET } from '../layout.ts';
 import { defineAccess } from './access.ts';
 import { defineFast } from './fast.ts';
 import { type Define, declareHelpers, signatureOf } from './helpers.ts';
 import { defineMmu } from './mmu.ts';
+import { run, runCompiled } from './run.ts';
 import { defineSlow } from './slow.ts';
 import { defineTraps } from './traps.ts';
 
-/**
- * The interpreter as a WebAssembly module. `fused`: see {@link ./fused.ts}. Imports and exports: {@link ./helpers.ts}.
- */
-export function interpreterModule(fused: boolean): Uint8Array<ArrayBuffer> {
+export interface InterpreterOptions {
+  /** Whether relaxed_madd rounds once, see {@link ./fused.ts}. */
+  readonly fused: boolean;
+  /** Whether there may be compiled code, in the table of functions. */
+  readonly compiles: boolean;
+}
+
+/** The interpreter as a WebAssembly module. Imports and exports: {@link ./helpers.ts}. */
+export function interpreterModule(options: InterpreterOptions): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder(RAM_OFFSET >> 16);
+  if (options.compiles) module.importTable(1);
   const helpers = declareHelpers(module);
   const define: Define = (name, body) => module.define(helpers[name], signatureOf(name), body);
   defineTraps(define, helpers);
   defineMmu(define, helpers);
   defineAccess(define, helpers);
-  defineFast(define, fused);
+  defineFast(define, options);
   defineSlow(define, helpers);
+  define('run', (scope) =>
+    options.compiles ? runCompiled(helpers, module.typeOf(compiledSignature), scope) : run(helpers),
+  );
   return module.bytes();
 }

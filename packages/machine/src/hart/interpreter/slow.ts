@@ -15,7 +15,6 @@ import {
   type Local,
   label,
   load,
-  loop,
   op,
   ret,
   set,
@@ -35,8 +34,6 @@ import {
   FLOAT_B,
   FLOAT_C,
   FLOAT_RESULT,
-  MIE,
-  MIP,
   MODE,
   MSTATUS,
   PC,
@@ -74,14 +71,6 @@ const actions: Readonly<Record<CsrAction, number>> = { write: 0, set: 1, clear: 
 /** One instruction with all that may happen: faults, devices, CSRs, exact floating point. */
 export function defineSlow(define: Define, helpers: Helpers): void {
   define('slow', (scope) => new SlowStep(scope, helpers).code());
-  define('run', () => {
-    const again = label('again');
-    return loop(
-      again,
-      when(op('i64.ne', op('i64.and', slot64(MIP), slot64(MIE)), i64(0)), call(helpers.interrupt)),
-      when(call(helpers.fast), [call(helpers.slow), br(again)]),
-    );
-  });
 }
 
 class SlowStep {

@@ -1,0 +1,95 @@
+import type { MemoryUpdate, Width } from '../../isa/ir.ts';
+import {
+  brIf,
+  type Code,
+  choose,
+  get,
+  i32,
+  i64,
+  type Label,
+  type Local,
+  load,
+  op,
+  set,
+  store,
+} from '../../wasm/code.ts';
+import type { MemoryOperator } from '../../wasm/opcodes.ts';
+import { TLB_BYTES, tlbOf } from '../layout.ts';
+import { isReserved, type LocalPool, updateAt } from './atomics.ts';
+import { add32, and32, and64, slot32, wrap } from './slots.ts';
+
+export interface TlbContext {
+  readonly pool: LocalPool;
+  /** i32: places of the tables for loads and for stores, see {@link tableOf}. */
+  readonly read: Local;
+  readonly write: Local;
+  /** i32, to work with. */
+  readonly entry: Local;
+  /** Where to go when the TLB has no answer. */
+  readonly slow: Label;
+}
+
+/** Place of the TLB for a kind of access, by the slot that holds the mode. */
+export const tableOf = (kind: number, mode: number): Code =>
+  add32(i32(tlbOf(kind)), op('i32.mul', slot32(mode), i32(TLB_BYTES)));
+
+/** Place of the entry that `address` would be in. */
+export function entryOf(table: Local, address: Code): Code {
+  const index = and32(wrap(op('i64.shr_u', address, i64(8))), TLB_BYTES - 16);
+  return add32(get(table), index);
+}
+
+/** Loads and stores as far as the TLB answers. Misaligned addresses differ in the tag. */
+export class TlbAccess {
+  readonly #context: TlbContext;
+
+  constructor(context: TlbContext) {
+    this.#context = context;
+  }
+
+  load(width: Width, signed: boolean, address: Code): Code {
+    const name = (
+      width === 8 ? 'i64.load' : `i64.load${width * 8}_${signed ? 's' : 'u'}`
+    ) as MemoryOperator;
+    return load(name, this.#place(this.#context.read, address, width));
+  }
+
+  store(width: Width, address: Code, value: Code): Code {
+    const name = (width === 8 ? 'i64.store' : `i64.store${width * 8}`) as MemoryOperator;
+    return store(name, this.#place(this.#context.write, address, width), value);
+  }
+
+  update(update: MemoryUpdate, address: Code, value: Code): Code {
+    const { pool, read, write } = this.#context;
+    const locals = {
+      address: pool.take('i64'),
+      place: pool.take('i32'),
+      operand: pool.take('i64'),
+      old: pool.take('i64'),
+    };
+    const table = update.kind === 'loadReserved' ? read : write;
+    const prepare = [
+      set(locals.address, address),
+      update.kind === 'loadReserved' ? [] : set(locals.operand, value),
+    ];
+    const proceed = [
+      set(locals.place, this.#place(table, get(locals.address), update.width)),
+      updateAt(update, locals),
+    ];
+    if (update.kind !== 'storeConditional') return [prepare, proceed];
+    return [prepare, choose('i64', isReserved(locals.address), proceed, i64(1))];
+  }
+
+  /** Place of `address` in this memory. */
+  #place(table: Local, address: Code, width: Width): Code {
+    const { pool, entry, slow } = this.#context;
+    const at = pool.take('i64');
+    const tag = and64(get(at), BigInt(-4096 | (width - 1)));
+    return [
+      set(at, address),
+      set(entry, entryOf(table, get(at))),
+      brIf(op('i64.ne', load('i64.load', get(entry)), tag), slow),
+      add32(wrap(get(at)), load('i32.load', get(entry), 8)),
+    ];
+  }
+}

@@ -1,0 +1,68 @@
+import {
+  type Code,
+  get,
+  i32,
+  type Local,
+  load,
+  op,
+  ret,
+  set,
+  type TypeRef,
+  tailCallIndirect,
+  when,
+} from '../../wasm/code.ts';
+import type { FunctionScope, Signature } from '../../wasm/module.ts';
+import { add32, and32, and64, setSlot32, setSlot64, wrap } from '../interpreter/slots.ts';
+import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
+import {
+  COUNTERS_BYTES,
+  FETCH_MODE,
+  JUMPS,
+  JUMPS_BYTES,
+  PC,
+  REMAINING,
+  TlbKind,
+} from '../layout.ts';
+
+/**
+ * Compiled code: (pc at which it is entered, instructions that may still be executed) →
+ * {@link Outcome}, with PC and REMAINING set.
+ */
+export const compiledSignature: Signature = { params: ['i64', 'i32'], results: ['i32'] };
+
+/** What is to be done next: go on, execute the instruction at PC by `slow`, or a few by `fast`. */
+export const Outcome = { proceed: 0, slow: 1, short: 2 } as const;
+
+/** Offset from JUMPS of the entry for a place. */
+export const jumpEntry = (place: Local): Code =>
+  and32(op('i32.shl', get(place), i32(2)), JUMPS_BYTES - 8);
+/** Offset from COUNTERS of the counter for a place. */
+export const counterOf = (place: Local): Code =>
+  and32(op('i32.shl', get(place), i32(1)), COUNTERS_BYTES - 4);
+/** The same for the host. */
+export const jumpSlot = (place: number): number => JUMPS + ((place << 2) & (JUMPS_BYTES - 8));
+
+/**
+ * Body of a function of {@link compiledSignature} that goes to the compiled code for a pc, if the
+ * fetch TLB knows the page and there is such code.
+ */
+export function chainTo(type: TypeRef, scope: FunctionScope): Code {
+  const [pc, remaining] = scope.params as [Local, Local];
+  const table = scope.local('i32');
+  const entry = scope.local('i32');
+  const place = scope.local('i32');
+  const leave = [
+    setSlot64(PC, get(pc)),
+    setSlot32(REMAINING, get(remaining)),
+    ret(i32(Outcome.proceed)),
+  ];
+  return [
+    set(table, tableOf(TlbKind.fetch, FETCH_MODE)),
+    set(entry, entryOf(table, get(pc))),
+    when(op('i64.ne', load('i64.load', get(entry)), and64(get(pc), -4096)), leave),
+    set(place, add32(wrap(get(pc)), load('i32.load', get(entry), 8))),
+    set(entry, jumpEntry(place)),
+    when(op('i32.ne', load('i32.load', get(entry), JUMPS), get(place)), leave),
+    tailCallIndirect(type, load('i32.load', get(entry), JUMPS + 4), get(pc), get(remaining)),
+  ];
+}
