@@ -1,29 +1,14 @@
-import type { DeviceNumber, FileType, Stat } from '@anole/vfs';
+import { encodeDevice, type FileType, modeOfType, type Stat, typeOfMode } from '@anole/vfs';
 import { Attr, AttrOut, EntryOut } from './layout/replies.ts';
-
-/** S_IF* of stat.h; shifted right by 12, DT_* of dirent.h. */
-const typeBits: Readonly<Record<FileType, number>> = {
-  fifo: 0o010000,
-  character: 0o020000,
-  directory: 0o040000,
-  block: 0o060000,
-  file: 0o100000,
-  symlink: 0o120000,
-  socket: 0o140000,
-};
-
-const typeOfBits = new Map(
-  Object.entries(typeBits).map(([type, bits]) => [bits, type as FileType]),
-);
 
 /** DT_* of dirent.h. */
 export function direntType(type: FileType): number {
-  return typeBits[type] >> 12;
+  return modeOfType[type] >> 12;
 }
 
 /** The type that a mode of MKNOD names; 0 stands for a file, as mknod(2) has it. */
-export function typeOfMode(mode: number): FileType | undefined {
-  return (mode & 0o170000) === 0 ? 'file' : typeOfBits.get(mode & 0o170000);
+export function typeOfNode(mode: number): FileType | undefined {
+  return (mode & 0o170000) === 0 ? 'file' : typeOfMode(mode);
 }
 
 /** What holds for all attributes that the kernel is told. */
@@ -69,7 +54,7 @@ function writeAttr(view: DataView, at: number, stat: Stat, delayedWrites: boolea
   attr.atimeNanoseconds = atime.nanoseconds;
   attr.mtimeNanoseconds = mtime.nanoseconds;
   attr.ctimeNanoseconds = ctime.nanoseconds;
-  attr.mode = typeBits[stat.type] | stat.mode;
+  attr.mode = modeOfType[stat.type] | stat.mode;
   attr.nlink = stat.nlink;
   attr.uid = stat.uid;
   attr.gid = stat.gid;
@@ -84,17 +69,4 @@ function writeAttr(view: DataView, at: number, stat: Stat, delayedWrites: boolea
 function blocksOf({ type, size, allocated = size }: Stat, delayedWrites: boolean): number {
   if (type !== 'file') return 0;
   return Math.max(Math.ceil(allocated / 512), delayedWrites ? 1 : 0);
-}
-
-/** new_encode_dev() of linux/kdev_t.h: 12 bits of major within 20 bits of minor. */
-function encodeDevice({ major, minor }: DeviceNumber): number {
-  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12)) >>> 0;
-}
-
-/** new_decode_dev() of linux/kdev_t.h. */
-export function decodeDevice(device: number): DeviceNumber {
-  return {
-    major: (device >>> 8) & 0xfff,
-    minor: (device & 0xff) | ((device >>> 12) & 0xfff00),
-  };
 }

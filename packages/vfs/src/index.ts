@@ -15,6 +15,7 @@ export { type FindOptions, findNode } from './find.ts';
 export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
 export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
 export { MemoryTree, type SpecialType } from './memory-tree.ts';
+export { decodeDevice, encodeDevice, modeOfType, typeOfMode } from './mode.ts';
 export { checkName, checkTarget } from './names.ts';
 export { type OverlayOptions, overlay } from './overlay.ts';
 export { compareNames, splitPath } from './paths.ts';

@@ -1,5 +1,6 @@
 import { type Flow, viewOf } from '@anole/bytes';
 import type { Stat } from '@anole/vfs';
+import { decodeDevice, typeOfMode } from '@anole/vfs';
 import { damaged, type ErofsError } from '../errors.ts';
 import {
   COMPACT_SIZE,
@@ -13,7 +14,6 @@ import {
   INODE_SLOT,
   layouts,
 } from '../layout/inode.ts';
-import { decodeDevice, typeOfMode } from '../layout/mode.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
 import type { Metadata } from './metadata.ts';
 import { IN_METABOX, type Spaces } from './spaces.ts';

@@ -1,4 +1,5 @@
 import { viewOf } from '@anole/bytes';
+import { encodeDevice, modeOfType } from '@anole/vfs';
 import {
   COMPACT_SIZE,
   CompactInode,
@@ -8,7 +9,6 @@ import {
   FORMAT_LAYOUT_SHIFT,
   layouts,
 } from '../layout/inode.ts';
-import { encodeDevice, modeOfType } from '../layout/mode.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
 import type { Inode } from './inode.ts';
 
@@ -40,17 +40,23 @@ export function encodeInode(inode: Inode): Uint8Array {
   return memory;
 }
 
-function formatOf({ extended, tailSize, chunks }: Inode): number {
-  const layout =
-    chunks !== undefined ? layouts.chunked : tailSize > 0 ? layouts.inline : layouts.plain;
-  return (extended ? FORMAT_EXTENDED : 0) | (layout << FORMAT_LAYOUT_SHIFT);
+function layoutOf({ tailSize, chunks, compressed }: Inode): number {
+  if (compressed !== undefined) return layouts.compressedCompact;
+  if (chunks !== undefined) return layouts.chunked;
+  return tailSize > 0 ? layouts.inline : layouts.plain;
 }
 
-function dataOf({ stat, startBlock, chunks }: Inode): number {
+function formatOf(inode: Inode): number {
+  return (inode.extended ? FORMAT_EXTENDED : 0) | (layoutOf(inode) << FORMAT_LAYOUT_SHIFT);
+}
+
+function dataOf({ stat, startBlock, chunks, compressed, blocks }: Inode): number {
   if (stat.type === 'character' || stat.type === 'block') {
     return encodeDevice(stat.rdev ?? { major: 0, minor: 0 });
   }
   if (stat.type === 'fifo' || stat.type === 'socket') return 0;
+  // How many blocks, not where: the indexes say that.
+  if (compressed !== undefined) return blocks;
   // Chunk format: its low bits, and none of the flags.
   return chunks === undefined ? startBlock : chunks.bits;
 }

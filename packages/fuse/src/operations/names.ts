@@ -1,6 +1,7 @@
 import { type Awaitable, chain, type Flow, flow, wait } from '@anole/bytes';
 import type { NewNode, WritableNode } from '@anole/vfs';
-import { decodeDevice, typeOfMode, writeEntry } from '../attributes.ts';
+import { decodeDevice } from '@anole/vfs';
+import { typeOfNode, writeEntry } from '../attributes.ts';
 import { badRequest, Errno, refused } from '../errors.ts';
 import { RenameFlag } from '../layout/flags.ts';
 import { EntryOut, OpenOut } from '../layout/replies.ts';
@@ -36,7 +37,7 @@ export function lookup(session: Session, request: Request): Awaitable<Reply> {
 
 export function mknod(session: Session, request: Request): Awaitable<Reply> {
   const { mode, rdev } = request.args(MknodIn);
-  const type = typeOfMode(mode);
+  const type = typeOfNode(mode);
   if (type === undefined || type === 'directory' || type === 'symlink') {
     throw badRequest(`a node of mode ${mode.toString(8)} cannot be made`);
   }

@@ -1,3 +1,4 @@
+import { modeOfType } from '@anole/vfs';
 /**
  * Writes the archives the kernel unpacks as its first file system: cpio in the "newc" format
  * (Linux Documentation/driver-api/early-userspace/buffer-format.rst). Several may follow each other.
@@ -9,7 +10,6 @@ export type CpioEntry = { readonly path: string; readonly mode: number } & (
   | { readonly type: 'character'; readonly major: number; readonly minor: number }
 );
 
-const typeBits = { file: 0o100000, directory: 0o040000, symlink: 0o120000, character: 0o020000 };
 const encoder = new TextEncoder();
 
 /** The archive's bytes, a multiple of 512. Parents must come before what they hold. */
@@ -47,7 +47,7 @@ function content(entry: CpioEntry): Uint8Array {
 function header(entry: CpioEntry, ino: number, size: number): Uint8Array {
   const name = encoder.encode(`${entry.path}\0`);
   const device = entry.type === 'character' ? entry : { major: 0, minor: 0 };
-  const mode = ino === 0 ? 0 : typeBits[entry.type] | entry.mode;
+  const mode = ino === 0 ? 0 : modeOfType[entry.type] | entry.mode;
   const links = entry.type === 'directory' ? 2 : 1;
   const fields = [
     ino,

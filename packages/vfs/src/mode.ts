@@ -1,6 +1,6 @@
-import type { DeviceNumber, FileType } from '@anole/vfs';
+import type { DeviceNumber, FileType } from './tree.ts';
 
-/** Type bits of `mode`. Source: Linux include/uapi/linux/stat.h. */
+/** S_IF*, the type bits of a Linux mode; shifted right by 12, DT_* of dirent.h. Source: stat.h. */
 export const modeOfType: Readonly<Record<FileType, number>> = {
   fifo: 0o010000,
   character: 0o020000,
@@ -15,13 +15,14 @@ const typesByMode = new Map(
   Object.entries(modeOfType).map(([type, bits]) => [bits, type as FileType]),
 );
 
+/** The type that the bits of a mode name, or undefined where they name none. */
 export function typeOfMode(mode: number): FileType | undefined {
   return typesByMode.get(mode & 0o170000);
 }
 
-/** Source: Linux include/linux/kdev_t.h, new_encode_dev: 12 bits of major, 20 of minor. */
+/** A device number in 32 bits: 12 of major within 20 of minor. Source: kdev_t.h, new_encode_dev. */
 export function encodeDevice({ major, minor }: DeviceNumber): number {
-  return ((minor & 0xff) | (major << 8) | ((minor & ~0xff) << 12)) >>> 0;
+  return ((minor & 0xff) | ((major & 0xfff) << 8) | ((minor & 0xfff00) << 12)) >>> 0;
 }
 
 export function decodeDevice(encoded: number): DeviceNumber {
