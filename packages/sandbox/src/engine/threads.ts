@@ -5,7 +5,7 @@ const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 let spare: Worker | undefined;
 
 function start(): Worker {
-  return new Worker(new URL(`./machine-thread.${extension}`, import.meta.url), {
+  return new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
     name: 'anole machine',
     // Loading code makes much garbage: with room for it, starts are shorter.
     resourceLimits: { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 4096 },

@@ -1,0 +1,109 @@
+import assert from 'node:assert/strict';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, beforeEach, describe, test } from 'node:test';
+import { cacheDirectory } from '@anole/host';
+import { Sandbox, type SandboxOptions } from '@anole/sandbox';
+
+/** Tells a boot of the kernel from others: where it put the first process's vDSO, by chance. */
+const boot = 'grep vdso /proc/1/maps';
+
+describe('sandboxes from a template', () => {
+  let cache: string;
+  let templates: string;
+
+  /** A cache with all that is in the usual one, but for templates. */
+  before(async () => {
+    await (await Sandbox.create('os:base')).close();
+    cache = mkdtempSync(join(tmpdir(), 'anole-templates-'));
+    templates = join(cache, 'templates');
+    for (const name of readdirSync(cacheDirectory())) {
+      if (name !== 'templates') symlinkSync(join(cacheDirectory(), name), join(cache, name));
+    }
+  });
+  beforeEach(() => {
+    rmSync(templates, { recursive: true, force: true });
+    mkdirSync(templates);
+  });
+  after(() => rmSync(cache, { recursive: true, force: true }));
+
+  async function output(script: string, options: SandboxOptions = {}): Promise<string[]> {
+    await using sandbox = await Sandbox.create('os:base', { cache, terminals: 0, ...options });
+    const command = await sandbox.exec(['sh', '-c', script]);
+    const { exit, stdout, stderr } = await command.output();
+    assert.equal(exit.code, 0, new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout).trim().split('\n');
+  }
+  const files = () => readdirSync(templates);
+  const template = () => join(templates, files()[0]!);
+
+  test('boot once, and are nobody else’s', async () => {
+    const script = `${boot}; hostname; head -c 16 /dev/urandom | od -An -tx1; date +%s`;
+    const first = await output(script, { hostname: 'one' });
+    assert.equal(files().length, 1);
+    const { mtimeMs } = statSync(template());
+    const second = await output(script, { hostname: 'two' });
+    const third = await output(script);
+    assert.equal(statSync(template()).mtimeMs, mtimeMs);
+    assert.deepEqual([second[0], third[0]], [first[0], first[0]]);
+    assert.deepEqual([first[1], second[1], third[1]], ['one', 'two', 'anole']);
+    assert.equal(new Set([first[2], second[2], third[2]]).size, 3);
+    assert.ok(Math.abs(Number(third[3]) - Date.now() / 1000) < 10);
+    const [other] = await output(boot, { template: false });
+    assert.notEqual(other, first[0]);
+  });
+
+  test('have volumes and terminals of their own', async () => {
+    const host = mkdtempSync(join(tmpdir(), 'anole-volume-'));
+    try {
+      writeFileSync(join(host, 'name'), 'a\n');
+      const volumes = ['/mnt/one', '/tmp/two', '/srv/a b'].map((guest) => ({ host, guest }));
+      const [first] = await output(`${boot} > /mnt/one/boot; cat /tmp/two/boot`, { volumes });
+      writeFileSync(join(host, 'name'), 'b\n');
+      const options = { volumes, terminals: 1 };
+      const again = await output(`${boot}; cat '/srv/a b/name'; echo x > /tmp/two/x`, options);
+      assert.deepEqual(again, [first, 'b']);
+      assert.deepEqual(readdirSync(host).sort(), ['boot', 'name', 'x']);
+      assert.equal(files().length, 1);
+    } finally {
+      rmSync(host, { recursive: true, force: true });
+    }
+  });
+
+  test('boot again where the template is damaged, and make it anew', async () => {
+    const [first] = await output(boot);
+    overwrite(template(), 40, 4);
+    const [second] = await output(boot);
+    assert.notEqual(second, first);
+    // Pages are looked at when they are touched: this is met in the middle of the start.
+    overwrite(template(), statSync(template()).size >> 1, statSync(template()).size >> 1);
+    const [third] = await output(boot);
+    assert.notEqual(third, second);
+    assert.deepEqual(await output(boot), [third]);
+  });
+
+  test('may all be the first', async () => {
+    const boots = await Promise.all([1, 2].map(() => output(boot)));
+    assert.equal(files().length, 1);
+    const [later] = await output(boot);
+    assert.ok(boots.flat().includes(later!));
+  });
+});
+
+function overwrite(path: string, offset: number, length: number): void {
+  const file = openSync(path, 'r+');
+  writeSync(file, new Uint8Array(length).fill(0x5a), 0, length, offset);
+  closeSync(file);
+}
