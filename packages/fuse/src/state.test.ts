@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { MemoryTree, memoryOverlay } from '@anole/vfs';
+import { FuseServer, type FuseState } from './index.ts';
+import { entryOf, Kernel, string, u64 } from './kernel.fixture.ts';
+
+const ESTALE = 116;
+const encoder = new TextEncoder();
+
+function image(content: string, more: (tree: MemoryTree) => void = () => {}): MemoryTree {
+  const tree = new MemoryTree();
+  tree.putFile('dir/file', encoder.encode(content));
+  more(tree);
+  return tree;
+}
+
+const found = (kernel: Kernel, parent: number, name: string) =>
+  entryOf(kernel.ask('LOOKUP', parent, string(name)).body);
+
+/** A kernel that goes on with a server of another tree. */
+async function moved(kernel: Kernel, tree: MemoryTree): Promise<Kernel> {
+  const state = JSON.parse(JSON.stringify(kernel.server.saveState())) as FuseState;
+  const next = new Kernel(memoryOverlay(tree));
+  await next.server.restoreState(state);
+  return next;
+}
+
+describe('a server that another one’s kernel goes on with', () => {
+  it('knows the nodes by their numbers, in its own tree', async () => {
+    const kernel = new Kernel(memoryOverlay(image('one')), { unsettled: true });
+    const dir = found(kernel, 1, 'dir');
+    const file = found(kernel, dir.nodeid, 'file');
+    assert.equal(file.attr.size, 3);
+    const next = await moved(
+      kernel,
+      image('three', (tree) => tree.putFile('a', new Uint8Array(1))),
+    );
+    const again = found(next, dir.nodeid, 'file');
+    assert.deepEqual([again.nodeid, again.attr.size], [file.nodeid, 5]);
+    assert.equal(next.server.knownNodes, 3);
+    // Told of it twice now, by two servers.
+    next.ask('GETATTR', file.nodeid, u64(0, 0));
+    const other = found(next, 1, 'a');
+    assert.ok(other.nodeid > file.nodeid);
+  });
+
+  it('has no node for what is not there, or is of another type', async () => {
+    const kernel = new Kernel(
+      memoryOverlay(image('one', (tree) => tree.putFile('x', encoder.encode('x')))),
+      {
+        unsettled: true,
+      },
+    );
+    const dir = found(kernel, 1, 'dir');
+    const file = found(kernel, dir.nodeid, 'file');
+    const x = found(kernel, 1, 'x');
+    const tree = new MemoryTree();
+    tree.putFile('dir', encoder.encode('a file'));
+    tree.putFile('new', encoder.encode('new'));
+    const next = await moved(kernel, tree);
+    for (const { nodeid } of [dir, file, x]) {
+      assert.equal(next.ask('GETATTR', nodeid, u64(0, 0)).error, ESTALE);
+    }
+    assert.ok(found(next, 1, 'new').nodeid > x.nodeid);
+  });
+
+  it('lets the kernel believe nothing until it settles', () => {
+    const kernel = new Kernel(memoryOverlay(image('one')), { unsettled: true });
+    const valid = () => {
+      const { body } = kernel.ask('LOOKUP', 1, string('dir'));
+      return new DataView(body.buffer, body.byteOffset).getUint32(16, true);
+    };
+    assert.equal(valid(), 0);
+    kernel.server.settle();
+    assert.ok(valid() > 1e6);
+  });
+
+  it('refuses states that no server had', async () => {
+    const server = new FuseServer(memoryOverlay());
+    const node = { nodeid: 2, parent: 1, name: 'a', type: 'file', lookups: 1 };
+    for (const state of [
+      {},
+      { next: -1, nodes: [] },
+      { next: 9, nodes: [null] },
+      { next: 2, nodes: [node] },
+      { next: 9, nodes: [{ ...node, name: 1 }] },
+      { next: 9, nodes: [{ ...node, nodeid: 1 }] },
+      { next: 9, agreed: 'x', nodes: [] },
+    ]) {
+      await assert.rejects(server.restoreState(state as unknown as FuseState), {
+        code: 'FUSE_BAD_STATE',
+      });
+    }
+    await server.restoreState({ next: 9, nodes: [{ ...node, name: 'gone', parent: 5 }] });
+    assert.equal(server.knownNodes, 1);
+  });
+});
