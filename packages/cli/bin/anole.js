@@ -2,7 +2,7 @@
 // The launcher: plain JavaScript that any Node since 18 runs. It re-executes the command under the
 // Node that npm installed beside it when the one at hand is older than anole's floor.
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,8 +22,9 @@ const child = spawn(
   },
 );
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
-  // A terminal signals the whole process group; a kill reaches only this process and is passed on.
-  process.on(signal, () => signal === 'SIGINT' || signal === 'SIGQUIT' || child.kill(signal));
+  const key = signal === 'SIGINT' || signal === 'SIGQUIT';
+  // A key of the terminal reaches the child too; a kill reaches only this process, and is passed on.
+  process.on(signal, () => (key && inForeground()) || child.kill(signal));
 }
 child.on('error', (error) => {
   process.stderr.write(`anole: cannot start ${node}: ${error.message}\n`);
@@ -34,6 +35,17 @@ child.on('exit', (code, signal) => {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);
 });
+
+/** Whether the terminal's keys signal this process group (proc(5): fields pgrp and tpgid). */
+function inForeground() {
+  try {
+    const stat = readFileSync('/proc/self/stat', 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[2] === fields[5];
+  } catch {
+    return process.stdin.isTTY === true;
+  }
+}
 
 /** The Node of the optional dependency `node-linux-<arch>`, pinned in package.json. */
 function pinnedNode() {

@@ -37,6 +37,7 @@ export function act(
     const global: GlobalOptions = command instanceof Command ? command.optsWithGlobals() : {};
     const display = displayFor(global);
     const interrupt = interruption(options.ownsInterrupt ?? false);
+    process.exitCode = options.failure ?? exitCodes.failure; // until the handler has answered
     try {
       const context = contextOf(global, display, interrupt.signal);
       process.exitCode = await handler(context, ...(args as never[]));

@@ -3,8 +3,11 @@ import { enableCompileCache } from 'node:module';
 // Whoever read standard output has gone (`anole fs ls … | head`): end as SIGPIPE would have it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(128 + 13);
-  throw error;
+  process.stderr.write(`anole: Cannot write standard output: ${error.message}\n`);
+  process.exit(process.exitCode || 1); // `act` has set what the command's failures give
 });
+// Nothing is left to tell anyone when standard error is gone; the work goes on.
+process.stderr.on('error', () => {});
 
 enableCompileCache();
 const { runCommandLine } = await import('./command-line.ts');

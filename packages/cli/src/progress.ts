@@ -37,7 +37,9 @@ export function terminalProgress(screen: Screen): ProgressDisplay {
       if (progress.step !== step) startedAt = now;
       step = progress.step;
       last = now;
-      screen.write(`\r${fit(line(progress, now - startedAt), (screen.columns ?? 80) - 1)}\x1b[K`);
+      // A pseudo-terminal that nobody gave a size says 0.
+      const width = (screen.columns || 80) - 1;
+      screen.write(`\r${fit(line(progress, now - startedAt), width)}\x1b[K`);
       drawn = true;
     },
     clear,
