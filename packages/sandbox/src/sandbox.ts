@@ -22,7 +22,7 @@ export interface Volume {
 }
 
 export interface SandboxOptions extends CallOptions, PrepareOptions {
-  /** Memory of the guest in MiB. Default 512. */
+  /** Memory of the guest in MiB, 96 to 3072. Default 512. */
   readonly memoryMiB?: number;
   /** Bytes that the guest may write over its image, kept in this process. Default 4 GiB. */
   readonly maxWritten?: number;
@@ -38,6 +38,8 @@ export interface SandboxOptions extends CallOptions, PrepareOptions {
 }
 
 const defaultMemory = 512;
+/** With less, Debian's kernel gives up before it can tell anyone. */
+const leastMemory = 96; // MiB
 const defaultMaxWritten = 4 * 2 ** 30;
 const bootPatience = 120_000; // ms
 const defaultSize: TerminalSize = { columns: 80, rows: 24 };
@@ -78,7 +80,13 @@ export class Sandbox implements AsyncDisposable {
    */
   static async create(image: string, options: SandboxOptions = {}): Promise<Sandbox> {
     const volumes = (options.volumes ?? []).map(volumeSource);
-    const memoryMiB = checkRange('memory', 'MiB', options.memoryMiB ?? defaultMemory, 64, 3072);
+    const memoryMiB = checkRange(
+      'memory',
+      'MiB',
+      options.memoryMiB ?? defaultMemory,
+      leastMemory,
+      3072,
+    );
     const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
     const { environment, hostname, ...files } = await prepare(image, options);
     const shape = { memoryMiB, terminals, volumes: volumes.length };

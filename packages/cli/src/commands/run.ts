@@ -66,7 +66,7 @@ export function runCommand(): Command {
     .option('-u, --user <user[:group]>', 'who runs the command (default: root)')
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give the command this terminal')
-    .option('--memory <size>', 'memory of the machine, such as 512M or 2G')
+    .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
     .option('--timeout <duration>', 'kill the command after, such as 30s or 5m')
     .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append, [])
     .option('--hostname <name>', 'name of the machine')
