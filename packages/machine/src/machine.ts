@@ -5,6 +5,7 @@ import type { VirtioDevice } from './devices/virtio/device.ts';
 import { VirtioConsole } from './devices/virtio-console/device.ts';
 import type { RandomSource } from './devices/virtio-rng/device.ts';
 import { MachineError } from './errors.ts';
+import { defaultJit, type JitOptions } from './hart/jit/jit.ts';
 import { Board, type BoardOptions } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';
 import { PanicWatch } from './platform/panic-watch.ts';
@@ -33,12 +34,17 @@ export interface MachineOptions {
    * with the same files and devices two runs are bit-identical.
    */
   readonly clock?: 'real' | 'instructions';
+  /**
+   * Compile guest code that is executed often to WebAssembly: faster, and the guest cannot tell.
+   * Default false. What it costs and where it ends: `docs/decisions/0026-compiled-regions.md`.
+   */
+  readonly jit?: boolean | JitOptions;
   /** Seeds the kernel's random numbers. Default: the host's, or a fixed sequence for `instructions`. */
   readonly random?: RandomSource;
 }
 
 /** What a restored machine gets anew: all else is in the snapshot. */
-export interface RestoreOptions extends Pick<MachineOptions, 'devices' | 'onSerial'> {
+export interface RestoreOptions extends Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'> {
   readonly snapshot: Snapshot;
 }
 
@@ -265,7 +271,7 @@ type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTi
 
 /** A board, and what watches it. */
 async function build(
-  { devices = [], onSerial }: Pick<MachineOptions, 'devices' | 'onSerial'>,
+  { devices = [], onSerial, jit }: Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'>,
   memory: BoardMemory,
 ) {
   const panic = new PanicWatch();
@@ -274,7 +280,13 @@ async function build(
     panic.feed(bytes);
     onSerial?.(bytes);
   };
-  const options = { ...memory, firmware: true, devices, onSerial: serial };
+  const options = {
+    ...memory,
+    firmware: true,
+    devices,
+    onSerial: serial,
+    ...(jit && { jit: jit === true ? defaultJit : jit }),
+  };
   const board = await Board.create(options, control);
   for (const device of devices) {
     if (device instanceof VirtioConsole) device.observe = (bytes) => panic.feed(bytes);

@@ -11,7 +11,7 @@ import { EXPANSIONS } from './layout.ts';
 const compiled: (Promise<InterpreterCode> | undefined)[] = [];
 /** A word of a major opcode that nothing uses, for halves that are illegal. */
 const ILLEGAL = 0xffffffff;
-let expansions: Uint32Array | undefined;
+let expansions: Uint32Array<ArrayBuffer> | undefined;
 
 /**
  * A hart over `options.memory`, reset to M-mode at the start of RAM. The interpreter is generated
@@ -39,8 +39,41 @@ async function compile(compiles: boolean): Promise<InterpreterCode> {
   return { module: await WebAssembly.compile(interpreterModule({ fused, compiles })), fused };
 }
 
+/**
+ * What harts are made of, made once per process: to be kept, or used by another thread. `fused` must
+ * be as `hasFusedMultiplyAdd` says of the computer that uses it.
+ */
+export interface HartCode {
+  readonly interpreter: Uint8Array<ArrayBuffer>;
+  readonly fused: boolean;
+  readonly expansions: Uint32Array<ArrayBuffer>;
+  /** The interpreter, compiled: threads that share it share what the host's compiler made of it. */
+  readonly module?: WebAssembly.Module;
+}
+
+/** Makes it, which takes tens of milliseconds. */
+export async function makeHartCode(compiles = false): Promise<HartCode> {
+  const fused = await hasFusedMultiplyAdd();
+  const interpreter = interpreterModule({ fused, compiles });
+  return { interpreter, fused, expansions: expansionTable() };
+}
+
+/**
+ * Makes harts of code that was made before by this version, if none were made yet, and returns it with
+ * its module.
+ *
+ * @throws CompileError where the code is damaged
+ */
+export async function useHartCode(code: HartCode, compiles = false): Promise<HartCode> {
+  const { fused } = code;
+  const module = code.module ?? (await WebAssembly.compile(code.interpreter));
+  compiled[Number(compiles)] ??= Promise.resolve({ module, fused });
+  expansions ??= code.expansions;
+  return { ...code, module };
+}
+
 /** See EXPANSIONS in {@link ./layout.ts}. */
-function expansionTable(): Uint32Array {
+function expansionTable(): Uint32Array<ArrayBuffer> {
   const indexes = new Map(instructions.map((each, index) => [each, index]));
   const table = new Uint32Array(0x20000);
   for (let half = 0; half < 0x10000; half++) {

@@ -10,6 +10,7 @@ import { VirtioPci } from '../devices/virtio/pci-transport.ts';
 import { createHart } from '../hart/create.ts';
 import { GuestMemory, type PageFiller } from '../hart/guest-memory.ts';
 import { type Clock, type Hart, Interrupt, TIMEBASE_HZ } from '../hart/hart.ts';
+import type { JitOptions } from '../hart/jit/jit.ts';
 import { SystemBus } from './bus.ts';
 import { interruptSource, memoryMap, PLIC_SOURCES } from './memory-map.ts';
 import { sbiFirmware } from './sbi.ts';
@@ -29,6 +30,8 @@ export interface BoardOptions {
   readonly onSerial: ByteSink;
   /** Gives RAM its content at the first touch. Default: it is zero. */
   readonly fill?: PageFiller;
+  /** See `HartOptions`. */
+  readonly jit?: JitOptions;
   /** Where `time` starts on the `real` clock, in ticks. Default 0. */
   readonly startTicks?: number;
 }
@@ -107,6 +110,7 @@ export class Board {
       bus,
       clock: hartClock(options.clock, options.startTicks ?? 0),
       ...(options.firmware && { firmware }),
+      ...(options.jit && { jit: options.jit }),
     });
     return new Board(options, events, bus, memory, hart);
   }

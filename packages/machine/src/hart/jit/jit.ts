@@ -11,6 +11,8 @@ export interface JitOptions {
   readonly batch: number;
 }
 
+export const defaultJit: JitOptions = { threshold: 1000, batch: 32 };
+
 interface Compiled {
   readonly place: number;
   readonly index: number;
