@@ -9,6 +9,8 @@ export type SandboxCode =
   | 'SANDBOX_BAD_IMAGE'
   /** An option that no sandbox can have. */
   | 'SANDBOX_BAD_OPTION'
+  /** The command or its directory cannot be read: the image, or a volume, is damaged. */
+  | 'SANDBOX_DAMAGED'
   /** A volume that cannot be offered. */
   | 'SANDBOX_BAD_VOLUME'
   /** The guest did not come up in time. */

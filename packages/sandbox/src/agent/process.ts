@@ -21,7 +21,9 @@ export function examine(
     return { reason: 'user', code: 126, message: `no user or group ${request.user} in the image` };
   }
   const env = { PATH: defaultPath, HOME: identity.home, ...request.env };
-  if (kindOf(request.cwd) !== 'directory') {
+  const place = kindOf(request.cwd);
+  if (place === 'unreadable') return unreadable(request.cwd);
+  if (place !== 'directory') {
     return {
       reason: 'directory',
       code: 126,
@@ -40,11 +42,17 @@ function findProgram(name: string, path: string, cwd: string): Refusal | undefin
   for (const candidate of name === '' ? [] : candidates) {
     const kind = kindOf(candidate);
     if (kind === 'executable') return undefined;
+    if (kind === 'unreadable') return unreadable(candidate);
     if (kind !== 'absent') found = true;
   }
   return found
     ? { reason: 'not-executable', code: 126, message: `${name}: not an executable file` }
     : { reason: 'not-found', code: 127, message: `${name}: command not found` };
+}
+
+/** Nothing can be said of what a damaged image or a failing volume does not show. */
+function unreadable(path: string): Refusal {
+  return { reason: 'unreadable', code: 125, message: `${path} cannot be read: it is damaged` };
 }
 
 /** The agent's own dynamic loader: the image's C library may be another one, or none. */

@@ -6,7 +6,7 @@ export const openFlags = {
   noControl: 0o400,
   nonBlock: 0o4000,
 };
-export const errno = { again: 11, pipe: 32 };
+export const errno = { io: 5, again: 11, pipe: 32 };
 
 /** Where the agent's own files are: bound there by the init script. */
 export const toolsDirectory = '/run/anole';
@@ -32,11 +32,11 @@ export function readText(path: string, limit = 1 << 20): string {
   return parts.join('');
 }
 
-export type FileKind = 'file' | 'executable' | 'directory' | 'absent';
+export type FileKind = 'file' | 'executable' | 'directory' | 'absent' | 'unreadable';
 
 export function kindOf(path: string): FileKind {
-  const [stat] = os.stat(path);
-  if (stat === null) return 'absent';
+  const [stat, error] = os.stat(path);
+  if (stat === null) return error === errno.io ? 'unreadable' : 'absent';
   if ((stat.mode & 0o170000) === 0o040000) return 'directory';
   return (stat.mode & 0o111) !== 0 ? 'executable' : 'file';
 }

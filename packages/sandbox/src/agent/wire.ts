@@ -89,7 +89,13 @@ export interface SpawnRequest {
 
 /** The command was not started. `code` is what a shell would report. */
 export interface Refusal {
-  readonly reason: 'not-found' | 'not-executable' | 'directory' | 'user' | 'resources';
+  readonly reason:
+    | 'not-found'
+    | 'not-executable'
+    | 'directory'
+    | 'unreadable'
+    | 'user'
+    | 'resources';
   readonly code: number;
   readonly message: string;
 }

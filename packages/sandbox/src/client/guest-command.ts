@@ -174,6 +174,7 @@ export class GuestCommand {
 const refusalCodes = {
   'not-found': 'SANDBOX_NOT_FOUND',
   'not-executable': 'SANDBOX_NOT_EXECUTABLE',
+  unreadable: 'SANDBOX_DAMAGED',
   directory: 'SANDBOX_NO_DIRECTORY',
   user: 'SANDBOX_NO_USER',
   resources: 'SANDBOX_RESOURCES',
