@@ -43,7 +43,7 @@ async function compile(compiles: boolean): Promise<InterpreterCode> {
  * What harts are made of, made once per process: to be kept, or used by another thread. `fused` must
  * be as `hasFusedMultiplyAdd` says of the computer that uses it.
  */
-export interface HartCode {
+export interface HartParts {
   readonly interpreter: Uint8Array<ArrayBuffer>;
   readonly fused: boolean;
   readonly expansions: Uint32Array<ArrayBuffer>;
@@ -52,7 +52,7 @@ export interface HartCode {
 }
 
 /** Makes it, which takes tens of milliseconds. */
-export async function makeHartCode(compiles = false): Promise<HartCode> {
+export async function makeHartParts(compiles = false): Promise<HartParts> {
   const fused = await hasFusedMultiplyAdd();
   const interpreter = interpreterModule({ fused, compiles });
   return { interpreter, fused, expansions: expansionTable() };
@@ -64,7 +64,7 @@ export async function makeHartCode(compiles = false): Promise<HartCode> {
  *
  * @throws CompileError where the code is damaged
  */
-export async function useHartCode(code: HartCode, compiles = false): Promise<HartCode> {
+export async function useHartParts(code: HartParts, compiles = false): Promise<HartParts> {
   const { fused } = code;
   const module = code.module ?? (await WebAssembly.compile(code.interpreter));
   compiled[Number(compiles)] ??= Promise.resolve({ module, fused });

@@ -62,7 +62,9 @@ export function op(name: Operator, ...args: readonly Code[]): Code {
 export const i32 = (value: number): Code => [0x41, signed32(value)];
 export const i64 = (value: bigint | number): Code => [
   0x42,
-  signed(BigInt.asIntN(64, BigInt(value))),
+  signed(
+    typeof value === 'number' && value === (value | 0) ? value : BigInt.asIntN(64, BigInt(value)),
+  ),
 ];
 
 /** The lane `lane` of a vector. */

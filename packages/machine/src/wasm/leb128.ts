@@ -1,6 +1,9 @@
-/** LEB128 integers (Core spec, "Binary Format: Values"). */
+/** LEB128 integers (Core spec, "Binary Format: Values"). The arrays given may be shared. */
 
-export function unsigned(value: number): number[] {
+const small: readonly (readonly number[])[] = Array.from({ length: 128 }, (_, value) => [value]);
+
+export function unsigned(value: number): readonly number[] {
+  if (value < 128) return small[value]!;
   const out: number[] = [];
   let rest = value;
   do {
@@ -11,8 +14,25 @@ export function unsigned(value: number): number[] {
   return out;
 }
 
-export function signed(value: bigint): number[] {
-  if (value >= -64n && value < 64n) return [Number(value) & 0x7f];
+export function signed(value: bigint | number): readonly number[] {
+  if (value >= -64 && value < 64) return small[Number(value) & 0x7f]!;
+  return typeof value === 'number' ? signedNumber(value) : signedBig(value);
+}
+
+/** Of 32 bits. */
+function signedNumber(value: number): number[] {
+  const out: number[] = [];
+  let rest = value;
+  for (;;) {
+    const byte = rest & 0x7f;
+    rest >>= 7;
+    const last = (rest === 0 && (byte & 0x40) === 0) || (rest === -1 && (byte & 0x40) !== 0);
+    out.push(last ? byte : byte | 0x80);
+    if (last) return out;
+  }
+}
+
+function signedBig(value: bigint): number[] {
   const out: number[] = [];
   let rest = value;
   for (;;) {

@@ -141,7 +141,7 @@ export class ModuleBuilder {
     if (this.#elements === undefined) return [];
     const { offset, functions } = this.#elements;
     const indexes = functions.flatMap(({ index }) => unsigned(index));
-    const at = [0x41, ...signed(BigInt(offset)), 0x0b];
+    const at = [0x41, ...signed(offset), 0x0b];
     return section(9, [[0, ...at, ...unsigned(functions.length), ...indexes]]);
   }
 
@@ -164,7 +164,6 @@ function text(value: string): number[] {
 }
 
 function section(id: number, entries: readonly (readonly number[])[]): number[] {
-  let body: number[] = unsigned(entries.length);
-  for (const entry of entries) body = body.concat(entry);
+  const body = ([] as number[]).concat(unsigned(entries.length), ...entries);
   return [id, ...unsigned(body.length)].concat(body);
 }

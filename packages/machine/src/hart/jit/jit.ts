@@ -2,7 +2,7 @@ import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
 import { jumpSlot } from './lookup.ts';
 import { regionsModule } from './module.ts';
-import { findRegion, type Region } from './region.ts';
+import { findRegion, type Region, startsSlow } from './region.ts';
 
 export interface JitOptions {
   /** Jumps to a place until it is compiled. */
@@ -103,41 +103,49 @@ export class Jit {
     this.#waiting.clear();
     this.#patience = 0;
     if (this.#used + places.length > CAPACITY) this.#dropAll();
-    const regions: Region[] = [];
-    const found: number[] = [];
-    for (const place of places) {
-      if (this.#page(place).strikes >= STRIKES) continue;
-      const region = this.#regionAt(place);
-      // Nothing is gained where the first instruction is one for the interpreter.
-      if (region.blocks.some((each) => each.offset === region.entry && each.leaves)) continue;
-      regions.push(region);
-      found.push(place);
-    }
+    const regions = this.#regions(places);
     if (regions.length === 0) return;
     const first = this.#used;
     try {
-      const module = new WebAssembly.Module(regionsModule(regions, first, this.#fused));
+      const module = new WebAssembly.Module(
+        regionsModule(
+          regions.map(({ region }) => region),
+          first,
+          this.#fused,
+        ),
+      );
       const env = { memory: this.#memory.wasm, table: this.table };
       new WebAssembly.Instance(module, { env });
     } catch (error) {
       if (!(error instanceof WebAssembly.CompileError || error instanceof RangeError)) throw error;
-      for (const place of found) this.#page(place).strikes = STRIKES;
+      for (const { page } of regions) this.#page(page).strikes = STRIKES;
       return;
     }
     this.#used += regions.length;
-    for (const [index, place] of found.entries()) this.#add({ place, index: first + index });
+    for (const [number, { page, region }] of regions.entries()) {
+      for (const offset of region.entries) {
+        this.#add(page, { place: placeOf(page, offset), index: first + number });
+      }
+    }
     this.#markTlb();
   }
 
-  #regionAt(place: number): Region {
-    const start = pageOf(place) * PAGE;
-    const bytes = this.#memory.readable(this.#memory.base + start, PAGE);
-    return findRegion(bytes, (place >>> 0) - at.RAM_OFFSET - start);
+  /** One for each page that has some of the places. */
+  #regions(places: readonly number[]): { readonly page: number; readonly region: Region }[] {
+    const byPage = Map.groupBy(places, pageOf);
+    return [...byPage].flatMap(([page, all]) => {
+      const { strikes, compiled } = this.#page(page);
+      if (strikes >= STRIKES) return [];
+      const known = new Set([...compiled.keys()].map(offsetOf));
+      const bytes = this.#memory.readable(this.#memory.base + page * PAGE, PAGE);
+      // Nothing is gained where the first instruction is one for the interpreter.
+      const entries = all.map(offsetOf).filter((offset) => !startsSlow(bytes, offset));
+      return entries.length === 0 ? [] : [{ page, region: findRegion(bytes, entries, known) }];
+    });
   }
 
-  #add(compiled: Compiled): void {
-    const page = pageOf(compiled.place);
-    this.#page(compiled.place).compiled.set(compiled.place, compiled);
+  #add(page: number, compiled: Compiled): void {
+    this.#page(page).compiled.set(compiled.place, compiled);
     this.#codePages[page >> 3]! |= 1 << (page & 7);
     this.#enter(compiled);
   }
@@ -148,8 +156,7 @@ export class Jit {
     this.#words[slot + 1] = index;
   }
 
-  #page(place: number): Page {
-    const page = pageOf(place);
+  #page(page: number): Page {
     let found = this.#pages.get(page);
     if (found === undefined) {
       found = { compiled: new Map(), strikes: 0 };
@@ -182,3 +189,7 @@ export class Jit {
 
 /** Page of RAM that a place of the memory is in. */
 const pageOf = (place: number): number => ((place >>> 0) - at.RAM_OFFSET) >>> 12;
+const offsetOf = (place: number): number => place & (PAGE - 1);
+/** As i32, like the places that the interpreter tells. */
+const placeOf = (page: number, offset: number): number =>
+  (at.RAM_OFFSET + page * PAGE + offset) | 0;

@@ -29,8 +29,8 @@ export interface Block {
 
 /** Code that is compiled together: blocks of one page in the order of their offsets. */
 export interface Region {
-  /** Offset in the page at which it is entered: one of the blocks starts there. */
-  readonly entry: number;
+  /** Offsets in the page at which it is entered: at each of them a block starts. */
+  readonly entries: readonly number[];
   readonly blocks: readonly Block[];
 }
 
@@ -41,14 +41,21 @@ const LIMIT = 256;
 /** How an instruction passes control on. */
 type Flow = 'next' | 'branch' | 'jump' | 'indirect' | 'leave';
 
-/** Follows the code from `entry` (even) through the 4096 bytes of `page`. */
-export function findRegion(page: Uint8Array, entry: number): Region {
-  const { steps, leaders } = explore(page, entry);
+/**
+ * Follows the code from `entries` (even) through the 4096 bytes of `page`, as far as it is not
+ * among `known`, which other regions are entered at.
+ */
+export function findRegion(
+  page: Uint8Array,
+  entries: readonly number[],
+  known: ReadonlySet<number> = new Set(),
+): Region {
+  const { steps, leaders } = explore(page, entries, known);
   const blocks = [...leaders]
     .sort((a, b) => a - b)
-    .filter((offset) => offset === entry || steps.has(offset))
+    .filter((offset) => steps.has(offset) || entries.includes(offset))
     .map((offset) => blockAt(offset, steps, leaders));
-  return { entry, blocks };
+  return { entries, blocks };
 }
 
 /** Where a branch or a direct jump goes: an offset that may lie outside of the page. */
@@ -68,11 +75,17 @@ function needsInterpreter(stmt: Stmt): boolean {
   return stmt.kind === 'system' && stmt.action !== 'fence' && stmt.action !== 'fence.i';
 }
 
+/** Whether the instruction at `entry` is one for the interpreter. */
+export function startsSlow(page: Uint8Array, entry: number): boolean {
+  const step = decode(page, entry);
+  return step === undefined || flowOf(step.instruction) === 'leave';
+}
+
 /** Nearest code first: what follows, then targets. */
-function explore(page: Uint8Array, entry: number) {
+function explore(page: Uint8Array, entries: readonly number[], known: ReadonlySet<number>) {
   const steps = new Map<number, Step>();
-  const leaders = new Set([entry]);
-  const todo = [entry];
+  const leaders = new Set(entries);
+  const todo = [...entries];
   const enter = (offset: number): void => {
     if (offset < 0 || offset >= PAGE) return;
     leaders.add(offset);
@@ -80,6 +93,7 @@ function explore(page: Uint8Array, entry: number) {
   };
   for (let from = todo.shift(); from !== undefined; from = todo.shift()) {
     for (let offset = from; !steps.has(offset) && steps.size < LIMIT; ) {
+      if (known.has(offset)) break;
       const step = decode(page, offset);
       if (step === undefined) break;
       const flow = flowOf(step.instruction);

@@ -29,27 +29,36 @@ export class Structure {
    * @param successors for each block the blocks it may go to
    * @param dispatch an i32 local
    */
-  constructor(successors: readonly (readonly number[])[], entry: number, dispatch: Local) {
+  constructor(
+    successors: readonly (readonly number[])[],
+    entries: readonly number[],
+    dispatch: Local,
+  ) {
     this.#dispatch = dispatch;
     this.#root = newSpan(0, successors.length - 1);
     this.#fill(this.#root, findLoops(successors), []);
-    this.#noteSides([this.#root], entry);
+    for (const entry of entries) this.#noteSides([this.#root], entry);
     for (const [from, targets] of successors.entries()) {
       for (const to of targets) this.#noteSides(this.#spansOf(from), to);
     }
-    this.#entry = entry;
   }
-
-  readonly #entry: number;
 
   /** Goes from block `from` to block `to`, which is one of its successors. */
   edge(from: number, to: number): Code {
     return this.#edge(this.#spansOf(from), to);
   }
 
-  /** All blocks, each written by `body`, which must leave by {@link edge} or to the outside. */
-  code(body: (block: number) => Code): Code {
-    return this.#emit(this.#root, this.#edge([this.#root], this.#entry), body);
+  /** From the start to block `to`, one of the entries. */
+  enter(to: number): Code {
+    return this.#edge([this.#root], to);
+  }
+
+  /**
+   * All blocks, each written by `body`, which must leave by {@link edge} or to the outside; `start`
+   * must leave by {@link enter}.
+   */
+  code(start: Code, body: (block: number) => Code): Code {
+    return this.#emit(this.#root, start, body);
   }
 
   /** Divides a span into single blocks and loops. */

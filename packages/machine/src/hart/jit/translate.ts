@@ -29,6 +29,7 @@ import {
   setSlot64,
   slot32,
   slot64,
+  wrap,
 } from '../interpreter/slots.ts';
 import { TlbAccess, tableOf } from '../interpreter/tlb-access.ts';
 import { DATA_MODE, F, FCSR, MSTATUS, PC, REMAINING, TlbKind, X } from '../layout.ts';
@@ -109,14 +110,16 @@ class Translator {
     this.#indexes = new Map(region.blocks.map(({ offset }, index) => [offset, index]));
     this.#structure = new Structure(
       region.blocks.map((each) => this.#successors(each)),
-      this.#indexes.get(region.entry)!,
+      region.entries.map((offset) => this.#indexes.get(offset)!),
       scope.local('i32'),
     );
   }
 
   code(): Code {
-    const body = this.#structure.code((index) => this.#block(index));
+    const { entries } = this.#region;
+    const body = this.#structure.code(this.#enter(), (index) => this.#block(index));
     return [
+      entries.length > 1 ? set(this.#leaving, and32(wrap(get(this.#base)), 4095)) : [],
       set(this.#base, and64(get(this.#base), -4096)),
       set(this.#read, tableOf(TlbKind.read, DATA_MODE)),
       set(this.#write, tableOf(TlbKind.write, DATA_MODE)),
@@ -142,6 +145,16 @@ class Translator {
       ),
       op('i32.shr_u', get(this.#leaving), i32(OUTCOME)),
     ];
+  }
+
+  /** To the entry whose offset `leaving` holds. */
+  #enter(): Code {
+    const { entries } = this.#region;
+    return entries.map((offset, index) => {
+      const enter = this.#structure.enter(this.#indexes.get(offset)!);
+      const isLast = index === entries.length - 1;
+      return isLast ? enter : when(op('i32.eq', get(this.#leaving), i32(offset)), enter);
+    });
   }
 
   #floatState(): Code {
