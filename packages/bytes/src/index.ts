@@ -28,8 +28,10 @@ export {
   u53,
   u64,
 } from './fields.ts';
+export { inflate } from './inflate.ts';
 export { type BlockOptions, decodeLz4 } from './lz4.ts';
 export { LZ4_LEVEL_MAX, type Lz4Filled, type Lz4Filler, lz4Filler } from './lz4-compress.ts';
+export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
 export { checkRange, memorySource, type ReadOptions, type Source } from './source.ts';

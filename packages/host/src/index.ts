@@ -7,6 +7,7 @@
  */
 export { type AtomicOptions, createFileAtomically, writeFileAtomically } from './atomic-file.ts';
 export { cacheDirectory } from './cache-directory.ts';
+export { type HostDecoder, hostDecoders } from './codecs.ts';
 export { ContentStore, type InsertOptions, type PartialContent } from './content-store.ts';
 export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
 export { type FileSource, fileSource } from './file-source.ts';

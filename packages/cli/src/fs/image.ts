@@ -1,5 +1,5 @@
 import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
-import { type FileSource, fileSource } from '@anole/host';
+import { type FileSource, fileSource, hostDecoders } from '@anole/host';
 import { findNode, VfsError } from '@anole/vfs';
 
 /** An image that is open, as its commands use it. Closed when it goes out of scope. */
@@ -17,7 +17,7 @@ export class OpenImage {
   static async open(file: string): Promise<OpenImage> {
     const source = fileSource(file);
     try {
-      return new OpenImage(file, source, await openErofs(source));
+      return new OpenImage(file, source, await openErofs(source, { decoders: hostDecoders }));
     } catch (error) {
       source.close();
       throw error;
