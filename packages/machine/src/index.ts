@@ -30,10 +30,11 @@ export {
 } from './devices/virtio-fs/device.ts';
 export { type RandomSource, VirtioRng } from './devices/virtio-rng/device.ts';
 export { type MachineCode, MachineError } from './errors.ts';
-export { createHart } from './hart/create.ts';
+export { createHart, type HartParts, makeHartParts, useHartParts } from './hart/create.ts';
 export { type HartCode, HartError } from './hart/errors.ts';
 export { GuestMemory } from './hart/guest-memory.ts';
 export type { Bus, Clock, Hart, HartOptions, ResetState, RunExit } from './hart/hart.ts';
+export { hasFusedMultiplyAdd } from './hart/interpreter/fused.ts';
 export { type LoopName, loopNames, prepareLoop } from './hart/microbench.ts';
 export { assemble } from './isa/assemble.ts';
 export { type Disassembly, disassemble } from './isa/disassemble.ts';

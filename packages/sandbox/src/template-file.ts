@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '@anole/host';
 import { SNAPSHOT_VERSION } from '@anole/machine';
+import { machineStamp } from './engine/hart-parts.ts';
 import type { TemplateFile } from './engine/messages.ts';
 import { terminalSlots, volumeSlots } from './engine/shape.ts';
 import { kernelCommandLine } from './guest/boot.ts';
@@ -31,6 +32,7 @@ export async function templateFor(
   const files = await Promise.all([kernel, initramfs].map(fingerprint));
   const parts = [
     SNAPSHOT_VERSION,
+    machineStamp(),
     kernelCommandLine,
     memoryMiB,
     terminalSlots(terminals),

@@ -61,6 +61,7 @@ export class MachineEngine implements Engine {
   }
 
   #accept(report: Report): void {
+    if (report.type === 'code') return; // for threads.ts
     if (report.type === 'agent') this.#onAgent(report.bytes);
     else if (report.type === 'output') this.#terminals[report.terminal]?.accept(report.bytes);
     else if (report.type === 'taken') this.#terminals[report.terminal]?.took(report.bytes);

@@ -3,12 +3,14 @@
  * inherit, and waits for its order. So it can be started before it is known what for.
  */
 import { enableCompileCache, flushCompileCache } from 'node:module';
-import { parentPort } from 'node:worker_threads';
-import type { MachineOrder } from './messages.ts';
+import { parentPort, workerData } from 'node:worker_threads';
+import type { MachineOrder, Report, ThreadData } from './messages.ts';
 
 enableCompileCache();
 const order = new Promise<MachineOrder>((resolve) => parentPort!.once('message', resolve));
-const { serve } = await import('./serve.ts');
+const { serve, prepareHarts } = await import('./serve.ts');
+const code = await prepareHarts((workerData as ThreadData).code);
+parentPort!.postMessage({ type: 'code', code } satisfies Report);
 // Threads end at once: nothing would be kept of what they compiled.
 flushCompileCache();
 await serve(await order);

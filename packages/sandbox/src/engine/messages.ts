@@ -1,3 +1,4 @@
+import type { HartParts } from '@anole/machine';
 import type { TerminalSize } from './engine.ts';
 
 /** What a guest's file system comes from, as the worker opens it. */
@@ -35,6 +36,12 @@ export interface MachineOrder {
   readonly template?: TemplateFile;
 }
 
+/** What a worker has before its order. */
+export interface ThreadData {
+  /** Of the first worker, for those after it. */
+  readonly code: HartParts | undefined;
+}
+
 /** To the worker. */
 export type Command =
   | { readonly type: 'agent'; readonly bytes: Uint8Array }
@@ -45,6 +52,7 @@ export type Command =
 
 /** From the worker. */
 export type Report =
+  | { readonly type: 'code'; readonly code: HartParts }
   | { readonly type: 'agent'; readonly bytes: Uint8Array }
   | { readonly type: 'output'; readonly terminal: number; readonly bytes: Uint8Array }
   /** The guest took a terminal's input: so much, that more may be sent. */

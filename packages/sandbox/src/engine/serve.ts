@@ -16,6 +16,9 @@ import {
 } from '@anole/machine';
 import { MemoryTree, memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
 import { agentPortName } from '../agent/wire.ts';
+
+export { prepareHarts } from './hart-parts.ts';
+
 import { kernelCommandLine, rootTag } from '../guest/boot.ts';
 import { hasPlainMountPoints, prepareRoot } from '../guest/root.ts';
 import type { Command, MachineOrder, Report, ReportedError } from './messages.ts';

@@ -12,6 +12,7 @@ import { dirname, join } from 'node:path';
 import type { FuseState } from '@anole/fuse';
 import { fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
+import { chunkedSource } from './chunked-source.ts';
 import type { TemplateFile } from './messages.ts';
 
 /** What a template keeps beside the machine. */
@@ -35,7 +36,7 @@ const bufferBytes = 0x10_0000;
 /** Opens a template; undefined where there is none that is whole and of this machine. */
 export function openTemplate({ path, identity }: TemplateFile): Template | undefined {
   try {
-    const snapshot = openSnapshot(fileSource(path), identity);
+    const snapshot = openSnapshot(chunkedSource(fileSource(path)), identity);
     const { hello, root } = JSON.parse(new TextDecoder().decode(snapshot.host)) as HostState;
     return { snapshot, hello: Uint8Array.from(Buffer.from(hello, 'base64')), root };
   } catch {

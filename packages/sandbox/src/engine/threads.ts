@@ -1,15 +1,25 @@
 import { Worker } from 'node:worker_threads';
+import type { HartParts } from '@anole/machine';
+import type { Report, ThreadData } from './messages.ts';
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
 let spare: Worker | undefined;
+/** What the first thread made: those after it share it, and what the host's compiler made of it. */
+let code: HartParts | undefined;
 
 function start(): Worker {
-  return new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
+  const data: ThreadData = { code };
+  const thread = new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
     name: 'anole machine',
     // Loading code makes much garbage: with room for it, starts are shorter.
     resourceLimits: { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 4096 },
+    workerData: data,
   });
+  thread.on('message', (report: Report) => {
+    if (report.type === 'code') code ??= report.code;
+  });
+  return thread;
 }
 
 /** Starts a thread for the next machine, which then need not wait for it to load. */

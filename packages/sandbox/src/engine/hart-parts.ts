@@ -1,0 +1,73 @@
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { crc32c } from '@anole/bytes';
+import { cacheDirectory } from '@anole/host';
+import { type HartParts, hasFusedMultiplyAdd, makeHartParts, useHartParts } from '@anole/machine';
+
+/** CRC-32C of the rest, bytes of the table; the table, the interpreter. */
+const headerBytes = 8;
+
+/**
+ * Has harts made of code that is kept in the cache, as `code/<stamp>.hart`: generating it takes longer
+ * than all the rest of a machine. `shared` is the code of another thread.
+ */
+export async function prepareHarts(shared: HartParts | undefined): Promise<HartParts> {
+  if (shared !== undefined) return await useHartParts(shared);
+  const fused = await hasFusedMultiplyAdd();
+  const path = join(cacheDirectory(), 'code', `${machineStamp()}-${fused ? 1 : 0}.hart`);
+  const kept = readCode(path, fused);
+  if (kept !== undefined) return await useHartParts(kept);
+  const made = await makeHartParts();
+  writeCode(path, made);
+  return await useHartParts(made);
+}
+
+let stamp: string | undefined;
+
+/** Stands for the code of @anole/machine: names, sizes and times of its files. */
+export function machineStamp(): string {
+  if (stamp !== undefined) return stamp;
+  const root = dirname(fileURLToPath(import.meta.resolve('@anole/machine')));
+  const hash = createHash('sha256').update(root);
+  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
+    if (name.includes('.test.')) continue;
+    const { size, mtimeMs } = statSync(join(root, name));
+    hash.update(`${name}:${size}:${mtimeMs}\n`);
+  }
+  stamp = hash.digest('hex').slice(0, 32);
+  return stamp;
+}
+
+function readCode(path: string, fused: boolean): HartParts | undefined {
+  try {
+    const bytes = new Uint8Array(readFileSync(path));
+    const view = new DataView(bytes.buffer);
+    if (view.getUint32(0, true) !== crc32c(bytes.subarray(4))) return undefined;
+    const table = view.getUint32(4, true);
+    return {
+      fused,
+      expansions: new Uint32Array(bytes.buffer, headerBytes, table / 4),
+      interpreter: bytes.subarray(headerBytes + table),
+    };
+  } catch {
+    return undefined;
+  }
+}
+
+/** A cache that cannot be written is as none. */
+function writeCode(path: string, { expansions, interpreter }: HartParts): void {
+  const bytes = new Uint8Array(headerBytes + expansions.byteLength + interpreter.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(4, expansions.byteLength, true);
+  bytes.set(new Uint8Array(expansions.buffer), headerBytes);
+  bytes.set(interpreter, headerBytes + expansions.byteLength);
+  view.setUint32(0, crc32c(bytes.subarray(4)), true);
+  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(temporary, bytes, { flag: 'wx' });
+    renameSync(temporary, path);
+  } catch {}
+}
