@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
+import { threadArguments } from '@anole/host';
 
 export interface UnpackJob {
   readonly id: number;
@@ -83,7 +84,10 @@ export class UnpackPool implements AsyncDisposable {
 
   private start(): Worker {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(new URL(`./unpack-worker.${extension}`, import.meta.url));
+    const worker = new Worker(
+      new URL(`./unpack-worker.${extension}`, import.meta.url),
+      threadArguments(),
+    );
     this.all.add(worker);
     worker.on('message', (answer: UnpackAnswer) => this.settle(worker, answer));
     worker.on('error', (error) => {

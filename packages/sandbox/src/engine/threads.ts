@@ -1,4 +1,5 @@
 import { Worker } from 'node:worker_threads';
+import { threadArguments } from '@anole/host';
 import type { HartParts } from '@anole/machine';
 import type { Report, ThreadData } from './messages.ts';
 
@@ -11,6 +12,7 @@ let code: HartParts | undefined;
 function start(): Worker {
   const data: ThreadData = { code };
   const thread = new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
+    ...threadArguments(),
     name: 'anole machine',
     // Loading code makes much garbage: with room for it, starts are shorter.
     resourceLimits: { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 4096 },
