@@ -1,12 +1,15 @@
-import { finish, type Lz4Filled, type Lz4Filler, matchLength } from './lz4-compress.ts';
 import {
   DISTANCE_MAX,
+  finish,
   LAST_LITERALS,
   LAST_MATCH_START,
+  type Lz4Filled,
+  type Lz4Filler,
   lengthBytes,
   literalsAfter,
   literalsIn,
   MATCH_MIN,
+  matchLength,
   putSequence,
 } from './lz4-sequence.ts';
 import { viewOf } from './struct.ts';

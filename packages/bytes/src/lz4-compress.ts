@@ -1,37 +1,20 @@
 import { Lz4Chains } from './lz4-compress-high.ts';
 import {
   DISTANCE_MAX,
+  finish,
   LAST_LITERALS,
   LAST_MATCH_START,
+  type Lz4Filled,
+  type Lz4Filler,
   lengthBytes,
   literalsAfter,
-  literalsIn,
   MATCH_MIN,
+  matchLength,
   putSequence,
 } from './lz4-sequence.ts';
 import { viewOf } from './struct.ts';
 
-/**
- * Makes LZ4 blocks that fill a given room: as much input as fits goes in. Blocks are independent of
- * each other. Not safe for use by two callers at once; one of these serves many sources in turn.
- */
-export interface Lz4Filler {
-  /** Takes another source. Bytes must not change until the next one is taken. */
-  begin(source: Uint8Array): void;
-  /**
-   * Encodes the source from `start` on into `target`, not beyond either's end. Calls for one source
-   * come with rising `start`. Nothing is written where `target` is too short to be of use: then
-   * `consumed` is 0.
-   */
-  fill(start: number, target: Uint8Array): Lz4Filled;
-}
-
-export interface Lz4Filled {
-  /** Bytes of the source in the block. */
-  readonly consumed: number;
-  /** Bytes of the block. */
-  readonly produced: number;
-}
+export type { Lz4Filled, Lz4Filler } from './lz4-sequence.ts';
 
 /** Levels of {@link lz4Filler}, those of `lz4 -N` and LZ4HC. */
 export const LZ4_LEVEL_MAX = 12;
@@ -118,27 +101,6 @@ class Lz4Fast implements Lz4Filler {
   }
 }
 
-/** Bytes from `at` on that are as those from `from` on, from the fifth on, up to `end`. */
-export function matchLength(
-  source: Uint8Array,
-  view: DataView,
-  from: number,
-  at: number,
-  end: number,
-): number {
-  let here = at + MATCH_MIN;
-  let there = from + MATCH_MIN;
-  while (here + 4 <= end && view.getInt32(here, true) === view.getInt32(there, true)) {
-    here += 4;
-    there += 4;
-  }
-  while (here < end && source[here] === source[there]) {
-    here++;
-    there++;
-  }
-  return here - at;
-}
-
 /** Of a match after `literals` the length that fits into `room` with what must follow it, or 0. */
 function fitting(room: number, literals: number, length: number): number {
   const left = room - (1 + lengthBytes(literals) + literals + 2) - 1;
@@ -152,18 +114,4 @@ function fitting(room: number, literals: number, length: number): number {
     if (lengthBytes(fits - MATCH_MIN) + literalsAfter(fits) <= left) return fits;
   }
   return 0;
-}
-
-/** Ends a block with as many literals as fit. */
-export function finish(
-  target: Uint8Array,
-  to: number,
-  source: Uint8Array,
-  start: number,
-  anchor: number,
-): Lz4Filled {
-  const literals = Math.min(literalsIn(target.length - to - 1), source.length - anchor);
-  if (literals < 0) return { consumed: 0, produced: 0 };
-  const produced = putSequence(target, to, source, anchor, literals, 0, 0);
-  return { consumed: anchor + literals - start, produced };
 }

@@ -13,5 +13,15 @@ export { type ErofsCode, ErofsError } from './errors.ts';
 export type { ImageDevice } from './reader/devices.ts';
 export type { ImageInfo } from './reader/superblock.ts';
 export { type ErofsNode, type ErofsTree, type OpenOptions, openErofs } from './reader/tree.ts';
+export { type Encoders, pieceCompressor } from './writer/compress/fillers.ts';
+export type { CompressionOptions, CompressPieces } from './writer/compress/options.ts';
+export type {
+  CompressedPiece,
+  Compressor,
+  Piece,
+  PieceSettings,
+  TailMode,
+} from './writer/compress/piece.ts';
+export type { Spool } from './writer/compress/spool.ts';
 export { type ErofsImage, writeErofs } from './writer/image.ts';
 export type { WriteOptions } from './writer/options.ts';

@@ -3,13 +3,17 @@ import type { Extent, Tree } from '@anole/vfs';
 import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
 import { Pacer } from '../pause.ts';
 import { chunkTable, storedRanges } from './chunks.ts';
+import { compressFiles } from './compress/compress-files.ts';
+import { encodeConfigs } from './compress/configs.ts';
+import { appendCompressedHead, compressedData } from './compress/emit.ts';
 import { directoryBlocks } from './directory.ts';
 import type { Inode } from './inode.ts';
 import { encodeInode } from './metadata.ts';
 import { settle, type WriteOptions } from './options.ts';
 import { Output } from './output.ts';
 import { type Plan, plan } from './plan.ts';
-import { changed, scan } from './scan.ts';
+import { readExactly } from './read-exactly.ts';
+import { scan } from './scan.ts';
 import { encodeSuperblock, seal } from './superblock.ts';
 import { deriveUuid } from './uuid.ts';
 import { encodeXattrs, XattrPool } from './xattrs.ts';
@@ -41,7 +45,10 @@ export interface ErofsImage extends AsyncIterable<Uint8Array> {
 export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promise<ErofsImage> {
   const settings = settle(options);
   const pool = new XattrPool();
-  const layout = plan(await scan(tree, settings, pool, options), settings, pool);
+  const inodes = await scan(tree, settings, pool, options);
+  const { compression } = settings;
+  const result = compression && (await compressFiles(inodes, compression, options));
+  const layout = plan(inodes, settings, pool, result);
   const uuid = settings.uuid ?? deriveUuid(layout);
   return {
     size: layout.blocks * settings.blockSize,
@@ -84,9 +91,11 @@ async function* pieces(layout: Plan, uuid: Uint8Array): AsyncGenerator<Uint8Arra
   const output = new Output();
   output.skipTo(SUPERBLOCK_OFFSET);
   output.append(encodeSuperblock(layout, uuid));
+  output.append(encodeConfigs(layout));
   for (const inode of [...layout.inodes].sort((a, b) => a.nid - b.nid)) {
     output.skipTo(inode.nid * 32);
-    await appendHead(output, inode, blockSize);
+    if (inode.compressed) await appendCompressedHead(output, inode, inode.compressed, layout);
+    else await appendHead(output, inode, blockSize);
     if (output.ready) yield* output.take();
   }
   for (const item of layout.sharedXattrs) {
@@ -100,7 +109,8 @@ async function* pieces(layout: Plan, uuid: Uint8Array): AsyncGenerator<Uint8Arra
   // From here on large files pass by the buffer; the superblock's block must have left it whole.
   output.skipTo(layout.dataBlock * blockSize);
   for (const inode of layout.inodes) {
-    if (!inode.directory) yield* fileData(output, inode, blockSize);
+    if (inode.compressed) yield* compressedData(output, inode, inode.compressed, layout);
+    else if (!inode.directory) yield* fileData(output, inode, blockSize);
   }
   output.skipTo(layout.blocks * blockSize);
   output.flush();
@@ -174,13 +184,4 @@ async function* rangeData(
     output.passed(bytes.length);
     yield bytes;
   }
-}
-
-function readExactly(inode: Inode, offset: number, length: number) {
-  const check = (bytes: Uint8Array): Uint8Array => {
-    if (bytes.length === length) return bytes;
-    throw changed(inode.path, `${bytes.length} of ${length} bytes are left at ${offset}`);
-  };
-  const bytes = inode.node.read(offset, length);
-  return isPromise(bytes) ? bytes.then(check) : check(bytes);
 }

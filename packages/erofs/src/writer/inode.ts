@@ -1,5 +1,6 @@
 import type { Stat, Timestamp, TreeNode } from '@anole/vfs';
 import type { Chunks } from './chunks.ts';
+import type { Compressed } from './compress/compressed.ts';
 import type { XattrItem } from './xattrs.ts';
 
 /** What the writer knows of one inode. The scan fills the first half, the plan the second. */
@@ -19,7 +20,9 @@ export interface Inode {
   readonly target: Uint8Array | undefined;
   directory: Directory | undefined;
   /** Of a file with holes worth keeping. */
-  readonly chunks: Chunks | undefined;
+  chunks: Chunks | undefined;
+  /** Of a file that is stored compressed. */
+  compressed: Compressed | undefined;
 
   extended: boolean;
   /** Bytes of attributes after the inode. */

@@ -1,6 +1,11 @@
 import type { CallOptions } from '@anole/bytes';
 import type { Timestamp } from '@anole/vfs';
-import { ErofsError } from '../errors.ts';
+import { badOption } from './bad-option.ts';
+import {
+  type CompressionOptions,
+  type CompressionSettings,
+  settleCompression,
+} from './compress/options.ts';
 
 export interface WriteOptions extends CallOptions {
   /**
@@ -20,6 +25,8 @@ export interface WriteOptions extends CallOptions {
   readonly xattrs?: boolean;
   /** Whether the last partial block of a file may lie beside its inode. True unless told. */
   readonly inlineTails?: boolean;
+  /** Files are stored compressed where that takes less room. Not unless given. */
+  readonly compression?: CompressionOptions;
 }
 
 /** {@link WriteOptions} with every default in place. */
@@ -32,6 +39,7 @@ export interface Settings {
   readonly extendedOnly: boolean;
   readonly xattrs: boolean;
   readonly inlineTails: boolean;
+  readonly compression: CompressionSettings | undefined;
 }
 
 /** @throws ErofsError `EROFS_BAD_OPTION` */
@@ -55,12 +63,6 @@ export function settle(options: WriteOptions): Settings {
     extendedOnly: options.inodes === 'extended',
     xattrs: options.xattrs ?? true,
     inlineTails: options.inlineTails ?? true,
+    compression: options.compression && settleCompression(options.compression, blockSize),
   };
-}
-
-function badOption(option: string, value: unknown, hint: string): ErofsError {
-  return new ErofsError('EROFS_BAD_OPTION', `Cannot write an image with ${option} ${value}`, {
-    details: { option, value: String(value) },
-    hint,
-  });
 }

@@ -4,6 +4,11 @@ import { BLOCK_MAP_ENTRY_SIZE } from '../layout/chunk.ts';
 import { COMPACT_SIZE, EXTENDED_SIZE, INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from '../layout/superblock.ts';
 import { storedRanges } from './chunks.ts';
+import type { CompressionResult } from './compress/compress-files.ts';
+import type { Compressed } from './compress/compressed.ts';
+import { configsSize } from './compress/configs.ts';
+import { indexesSize } from './compress/index-packs.ts';
+import type { Spool } from './compress/spool.ts';
 import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
 import { SlotAllocator } from './slots.ts';
@@ -21,6 +26,11 @@ export interface Plan {
   readonly sharedXattrs: readonly XattrItem[];
   readonly hasXattrs: boolean;
   readonly hasChunks: boolean;
+  readonly hasCompressed: boolean;
+  /** The inode that holds fragments. */
+  readonly packed: Inode | undefined;
+  /** Where compressed data wait. */
+  readonly spool: Spool | undefined;
   /** First block after all metadata. */
   readonly dataBlock: number;
   readonly blocks: number;
@@ -31,10 +41,18 @@ export interface Plan {
  * files. All of it follows from names, attributes and sizes, so that the image can be written from
  * its first byte to its last without going back.
  */
-export function plan(inodes: readonly Inode[], settings: Settings, pool: XattrPool): Plan {
+export function plan(
+  files: readonly Inode[],
+  settings: Settings,
+  pool: XattrPool,
+  compression?: CompressionResult,
+): Plan {
+  const packed = compression?.packed;
+  const inodes = packed ? [...files, packed] : files;
   const { blockSize } = settings;
   const epoch = commonTime(inodes);
-  const slots = new SlotAllocator(blockSize, SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE);
+  const reserved = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(inodes, settings);
+  const slots = new SlotAllocator(blockSize, Math.ceil(reserved / INODE_SLOT) * INODE_SLOT);
   for (const inode of inodes) {
     inode.extended = settings.extendedOnly || !fitsCompact(inode, epoch);
     inode.xattrSize = xattrSize(inode.xattrs);
@@ -52,6 +70,9 @@ export function plan(inodes: readonly Inode[], settings: Settings, pool: XattrPo
     sharedXattrs: shared.items,
     hasXattrs: !pool.empty,
     hasChunks: inodes.some((inode) => inode.chunks !== undefined),
+    hasCompressed: inodes.some((inode) => inode.compressed !== undefined),
+    packed,
+    spool: compression?.spool,
     dataBlock,
     blocks: placeData(inodes, dataBlock),
   };
@@ -66,12 +87,28 @@ export function headSize(inode: Inode): number {
   return (
     coreSize(inode) +
     inode.xattrSize +
+    (inode.compressed ? compressedHeadSize(inode, inode.compressed) : 0) +
     (inode.chunks?.count ?? 0) * BLOCK_MAP_ENTRY_SIZE +
     inode.tailSize
   );
 }
 
+/** Map header, indexes and inline data. */
+function compressedHeadSize(inode: Inode, compressed: Compressed): number {
+  return indexesSize(compressed, coreSize(inode) + inode.xattrSize) + compressed.inlineSize;
+}
+
 function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings): void {
+  const { compressed } = inode;
+  if (compressed !== undefined) {
+    // Inline data must not cross a block. What is larger than a block begins at one.
+    compressed.inlineSize = 0;
+    const used = headSize(inode) % blockSize;
+    const fits = compressed.tailSize > 0 && used + compressed.tailSize <= blockSize;
+    if (fits) compressed.inlineSize = compressed.tailSize;
+    inode.blocks = compressed.blocks + (compressed.tailSize > 0 && !fits ? 1 : 0);
+    return;
+  }
   if (inode.chunks !== undefined) {
     inode.blocks = storedRanges(inode.chunks, inode.size).reduce(
       (blocks, { length }) => blocks + Math.ceil(length / blockSize),

@@ -112,6 +112,7 @@ async function inodeOf(
     target,
     directory: undefined,
     chunks: await chunksOfFile(node, settings),
+    compressed: undefined,
     extended: false,
     xattrSize: 0,
     tailSize: 0,

@@ -9,6 +9,7 @@ import {
   SUPERBLOCK_OFFSET,
   Superblock,
 } from '../layout/superblock.ts';
+import { compressionFields } from './compress/configs.ts';
 import type { Plan } from './plan.ts';
 
 /** The superblock, its checksum still 0: that covers what comes after it in its block. */
@@ -16,6 +17,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
   const { settings, inodes, epoch } = plan;
   const volumeName = new Uint8Array(16);
   volumeName.set(settings.volumeName);
+  const compression = compressionFields(plan);
   return Superblock.encode({
     magic: SUPERBLOCK_MAGIC,
     checksum: 0,
@@ -31,14 +33,14 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     xattrBlock: plan.sharedXattrs.length === 0 ? 0 : plan.xattrBlock,
     uuid,
     volumeName,
-    featureIncompat: plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0,
-    compressionAlgorithms: 0,
+    featureIncompat: (plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0) | compression.features,
+    compressionAlgorithms: compression.compressionAlgorithms,
     extraDevices: 0,
     deviceTableSlot: 0,
     directoryBlockBits: 0,
     xattrPrefixCount: 0,
     xattrPrefixStart: 0,
-    packedNid: 0n,
+    packedNid: BigInt(plan.packed?.nid ?? 0),
     xattrFilterReserved: 0,
     buildTime: 0,
     rootNid64: 0n,

@@ -1,0 +1,64 @@
+import type { Filler } from './piece.ts';
+
+/** Encodes all of its input as one stream of its own. */
+export type Encode = (bytes: Uint8Array) => Uint8Array;
+
+/** Input per room that is tried first. */
+const FIRST_RATIO = 3;
+/** A room with less than this part left is full. */
+const SLACK = 512;
+
+/**
+ * Fills rooms by an encoder that takes inputs of fixed size: searches for the longest input whose
+ * output fits. The ratio of the pcluster before is the first guess; later ones come from the ratio
+ * between what fits and what does not.
+ */
+export class SearchFiller implements Filler {
+  readonly #encode: Encode;
+  #source = new Uint8Array(0);
+  #ratio = FIRST_RATIO;
+
+  constructor(encode: Encode) {
+    this.#encode = encode;
+  }
+
+  begin(source: Uint8Array): void {
+    this.#source = source as Uint8Array<ArrayBuffer>;
+    this.#ratio = FIRST_RATIO;
+  }
+
+  fill(start: number, target: Uint8Array): { consumed: number; produced: number } {
+    const room = target.length;
+    const left = this.#source.length - start;
+    const enough = room - Math.floor(room / SLACK);
+    let fits = 0;
+    let produced = 0;
+    let tooLong = left + 1;
+    let tooLongSize = Number.POSITIVE_INFINITY;
+    let guess = Math.floor(room * this.#ratio);
+    while (fits + 1 < tooLong && produced < enough) {
+      const length = Math.max(Math.min(guess, tooLong - 1), fits + 1);
+      const encoded = this.#encode(this.#source.subarray(start, start + length));
+      // Readers skip zeros before a stream: one that begins with a zero cannot be told from them.
+      if (encoded.length <= room && encoded[0] !== 0) {
+        fits = length;
+        produced = encoded.length;
+        target.set(encoded);
+        guess = Math.floor((room * fits) / produced);
+      } else {
+        tooLong = length;
+        tooLongSize = encoded[0] === 0 ? Number.POSITIVE_INFINITY : encoded.length;
+        // Input that does not even shrink: not worth a search.
+        if (fits === 0 && (length <= room || encoded.length >= length)) break;
+        guess = Math.floor((length * room) / encoded.length) - 1;
+      }
+      if (tooLong <= left && fits > 0) {
+        // Between two lengths that are known, sizes grow about evenly.
+        const share = (room - produced) / (tooLongSize - produced);
+        guess = fits + Math.floor((tooLong - fits) * Math.min(Math.max(share, 0.02), 0.98));
+      }
+    }
+    if (fits > 0) this.#ratio = fits / produced;
+    return { consumed: fits, produced };
+  }
+}
