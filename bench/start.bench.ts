@@ -1,0 +1,209 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { closeSync, openSync, writeSync } from 'node:fs';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { ensureImage } from '@anole/compose';
+import { openErofs } from '@anole/erofs';
+import { fileSource, unpackTree } from '@anole/host';
+import { Machine, openSnapshot } from '@anole/machine';
+import { Sandbox } from '@anole/sandbox';
+import { warmUp } from '@anole/sandbox/threads';
+import { type BenchGuest, benchGuest, readyMark } from './guest.ts';
+import { type Bench, median, type Report } from './harness.ts';
+import { hasProgram, runProgram } from './programs.ts';
+
+const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
+const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
+const answer = 'GUEST-ANSWER';
+
+/** From nothing to the first output: a process, a sandbox in this program, a machine. */
+const bench: Bench = async (report) => {
+  const directory = await mkdtemp(join(tmpdir(), 'anole-bench-'));
+  try {
+    await processes(report, directory);
+    await sandboxes(report);
+    await restores(report, directory);
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
+};
+export default bench;
+
+/** `echo hi` in the image `base`: of riscv64 here, of this computer's processor in containers. */
+async function processes(report: Report, directory: string): Promise<void> {
+  const ours = {
+    name: 'anole run',
+    run: () => once(process.execPath, [anole, 'run', '-q', '--', 'echo', 'hi']),
+  };
+  ours.run();
+  for (const runtime of ['runc', 'crun']) {
+    const name = `whole process, beside ${runtime}`;
+    const problem = await bundle(runtime, directory);
+    if (problem !== undefined) {
+      report.skip(name, problem);
+      continue;
+    }
+    const id = `anole-bench-${process.pid}`;
+    const run = () => once(runtime, [...optionsOf(runtime), 'run', '--bundle', directory, id]);
+    await report.compare({ name, ours, peer: { name: `${runtime} run`, run } });
+  }
+}
+
+function once(program: string, args: readonly string[]): undefined {
+  runProgram(program, args);
+}
+
+/** Without control groups, which a container's container may not make. */
+function optionsOf(runtime: string): readonly string[] {
+  return runtime === 'crun' ? ['--cgroup-manager=disabled'] : [];
+}
+
+/** Makes the bundle of a container; says why there is none. */
+async function bundle(runtime: string, directory: string): Promise<string | undefined> {
+  const architecture = architectures[process.arch];
+  if (!hasProgram(runtime)) return `${runtime} is not installed`;
+  if (process.getuid?.() !== 0) return 'containers need root';
+  if (architecture === undefined) return `no image for ${process.arch}`;
+  await rm(join(directory, 'config.json'), { force: true });
+  const image = await ensureImage('base', { architecture });
+  const root = join(directory, 'rootfs');
+  await rm(root, { recursive: true, force: true });
+  using source = fileSource(image.path);
+  await unpackTree(await openErofs(source), root);
+  runProgram(runtime, ['spec', '--bundle', directory]);
+  const path = join(directory, 'config.json');
+  const config = JSON.parse(await readFile(path, 'utf8')) as { process: Record<string, unknown> };
+  Object.assign(config.process, { terminal: false, args: ['echo', 'hi'] });
+  await writeFile(path, JSON.stringify(config));
+  const { status, stderr } = spawnSync(
+    runtime,
+    [...optionsOf(runtime), 'run', '--bundle', directory, 'anole-try'],
+    {
+      encoding: 'utf8',
+    },
+  );
+  return status === 0 ? undefined : `${runtime} cannot run here: ${stderr.trim().slice(0, 200)}`;
+}
+
+/** In a running program, its threads warm: from `Sandbox.create` to the first byte of `echo hi`. */
+async function sandboxes(report: Report): Promise<void> {
+  const times: number[] = [];
+  for (let round = 0; round <= 20; round++) {
+    warmUp();
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const start = performance.now();
+    await using sandbox = await Sandbox.create('os:base', { terminals: 0 });
+    const command = await sandbox.exec(['echo', 'hi']);
+    for await (const _ of command.stdout) {
+      if (round > 0) times.push(performance.now() - start);
+      break;
+    }
+  }
+  report.figure('first output in a running program (target 30)', median(times), 'ms');
+}
+
+/** A machine that waits for a line, saved; from its file to its answer, beside QEMU's snapshots. */
+async function restores(report: Report, directory: string): Promise<void> {
+  const guest = await benchGuest(`read line < /dev/console; echo ${answer}`);
+  const path = join(directory, 'machine.snapshot');
+  await saveHere(guest, path);
+  const name = 'restore to first output';
+  const qemu = 'qemu-system-riscv64';
+  if (!hasProgram(qemu) || !hasProgram('qemu-img')) {
+    report.skip(name, `${qemu} or qemu-img is not installed`);
+    return;
+  }
+  const disk = join(directory, 'disk.qcow2');
+  runProgram('qemu-img', ['create', '-f', 'qcow2', disk, '64M']);
+  const initrd = join(directory, 'initrd');
+  await writeFile(initrd, guest.initrd);
+  const start = (...more: string[]) => qemuMachine(guest.kernel, initrd, disk, more);
+  const saving = start();
+  await saving.until(readyMark);
+  // The escape of the console that monitor and serial port share: C-a c.
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  saving.write('\u0001csavevm t\nquit\n');
+  await saving.ended;
+  await report.compare({
+    name,
+    ours: { name: 'anole', run: () => restoreHere(path) },
+    peer: {
+      name: 'QEMU -loadvm',
+      async run() {
+        const restored = start('-loadvm', 't');
+        restored.write('\n');
+        await restored.until(answer);
+        restored.kill();
+        await restored.ended;
+        return undefined;
+      },
+    },
+  });
+}
+
+const commandLine = 'console=ttyS0 quiet cryptomgr.notests';
+
+async function saveHere({ kernel, initrd }: BenchGuest, path: string): Promise<void> {
+  const ready = Promise.withResolvers<void>();
+  let text = '';
+  await using machine = await Machine.create({
+    kernel: await readFile(kernel),
+    initrd,
+    commandLine,
+    onSerial(chunk) {
+      text += new TextDecoder('latin1').decode(chunk);
+      if (text.includes(readyMark)) ready.resolve();
+    },
+  });
+  void machine.run();
+  await ready.promise;
+  const file = openSync(path, 'w');
+  await machine.save((chunk) => void writeSync(file, chunk), { whenIdle: true });
+  closeSync(file);
+}
+
+async function restoreHere(path: string): Promise<undefined> {
+  const answered = Promise.withResolvers<void>();
+  let text = '';
+  using source = fileSource(path);
+  await using machine = await Machine.restore({
+    snapshot: openSnapshot(source),
+    onSerial(chunk) {
+      text += new TextDecoder('latin1').decode(chunk);
+      if (text.includes(answer)) answered.resolve();
+    },
+  });
+  void machine.run();
+  await machine.writeSerial(Uint8Array.of(10));
+  await answered.promise;
+  return undefined;
+}
+
+function qemuMachine(kernel: string, initrd: string, disk: string, more: readonly string[]) {
+  const machine = ['-M', 'virt', '-m', '512M', '-smp', '1', '-nographic'];
+  const files = ['-kernel', kernel, '-initrd', initrd, '-append', commandLine];
+  const drive = ['-drive', `file=${disk},if=none,format=qcow2,id=d`];
+  const child = spawn('qemu-system-riscv64', [...machine, ...files, ...drive, ...more], {
+    stdio: ['pipe', 'pipe', 'ignore'],
+  });
+  let text = '';
+  let seen = () => {};
+  child.stdout.on('data', (chunk: Buffer) => {
+    text += chunk.toString('latin1');
+    seen();
+  });
+  return {
+    ended: new Promise<void>((resolve) => child.on('close', () => resolve())),
+    write: (keys: string) => void child.stdin.write(keys),
+    kill: () => void child.kill(),
+    until: (mark: string) =>
+      new Promise<void>((resolve) => {
+        seen = () => {
+          if (text.includes(mark)) resolve();
+        };
+        seen();
+      }),
+  };
+}
