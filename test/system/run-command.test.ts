@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -72,6 +74,24 @@ describe('anole run', () => {
       assert.equal(result.code, code, result.stderr);
       assert.match(result.stderr, new RegExp(`code: ${name}`));
       assert.equal(result.stdout, '');
+    }
+  });
+
+  test('tells a damaged image from a missing command', async () => {
+    const directory = mkdtempSync(join(tmpdir(), 'anole-damaged-'));
+    try {
+      const image = join(directory, 'base.erofs');
+      const built = await outcomeOf(start(['os', 'build', 'base', '--quiet', '-o', image]));
+      assert.equal(built.code, 0, built.stderr);
+      const file = openSync(image, 'r+');
+      // All inodes but the first, which are the root and what making ready reads.
+      writeSync(file, new Uint8Array(400 * 4096).fill(0xff), 0, 400 * 4096, 3 * 4096);
+      closeSync(file);
+      const result = await anoleRun([image, 'sh', '-c', 'true']);
+      assert.match(result.stderr, /damaged\n {2}code: SANDBOX_DAMAGED/);
+      assert.equal(result.code, 125);
+    } finally {
+      rmSync(directory, { recursive: true });
     }
   });
 

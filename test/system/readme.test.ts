@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+interface Example {
+  readonly readme: string;
+  /** What the example takes for granted. */
+  readonly before?: string;
+  readonly after?: string;
+  readonly prints: RegExp;
+}
+
+const examples: readonly Example[] = [
+  {
+    readme: 'README.md',
+    after: 'console.log(exit.code, new TextDecoder().decode(stdout));',
+    prints: /^0 riscv64\n/,
+  },
+  { readme: 'packages/bytes/README.md', prints: /^36n 2\n[0-9a-f]+\n$/ },
+  {
+    readme: 'packages/vfs/README.md',
+    before: 'const stream = writeTar(new MemoryTree()); const output = { write: () => true };',
+    prints: /etc/,
+  },
+  {
+    readme: 'packages/host/README.md',
+    before: `import { MemoryTree } from '@anole/vfs';
+      import { createFileAtomically } from '@anole/host';
+      const made = new MemoryTree();
+      made.putFile('note', new TextEncoder().encode('kept'));
+      await createFileAtomically('data.tar', async (file) => {
+        for await (const chunk of writeTar(made)) await file.write(chunk);
+      });`,
+    prints: /note.*ustar.*kept/s,
+  },
+  {
+    readme: 'packages/erofs/README.md',
+    before: `import { mkdirSync, writeFileSync } from 'node:fs';
+      mkdirSync('rootfs'); writeFileSync('rootfs/note', 'kept');`,
+    prints: /note/,
+  },
+  { readme: 'packages/compose/README.md', prints: /^\d+ \[\]\n$/ },
+  {
+    readme: 'packages/sandbox/README.md',
+    after: 'console.log(exit.code, new TextDecoder().decode(stdout));',
+    prints: /^hello\n3\n0 42\n/,
+  },
+];
+
+/** Runs the first example of a README in a directory of its own. */
+function runExample({ readme, before = '', after = '' }: Example): string {
+  const example = /```ts\n(.*?)```/s.exec(readFileSync(join(root, readme), 'utf8'))?.[1];
+  assert.ok(example, `${readme} has no example`);
+  const directory = mkdtempSync(join(tmpdir(), 'anole-readme-'));
+  try {
+    // Imports are resolved from where the process starts, before any of this runs.
+    const code = `process.chdir(${JSON.stringify(directory)});\n${before}\n${example}\n${after}`;
+    const flags = ['-C', 'anole-source', '--input-type=module-typescript', '-e', code];
+    const { status, stdout, stderr } = spawnSync(process.execPath, flags, { cwd: root });
+    assert.equal(status, 0, String(stderr));
+    return String(stdout);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+describe('the example of', () => {
+  for (const example of examples) {
+    test(`${example.readme} runs as it stands`, () => {
+      assert.match(runExample(example), example.prints);
+    });
+  }
+});
