@@ -2,7 +2,7 @@ import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
 import { jumpSlot } from './lookup.ts';
 import { regionsModule } from './module.ts';
-import { findRegion, type Region, startsSlow } from './region.ts';
+import { findRegion, type Region } from './region.ts';
 
 export interface JitOptions {
   /** Jumps to a place until it is compiled. */
@@ -138,9 +138,8 @@ export class Jit {
       if (strikes >= STRIKES) return [];
       const known = new Set([...compiled.keys()].map(offsetOf));
       const bytes = this.#memory.readable(this.#memory.base + page * PAGE, PAGE);
-      // Nothing is gained where the first instruction is one for the interpreter.
-      const entries = all.map(offsetOf).filter((offset) => !startsSlow(bytes, offset));
-      return entries.length === 0 ? [] : [{ page, region: findRegion(bytes, entries, known) }];
+      const region = findRegion(bytes, all.map(offsetOf), known);
+      return region.entries.length === 0 ? [] : [{ page, region }];
     });
   }
 

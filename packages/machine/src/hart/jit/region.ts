@@ -16,34 +16,32 @@ export interface Step {
   readonly immediate: number;
 }
 
-/**
- * A straight line of instructions. Its last one may jump; where not, it goes on at `next`. With
- * `leaves` the instruction at `next` is one for the interpreter.
- */
+/** A straight line of one instruction or more. Its last one may jump; else it goes on at `next`. */
 export interface Block {
   readonly offset: number;
   readonly steps: readonly Step[];
   readonly next: number;
-  readonly leaves: boolean;
 }
 
 /** Code that is compiled together: blocks of one page in the order of their offsets. */
 export interface Region {
-  /** Offsets in the page at which it is entered: at each of them a block starts. */
+  /** Offsets in the page at which it is entered: at each of them a block starts. May be none. */
   readonly entries: readonly number[];
   readonly blocks: readonly Block[];
 }
 
 const PAGE = 4096;
-/** Instructions of a region. */
-const LIMIT = 256;
+/** Instructions of a region: for the first entry, and for each one. */
+const LIMIT = 192;
+const LIMIT_EACH = 64;
 
 /** How an instruction passes control on. */
 type Flow = 'next' | 'branch' | 'jump' | 'indirect' | 'leave';
 
 /**
  * Follows the code from `entries` (even) through the 4096 bytes of `page`, as far as it is not
- * among `known`, which other regions are entered at.
+ * among `known`, which other regions are entered at. Entries whose first instruction is one for the
+ * interpreter are left out.
  */
 export function findRegion(
   page: Uint8Array,
@@ -53,9 +51,9 @@ export function findRegion(
   const { steps, leaders } = explore(page, entries, known);
   const blocks = [...leaders]
     .sort((a, b) => a - b)
-    .filter((offset) => steps.has(offset) || entries.includes(offset))
+    .filter((offset) => steps.has(offset))
     .map((offset) => blockAt(offset, steps, leaders));
-  return { entries, blocks };
+  return { entries: entries.filter((offset) => steps.has(offset)), blocks };
 }
 
 /** Where a branch or a direct jump goes: an offset that may lie outside of the page. */
@@ -75,24 +73,19 @@ function needsInterpreter(stmt: Stmt): boolean {
   return stmt.kind === 'system' && stmt.action !== 'fence' && stmt.action !== 'fence.i';
 }
 
-/** Whether the instruction at `entry` is one for the interpreter. */
-export function startsSlow(page: Uint8Array, entry: number): boolean {
-  const step = decode(page, entry);
-  return step === undefined || flowOf(step.instruction) === 'leave';
-}
-
 /** Nearest code first: what follows, then targets. */
 function explore(page: Uint8Array, entries: readonly number[], known: ReadonlySet<number>) {
   const steps = new Map<number, Step>();
   const leaders = new Set(entries);
   const todo = [...entries];
+  const limit = LIMIT + LIMIT_EACH * entries.length;
   const enter = (offset: number): void => {
     if (offset < 0 || offset >= PAGE) return;
     leaders.add(offset);
     todo.push(offset);
   };
   for (let from = todo.shift(); from !== undefined; from = todo.shift()) {
-    for (let offset = from; !steps.has(offset) && steps.size < LIMIT; ) {
+    for (let offset = from; !steps.has(offset) && steps.size < limit; ) {
       if (known.has(offset)) break;
       const step = decode(page, offset);
       if (step === undefined) break;
@@ -121,11 +114,11 @@ function blockAt(
   let next = offset;
   for (;;) {
     const step = steps.get(next);
-    if (step === undefined) return { offset, steps: line, next, leaves: line.length === 0 };
+    if (step === undefined) return { offset, steps: line, next };
     line.push(step);
     next += step.size;
     const ends = flowOf(step.instruction) !== 'next' || leaders.has(next);
-    if (ends) return { offset, steps: line, next, leaves: false };
+    if (ends) return { offset, steps: line, next };
   }
 }
 

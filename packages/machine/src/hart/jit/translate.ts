@@ -173,17 +173,16 @@ class Translator {
   }
 
   #successors({ steps, next }: Block): number[] {
-    const last = steps.at(-1);
-    const flow = last === undefined ? 'leave' : flowOf(last.instruction);
+    const last = steps.at(-1)!;
+    const flow = flowOf(last.instruction);
     const targets: number[] = [];
     if (flow === 'next' || flow === 'branch') targets.push(next);
-    if (flow === 'branch' || (flow === 'jump' && !links(last!))) targets.push(targetOf(last!));
+    if (flow === 'branch' || (flow === 'jump' && !links(last))) targets.push(targetOf(last));
     return targets.flatMap((offset) => this.#indexes.get(offset) ?? []);
   }
 
   #block(index: number): Code {
-    const { steps, next, leaves, offset } = this.#region.blocks[index]!;
-    if (leaves) return [this.#mayLeave(offset, 0, Outcome.slow), br(this.#leave)];
+    const { steps, next, offset } = this.#region.blocks[index]!;
     const count = steps.length;
     return [
       this.#mayLeave(offset, 0, Outcome.short),
