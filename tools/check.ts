@@ -6,6 +6,7 @@ const bin = join(import.meta.dirname, '../node_modules/.bin');
 const checks: readonly (readonly [string, readonly string[]])[] = [
   ['format and lint', [join(bin, 'biome'), 'check', '--error-on-warnings', '.']],
   ['types', [join(bin, 'tsc'), '-p', '.']],
+  ['npm lock', [process.execPath, join(import.meta.dirname, 'lock.ts')]],
   ['layer law', [process.execPath, join(import.meta.dirname, 'layers.ts')]],
   ['unused code', [join(bin, 'knip'), '--no-progress', '--no-config-hints']],
 ];
