@@ -7,6 +7,8 @@ import type { Random } from './random.ts';
 
 /** Registers that hold addresses into scratch memory and are never written by a block. */
 export const bases = { middle: 2, other: 9, misaligned: 18 } as const;
+/** Counts the rounds of a block down; written by nothing else. */
+export const counter = 27;
 const protectedRegisters = new Set<number>(Object.values(bases));
 
 /**
@@ -25,7 +27,10 @@ interface Item {
   readonly skip?: number;
 }
 
-/** Random instructions, as halves, and how many bytes they take. Jumps go forward only. */
+/**
+ * Random instructions, as halves, that are executed as often as {@link counter} says. Other jumps
+ * go forward only.
+ */
 export function randomBlock(random: Random, items: number): Uint16Array {
   const chosen = Array.from({ length: items }, () => randomItem(random));
   const starts: number[] = [];
@@ -39,7 +44,11 @@ export function randomBlock(random: Random, items: number): Uint16Array {
     const target = starts[Math.min(at + 1 + (item.skip ?? 0), chosen.length)]!;
     return item.encode(target - starts[at]!);
   });
-  return Uint16Array.from(halves);
+  const back = [
+    encode('addi', { rd: counter, rs1: counter, immediate: -1 }),
+    encode('bne', { rs1: counter, immediate: -(size + 4) }),
+  ];
+  return Uint16Array.from([...halves, ...back.flatMap(halvesOf)]);
 }
 
 function randomItem(random: Random): Item {
@@ -112,7 +121,7 @@ function isAllowed(word: number): boolean {
   const usesMemory = /^f?[ls][bhwd]u?$/.test(instruction.name);
   if (usesMemory && !protectedRegisters.has((word >>> 15) & 31)) return false;
   const writesX = instruction.fields.has('rd') && !instruction.name.startsWith('f');
-  return !writesX || !protectedRegisters.has((word >>> 7) & 31);
+  return !writesX || !isProtected((word >>> 7) & 31);
 }
 
 /** The same compressed jump with another distance: found by trying all immediates. */
@@ -130,9 +139,12 @@ function withDistance(half: number, distance: number): number {
 function destination(random: Random): number {
   for (;;) {
     const register = random.below(32);
-    if (!protectedRegisters.has(register)) return register;
+    if (!isProtected(register)) return register;
   }
 }
+
+const isProtected = (register: number): boolean =>
+  register === counter || protectedRegisters.has(register);
 
 function halvesOf(word: number): readonly number[] {
   return [word & 0xffff, word >>> 16];

@@ -1,5 +1,5 @@
 import { Assembler } from './assembler.ts';
-import { bases, randomBlock } from './block.ts';
+import { bases, counter, randomBlock } from './block.ts';
 import { type Segment, writeElf } from './elf.ts';
 import { address, INITIAL_BYTES, SCRATCH_BYTES, save, VIRTUAL_SCRATCH } from './layout.ts';
 import { interestingFloat, interestingInteger, Random } from './random.ts';
@@ -65,6 +65,7 @@ function fillInitial(random: Random, view: DataView, at: number, mode: Mode): vo
   const base = mode === 'M' ? address.scratch : VIRTUAL_SCRATCH + (random.chance(0.3) ? 0x4000 : 0);
   const set = (register: number, value: number) =>
     view.setBigUint64(at + register * 8, BigInt(value), true);
+  set(counter, 1 + random.below(4));
   set(bases.middle, base + 0x1000);
   set(bases.other, base + 0x3000 - random.pick([0, 8, 16]));
   set(bases.misaligned, base + 0x1000 - random.below(9));
