@@ -16,25 +16,27 @@ export interface TestHart {
  * Everything is compiled at its first jump where the environment has ANOLE_TEST_JIT, so that tests
  * of the interpreter are tests of compiled code, too.
  */
-export const testJit: Pick<HartOptions, 'jit'> =
-  process.env['ANOLE_TEST_JIT'] === undefined ? {} : { jit: { threshold: 1, batch: 1 } };
+const fromEnvironment =
+  process.env['ANOLE_TEST_JIT'] === undefined ? undefined : { threshold: 1, batch: 1 };
 
 export interface TestOptions {
   readonly bus?: Bus;
   readonly clock?: Clock;
   readonly firmware?: (hart: Hart) => void;
   readonly size?: number;
+  readonly jit?: HartOptions['jit'];
 }
 
 const emptyBus: Bus = { contains: () => false, read: () => 0, write: () => {} };
 
 export async function makeHart(options: TestOptions = {}): Promise<TestHart> {
+  const jit = options.jit ?? fromEnvironment;
   const memory = new GuestMemory(options.size ?? 1 << 20);
   const hart = await createHart({
     memory,
     bus: options.bus ?? emptyBus,
     clock: options.clock ?? { kind: 'instructions' },
-    ...testJit,
+    ...(jit && { jit }),
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
   });
   return { hart, memory };
