@@ -1,5 +1,5 @@
 import type { CallOptions } from '@anole/bytes';
-import { ensureImage, fetchKernel } from '@anole/compose';
+import { ensureImage, fetchKernel } from '@anole/compose/ensure';
 import type { TreeSource } from './engine/messages.ts';
 import { ensureInitramfs } from './guest/initramfs.ts';
 import { imageAt, recipeOf } from './image.ts';

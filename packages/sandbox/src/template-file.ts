@@ -2,8 +2,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '@anole/host';
-import { SNAPSHOT_VERSION } from '@anole/machine';
-import { machineStamp } from './engine/hart-parts.ts';
+import { machineStamp } from './engine/machine-stamp.ts';
 import type { TemplateFile } from './engine/messages.ts';
 import { terminalSlots, volumeSlots } from './engine/shape.ts';
 import { kernelCommandLine } from './guest/boot.ts';
@@ -31,7 +30,6 @@ export async function templateFor(
 ): Promise<TemplateFile> {
   const files = await Promise.all([kernel, initramfs].map(fingerprint));
   const parts = [
-    SNAPSHOT_VERSION,
     machineStamp(),
     kernelCommandLine,
     memoryMiB,

@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { crc32c } from '@anole/bytes';
 import { cacheDirectory } from '@anole/host';
 import { type HartParts, hasFusedMultiplyAdd, makeHartParts, useHartParts } from '@anole/machine';
+import { machineStamp } from './machine-stamp.ts';
 
 /** CRC-32C of the rest, bytes of the table; the table, the interpreter. */
 const headerBytes = 8;
@@ -22,22 +21,6 @@ export async function prepareHarts(shared: HartParts | undefined): Promise<HartP
   const made = await makeHartParts();
   writeCode(path, made);
   return await useHartParts(made);
-}
-
-let stamp: string | undefined;
-
-/** Stands for the code of @anole/machine: names, sizes and times of its files. */
-export function machineStamp(): string {
-  if (stamp !== undefined) return stamp;
-  const root = dirname(fileURLToPath(import.meta.resolve('@anole/machine')));
-  const hash = createHash('sha256').update(root);
-  for (const name of readdirSync(root, { recursive: true, encoding: 'utf8' }).sort()) {
-    if (name.includes('.test.')) continue;
-    const { size, mtimeMs } = statSync(join(root, name));
-    hash.update(`${name}:${size}:${mtimeMs}\n`);
-  }
-  stamp = hash.digest('hex').slice(0, 32);
-  return stamp;
 }
 
 function readCode(path: string, fused: boolean): HartParts | undefined {
