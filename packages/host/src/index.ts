@@ -19,7 +19,9 @@ export {
 } from './fuse-device.ts';
 export { type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
+export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { threadArguments } from './thread-arguments.ts';
 export { type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
 export type { SkippedPart } from './unpacking.ts';
 export { type HostVolume, hostVolume, type VolumeOptions } from './volume.ts';
+export { zlibEncoders } from './zlib-encoders.ts';

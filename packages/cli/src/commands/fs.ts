@@ -28,16 +28,22 @@ function makeCommand(): Command {
     .option('--no-xattrs', 'leave extended attributes out')
     .option('--no-inline', 'put no data beside inodes')
     .option('--extended', 'give every inode 64 bytes')
+    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
+    .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
+    .option('-E, --features <names>', 'ztailpacking or fragments', collect)
+    .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
       `
 The same source gives the same image, byte for byte. The image appears whole or not at all.
+Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
 Extended attributes of a directory are read by getfattr (Debian's package attr).
 
 Examples:
   anole fs mk rootfs/ -o rootfs.erofs
   docker export web | anole fs mk - -o web.erofs
   anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
+  anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
   mount -t erofs rootfs.erofs /mnt`,
     )
     .action(act(makeAction));
@@ -102,6 +108,11 @@ Examples:
   anole fs stat rootfs.erofs /usr/bin/passwd --json`,
     )
     .action(act(statAction));
+}
+
+/** Gathers an option that may be given again. */
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 /** Takes the options of the whole command after the verb too, where people write them. */

@@ -5,10 +5,10 @@ import { type ErofsImage, type WriteOptions, writeErofs } from '@anole/erofs';
 import { createFileAtomically } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { type CompressionFlags, compressionOf } from './compression.ts';
 import { openInput } from './input.ts';
 
-interface MakeFlags {
-  readonly output: string;
+interface MakeFlags extends CompressionFlags {
   readonly name?: string;
   readonly uuid?: string;
   readonly time?: string;
@@ -23,7 +23,9 @@ export async function makeAction(
   source: string,
   flags: MakeFlags,
 ): Promise<number> {
-  const options = optionsOf(flags, context);
+  await using resources = new AsyncDisposableStack();
+  const compression = compressionOf(flags, resources);
+  const options = { ...optionsOf(flags, context), ...(compression && { compression }) };
   using input = await openInput(source, flags, context);
   const image = await writeErofs(input.tree, options);
   if (flags.output === '-') {

@@ -88,7 +88,7 @@ class Queue {
       const count = Math.min(PIECE_SIZE, inode.size - at);
       const read = readExactly(inode, at, count);
       // A copy: pieces outlive the next read, and move to other threads.
-      const bytes = (isPromise(read) ? await read : read).slice();
+      const bytes = new Uint8Array(isPromise(read) ? await read : read);
       this.#owners.push(inode);
       this.#pieces.push({ bytes, tail: at + count === inode.size ? tails : undefined });
       this.#bytes += count;

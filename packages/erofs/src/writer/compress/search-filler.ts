@@ -7,6 +7,9 @@ export type Encode = (bytes: Uint8Array) => Uint8Array;
 const FIRST_RATIO = 3;
 /** A room with less than this part left is full. */
 const SLACK = 512;
+const TRIES = 12;
+/** After so many tries lengths are halved, whatever the sizes say. */
+const TRIES_BY_SIZE = 5;
 
 /**
  * Fills rooms by an encoder that takes inputs of fixed size: searches for the longest input whose
@@ -36,29 +39,32 @@ export class SearchFiller implements Filler {
     let tooLong = left + 1;
     let tooLongSize = Number.POSITIVE_INFINITY;
     let guess = Math.floor(room * this.#ratio);
-    while (fits + 1 < tooLong && produced < enough) {
+    for (let tries = 0; fits + 1 < tooLong && produced < enough && tries < TRIES; tries++) {
       const length = Math.max(Math.min(guess, tooLong - 1), fits + 1);
       const encoded = this.#encode(this.#source.subarray(start, start + length));
       // Readers skip zeros before a stream: one that begins with a zero cannot be told from them.
-      if (encoded.length <= room && encoded[0] !== 0) {
+      if (encoded[0] === 0) break;
+      if (encoded.length <= room) {
         fits = length;
         produced = encoded.length;
         target.set(encoded);
-        guess = Math.floor((room * fits) / produced);
       } else {
         tooLong = length;
-        tooLongSize = encoded[0] === 0 ? Number.POSITIVE_INFINITY : encoded.length;
-        // Input that does not even shrink: not worth a search.
+        tooLongSize = encoded.length;
+        // Input that does not even shrink is not worth a search.
         if (fits === 0 && (length <= room || encoded.length >= length)) break;
-        guess = Math.floor((length * room) / encoded.length) - 1;
       }
-      if (tooLong <= left && fits > 0) {
-        // Between two lengths that are known, sizes grow about evenly.
-        const share = (room - produced) / (tooLongSize - produced);
-        guess = fits + Math.floor((tooLong - fits) * Math.min(Math.max(share, 0.02), 0.98));
-      }
+      if (tooLong > left) guess = Math.floor((room * fits) / produced);
+      else if (fits === 0) guess = Math.floor((length * room) / encoded.length) - 1;
+      else guess = between(fits, tooLong, (room - produced) / (tooLongSize - produced), tries);
     }
     if (fits > 0) this.#ratio = fits / produced;
     return { consumed: fits, produced };
   }
+}
+
+/** Between two lengths that are known sizes grow about evenly: the length at a share of the way. */
+function between(fits: number, tooLong: number, share: number, tries: number): number {
+  const bounded = tries < TRIES_BY_SIZE ? Math.min(Math.max(share, 0.02), 0.98) : 0.5;
+  return fits + Math.floor((tooLong - fits) * bounded);
 }

@@ -1,0 +1,85 @@
+import { tmpdir } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import type { CompressionOptions, Compressor, TailMode } from '@anole/erofs';
+import { scratchFile } from '@anole/host';
+import { usageError } from '../frame.ts';
+import { CompressPool } from './compress-pool.ts';
+
+/** What `fs mk` takes about compression, by the names of mkfs.erofs. */
+export interface CompressionFlags {
+  readonly output: string;
+  readonly compress?: string;
+  readonly pclusterSize?: string;
+  readonly features?: readonly string[];
+  readonly threads?: string;
+}
+
+const compressors: readonly string[] = ['lz4', 'lz4hc', 'deflate', 'zstd'] satisfies Compressor[];
+const tailModes: Readonly<Record<string, TailMode>> = {
+  ztailpacking: 'inline',
+  fragments: 'fragment',
+};
+
+/** Options of the writer; threads and scratch files go to `resources`. Undefined without `-z`. */
+export function compressionOf(
+  flags: CompressionFlags,
+  resources: AsyncDisposableStack,
+): CompressionOptions | undefined {
+  const tails = tailsOf(flags.features ?? []);
+  const { compress, pclusterSize, threads, output } = flags;
+  if (compress === undefined) {
+    const idle = pclusterSize !== undefined ? '-C' : tails !== undefined ? '-E' : undefined;
+    if (idle) throw usageError(`Cannot use ${idle} without a compressor: give -z too`, 'fs mk');
+    return undefined;
+  }
+  const chosen = compressorOf(compress);
+  const pool = resources.use(new CompressPool(threads === undefined ? undefined : count(threads)));
+  const directory = output === '-' ? tmpdir() : dirname(resolve(output));
+  return {
+    ...chosen,
+    ...(pclusterSize !== undefined && { pclusterSize: Number(pclusterSize) }),
+    ...(tails !== undefined && { tails }),
+    compress: pool.compress,
+    concurrency: pool.size,
+    spool: () => resources.use(scratchFile(directory)),
+  };
+}
+
+function compressorOf(text: string): { readonly compressor: Compressor; readonly level?: number } {
+  const [name = '', ...options] = text.split(',');
+  if (!compressors.includes(name)) {
+    throw usageError(
+      `Cannot compress by ${name}: give ${compressors.join(', ')}, perhaps with ,level=N`,
+      'fs mk',
+    );
+  }
+  const compressor = name as Compressor;
+  if (options.length === 0) return { compressor };
+  const level = /^(?:level=)?(\d+)$/.exec(options[0]!)?.[1];
+  if (level !== undefined && options.length === 1) return { compressor, level: Number(level) };
+  throw usageError(
+    `Cannot read the compressor's options ${options.join(',')}: give level=N`,
+    'fs mk',
+  );
+}
+
+function tailsOf(features: readonly string[]): TailMode | undefined {
+  let tails: TailMode | undefined;
+  for (const name of features.flatMap((text) => text.split(','))) {
+    const mode = Object.hasOwn(tailModes, name) ? tailModes[name] : undefined;
+    if (mode === undefined) {
+      throw usageError(`Cannot use -E ${name}: give ztailpacking or fragments`, 'fs mk');
+    }
+    if (tails !== undefined && tails !== mode) {
+      throw usageError('Cannot use ztailpacking and fragments in one image: give one', 'fs mk');
+    }
+    tails = mode;
+  }
+  return tails;
+}
+
+function count(text: string): number {
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
+  throw usageError(`Cannot use ${text} threads: give 1 to 64`, 'fs mk');
+}

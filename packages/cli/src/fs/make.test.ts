@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+const main = join(import.meta.dirname, '../main.ts');
+const base = mkdtempSync(join(tmpdir(), 'anole-mk-'));
+const source = join(base, 'source');
+
+function make(image: string, ...args: string[]) {
+  const argv = ['-C', 'anole-source', main, 'fs', 'mk', source, '-o', join(base, image)];
+  const { status, stderr } = spawnSync(process.execPath, [...argv, '--no-xattrs', '-q', ...args]);
+  return { status, stderr: stderr.toString() };
+}
+
+function made(image: string, ...args: string[]): Buffer {
+  const { status, stderr } = make(image, ...args);
+  assert.equal(status, 0, stderr);
+  return readFileSync(join(base, image));
+}
+
+before(() => {
+  mkdirSync(source);
+  writeFileSync(join(source, 'text'), 'a line like another\n'.repeat(50_000));
+  writeFileSync(join(source, 'program'), readFileSync(process.execPath).subarray(0, 12_000_000));
+  for (let file = 0; file < 300; file++)
+    writeFileSync(join(source, `${file}`), 'x'.repeat(file * 9));
+});
+after(() => rmSync(base, { recursive: true, force: true }));
+
+test('fs mk -z makes smaller images, the same by however many threads', () => {
+  const flat = made('flat');
+  const one = made('one', '-zlz4', '--threads', '1');
+  assert.ok(one.length < flat.length * 0.8);
+  assert.ok(one.equals(made('many', '-z', 'lz4', '--threads', '3')));
+  const larger = made('larger', '-zlz4', '-C65536', '-Eztailpacking');
+  assert.ok(larger.length < one.length);
+  const zstd = made('zstd', '-zzstd,level=3', '-C', '65536', '-Efragments');
+  assert.ok(zstd.length < larger.length);
+  assert.deepEqual(
+    readdirSync(base).filter((name) => name.startsWith('.')),
+    [],
+  );
+});
+
+test('fs mk says what is wrong with options of compression', () => {
+  for (const [args, says] of [
+    [['-zlzo'], /Cannot compress by lzo: give lz4/],
+    [['-zlz4hc,fast'], /give level=N/],
+    [['-zlz4', '-Ededupe'], /give ztailpacking or fragments/],
+    [['-zlz4', '-Eztailpacking,fragments'], /give one/],
+    [['-C65536'], /without a compressor/],
+    [['-zlz4', '-C5000'], /multiple of 4096/],
+    [['-zzstd,99'], /levels 1 to 22/],
+    [['-zlz4', '--threads', '0'], /give 1 to 64/],
+  ] as const) {
+    const { status, stderr } = make('none', ...args);
+    assert.notEqual(status, 0);
+    assert.match(stderr, says);
+  }
+  assert.ok(!readdirSync(base).includes('none'));
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+import { AnoleError, memorySource } from '@anole/bytes';
+import { hostTree, zlibEncoders } from '@anole/host';
+import { describeDifferences, type MemoryTree } from '@anole/vfs';
+import fc from 'fast-check';
+import { arbitraryTree } from '../../vfs/test/trees.ts';
+import {
+  type CompressionOptions,
+  openErofs,
+  pieceCompressor,
+  type WriteOptions,
+  writeErofs,
+} from '../src/index.ts';
+import { imageOf, Mounted, missing, noErofsUtils, noMount, run, Scratch } from './judges.ts';
+import { edgeTree, patterned } from './trees.ts';
+
+/** The edge tree with files that shrink well, a little, in parts, and not at all. */
+function tree(): MemoryTree {
+  const all = edgeTree();
+  const program = readFileSync(process.execPath).subarray(0, 9_000_000);
+  const noise = Uint8Array.from(
+    { length: 30_000 },
+    (_, at) => Math.imul(at, at ^ 0x9e3779b1) >> 13,
+  );
+  const { mtime } = all.root.stat;
+  const put = (name: string, bytes: Uint8Array) => all.putFile(`shrinks/${name}`, bytes, { mtime });
+  put('program', program);
+  put('noise', noise);
+  put('mixed', Uint8Array.from([...patterned(20_000), ...noise, ...patterned(30_001)]));
+  put('zeros', new Uint8Array(3_000_001));
+  for (const size of [1, 100, 4095, 4096, 4097, 8191, 8192, 8193, 50_000, 65_536, 69_632]) {
+    put(`text-${size}`, program.subarray(5_000_000, 5_000_000 + size));
+    put(`again-${size}`, program.subarray(5_000_000, 5_000_000 + size));
+    put(`pattern-${size}`, patterned(size));
+  }
+  return all;
+}
+
+const variants: readonly CompressionOptions[] = [
+  { compressor: 'lz4' },
+  { compressor: 'lz4', tails: 'inline' },
+  { compressor: 'lz4', tails: 'fragment' },
+  { compressor: 'lz4', pclusterSize: 65_536 },
+  { compressor: 'lz4', pclusterSize: 1_048_576, tails: 'inline' },
+  { compressor: 'lz4', pclusterSize: 16_384, tails: 'fragment' },
+  { compressor: 'lz4hc', level: 4 },
+  { compressor: 'zstd', pclusterSize: 65_536, encoders: zlibEncoders },
+  { compressor: 'deflate', pclusterSize: 65_536, tails: 'inline', encoders: zlibEncoders },
+];
+
+function titleOf({ compressor, pclusterSize = 4096, tails = 'plain' }: CompressionOptions): string {
+  return `by ${compressor} in units of ${pclusterSize} with tails ${tails}`;
+}
+
+for (const compression of variants) {
+  const judged = compression.compressor.startsWith('lz4') && compression.tails !== 'fragment';
+  test(`the kernel sees the tree that was compressed ${titleOf(compression)}`, {
+    skip: noMount() || missing('getfattr'),
+  }, async () => {
+    const source = tree();
+    using scratch = new Scratch();
+    const file = scratch.at('image');
+    writeFileSync(file, await imageOf(source, { compression }));
+    using mounted = new Mounted(scratch, file);
+    using seen = hostTree(mounted.path, { xattrs: true });
+    assert.equal(await describeDifferences(source, seen), '');
+    if (judged && noErofsUtils() === false) run(['fsck.erofs', '--extract', file]);
+  });
+}
+
+for (const compression of variants.filter(({ compressor }) => compressor.startsWith('lz4'))) {
+  test(`what is compressed ${titleOf(compression)} reads back the same`, async () => {
+    const source = tree();
+    const image = await imageOf(source, { compression });
+    assert.ok(image.length < (await imageOf(source)).length * 0.8);
+    assert.equal(await describeDifferences(source, await openErofs(memorySource(image))), '');
+  });
+}
+
+test('any tree reads back the same when it is compressed', async () => {
+  const options = fc.record({
+    blockSize: fc.constantFrom(512, 1024, 4096, 16_384),
+    compression: fc.record({
+      compressor: fc.constantFrom('lz4' as const, 'lz4hc' as const),
+      tails: fc.constantFrom('plain' as const, 'inline' as const, 'fragment' as const),
+      pclusterSize: fc.constantFrom(16_384, 65_536),
+    }),
+  });
+  await fc.assert(
+    fc.asyncProperty(arbitraryTree, options, async (random, chosen: WriteOptions) => {
+      const back = await openErofs(memorySource(await imageOf(random, chosen)));
+      assert.equal(await describeDifferences(random, back), '');
+    }),
+    { seed: 21, numRuns: 100 },
+  );
+});
+
+test('pieces compressed elsewhere, many at once, give the same image', async () => {
+  const source = tree();
+  const compression = { compressor: 'lz4', tails: 'fragment' } as const;
+  const alone = await imageOf(source, { compression });
+  let turn = 0;
+  const together = await imageOf(source, {
+    compression: {
+      ...compression,
+      concurrency: 5,
+      async compress(pieces, settings) {
+        // Later ones are done earlier.
+        await setTimeout(turn++ % 3 === 0 ? 5 : 0);
+        return pieces.map(pieceCompressor(settings));
+      },
+    },
+  });
+  assert.ok(Buffer.from(alone).equals(together));
+});
+
+test('a compressor that fails ends the writing', async () => {
+  const failing = writeErofs(tree(), {
+    compression: {
+      compressor: 'lz4',
+      concurrency: 3,
+      compress: () => Promise.reject(new Error('no more')),
+    },
+  });
+  await assert.rejects(failing, /no more/);
+});
+
+const bad: readonly CompressionOptions[] = [
+  { compressor: 'lz4', level: 3 },
+  { compressor: 'lz4hc', level: 13 },
+  { compressor: 'zstd' },
+  { compressor: 'lz4', pclusterSize: 5000 },
+  { compressor: 'lz4', pclusterSize: 2_097_152 },
+  { compressor: 'lzo' as 'lz4' },
+];
+
+for (const compression of bad) {
+  test(`${JSON.stringify(compression)} is refused`, async () => {
+    await assert.rejects(
+      writeErofs(edgeTree(), { compression }),
+      (error) => AnoleError.is(error) && error.code === 'EROFS_BAD_OPTION',
+    );
+  });
+}

@@ -1,0 +1,58 @@
+import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { hostError } from './errors.ts';
+
+/** A file without a name, gone when it is closed, or when this process ends. */
+export interface ScratchFile extends Disposable {
+  write(offset: number, bytes: Uint8Array): void;
+  /** Fresh memory. What was never written reads as zeros, or is missing at the end. */
+  read(offset: number, length: number): Uint8Array;
+}
+
+/**
+ * Makes a scratch file in `directory`, where there must be room for what is written to it.
+ *
+ * @throws HostError
+ */
+export function scratchFile(directory: string): ScratchFile {
+  const fd = openNameless(directory);
+  const attempt = <T>(action: string, call: () => T): T => {
+    try {
+      return call();
+    } catch (error) {
+      throw hostError(error, `${action} a scratch file in ${directory}`);
+    }
+  };
+  return {
+    write(offset, bytes) {
+      for (let done = 0; done < bytes.length; ) {
+        const at = done;
+        done += attempt('write', () => writeSync(fd, bytes, at, bytes.length - at, offset + at));
+      }
+    },
+    read(offset, length) {
+      const bytes = new Uint8Array(length);
+      let done = 0;
+      while (done < length) {
+        const at = done;
+        const count = attempt('read', () => readSync(fd, bytes, at, length - at, offset + at));
+        if (count === 0) break;
+        done += count;
+      }
+      return bytes.subarray(0, done);
+    },
+    [Symbol.dispose]: () => closeSync(fd),
+  };
+}
+
+function openNameless(directory: string): number {
+  let inside: string | undefined;
+  try {
+    inside = mkdtempSync(join(directory, '.anole-scratch-'));
+    return openSync(join(inside, 'file'), 'wx+', 0o600);
+  } catch (error) {
+    throw hostError(error, `make a scratch file in ${directory}`);
+  } finally {
+    if (inside !== undefined) rmSync(inside, { recursive: true, force: true });
+  }
+}
