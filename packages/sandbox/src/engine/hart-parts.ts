@@ -3,10 +3,13 @@ import { dirname, join } from 'node:path';
 import { crc32c } from '@anole/bytes';
 import { cacheDirectory } from '@anole/host';
 import { type HartParts, hasFusedMultiplyAdd, makeHartParts, useHartParts } from '@anole/machine';
+import { keepNewest } from './keep-newest.ts';
 import { machineStamp } from './machine-stamp.ts';
 
 /** CRC-32C of the rest, bytes of the table; the table, the interpreter. */
 const headerBytes = 8;
+/** Versions of the code that are kept. */
+const maxKept = 4;
 
 /**
  * Has harts made of code that is kept in the cache, as `code/<stamp>.hart`: generating it takes longer
@@ -52,5 +55,6 @@ function writeCode(path: string, { expansions, interpreter }: HartParts): void {
     mkdirSync(dirname(path), { recursive: true });
     writeFileSync(temporary, bytes, { flag: 'wx' });
     renameSync(temporary, path);
+    keepNewest(dirname(path), maxKept);
   } catch {}
 }

@@ -1,4 +1,4 @@
-import { openErofs } from '@anole/erofs';
+import { openErofs } from '@anole/erofs/reader';
 import { fileSource, hostTree } from '@anole/host';
 import { type Tree, treeFromTar } from '@anole/vfs';
 import type { TreeSource } from './messages.ts';

@@ -27,6 +27,9 @@ import { OutputGate } from './output-gate.ts';
 import { terminalSlots, volumeSlots, volumeTag } from './shape.ts';
 import { openTemplate, removeTemplate, saveTemplate, type Template } from './template.ts';
 
+/** Not the default until it is proven by more guests: see `docs/decisions/0026-compiled-regions.md`. */
+const jit = process.env['ANOLE_JIT'] === '1';
+
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
 const agentPort = 1;
@@ -75,6 +78,7 @@ async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Prom
     memoryMiB: order.memoryMiB,
     devices,
     onSerial,
+    jit,
   });
 }
 
@@ -85,7 +89,7 @@ async function restore(
 ): Promise<Machine> {
   await server.restoreState(root);
   server.settle();
-  return await Machine.restore({ snapshot, devices, onSerial });
+  return await Machine.restore({ snapshot, devices, onSerial, jit });
 }
 
 /** The agent serves: what all sandboxes have in common is done. */

@@ -1,18 +1,10 @@
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { FuseState } from '@anole/fuse';
 import { fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
 import { chunkedSource } from './chunked-source.ts';
+import { keepNewest } from './keep-newest.ts';
 import type { TemplateFile } from './messages.ts';
 
 /** What a template keeps beside the machine. */
@@ -69,7 +61,7 @@ export async function saveTemplate(
   } finally {
     closeSync(file);
   }
-  removeOldest(dirname(path));
+  keepNewest(dirname(path), maxTemplates);
 }
 
 export function removeTemplate({ path }: TemplateFile): void {
@@ -94,12 +86,4 @@ function bufferedWriter(file: number) {
     }
   };
   return { write, flush };
-}
-
-function removeOldest(directory: string): void {
-  const files = readdirSync(directory)
-    .filter((name) => name.includes('.snapshot'))
-    .map((name) => ({ path: join(directory, name), time: statSync(join(directory, name)).mtimeMs }))
-    .sort((a, b) => b.time - a.time);
-  for (const { path } of files.slice(maxTemplates)) rmSync(path, { force: true });
 }
