@@ -27,6 +27,7 @@ interface BootFlags {
   readonly append: string;
   readonly memory?: string;
   readonly clock: string;
+  readonly jit?: boolean;
 }
 
 /** `anole machine`: the RISC-V machine by itself. */
@@ -67,6 +68,7 @@ function bootCommand(): Command {
     .option('--append <arguments>', 'kernel command line', 'console=hvc0')
     .option('--memory <size>', 'RAM, such as 512M or 2G (default: 512M)')
     .option('--clock <source>', 'real, or instructions for runs that repeat exactly', 'real')
+    .option('--jit', 'compile code that is executed often')
     .addHelpText(
       'after',
       `
@@ -126,6 +128,7 @@ async function bootAction(
     devices: [guest.device, new VirtioRng(repeatable ? repeatableRandom() : undefined)],
     onSerial: (bytes) => void process.stdout.write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
+    ...(flags.jit && { jit: true }),
   });
   guest.pumpInput(machine).catch(() => {});
   const exit = await machine.run({ signal: AbortSignal.any([context.signal, guest.signal]) });
