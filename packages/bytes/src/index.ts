@@ -44,3 +44,4 @@ export {
   type ValueOf,
   viewOf,
 } from './struct.ts';
+export { decodeZstd } from './zstd/decode.ts';

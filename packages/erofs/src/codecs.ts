@@ -1,4 +1,4 @@
-import { type Awaitable, decodeLz4, decodeMicroLzma, inflate } from '@anole/bytes';
+import { type Awaitable, decodeLz4, decodeMicroLzma, decodeZstd, inflate } from '@anole/bytes';
 import type { Algorithm } from './layout/compression-config.ts';
 
 export interface DecodeOptions {
@@ -23,8 +23,9 @@ export type Decoder = (
 export type Decoders = Readonly<Partial<Record<Algorithm, Decoder>>>;
 
 /** Those that need nothing but this package. */
-export const builtInDecoders: Decoders = {
+export const builtInDecoders: Required<Decoders> = {
   lz4: decodeLz4,
   lzma: decodeMicroLzma,
   deflate: inflate,
+  zstd: decodeZstd,
 };
