@@ -17,9 +17,7 @@ const node = Number.parseInt(process.versions.node, 10) >= floor ? process.execP
 const child = spawn(
   node,
   [...flags, '--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)],
-  {
-    stdio: 'inherit',
-  },
+  { stdio: 'inherit', env: { ...process.env, ANOLE_LAUNCHER: String(process.pid) } },
 );
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
   const key = signal === 'SIGINT' || signal === 'SIGQUIT';

@@ -56,7 +56,9 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
   }
   forEachCommand(program, (command) => {
     addGlobalOptions(command);
-    command.exitOverride();
+    command.exitOverride().configureOutput({
+      outputError: (text, write) => write(text.replace(/^error: /, 'anole: ')),
+    });
   });
   try {
     await program.parseAsync([...argv]);
@@ -86,12 +88,12 @@ function newProgram(): Command {
 function addGlobalOptions(command: Command): void {
   const options = [
     ['--json', 'print results as JSON'],
-    ['--quiet', 'no progress'],
+    ['-q, --quiet', 'no progress'],
     ['--verbose', 'print stacks of errors'],
   ] as const;
   for (const [flags, description] of options) {
-    if (command.options.every((option) => option.long !== flags))
-      command.option(flags, description);
+    const long = flags.slice(flags.indexOf('--'));
+    if (command.options.every((option) => option.long !== long)) command.option(flags, description);
   }
 }
 
