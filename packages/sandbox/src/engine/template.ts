@@ -1,5 +1,5 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import type { FuseState } from '@anole/fuse';
 import { fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
