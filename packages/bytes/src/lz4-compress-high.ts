@@ -21,7 +21,9 @@ const RING_MASK = 0xffff;
 /** Places weighed against each other at once. */
 const SPAN = 8192;
 /** A match of so many bytes is taken without weighing others. */
-const LONG_ENOUGH = 192;
+const LONG_ENOUGH = 64;
+/** Candidates looked at, for levels 3 to 12. */
+const depths = [4, 6, 8, 12, 16, 24, 32, 64, 128, 256];
 const NEVER = 0x7fffffff;
 
 const nothing = new Uint8Array(0);
@@ -45,10 +47,12 @@ export class Lz4Chains implements Lz4Filler {
   readonly #literals = new Int32Array(SPAN + LONG_ENOUGH + 1);
   readonly #length = new Int32Array(SPAN + LONG_ENOUGH + 1);
   readonly #distance = new Int32Array(SPAN + LONG_ENOUGH + 1);
+  /** Of the match for the place before. */
+  #found = 0;
   #foundDistance = 0;
 
   constructor(level: number) {
-    this.#depth = 1 << (level - 1);
+    this.#depth = depths[level - 3]!;
   }
 
   begin(source: Uint8Array): void {
@@ -71,16 +75,20 @@ export class Lz4Chains implements Lz4Filler {
     const end = this.#source.length;
     const span = Math.min(SPAN, end - base);
     const limit = path.room;
-    price.fill(NEVER, 0, span + LONG_ENOUGH + 1);
+    price.fill(NEVER, 0, LONG_ENOUGH);
+    this.#found = 0;
     price[0] = path.price;
     this.#literals[0] = path.literals;
     this.#length[0] = 0;
     let furthest = 0;
     for (let place = 0; place < span; place++) {
       const here = price[place]!;
+      // No step leads further than this; places are made ready one by one.
+      price[place + LONG_ENOUGH] = NEVER;
       if (here >= limit) {
         // Nothing that fits leads beyond.
         if (place >= furthest) return this.#end(base, place, path);
+        this.#found = 0;
         continue;
       }
       this.#literal(place);
@@ -118,8 +126,9 @@ export class Lz4Chains implements Lz4Filler {
     let furthest = path.reachNow;
     for (let place = 1; place <= span; place++) {
       const length = this.#length[place]!;
-      if (length === 0 || this.#price[place]! >= path.room) continue;
-      const reach = path.reach(this.#price[place]!, base + place, length);
+      const price = this.#price[place]!;
+      if (length === 0 || base + place + path.room - price <= furthest) continue;
+      const reach = path.reach(price, base + place, length);
       if (reach <= furthest) continue;
       furthest = reach;
       best = place;
@@ -172,8 +181,9 @@ export class Lz4Chains implements Lz4Filler {
     const four = view.getInt32(at, true);
     const matchEnd = source.length - LAST_LITERALS;
     const lowest = Math.max(start, at - DISTANCE_MAX);
-    let longest = MATCH_MIN - 1;
-    let distance = 0;
+    // The match of the place before goes on here, one byte shorter: only longer ones are of use.
+    let longest = Math.max(this.#found - 1, MATCH_MIN - 1);
+    let distance = this.#foundDistance;
     let candidate = before[at & RING_MASK]! - 1;
     for (let tries = this.#depth; tries > 0 && candidate >= lowest; tries--) {
       if (
@@ -192,6 +202,7 @@ export class Lz4Chains implements Lz4Filler {
       if (next >= candidate) break;
       candidate = next;
     }
+    this.#found = longest;
     this.#foundDistance = distance;
     return longest;
   }
