@@ -21,6 +21,8 @@ const modeNames: readonly PrivilegeMode[] = ['U', 'S', 'M', 'M'];
 
 /** Instructions between two looks at the clock, 100 to 300 us. */
 const SLICE = 20_000;
+/** The same where most of them are compiled. */
+const COMPILED_SLICE = 60_000;
 const NEVER = (1n << 64n) - 1n;
 const STCE = 1n << 63n;
 const STIP = 1n << 5n;
@@ -288,7 +290,7 @@ export class InterpretedHart implements Hart {
 
   /** A slice ends where a timer of the `instructions` clock fires. */
   #sliceLength(): number {
-    if (this.#clock.kind === 'real') return SLICE;
+    if (this.#clock.kind === 'real') return this.#jit === undefined ? SLICE : COMPILED_SLICE;
     const ticks = this.#nextTick - Number(this.#skippedTicks);
     const until = ticks * this.#perTick - this.instret;
     return until > 0 && until < SLICE ? until : SLICE;
