@@ -222,6 +222,11 @@ export class InterpretedHart implements Hart {
     view.setBigUint64(16, this.#skippedTicks, true);
     out.set(state, HEADER);
     view.setInt32(HEADER + at.BACKED, 0, true);
+    // What TLBs hold is no state: a restored hart starts with none, and so would differ.
+    for (const half of [at.SUPERPAGES, at.SUPERPAGES + 16]) {
+      view.setBigUint64(HEADER + half, NEVER, true);
+      view.setBigUint64(HEADER + half + 8, 0n, true);
+    }
     return out;
   }
 
