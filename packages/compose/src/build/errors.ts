@@ -7,7 +7,9 @@ export type BuildCode =
   | 'BUILD_BAD_USER'
   /** The recipe names no kernel, or its package holds none. */
   | 'BUILD_NO_KERNEL'
-  | 'BUILD_BAD_FORMAT';
+  | 'BUILD_BAD_FORMAT'
+  /** The place of the output cannot be written. */
+  | 'BUILD_BAD_OUTPUT';
 
 /** Raised by what makes images. */
 export class BuildError extends AnoleError {

@@ -216,3 +216,13 @@ test('two calls at once share one image', { skip }, async () => {
   assert.equal(statSync(results[0]!.path).size % 4096, 0);
   assert.equal(readdirSync(join(cache, 'images')).length, 1);
 });
+
+test('an output that cannot be written is refused before any work', async () => {
+  using directory = scratch();
+  const recipe = await loadRecipe('base');
+  const steps: string[] = [];
+  const onProgress = ({ step }: { step: string }) => steps.push(step);
+  const built = buildImage(recipe, directory.path, { onProgress });
+  await assert.rejects(built, { code: 'BUILD_BAD_OUTPUT' });
+  assert.deepEqual(steps, []);
+});

@@ -9,7 +9,7 @@ import type { ScriptReport } from '../replay/replay.ts';
 import { assemble } from './assemble.ts';
 import { type ReadFile, readFiles } from './customize.ts';
 import { type LockOptions, lockPath, withLocked } from './lock-file.ts';
-import { type Format, writeTree } from './output.ts';
+import { checkOutput, type Format, writeTree } from './output.ts';
 import type { Resolved } from './resolve.ts';
 
 /**
@@ -48,6 +48,7 @@ export async function buildImage(
   path: string,
   options: BuildOptions = {},
 ): Promise<BuildResult> {
+  await checkOutput(options.format ?? 'erofs', path);
   const files = await readFiles(recipe);
   return withLocked(recipe, options, (resolved) =>
     buildFrom(recipe, resolved, files, path, options),

@@ -1,4 +1,6 @@
-import type { FileHandle } from 'node:fs/promises';
+import { constants } from 'node:fs';
+import { access, type FileHandle, stat } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { writeErofs } from '@anole/erofs';
 import { createFileAtomically, unpackTree } from '@anole/host';
@@ -16,6 +18,30 @@ export function checkFormat(name: string): Format {
   throw new BuildError('BUILD_BAD_FORMAT', `Cannot write the format ${JSON.stringify(name)}`, {
     hint: `Formats are ${formats.join(', ')}.`,
   });
+}
+
+/**
+ * Refuses an output that could not be written in the end, before the work is done.
+ *
+ * @throws BuildError `BUILD_BAD_OUTPUT`
+ */
+export async function checkOutput(format: Format, path: string): Promise<void> {
+  const refuse = (reason: string, cause?: unknown): never => {
+    throw new BuildError('BUILD_BAD_OUTPUT', `Cannot write ${path}: ${reason}`, {
+      details: { path, format },
+      cause,
+      hint: 'Give a path where you may write.',
+    });
+  };
+  const there = await stat(path).catch(() => undefined);
+  if (format !== 'dir' && there?.isDirectory()) refuse('it is a directory');
+  if (format === 'dir' && there !== undefined && !there.isDirectory()) refuse('it is a file');
+  // Directories that are missing are made, below the first that is there.
+  let parent = dirname(resolve(path));
+  while (!(await exists(parent))) parent = dirname(parent);
+  await access(parent, constants.W_OK | constants.X_OK).catch((error) =>
+    refuse(`${parent} is not writable`, error),
+  );
 }
 
 /**
@@ -50,4 +76,11 @@ async function writeAll(file: FileHandle, chunks: AsyncIterable<Uint8Array>): Pr
   for await (const chunk of chunks) {
     for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
   }
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
 }
