@@ -12,14 +12,21 @@ async function assertSame(
 ): Promise<TestHart> {
   const plain = await makeHart();
   const compiled = await makeHart({ jit });
-  for (const each of [plain, compiled]) {
+  const tight = await makeHart({ jit: { ...jit, capacity: 2 } });
+  const harts = [plain, compiled, tight];
+  for (const each of harts) {
     place(each, source);
     each.hart.reset({ pc: BigInt(BASE) });
     prepare(each);
   }
   for (let done = 0, slice = 1; done < instructions; done += slice, slice = (slice * 7 + 3) % 41) {
     if (slice === 0) slice = 1;
-    for (const { hart } of [plain, compiled]) hart.run(slice);
+    for (const { hart } of harts) hart.run(slice);
+    assert.deepEqual(
+      tight.hart.saveState(),
+      plain.hart.saveState(),
+      `tight, after ${done + slice}`,
+    );
     assert.deepEqual(compiled.hart.saveState(), plain.hart.saveState(), `after ${done + slice}`);
   }
   const all = ({ memory }: TestHart) => memory.readable(BASE, memory.size);
@@ -163,7 +170,7 @@ describe('compiled code', () => {
     assert.equal(test.hart.readX(10), 1010n);
   });
 
-  test('places are compiled together between slices, and nothing shows of when', async () => {
+  test('nothing shows of when places are compiled, how many together, and when they are dropped', async () => {
     const source = `addi a0, zero, 2000
       loop: add a1, a1, a0
       addi a0, a0, -1
@@ -174,6 +181,7 @@ describe('compiled code', () => {
       {},
       { jit: { threshold: 3, batch: 8 } },
       { jit: { threshold: 50, batch: 2 } },
+      { jit: { threshold: 1, batch: 1, capacity: 2 } },
     ]) {
       const each = await makeHart(options);
       place(each, source);
@@ -181,7 +189,6 @@ describe('compiled code', () => {
       for (let slice = 0; slice < 400; slice++) each.hart.run(17);
       states.push(each.hart.saveState());
     }
-    assert.deepEqual(states[1], states[0]);
-    assert.deepEqual(states[2], states[0]);
+    for (const state of states.slice(1)) assert.deepEqual(state, states[0]);
   });
 });

@@ -9,6 +9,8 @@ export interface JitOptions {
   readonly threshold: number;
   /** Places that are compiled together. With 1 at once, else between slices. */
   readonly batch: number;
+  /** Functions that are kept; when there are more, all are dropped. Default 16384. */
+  readonly capacity?: number;
 }
 
 export const defaultJit: JitOptions = { threshold: 1000, batch: 32 };
@@ -24,7 +26,6 @@ interface Page {
   strikes: number;
 }
 
-/** Functions that the table holds; when it is full, all code is dropped. */
 const CAPACITY = 16384;
 /** Slices that a place waits for others to be compiled with. */
 const PATIENCE = 64;
@@ -37,7 +38,7 @@ const PAGE = 4096;
  * compiled when has no influence on what the guest sees.
  */
 export class Jit {
-  readonly table = new WebAssembly.Table({ element: 'anyfunc', initial: CAPACITY });
+  readonly table: WebAssembly.Table;
   readonly #memory: GuestMemory;
   readonly #options: JitOptions;
   readonly #fused: boolean;
@@ -52,6 +53,8 @@ export class Jit {
   constructor(memory: GuestMemory, fused: boolean, options: JitOptions) {
     this.#memory = memory;
     this.#options = options;
+    const initial = options.capacity ?? CAPACITY;
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial });
     this.#fused = fused;
     const { buffer } = memory.wasm;
     this.#words = new Int32Array(buffer, 0, at.RAM_OFFSET / 4);
@@ -99,10 +102,11 @@ export class Jit {
   }
 
   #compile(): void {
-    const places = [...this.#waiting];
+    const { length } = this.table;
+    const places = [...this.#waiting].slice(0, length);
     this.#waiting.clear();
     this.#patience = 0;
-    if (this.#used + places.length > CAPACITY) this.#dropAll();
+    if (this.#used + places.length > length) this.#dropAll();
     const regions = this.#regions(places);
     if (regions.length === 0) return;
     const first = this.#used;
