@@ -44,9 +44,7 @@ for (const [lc, lp, pb] of [
       const part = new Uint8Array(text.length >> 1);
       decodeMicroLzma(input, part, { partial: true });
       assert.deepEqual(part, text.subarray(0, part.length));
-      refused(() =>
-        decodeMicroLzma(input.subarray(0, 5), new Uint8Array(90_000)),
-      );
+      refused(() => decodeMicroLzma(input.subarray(0, 5), new Uint8Array(90_000)));
     }
   });
 }

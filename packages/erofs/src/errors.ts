@@ -11,8 +11,6 @@ export type ErofsCode =
   | 'EROFS_BAD_XATTR'
   /** Compressed data that do not decode. */
   | 'EROFS_BAD_DATA'
-  /** A file that is compressed with an algorithm for which no decoder was given. */
-  | 'EROFS_NO_DECODER'
   /** A file whose data lie on another device that was not given. */
   | 'EROFS_NO_DEVICE'
   /** An address that points outside the image. */

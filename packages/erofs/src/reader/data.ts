@@ -29,7 +29,7 @@ interface Run {
 
 export interface DataOptions {
   readonly devices: readonly Source[];
-  readonly decoders: Decoders;
+  readonly decoders: Required<Decoders>;
   /** Bytes of decoded pclusters to keep. */
   readonly decodedCache: number;
 }
@@ -67,8 +67,7 @@ export class DataReader {
   /**
    * Bytes of a file, short only at its end. May alias the image's memory.
    *
-   * @throws ErofsError `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE`, `EROFS_BAD_DATA`, `EROFS_NO_DEVICE`,
-   * `EROFS_NO_DECODER`
+   * @throws ErofsError `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE`, `EROFS_BAD_DATA`, `EROFS_NO_DEVICE`
    */
   *read(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array> {
     const wanted = Math.max(0, Math.min(length, inode.stat.size - offset));

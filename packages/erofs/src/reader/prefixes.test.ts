@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AnoleError, flow, memorySource } from '@anole/bytes';
+import { builtInDecoders } from '../codecs.ts';
 import { DataReader } from './data.ts';
 import { Metadata } from './metadata.ts';
 import { readLongPrefixes } from './prefixes.ts';
@@ -24,7 +25,11 @@ function read(bytes: Uint8Array, count: number) {
     xattrPrefixNid: 0n,
   } as ImageInfo;
   const spaces = new Spaces(new Metadata(memorySource(bytes), 1));
-  const data = new DataReader(spaces, info, [], { devices: [], decoders: {}, decodedCache: 0 });
+  const data = new DataReader(spaces, info, [], {
+    devices: [],
+    decoders: builtInDecoders,
+    decodedCache: 0,
+  });
   return flow(() => readLongPrefixes(spaces, data, info));
 }
 

@@ -28,7 +28,7 @@ export interface OpenOptions {
   readonly metadataCache?: number;
   /** Bytes of decoded compressed data to keep in memory. 16 MiB unless told. */
   readonly decodedCache?: number;
-  /** Decoders to use instead of, or beside, the built-in ones. */
+  /** Decoders to use instead of the built-in ones, where there are faster ones. */
   readonly decoders?: Decoders;
 }
 
@@ -46,7 +46,7 @@ export interface ErofsTree extends Tree {
  *
  * Every number from the image is bounded before it is used. Reading what is damaged raises
  * `EROFS_BAD_INODE`, `EROFS_BAD_DIRECTORY`, `EROFS_BAD_DATA`, `EROFS_BAD_XATTR` or
- * `EROFS_OUT_OF_RANGE`; a file of an algorithm without decoder `EROFS_NO_DECODER`; data on a device that was not given `EROFS_NO_DEVICE`. A directory that
+ * `EROFS_OUT_OF_RANGE`; data on a device that was not given `EROFS_NO_DEVICE`. A directory that
  * is met under a second name is refused as damage, so a walk comes to an end.
  *
  * @throws ErofsError `EROFS_BAD_SUPERBLOCK`, `EROFS_UNSUPPORTED` and the above

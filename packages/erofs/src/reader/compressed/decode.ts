@@ -1,13 +1,13 @@
 import { AnoleError, type Awaitable, isPromise } from '@anole/bytes';
 import type { Decoders } from '../../codecs.ts';
-import { damaged, ErofsError } from '../../errors.ts';
+import { damaged, type ErofsError } from '../../errors.ts';
 import { algorithmNames } from '../../layout/compression-config.ts';
 import { INTERLACED, type Piece, PLAIN } from './piece.ts';
 
 export interface DecodeContext {
   readonly nid: number;
   readonly blockSize: number;
-  readonly decoders: Decoders;
+  readonly decoders: Required<Decoders>;
   /** LZ4 blocks end where the pcluster ends, and zeros stand before them. */
   readonly zeroPadding: boolean;
 }
@@ -15,7 +15,7 @@ export interface DecodeContext {
 /**
  * Fills `output` with the bytes of a piece that is stored as `input`.
  *
- * @throws ErofsError `EROFS_BAD_DATA`, `EROFS_NO_DECODER`; also later, where a decoder is asynchronous
+ * @throws ErofsError `EROFS_BAD_DATA`; also later, where a decoder is asynchronous
  */
 export function decodePiece(
   piece: Piece,
@@ -33,16 +33,6 @@ export function decodePiece(
   }
   const name = algorithmNames[piece.format]!;
   const decoder = context.decoders[name];
-  if (decoder === undefined) {
-    throw new ErofsError(
-      'EROFS_NO_DECODER',
-      `Cannot read inode ${context.nid}: it is compressed with ${name}, for which no decoder was given`,
-      {
-        details: { nid: context.nid, algorithm: name },
-        hint: `give openErofs one: { decoders: { ${name} } }`,
-      },
-    );
-  }
   const refused = (cause: unknown): never => {
     throw badData(piece, name, context.nid, cause);
   };

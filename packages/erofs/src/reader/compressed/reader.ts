@@ -38,12 +38,12 @@ interface Run {
 export class CompressedReader {
   readonly #info: ImageInfo;
   readonly #storage: Storage;
-  readonly #decoders: Decoders;
+  readonly #decoders: Required<Decoders>;
   readonly #cache: PclusterCache;
   readonly #maps = new WeakMap<InodeInfo, PieceMap>();
 
   /** @param cacheSize bytes of decoded pclusters to keep */
-  constructor(info: ImageInfo, storage: Storage, decoders: Decoders, cacheSize: number) {
+  constructor(info: ImageInfo, storage: Storage, decoders: Required<Decoders>, cacheSize: number) {
     this.#info = info;
     this.#storage = storage;
     this.#decoders = decoders;
