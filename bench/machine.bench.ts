@@ -32,9 +32,81 @@ const bench: Bench = async (report) => {
       runs: 3,
     });
   }
+  for (const workload of workloads) await compareWorkload(report, workload);
   report.figure('boot instructions per second (target 60)', median(rates), 'million');
 };
 export default bench;
+
+/** What a guest with nothing but busybox can do, after its boot. */
+const workloads = [
+  { name: 'sh loop', script: 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done' },
+  { name: 'dd', script: '/bin/busybox dd if=/dev/zero of=/dev/null bs=65536 count=10000' },
+  {
+    name: 'sha256sum',
+    script: '/bin/busybox dd if=/dev/zero bs=65536 count=256 | /bin/busybox sha256sum',
+  },
+  {
+    name: 'gzip',
+    script: '/bin/busybox cat /bin/busybox /bin/busybox | /bin/busybox gzip -c >/dev/null',
+  },
+  {
+    name: 'many processes',
+    script: 'i=0; while [ $i -lt 200 ]; do /bin/busybox true; i=$((i+1)); done',
+  },
+] as const;
+
+const beginMark = 'WORK-BEGIN';
+const endMark = 'WORK-END';
+
+/** Seconds of a workload alone, with compiled code, beside the same in QEMU. */
+async function compareWorkload(
+  report: Parameters<Bench>[0],
+  { name, script }: (typeof workloads)[number],
+): Promise<void> {
+  if (!hasProgram(qemu)) {
+    report.skip(name, `${qemu} is not installed`);
+    return;
+  }
+  const guest = await benchGuest(`echo ${beginMark}\n${script}\necho ${endMark}`);
+  await using files = await onDisk(guest);
+  await report.compare({
+    name,
+    ours: { name: 'anole', run: () => workHere(guest) },
+    peer: { name: 'QEMU TCG', run: () => bootInQemu(guest.kernel, files.initrd, new Marks()) },
+    runs: 1,
+    target: 1.5,
+  });
+}
+
+/** Tells the time between two marks in what the guest prints. */
+class Marks {
+  #text = '';
+  #begin: number | undefined;
+  seconds = 0;
+
+  feed(text: string): void {
+    this.#text += text;
+    if (this.#begin === undefined && this.#text.includes(beginMark)) {
+      this.#begin = performance.now();
+    }
+    if (this.#begin !== undefined && this.seconds === 0 && this.#text.includes(endMark)) {
+      this.seconds = (performance.now() - this.#begin) / 1000;
+    }
+  }
+}
+
+async function workHere({ kernel, initrd }: BenchGuest): Promise<number> {
+  const marks = new Marks();
+  await using machine = await Machine.create({
+    kernel: await readFile(kernel),
+    initrd,
+    commandLine,
+    jit: true,
+    onSerial: (chunk) => marks.feed(new TextDecoder('latin1').decode(chunk)),
+  });
+  await machine.run();
+  return marks.seconds;
+}
 
 async function bootHere({ kernel, initrd }: BenchGuest) {
   const bytes = await readFile(kernel);
@@ -55,7 +127,7 @@ async function bootHere({ kernel, initrd }: BenchGuest) {
   return { seconds, instructions, busy: busy / 1000 };
 }
 
-async function bootInQemu(kernel: string, initrd: string): Promise<number> {
+async function bootInQemu(kernel: string, initrd: string, marks?: Marks): Promise<number> {
   const start = performance.now();
   const machine = ['-M', 'virt', '-m', '512M', '-smp', '1', '-display', 'none', '-monitor', 'none'];
   const child = spawn(
@@ -69,11 +141,12 @@ async function bootInQemu(kernel: string, initrd: string): Promise<number> {
   let text = '';
   let seconds = 0;
   for await (const chunk of child.stdout) {
+    marks?.feed(String(chunk));
     text += String(chunk);
     if (seconds === 0 && text.includes(readyMark)) seconds = (performance.now() - start) / 1000;
   }
   await ended;
-  return seconds;
+  return marks?.seconds ?? seconds;
 }
 
 async function onDisk({ initrd }: BenchGuest) {

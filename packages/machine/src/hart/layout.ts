@@ -125,11 +125,11 @@ export const CODE_PAGES = 0xe_0000;
 export const CODE_PAGES_END = 0x10_0000;
 
 /**
- * Compiled code by its place in this memory, direct-mapped by half-word: entries of 8 bytes, the
+ * Compiled code by its place in this memory, direct-mapped by a hash of it: entries of 8 bytes, the
  * place (0 where empty) and the index in the table of functions.
  */
-export const JUMPS = 0x2_0000;
-export const JUMPS_BYTES = 0x1_0000;
+export const JUMPS = 0x10_0000;
+export const JUMPS_BYTES = 0x8_0000;
 /** i32 counters of jumps to places without compiled code, direct-mapped by half-word. */
 export const COUNTERS = 0x3_0000;
 export const COUNTERS_BYTES = 0x1_0000;
@@ -138,6 +138,6 @@ export const ENTERED = 0x608;
 export const THRESHOLD = 0x60c;
 
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
-export const RAM_OFFSET = 0x10_0000;
+export const RAM_OFFSET = 0x20_0000;
 /** Physical address of RAM. */
 export const RAM_BASE = 0x8000_0000;
