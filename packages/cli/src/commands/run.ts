@@ -23,14 +23,14 @@ import { pump } from '../run/pump.ts';
 import { RawTerminal } from '../run/terminal.ts';
 
 interface RunFlags {
-  readonly env: readonly string[];
+  readonly env?: readonly string[];
   readonly workdir?: string;
   readonly user?: string;
   readonly interactive?: boolean;
   readonly tty?: boolean;
   readonly memory?: string;
   readonly timeout?: string;
-  readonly volume: readonly string[];
+  readonly volume?: readonly string[];
   readonly hostname?: string;
   readonly mirror?: string;
   readonly keyring?: string;
@@ -61,14 +61,14 @@ export function runCommand(): Command {
     .usage('[options] [IMAGE] [--] COMMAND [ARGUMENT...]')
     .argument('[words...]')
     .passThroughOptions()
-    .option('-e, --env <NAME=VALUE>', 'set a variable; NAME alone takes it from here', append, [])
+    .option('-e, --env <NAME=VALUE>', 'set a variable; NAME alone takes it from here', append)
     .option('-w, --workdir <directory>', 'working directory in the image')
     .option('-u, --user <user[:group]>', 'who runs the command (default: root)')
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give the command this terminal')
     .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
     .option('--timeout <duration>', 'kill the command after, such as 30s or 5m')
-    .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append, [])
+    .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append)
     .option('--hostname <name>', 'name of the machine')
     .option('--mirror <uri>', 'Debian archive to take packages from')
     .option('--keyring <file>', "OpenPGP keys to trust instead of Debian's")
@@ -78,7 +78,7 @@ export function runCommand(): Command {
     .action(act(runAction, { failure: exitCodes.runFailure, ownsInterrupt: true }));
 }
 
-function append(value: string, before: readonly string[]): readonly string[] {
+function append(value: string, before: readonly string[] = []): readonly string[] {
   return [...before, value];
 }
 
@@ -124,7 +124,7 @@ function createSandbox(
     signal,
     onProgress: context.progress,
     onNote: (note) => context.err(`anole: note: ${note}`),
-    volumes: flags.volume.map(volumeOf),
+    volumes: (flags.volume ?? []).map(volumeOf),
     terminals: flags.tty ? 1 : 0,
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.hostname !== undefined && { hostname: flags.hostname }),
@@ -149,7 +149,7 @@ interface Outcome extends CommandExit {
 
 function execOptions({ flags, interrupts }: Session): ExecOptions {
   return {
-    env: environmentOf(flags.env, process.env),
+    env: environmentOf(flags.env ?? [], process.env),
     signal: interrupts.signal,
     ...(flags.workdir !== undefined && { cwd: flags.workdir }),
     ...(flags.user !== undefined && { user: flags.user }),
