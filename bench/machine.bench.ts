@@ -73,7 +73,7 @@ async function compareWorkload(
     name,
     ours: { name: 'anole', run: () => workHere(guest) },
     peer: { name: 'QEMU TCG', run: () => bootInQemu(guest.kernel, files.initrd, new Marks()) },
-    runs: 1,
+    runs: 3,
     target: 1.5,
   });
 }
