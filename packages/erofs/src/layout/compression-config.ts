@@ -1,4 +1,4 @@
-import { pad, struct, u8, u16, u32 } from '@anole/bytes';
+import { pad, struct, u8, u16 } from '@anole/bytes';
 
 /** Source: erofs-utils include/erofs_fs.h, Z_EROFS_COMPRESSION_*. Bits of `compressionAlgorithms` too. */
 export const algorithms = { lz4: 0, lzma: 1, deflate: 2, zstd: 3 } as const;
@@ -25,14 +25,6 @@ export const Lz4Config = struct('z_erofs_lz4_cfgs', 14, {
   reserved: pad(10),
 });
 
-/** Source: erofs_fs.h, struct z_erofs_lzma_cfgs. */
-export const LzmaConfig = struct('z_erofs_lzma_cfgs', 14, {
-  dictionarySize: u32,
-  /** 0: MicroLZMA. */
-  format: u16,
-  reserved: pad(8),
-});
-
 /** Source: erofs_fs.h, struct z_erofs_deflate_cfgs. */
 export const DeflateConfig = struct('z_erofs_deflate_cfgs', 6, {
   /** 8 to 15. */
@@ -48,6 +40,5 @@ export const ZstdConfig = struct('z_erofs_zstd_cfgs', 6, {
   reserved: pad(4),
 });
 
-/** Largest dictionary of LZMA, and window of ZSTD. Source: erofs_fs.h. */
-export const LZMA_DICTIONARY_MAX = 8 * 1024 * 1024;
+/** Largest window of ZSTD. Source: erofs_fs.h, Z_EROFS_ZSTD_MAX_DICT_SIZE. */
 export const ZSTD_WINDOW_MAX = 1024 * 1024;

@@ -55,7 +55,9 @@ export class CompressedReader {
     const pieces = yield* this.#pieces(inode, offset, offset + length);
     const run: Run = { start: 0, bytes: new Uint8Array(0) };
     const [only] = pieces;
-    if (pieces.length === 1 && only !== undefined && only.kind !== 'fragment') {
+    // Holes and fragments may be far longer than what is wanted of them.
+    const isStored = only?.kind === 'image' || only?.kind === 'inline';
+    if (pieces.length === 1 && isStored) {
       const bytes = yield* this.#bytes(inode, pieces, 0, run, undefined);
       return bytes.subarray(offset - only.offset, offset - only.offset + length);
     }
@@ -170,7 +172,6 @@ export class CompressedReader {
     target: Uint8Array | undefined,
   ): Flow<Uint8Array> {
     const piece = pieces[index]!;
-    if (piece.kind === 'hole') return new Uint8Array(piece.length);
     const key = keyOf(piece, inode, this.#info.blockSize);
     const known = this.#cache.get(key);
     if (known !== undefined) return yield* wait(known);
