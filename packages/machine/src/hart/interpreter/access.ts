@@ -20,7 +20,7 @@ import {
 import type { MemoryOperator } from '../../wasm/opcodes.ts';
 import { ACCESS_SIZE, FAULT, TlbKind } from '../layout.ts';
 import type { Define, Helpers } from './helpers.ts';
-import { accessFault, isRam, ramPlace } from './mmu.ts';
+import { accessFault, isRam, ramPlace } from './physical.ts';
 import { add32, add64, and64, extend, or64, setSlot32, shl64, slot32, wrap } from './slots.ts';
 
 /** Loads and stores that the TLB did not answer: page tables, devices, misaligned addresses. */

@@ -46,8 +46,8 @@ import { isReserved, LocalPool, updateAt } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
-import { ramPlace } from './mmu.ts';
 import { immediate32, readF, readX, registerAt } from './operands.ts';
+import { ramPlace } from './physical.ts';
 import {
   add32,
   add64,
