@@ -1,4 +1,4 @@
-import type { Operator, ValueType } from '../wasm/opcodes.ts';
+import type { Operator, ValueType } from '@anole/bytes/wasm';
 import type {
   AtomicOperation,
   Expr,

@@ -1,4 +1,4 @@
-import type { Operator, ValueType } from '../wasm/opcodes.ts';
+import type { Operator, ValueType } from '@anole/bytes/wasm';
 
 /**
  * The language in which the table states what an instruction does: WebAssembly's operators on

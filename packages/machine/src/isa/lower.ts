@@ -1,5 +1,14 @@
-import { type Code, choose, get, i32, i64, type Local, op, set } from '../wasm/code.ts';
-import type { ValueType } from '../wasm/opcodes.ts';
+import {
+  type Code,
+  choose,
+  get,
+  i32,
+  i64,
+  type Local,
+  op,
+  set,
+  type ValueType,
+} from '@anole/bytes/wasm';
 import type {
   CsrAction,
   Expr,

@@ -10,14 +10,14 @@ import {
   label,
   load,
   loop,
+  type MemoryOperator,
   op,
   ret,
   set,
   store,
   tee,
   when,
-} from '../../wasm/code.ts';
-import type { MemoryOperator } from '../../wasm/opcodes.ts';
+} from '@anole/bytes/wasm';
 import { ACCESS_SIZE, FAULT, TlbKind } from '../layout.ts';
 import type { Define, Helpers } from './helpers.ts';
 import { accessFault, isRam, ramPlace } from './physical.ts';

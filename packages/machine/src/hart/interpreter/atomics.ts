@@ -1,6 +1,16 @@
+import {
+  type Code,
+  choose,
+  get,
+  i64,
+  type Local,
+  load,
+  op,
+  set,
+  store,
+  type ValueType,
+} from '@anole/bytes/wasm';
 import type { MemoryUpdate } from '../../isa/ir.ts';
-import { type Code, choose, get, i64, type Local, load, op, set, store } from '../../wasm/code.ts';
-import type { ValueType } from '../../wasm/opcodes.ts';
 import { RESERVATION, RESERVED_VALUE } from '../layout.ts';
 import { setSlot64, slot64 } from './slots.ts';
 

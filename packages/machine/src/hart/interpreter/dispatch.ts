@@ -1,4 +1,3 @@
-import type { Instruction } from '../../isa/instruction.ts';
 import {
   block,
   br,
@@ -11,7 +10,8 @@ import {
   type Local,
   label,
   op,
-} from '../../wasm/code.ts';
+} from '@anole/bytes/wasm';
+import type { Instruction } from '../../isa/instruction.ts';
 
 /**
  * Code that finds the instruction in local `word` and runs its handler. One handler per

@@ -1,12 +1,9 @@
-import type { Instruction } from '../../isa/instruction.ts';
-import type { FloatOperation, SystemAction } from '../../isa/ir.ts';
-import { type BackEnd, lower } from '../../isa/lower.ts';
-import { instructions } from '../../isa/table.ts';
 import {
   block,
   br,
   brIf,
   type Code,
+  type FunctionScope,
   get,
   i32,
   i64,
@@ -19,10 +16,13 @@ import {
   set,
   store,
   tee,
+  type ValueType,
   when,
-} from '../../wasm/code.ts';
-import type { FunctionScope } from '../../wasm/module.ts';
-import type { ValueType } from '../../wasm/opcodes.ts';
+} from '@anole/bytes/wasm';
+import type { Instruction } from '../../isa/instruction.ts';
+import type { FloatOperation, SystemAction } from '../../isa/ir.ts';
+import { type BackEnd, lower } from '../../isa/lower.ts';
+import { instructions } from '../../isa/table.ts';
 import { counterOf, jumpEntry } from '../jit/lookup.ts';
 import {
   COUNTERS,

@@ -1,5 +1,14 @@
-import { type Code, get, i32, type Local, lane, load, op, store } from '../../wasm/code.ts';
-import { ModuleBuilder } from '../../wasm/module.ts';
+import {
+  type Code,
+  get,
+  i32,
+  type Local,
+  lane,
+  load,
+  ModuleBuilder,
+  op,
+  store,
+} from '@anole/bytes/wasm';
 
 /**
  * a × b + c by relaxed SIMD, which rounds once or twice as the host likes (always the same way on

@@ -1,5 +1,4 @@
-import type { FunctionRef } from '../../wasm/code.ts';
-import type { ModuleBuilder, Signature } from '../../wasm/module.ts';
+import type { FunctionRef, ModuleBuilder, Signature } from '@anole/bytes/wasm';
 
 /** Functions of the interpreter that call each other, and what it imports from the host. */
 

@@ -16,7 +16,7 @@ import {
   store,
   tee,
   when,
-} from '../../wasm/code.ts';
+} from '@anole/bytes/wasm';
 import {
   ACCESS_SIZE,
   BACKED,

@@ -1,4 +1,4 @@
-import { ModuleBuilder } from '../../wasm/module.ts';
+import { ModuleBuilder } from '@anole/bytes/wasm';
 import { compiledSignature } from '../jit/lookup.ts';
 import { RAM_OFFSET } from '../layout.ts';
 import { defineAccess } from './access.ts';

@@ -1,5 +1,5 @@
+import { type Code, get, i32, type Local, load, op } from '@anole/bytes/wasm';
 import { type Instruction, immediateOf } from '../../isa/instruction.ts';
-import { type Code, get, i32, type Local, load, op } from '../../wasm/code.ts';
 import { F, X } from '../layout.ts';
 
 /** Decoding of operands at run time, from the instruction word in a local. */

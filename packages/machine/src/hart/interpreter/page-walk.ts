@@ -18,7 +18,7 @@ import {
   set,
   store,
   when,
-} from '../../wasm/code.ts';
+} from '@anole/bytes/wasm';
 import {
   DATA_MODE,
   FETCH_MODE,

@@ -1,15 +1,4 @@
-import {
-  type Code,
-  call,
-  get,
-  i32,
-  i64,
-  type Local,
-  load,
-  op,
-  set,
-  when,
-} from '../../wasm/code.ts';
+import { type Code, call, get, i32, i64, type Local, load, op, set, when } from '@anole/bytes/wasm';
 import { CODE_PAGES, RAM_BASE, RAM_OFFSET, RAM_SIZE } from '../layout.ts';
 import type { Helpers } from './helpers.ts';
 import { add32, add64, and32, extend, shr64, slot32, wrap } from './slots.ts';

@@ -5,6 +5,7 @@ import {
   type Code,
   call,
   callIndirect,
+  type FunctionScope,
   get,
   i32,
   i64,
@@ -16,8 +17,7 @@ import {
   type TypeRef,
   tee,
   when,
-} from '../../wasm/code.ts';
-import type { FunctionScope } from '../../wasm/module.ts';
+} from '@anole/bytes/wasm';
 import { Outcome } from '../jit/lookup.ts';
 import { ENTERED, MIE, MIP, PC, REMAINING } from '../layout.ts';
 import type { Helpers } from './helpers.ts';

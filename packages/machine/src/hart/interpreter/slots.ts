@@ -1,4 +1,4 @@
-import { type Code, i32, i64, load, op, store } from '../../wasm/code.ts';
+import { type Code, i32, i64, load, op, store } from '@anole/bytes/wasm';
 
 /** Access to the slots of the state block, and short names for common code. */
 

@@ -1,7 +1,3 @@
-import type { Instruction } from '../../isa/instruction.ts';
-import type { CsrAction, FloatOperation, MemoryUpdate, SystemAction, Width } from '../../isa/ir.ts';
-import { type BackEnd, lower } from '../../isa/lower.ts';
-import { instructions } from '../../isa/table.ts';
 import {
   block,
   br,
@@ -9,6 +5,7 @@ import {
   type Code,
   call,
   choose,
+  type FunctionScope,
   get,
   i32,
   i64,
@@ -20,8 +17,11 @@ import {
   set,
   store,
   when,
-} from '../../wasm/code.ts';
-import type { FunctionScope } from '../../wasm/module.ts';
+} from '@anole/bytes/wasm';
+import type { Instruction } from '../../isa/instruction.ts';
+import type { CsrAction, FloatOperation, MemoryUpdate, SystemAction, Width } from '../../isa/ir.ts';
+import { type BackEnd, lower } from '../../isa/lower.ts';
+import { instructions } from '../../isa/table.ts';
 import {
   ACCESS_SIZE,
   CSR_VALUE,

@@ -1,4 +1,3 @@
-import type { MemoryUpdate, Width } from '../../isa/ir.ts';
 import {
   brIf,
   type Code,
@@ -9,11 +8,12 @@ import {
   type Label,
   type Local,
   load,
+  type MemoryOperator,
   op,
   set,
   store,
-} from '../../wasm/code.ts';
-import type { MemoryOperator } from '../../wasm/opcodes.ts';
+} from '@anole/bytes/wasm';
+import type { MemoryUpdate, Width } from '../../isa/ir.ts';
 import { TLB_BYTES, tlbOf } from '../layout.ts';
 import { isReserved, type LocalPool, updateAt } from './atomics.ts';
 import { add32, and32, and64, slot32, wrap } from './slots.ts';

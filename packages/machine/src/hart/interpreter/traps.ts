@@ -10,7 +10,7 @@ import {
   ret,
   set,
   when,
-} from '../../wasm/code.ts';
+} from '@anole/bytes/wasm';
 import {
   DATA_MODE,
   FAULT,

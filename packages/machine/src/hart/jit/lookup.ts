@@ -1,17 +1,18 @@
 import {
   type Code,
+  type FunctionScope,
   get,
   i32,
   type Local,
   load,
   op,
   ret,
+  type Signature,
   set,
   type TypeRef,
   tailCallIndirect,
   when,
-} from '../../wasm/code.ts';
-import type { FunctionScope, Signature } from '../../wasm/module.ts';
+} from '@anole/bytes/wasm';
 import { add32, and32, and64, setSlot32, setSlot64, wrap } from '../interpreter/slots.ts';
 import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
 import {

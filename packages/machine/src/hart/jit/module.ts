@@ -1,4 +1,4 @@
-import { ModuleBuilder } from '../../wasm/module.ts';
+import { ModuleBuilder } from '@anole/bytes/wasm';
 import { RAM_OFFSET } from '../layout.ts';
 import { chainTo, compiledSignature } from './lookup.ts';
 import type { Region } from './region.ts';

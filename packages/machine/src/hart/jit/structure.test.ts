@@ -9,11 +9,11 @@ import {
   i32,
   type Local,
   label,
+  ModuleBuilder,
   op,
   set,
   when,
-} from '../../wasm/code.ts';
-import { ModuleBuilder } from '../../wasm/module.ts';
+} from '@anole/bytes/wasm';
 import { Structure } from './structure.ts';
 
 type Graph = readonly (readonly number[])[];

@@ -11,7 +11,7 @@ import {
   loop,
   op,
   set,
-} from '../../wasm/code.ts';
+} from '@anole/bytes/wasm';
 
 /**
  * Arranges blocks in the structured control flow of WebAssembly. Blocks keep their order. A branch

@@ -1,12 +1,10 @@
-import type { SystemAction } from '../../isa/ir.ts';
-import type { BackEnd } from '../../isa/lower.ts';
-import { lower } from '../../isa/lower.ts';
 import {
   block,
   br,
   brIf,
   type Code,
   type FunctionRef,
+  type FunctionScope,
   get,
   i32,
   i64,
@@ -16,8 +14,10 @@ import {
   set,
   tailCall,
   when,
-} from '../../wasm/code.ts';
-import type { FunctionScope } from '../../wasm/module.ts';
+} from '@anole/bytes/wasm';
+import type { SystemAction } from '../../isa/ir.ts';
+import type { BackEnd } from '../../isa/lower.ts';
+import { lower } from '../../isa/lower.ts';
 import { LocalPool } from '../interpreter/atomics.ts';
 import { quickFloat } from '../interpreter/quick/quick-float.ts';
 import {

@@ -1,4 +1,4 @@
-import { br, brIf, type Code, get, type Local, op, set } from '../../../wasm/code.ts';
+import { br, brIf, type Code, get, type Local, op, set } from '@anole/bytes/wasm';
 import { relaxedMultiplyAdd } from '../fused.ts';
 import { extend } from '../slots.ts';
 import { QuickKit } from './kit.ts';

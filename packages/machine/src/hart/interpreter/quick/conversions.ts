@@ -1,4 +1,4 @@
-import { type Code, choose, f64, get, i32, i64, op, set } from '../../../wasm/code.ts';
+import { type Code, choose, f64, get, i32, i64, op, set } from '@anole/bytes/wasm';
 import { add64, and64 } from '../slots.ts';
 import { QuickKit } from './kit.ts';
 

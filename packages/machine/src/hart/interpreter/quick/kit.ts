@@ -10,9 +10,9 @@ import {
   type Local,
   op,
   set,
+  type ValueType,
   when,
-} from '../../../wasm/code.ts';
-import type { ValueType } from '../../../wasm/opcodes.ts';
+} from '@anole/bytes/wasm';
 import { add32, and32, and64, extend, wrap } from '../slots.ts';
 
 /**

@@ -1,5 +1,5 @@
+import { br, type Code } from '@anole/bytes/wasm';
 import type { FloatOperation } from '../../../isa/ir.ts';
-import { br, type Code } from '../../../wasm/code.ts';
 import { QuickArithmetic } from './arithmetic.ts';
 import { QuickConversions } from './conversions.ts';
 import type { QuickContext } from './kit.ts';

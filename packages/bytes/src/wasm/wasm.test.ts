@@ -16,6 +16,7 @@ import {
   label,
   load,
   loop,
+  memoryCopy,
   memoryFill,
   op,
   ret,
@@ -141,7 +142,8 @@ describe('the WebAssembly builder', () => {
         const [x] = scope.params as [Local];
         const value = scope.local('i64');
         return [
-          memoryFill(i32(8), i32(0xff), i32(4)),
+          memoryFill(i32(16), i32(0xff), i32(4)),
+          memoryCopy(i32(8), i32(16), i32(4)),
           when(
             get(x),
             store('i64.store8', i32(0), i64(5), 8),

@@ -105,6 +105,11 @@ export function memoryFill(address: Code, byte: Code, length: Code): Code {
   return [address, byte, length, 0xfc, 11, 0];
 }
 
+/** Both within the one memory; they may overlap. */
+export function memoryCopy(to: Code, from: Code, length: Code): Code {
+  return [to, from, length, 0xfc, 10, 0, 0];
+}
+
 export const call = (callee: FunctionRef, ...args: readonly Code[]): Code => [
   ...args,
   0x10,

@@ -1,0 +1,47 @@
+/**
+ * WebAssembly modules written by this process: for code that is generated (the machine) and for
+ * inner loops that the JavaScript engine would not make fast (codecs).
+ *
+ * @example
+ * import { get, ModuleBuilder, op } from '@anole/bytes/wasm';
+ * const builder = new ModuleBuilder(1);
+ * const signature = { params: ['i32', 'i32'], results: ['i32'] } as const;
+ * builder.function(signature, ({ params: [a, b] }) => op('i32.add', get(a!), get(b!)), 'add');
+ * const memory = new WebAssembly.Memory({ initial: 1 });
+ * const { instance } = await WebAssembly.instantiate(builder.bytes(), { env: { memory } });
+ */
+export {
+  block,
+  br,
+  brIf,
+  brTable,
+  type Code,
+  call,
+  callIndirect,
+  choose,
+  type FunctionRef,
+  f32,
+  f64,
+  get,
+  i32,
+  i64,
+  type Label,
+  type Local,
+  label,
+  lane,
+  load,
+  loop,
+  memoryCopy,
+  memoryFill,
+  op,
+  ret,
+  set,
+  store,
+  type TypeRef,
+  tailCall,
+  tailCallIndirect,
+  tee,
+  when,
+} from './code.ts';
+export { type FunctionScope, ModuleBuilder, type Signature } from './module.ts';
+export type { MemoryOperator, Operator, ValueType } from './opcodes.ts';
