@@ -9,6 +9,8 @@ import type { TreeNode } from './tree.ts';
 export type Whiteouts = 'none' | 'oci' | 'overlayfs';
 
 const PREFIX = '.wh.';
+/** Of bookkeeping that old union file systems left in layers; it means nothing. */
+const BOOKKEEPING = '.wh..wh.';
 const OPAQUE = '.wh..wh..opq';
 const OPAQUE_ATTRIBUTES = ['trusted.overlay.opaque', 'user.overlay.opaque'];
 const YES = 0x79;
@@ -36,4 +38,18 @@ export function* isOpaque(whiteouts: Whiteouts, directory: TreeNode): Flow<boole
   if (whiteouts === 'none') return false;
   const xattrs = yield* wait(directory.xattrs());
   return OPAQUE_ATTRIBUTES.some((name) => xattrs.get(name)?.[0] === YES);
+}
+
+/** What a name of an OCI layer says about lower layers. */
+export type Marker =
+  | { readonly kind: 'opaque' }
+  | { readonly kind: 'ignored' }
+  /** `name` may be anything that follows the prefix: check it. */
+  | { readonly kind: 'removed'; readonly name: string };
+
+export function markerOf(name: string): Marker | undefined {
+  if (!name.startsWith(PREFIX)) return undefined;
+  if (name === OPAQUE) return { kind: 'opaque' };
+  if (name.startsWith(BOOKKEEPING)) return { kind: 'ignored' };
+  return { kind: 'removed', name: name.slice(PREFIX.length) };
 }

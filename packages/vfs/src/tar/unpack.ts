@@ -1,6 +1,6 @@
 import { type Awaitable, chain, isPromise, memorySource, type Source } from '@anole/bytes';
 import { VfsError } from '../errors.ts';
-import type { Attributes, FileContent } from '../memory-node.ts';
+import type { Attributes, FileContent, MemoryNode } from '../memory-node.ts';
 import { MemoryTree } from '../memory-tree.ts';
 import { sliceSource } from '../slice.ts';
 import type { TarEntry, TarOptions } from './entry.ts';
@@ -39,14 +39,26 @@ export async function unpackTar(
   from: AsyncIterable<Uint8Array> | Source,
   options: UnpackTarOptions = {},
 ): Promise<void> {
-  const source = Symbol.asyncIterator in from ? undefined : from;
+  const put = entryPutter(tree, from, options);
   for await (const entry of readTar(from, options)) {
     if (options.filter && !options.filter(entry)) continue;
-    if (entry.type === 'file') {
-      const stored = options.store?.(entry) ?? storedOf(entry, source);
-      putFile(tree, entry, isPromise(stored) ? await stored : stored);
-    } else putNode(tree, entry, options.directories ?? 'update');
+    const done = put(entry);
+    if (isPromise(done)) await done;
   }
+}
+
+/** What puts one member of the archive into the tree, and gives its node. */
+export function entryPutter(
+  tree: MemoryTree,
+  from: AsyncIterable<Uint8Array> | Source,
+  options: UnpackTarOptions,
+): (entry: TarEntry) => Awaitable<MemoryNode> {
+  const source = Symbol.asyncIterator in from ? undefined : from;
+  return (entry) => {
+    if (!isFile(entry)) return putNode(tree, entry, options.directories ?? 'update');
+    const stored = options.store?.(entry) ?? storedOf(entry, source);
+    return chain(stored, (content) => putFile(tree, entry, content));
+  };
 }
 
 /** The Tree of a tar archive. See {@link unpackTar}. */
@@ -64,44 +76,50 @@ function storedOf(entry: TarEntry, source: Source | undefined): Awaitable<Source
   return chain(entry.storedBytes(), memorySource);
 }
 
-function putFile(tree: MemoryTree, entry: TarEntry, stored: Source): void {
+type NotFile = TarEntry & { readonly type: Exclude<TarEntry['type'], 'file'> };
+
+function isFile(entry: TarEntry): entry is Exclude<TarEntry, NotFile> {
+  return entry.type === 'file';
+}
+
+function putFile(tree: MemoryTree, entry: TarEntry, stored: Source): MemoryNode {
   const content: FileContent = entry.extents
     ? sparseContent(stored, entry.extents, entry.size)
     : stored;
-  tree.putFile(entry.path, content, attributesOf(entry));
+  return tree.putFile(entry.path, content, attributesOf(entry));
 }
 
-function putNode(tree: MemoryTree, entry: TarEntry, directories: 'update' | 'keep'): void {
+function putNode(tree: MemoryTree, entry: NotFile, directories: 'update' | 'keep'): MemoryNode {
   const { path, type } = entry;
   switch (type) {
-    case 'file':
-      return;
     case 'hardlink':
-      putHardLink(tree, entry);
-      return;
+      return putHardLink(tree, entry);
     case 'directory':
-      putDirectory(tree, entry, directories);
-      return;
+      return putDirectory(tree, entry, directories);
     case 'symlink':
-      tree.putSymlink(path, entry.target, attributesOf(entry));
-      return;
+      return tree.putSymlink(path, entry.target, attributesOf(entry));
     default:
-      tree.putSpecial(path, type, attributesOf(entry));
+      return tree.putSpecial(path, type, attributesOf(entry));
   }
 }
 
-function putDirectory(tree: MemoryTree, entry: TarEntry, directories: 'update' | 'keep'): void {
+function putDirectory(
+  tree: MemoryTree,
+  entry: TarEntry,
+  directories: 'update' | 'keep',
+): MemoryNode {
   if (directories === 'keep' && entry.path !== '') {
-    if (tree.find(entry.path)?.type === 'directory') return;
+    const there = tree.find(entry.path);
+    if (there?.type === 'directory') return there;
   } else if (tree.find(entry.path, { followSymlinks: false })?.type === 'symlink') {
     tree.remove(entry.path);
   }
-  tree.putDirectory(entry.path, attributesOf(entry));
+  return tree.putDirectory(entry.path, attributesOf(entry));
 }
 
-function putHardLink(tree: MemoryTree, entry: TarEntry): void {
+function putHardLink(tree: MemoryTree, entry: TarEntry): MemoryNode {
   try {
-    tree.putLink(entry.path, entry.target);
+    return tree.putLink(entry.path, entry.target);
   } catch (error) {
     if (!(error instanceof VfsError) || error.code === 'VFS_IS_DIRECTORY') throw error;
     throw new TarError(
