@@ -1,5 +1,7 @@
 import { signed, signed32, unsigned } from './leb128.ts';
 import {
+  type AtomicOperator,
+  atomicOpcodes,
   type LaneOperator,
   laneOpcodes,
   type MemoryOperator,
@@ -17,7 +19,7 @@ import {
  * their target by a {@link Label} object; depths are computed when the tree is written out. An
  * expression is Code that leaves one value.
  */
-export type Code = number | readonly Code[] | Block | Branch;
+export type Code = number | readonly Code[] | Block | Branch | RamAccess;
 
 /** Identity of a block, loop or if. Each may be used in one place only. */
 export interface Label {
@@ -35,6 +37,14 @@ interface Block {
 interface Branch {
   readonly kind: 'br' | 'br_if' | 'br_table';
   readonly targets: readonly Label[];
+}
+
+/** The immediate of an access to RAM: which memory that is, the module knows. */
+interface RamAccess {
+  readonly kind: 'ram';
+  /** Logarithm of the alignment that the access promises. */
+  readonly alignment: number;
+  readonly offset: number;
 }
 
 /** A local variable or parameter of the function being built. */
@@ -100,6 +110,29 @@ export function load(name: MemoryOperator, address: Code, offset = 0): Code {
 export function store(name: MemoryOperator, address: Code, value: Code, offset = 0): Code {
   return [address, value, memoryOpcodes[name], 0, unsigned(offset)];
 }
+
+/** The same in RAM: a second memory that threads share, where the module has one. */
+export function ramLoad(name: MemoryOperator, address: Code, offset = 0): Code {
+  return [address, memoryOpcodes[name], { kind: 'ram', alignment: 0, offset }];
+}
+
+export function ramStore(name: MemoryOperator, address: Code, value: Code, offset = 0): Code {
+  return [address, value, memoryOpcodes[name], { kind: 'ram', alignment: 0, offset }];
+}
+
+/** A sequentially consistent access to RAM, aligned by nature: else it traps. */
+export function ramAtomic(
+  name: AtomicOperator,
+  address: Code,
+  values: readonly Code[] = [],
+  offset = 0,
+): Code {
+  const { opcode, alignment } = atomicOpcodes[name];
+  return [address, ...values, 0xfe, unsigned(opcode), { kind: 'ram', alignment, offset }];
+}
+
+/** Orders all accesses before it and all behind it. */
+export const atomicFence: Code = [0xfe, 0x03, 0x00];
 
 export function memoryFill(address: Code, byte: Code, length: Code): Code {
   return [address, byte, length, 0xfc, 11, 0];
@@ -182,26 +215,44 @@ export function brTable(index: Code, targets: readonly Label[], fallback: Label)
   return [index, { kind: 'br_table', targets: [...targets, fallback] }];
 }
 
-/** Writes a tree out as bytes, without the final `end`. */
-export function assemble(code: Code): number[] {
+/**
+ * Writes a tree out as bytes, without the final `end`.
+ *
+ * @param ram index of the memory that RAM is in
+ */
+export function assemble(code: Code, ram = 0): number[] {
   const out: number[] = [];
-  write(code, [], out);
+  write(code, { labels: [], ram }, out);
   return out;
 }
 
-/** `scope`: labels of the blocks around, the innermost last; changed and put back. */
-function write(code: Code, scope: Label[], out: number[]): void {
+interface Scope {
+  /** Labels of the blocks around, the innermost last; changed and put back. */
+  readonly labels: Label[];
+  readonly ram: number;
+}
+
+function write(code: Code, scope: Scope, out: number[]): void {
   if (typeof code === 'number') out.push(code);
   else if ('kind' in code) {
-    if ('targets' in code) writeBranch(code, scope, out);
+    if (code.kind === 'ram') writeRamAccess(code, scope.ram, out);
+    else if ('targets' in code) writeBranch(code, scope.labels, out);
     else writeBlock(code, scope, out);
   } else for (const part of code) write(part, scope, out);
 }
 
 const structured = { block: 0x02, loop: 0x03, if: 0x04 } as const;
+/** In the alignment of an access: the index of a memory follows. */
+const HAS_MEMORY = 0x40;
 
-function writeBlock(code: Block, scope: Label[], out: number[]): void {
-  scope.push(code.label);
+function writeRamAccess({ alignment, offset }: RamAccess, ram: number, out: number[]): void {
+  if (ram === 0) out.push(alignment);
+  else out.push(alignment | HAS_MEMORY, ram);
+  out.push(...unsigned(offset));
+}
+
+function writeBlock(code: Block, scope: Scope, out: number[]): void {
+  scope.labels.push(code.label);
   out.push(structured[code.kind], code.result === undefined ? 0x40 : valueTypes[code.result]);
   write(code.body, scope, out);
   if (code.otherwise !== undefined) {
@@ -209,7 +260,7 @@ function writeBlock(code: Block, scope: Label[], out: number[]): void {
     write(code.otherwise, scope, out);
   }
   out.push(0x0b);
-  scope.pop();
+  scope.labels.pop();
 }
 
 function writeBranch(code: Branch, scope: readonly Label[], out: number[]): void {

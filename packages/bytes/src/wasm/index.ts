@@ -11,6 +11,7 @@
  * const { instance } = await WebAssembly.instantiate(builder.bytes(), { env: { memory } });
  */
 export {
+  atomicFence,
   block,
   br,
   brIf,
@@ -34,6 +35,9 @@ export {
   memoryCopy,
   memoryFill,
   op,
+  ramAtomic,
+  ramLoad,
+  ramStore,
   ret,
   set,
   store,
@@ -44,4 +48,4 @@ export {
   when,
 } from './code.ts';
 export { type FunctionScope, ModuleBuilder, type Signature } from './module.ts';
-export type { MemoryOperator, Operator, ValueType } from './opcodes.ts';
+export type { AtomicOperator, MemoryOperator, Operator, ValueType } from './opcodes.ts';

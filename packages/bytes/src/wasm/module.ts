@@ -39,8 +39,8 @@ interface Definition {
 
 /**
  * A WebAssembly module under construction: functions that import from module `env`, and one
- * imported memory, `env.memory`; where asked for, a table of functions, `env.table`. Imports come
- * before the first function.
+ * imported memory, `env.memory`; where asked for, a table of functions, `env.table`, and a second
+ * memory, `env.ram`, that threads share. Imports come before the first function.
  */
 export class ModuleBuilder {
   readonly #types: string[] = [];
@@ -49,12 +49,17 @@ export class ModuleBuilder {
   readonly #functions: Definition[] = [];
   readonly #exports: { name: string; index: number }[] = [];
   readonly #memoryPages: number;
+  readonly #sharedRam: boolean;
   #tableSize: number | undefined;
   #elements: { readonly offset: number; readonly functions: readonly FunctionRef[] } | undefined;
 
-  /** @param memoryPages least size of the imported memory, in pages of 64 KiB. */
-  constructor(memoryPages: number) {
+  /**
+   * @param memoryPages least size of the imported memory, in pages of 64 KiB
+   * @param sharedRam whether RAM is a second memory, instead of a part of the first
+   */
+  constructor(memoryPages: number, sharedRam = false) {
     this.#memoryPages = memoryPages;
+    this.#sharedRam = sharedRam;
   }
 
   importFunction(name: string, signature: Signature): FunctionRef {
@@ -87,7 +92,7 @@ export class ModuleBuilder {
 
   define(ref: FunctionRef, signature: Signature, body: (scope: FunctionScope) => Code): void {
     const scope = new FunctionScope(signature.params);
-    const code = assemble(body(scope));
+    const code = assemble(body(scope), this.#sharedRam ? 1 : 0);
     const locals = scope.locals.flatMap((type) => [1, valueTypes[type]]);
     const bytes = [...unsigned(scope.locals.length), ...locals];
     this.#functions[ref.index - this.#imports.length]!.body = [
@@ -130,11 +135,15 @@ export class ModuleBuilder {
       0,
       ...unsigned(type),
     ]);
-    const memory = [...text('env'), ...text('memory'), 2, 0, ...unsigned(this.#memoryPages)];
+    const least = unsigned(this.#memoryPages);
+    const memories = [[...text('env'), ...text('memory'), 2, 0, ...least]];
+    if (this.#sharedRam) {
+      memories.push([...text('env'), ...text('ram'), 2, SHARED, ...least, ...unsigned(MAX_PAGES)]);
+    }
     const table = [...text('env'), ...text('table'), 1, 0x70, 0];
     return this.#tableSize === undefined
-      ? [...functions, memory]
-      : [...functions, memory, [...table, ...unsigned(this.#tableSize)]];
+      ? [...functions, ...memories]
+      : [...functions, ...memories, [...table, ...unsigned(this.#tableSize)]];
   }
 
   #elementSection(): number[] {
@@ -157,6 +166,10 @@ export class ModuleBuilder {
     return this.#types.push(key) - 1;
   }
 }
+
+/** Limits of a memory that is shared, which has a greatest size. */
+const SHARED = 3;
+const MAX_PAGES = 0x1_0000;
 
 function text(value: string): number[] {
   const bytes = new TextEncoder().encode(value);

@@ -164,6 +164,27 @@ export const memoryOpcodes = {
   'i64.store32': 0x3e,
 } as const;
 
+/** Atomic accesses, behind 0xfe (Threads proposal): they must be aligned by nature. */
+export const atomicOpcodes = {
+  'i32.atomic.load': { opcode: 0x10, alignment: 2 },
+  'i64.atomic.load': { opcode: 0x11, alignment: 3 },
+  'i64.atomic.load32_u': { opcode: 0x16, alignment: 2 },
+  'i32.atomic.rmw8.or_u': { opcode: 0x35, alignment: 0 },
+  'i64.atomic.rmw.add': { opcode: 0x1f, alignment: 3 },
+  'i64.atomic.rmw32.add_u': { opcode: 0x24, alignment: 2 },
+  'i64.atomic.rmw.and': { opcode: 0x2d, alignment: 3 },
+  'i64.atomic.rmw32.and_u': { opcode: 0x32, alignment: 2 },
+  'i64.atomic.rmw.or': { opcode: 0x34, alignment: 3 },
+  'i64.atomic.rmw32.or_u': { opcode: 0x39, alignment: 2 },
+  'i64.atomic.rmw.xor': { opcode: 0x3b, alignment: 3 },
+  'i64.atomic.rmw32.xor_u': { opcode: 0x40, alignment: 2 },
+  'i64.atomic.rmw.xchg': { opcode: 0x42, alignment: 3 },
+  'i64.atomic.rmw32.xchg_u': { opcode: 0x47, alignment: 2 },
+  'i64.atomic.rmw.cmpxchg': { opcode: 0x49, alignment: 3 },
+  'i64.atomic.rmw32.cmpxchg_u': { opcode: 0x4e, alignment: 2 },
+} as const;
+
+export type AtomicOperator = keyof typeof atomicOpcodes;
 export type Operator =
   | keyof typeof opcodes
   | keyof typeof saturatingOpcodes

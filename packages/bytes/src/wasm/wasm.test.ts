@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import {
+  assemble,
+  atomicFence,
   block,
   br,
   brIf,
@@ -19,6 +21,8 @@ import {
   memoryCopy,
   memoryFill,
   op,
+  ramAtomic,
+  ramLoad,
   ret,
   set,
   store,
@@ -27,7 +31,7 @@ import {
 } from './code.ts';
 import { signed, unsigned } from './leb128.ts';
 import { ModuleBuilder } from './module.ts';
-import { memoryOpcodes, opcodes, saturatingOpcodes } from './opcodes.ts';
+import { atomicOpcodes, memoryOpcodes, opcodes, saturatingOpcodes } from './opcodes.ts';
 
 type Exports = Record<string, (...args: (number | bigint)[]) => number | bigint>;
 
@@ -186,6 +190,24 @@ describe('the WebAssembly builder', () => {
       const code = name.includes('load')
         ? op('drop', load(name, i32(0)))
         : store(name, i32(0), zero[name.slice(0, 3)]!);
+      builder.function({ params: [], results: [] }, () => code);
+    }
+    assert.equal(WebAssembly.validate(builder.bytes()), true);
+  });
+
+  test('RAM is the first memory, or the second one where threads share it', () => {
+    assert.deepEqual(assemble(ramLoad('i64.load', i32(0), 200)), [0x41, 0, 0x29, 0, 0xc8, 1]);
+    assert.deepEqual(assemble(ramLoad('i64.load', i32(0)), 1), [0x41, 0, 0x29, 0x40, 1, 0]);
+    const fenced = [atomicFence, op('drop', ramAtomic('i32.atomic.load', i32(0)))];
+    assert.deepEqual(assemble(fenced, 1), [0xfe, 3, 0, 0x41, 0, 0xfe, 0x10, 0x42, 1, 0, 0x1a]);
+  });
+
+  test('the host accepts every atomic access to shared RAM', () => {
+    const builder = new ModuleBuilder(1, true);
+    for (const name of Object.keys(atomicOpcodes) as (keyof typeof atomicOpcodes)[]) {
+      const zero = name.startsWith('i32') ? i32(0) : i64(0);
+      const values = name.includes('cmpxchg') ? [zero, zero] : name.includes('rmw') ? [zero] : [];
+      const code = op('drop', ramAtomic(name, i32(0), values));
       builder.function({ params: [], results: [] }, () => code);
     }
     assert.equal(WebAssembly.validate(builder.bytes()), true);

@@ -5,10 +5,13 @@ import type { Hart, HartOptions } from './hart.ts';
 import { InterpretedHart, type InterpreterCode } from './interpreted-hart.ts';
 import { hasFusedMultiplyAdd } from './interpreter/fused.ts';
 import { interpreterModule } from './interpreter/module.ts';
-import { EXPANSIONS } from './layout.ts';
+import { EXPANSIONS, RAM_OFFSET } from './layout.ts';
 
-/** Without and with compiled code beside it. */
+/** By {@link variantOf}. */
 const compiled: (Promise<InterpreterCode> | undefined)[] = [];
+/** Without and with compiled code beside it; for RAM of its own, and for RAM that harts share. */
+const variantOf = ({ compiles, shared }: PartsOptions): number =>
+  Number(compiles ?? false) + 2 * Number(shared ?? false);
 /** A word of a major opcode that nothing uses, for halves that are illegal. */
 const ILLEGAL = 0xffffffff;
 let expansions: Uint32Array<ArrayBuffer> | undefined;
@@ -20,12 +23,16 @@ let expansions: Uint32Array<ArrayBuffer> | undefined;
  * @throws HartError `MACHINE_NO_WASM` where the host refuses the module.
  */
 export async function createHart(options: HartOptions): Promise<Hart> {
-  const compiles = options.jit !== undefined;
-  compiled[Number(compiles)] ??= compile(compiles);
+  const { memory } = options;
+  const wanted = { compiles: options.jit !== undefined, shared: memory.shared };
+  const variant = variantOf(wanted);
+  compiled[variant] ??= compile(wanted);
   expansions ??= expansionTable();
-  new Uint32Array(options.memory.wasm.buffer, EXPANSIONS, expansions.length).set(expansions);
+  // State and TLBs stay in a memory of the hart's own: V8 is slower with shared ones.
+  const own = memory.shared ? ownMemory() : memory.wasm;
+  new Uint32Array(own.buffer, EXPANSIONS, expansions.length).set(expansions);
   try {
-    return new InterpretedHart(options, await compiled[Number(compiles)]!);
+    return new InterpretedHart(options, await compiled[variant]!, own);
   } catch (cause) {
     throw new HartError('MACHINE_NO_WASM', 'Cannot compile the interpreter', {
       cause,
@@ -34,9 +41,22 @@ export async function createHart(options: HartOptions): Promise<Hart> {
   }
 }
 
-async function compile(compiles: boolean): Promise<InterpreterCode> {
-  const fused = await hasFusedMultiplyAdd();
-  return { module: await WebAssembly.compile(interpreterModule({ fused, compiles })), fused };
+function ownMemory(): WebAssembly.Memory {
+  const pages = RAM_OFFSET >> 16;
+  return new WebAssembly.Memory({ initial: pages, maximum: pages });
+}
+
+async function compile(options: PartsOptions): Promise<InterpreterCode> {
+  const { interpreter, fused } = await makeHartParts(options);
+  return { module: await WebAssembly.compile(interpreter), fused };
+}
+
+/** Which harts code is for. */
+export interface PartsOptions {
+  /** Whether hot code of the guest is compiled. Default false. */
+  readonly compiles?: boolean;
+  /** Whether there are several harts in one machine. Default false. */
+  readonly shared?: boolean;
 }
 
 /**
@@ -52,10 +72,12 @@ export interface HartParts {
 }
 
 /** Makes it, which takes tens of milliseconds. */
-export async function makeHartParts(compiles = false): Promise<HartParts> {
+export async function makeHartParts(options: PartsOptions = {}): Promise<HartParts> {
+  const { compiles = false, shared = false } = options;
   const fused = await hasFusedMultiplyAdd();
-  const interpreter = interpreterModule({ fused, compiles });
-  return { interpreter, fused, expansions: expansionTable() };
+  const interpreter = interpreterModule({ fused, compiles, shared });
+  expansions ??= expansionTable();
+  return { interpreter, fused, expansions };
 }
 
 /**
@@ -64,10 +86,13 @@ export async function makeHartParts(compiles = false): Promise<HartParts> {
  *
  * @throws CompileError where the code is damaged
  */
-export async function useHartParts(code: HartParts, compiles = false): Promise<HartParts> {
+export async function useHartParts(
+  code: HartParts,
+  options: PartsOptions = {},
+): Promise<HartParts> {
   const { fused } = code;
   const module = code.module ?? (await WebAssembly.compile(code.interpreter));
-  compiled[Number(compiles)] ??= Promise.resolve({ module, fused });
+  compiled[variantOf(options)] ??= Promise.resolve({ module, fused });
   expansions ??= code.expansions;
   return { ...code, module };
 }

@@ -9,10 +9,19 @@ const MAX_SIZE = 0x1_0000_0000 - RAM_OFFSET - PAGE;
 /** Fills one page of RAM, zeroed before: `target` is its 4096 bytes. `page` counts from the base. */
 export type PageFiller = (page: number, target: Uint8Array) => void;
 
+/** RAM that several threads work on. */
+export interface SharedRam {
+  /** The memory of another thread's {@link GuestMemory}. Default: a new one. */
+  readonly memory?: WebAssembly.Memory;
+  /** Has a page filled and noted by the thread that can. Default: this one does it. */
+  readonly bring?: (page: number) => void;
+}
+
 /**
  * Guest RAM: `size` bytes at physical address {@link GuestMemory.base}, inside one WebAssembly
  * memory that never grows (so views stay valid for the life of the object). The bytes below
- * `RAM_OFFSET` of that memory are the hart's: registers, TLBs, decode tables.
+ * `RAM_OFFSET` of that memory are the hart's: registers, TLBs, decode tables. Where threads share
+ * RAM, each hart has a memory of its own for those, and what the harts share lies there.
  *
  * Each page is noted at its first touch, by the hart or through this object. With a
  * {@link PageFiller}, which is asked then, RAM takes no time to restore but where it is used.
@@ -22,21 +31,26 @@ export class GuestMemory {
   readonly base = RAM_BASE;
   /** Bytes of RAM, a multiple of 64 KiB. */
   readonly size: number;
+  /** The WebAssembly memory that RAM is in, from `RAM_OFFSET` on. */
   readonly wasm: WebAssembly.Memory;
+  /** Whether several threads work on it: then the harts have a memory of their own each. */
+  readonly shared: boolean;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #touched: Uint8Array;
   readonly #codePages: Uint8Array;
   readonly #fill: PageFiller | undefined;
+  readonly #bring: ((page: number) => void) | undefined;
   /** Told before a page is written that has compiled code. For the hart. */
   onCodeWritten: (page: number) => void = () => {};
 
   /**
    * @param fill gives pages their content at their first touch. Default: they are zero.
    * @param size bytes of RAM, rounded up to 64 KiB; at most 4 GiB less the hart's own part.
+   * @param shared for several threads; absent where one alone works on it, which is faster.
    * @throws HartError `MACHINE_BAD_CONFIG` where the host cannot give that much.
    */
-  constructor(size: number, fill?: PageFiller) {
+  constructor(size: number, fill?: PageFiller, shared?: SharedRam) {
     if (!Number.isSafeInteger(size) || size <= 0 || size > MAX_SIZE) {
       throw new HartError('MACHINE_BAD_CONFIG', `Cannot make guest memory of ${size} bytes`, {
         details: { size, max: MAX_SIZE },
@@ -45,7 +59,9 @@ export class GuestMemory {
     }
     this.size = Math.ceil(size / PAGE) * PAGE;
     const pages = (RAM_OFFSET + this.size) / PAGE;
-    this.wasm = allocate(pages);
+    this.shared = shared !== undefined;
+    this.wasm = shared?.memory ?? allocate(pages, this.shared);
+    this.#bring = shared?.bring;
     this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#touched = new Uint8Array(this.wasm.buffer, TOUCHED, this.size / GUEST_PAGE / 8 + 1);
@@ -55,12 +71,23 @@ export class GuestMemory {
 
   /** Whether pages get content at their first touch. */
   get backed(): boolean {
-    return this.#fill !== undefined;
+    return this.#fill !== undefined || this.#bring !== undefined;
   }
 
   /** For the hart, which notes the touch itself. */
   fillPage(page: number): void {
     this.#fill?.(page, this.#bytes.subarray(page * GUEST_PAGE, (page + 1) * GUEST_PAGE));
+  }
+
+  /** For harts that share RAM: fills a page unless another one had it filled, and notes the touch. */
+  bringPage(page: number): void {
+    if (this.isTouched(page)) return;
+    if (this.#bring !== undefined) {
+      this.#bring(page);
+      return;
+    }
+    this.fillPage(page);
+    this.#note(page);
   }
 
   /** Whether a page, counted from the base, was touched: what was not is as it was at first. */
@@ -147,16 +174,20 @@ export class GuestMemory {
   #touch(offset: number, length: number): void {
     const last = Math.floor((offset + length - 1) / GUEST_PAGE);
     for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
-      if (this.isTouched(page)) continue;
-      this.#touched[page >>> 3]! |= 1 << (page & 7);
-      this.fillPage(page);
+      this.bringPage(page);
     }
+  }
+
+  #note(page: number): void {
+    // Another thread may note the page beside it.
+    if (this.shared) Atomics.or(this.#touched, page >>> 3, 1 << (page & 7));
+    else this.#touched[page >>> 3]! |= 1 << (page & 7);
   }
 }
 
-function allocate(pages: number): WebAssembly.Memory {
+function allocate(pages: number, shared: boolean): WebAssembly.Memory {
   try {
-    return new WebAssembly.Memory({ initial: pages, maximum: pages });
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared });
   } catch (cause) {
     throw new HartError('MACHINE_BAD_CONFIG', `Cannot reserve ${pages * 64} KiB of guest memory`, {
       cause,

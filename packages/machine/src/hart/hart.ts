@@ -28,6 +28,16 @@ export type Clock =
   | { readonly kind: 'real'; now(): number }
   | { readonly kind: 'instructions'; readonly instructionsPerTick?: number };
 
+/** How others make a running hart look up, where there are several. */
+export interface Attention {
+  /** Place in the shared memory of an i32, not 0 while the hart is to look up. */
+  readonly place: number;
+  /** Whether it is; called between slices. Lowers the word. */
+  asked(): boolean;
+  /** Does what others want of the hart, between two instructions. */
+  lookUp(hart: Hart): void;
+}
+
 export interface HartOptions {
   readonly memory: GuestMemory;
   readonly bus: Bus;
@@ -40,6 +50,8 @@ export interface HartOptions {
    * set it or reset the hart. When absent, the ecall traps.
    */
   readonly firmware?: (hart: Hart) => void;
+  /** Needed where `memory` is shared. */
+  readonly attention?: Attention;
   /** Compile what is executed often, see `docs/decisions`. Default: all is interpreted. */
   readonly jit?: JitOptions;
 }
@@ -119,6 +131,8 @@ export interface Hart {
 
   /** Sets the level of an interrupt line ({@link Interrupt}): MSIP, MTIP, MEIP, SEIP, SSIP, STIP. */
   setInterrupt(cause: number, asserted: boolean): void;
+  /** Sets SSIP as software does, which the guest clears in sip: an IPI. */
+  raiseSoftware(): void;
   /** Whether `wfi` would fall through: an interrupt enabled in mie is pending. */
   readonly interruptPending: boolean;
 

@@ -3,7 +3,16 @@ import { accessCsr, csrs } from './csr/table.ts';
 import { HartError } from './errors.ts';
 import { floatImport } from './floats.ts';
 import type { GuestMemory } from './guest-memory.ts';
-import type { Bus, Clock, Hart, HartOptions, PrivilegeMode, ResetState, RunExit } from './hart.ts';
+import type {
+  Attention,
+  Bus,
+  Clock,
+  Hart,
+  HartOptions,
+  PrivilegeMode,
+  ResetState,
+  RunExit,
+} from './hart.ts';
 import { Jit } from './jit/jit.ts';
 import * as at from './layout.ts';
 import { Pmp } from './pmp.ts';
@@ -25,6 +34,7 @@ const SLICE = 20_000;
 const COMPILED_SLICE = 60_000;
 const NEVER = (1n << 64n) - 1n;
 const STCE = 1n << 63n;
+const SSIP = 1n << 1n;
 const STIP = 1n << 5n;
 const MTIP = 1n << 7n;
 
@@ -46,6 +56,7 @@ export class InterpretedHart implements Hart {
   readonly #pmp: Pmp;
   readonly #csrs: CsrContext;
   readonly #jit: Jit | undefined;
+  readonly #attention: Attention | undefined;
   /** Instructions executed before the slice at hand, and length of that slice. */
   #executed = 0;
   #slice = 0;
@@ -55,24 +66,27 @@ export class InterpretedHart implements Hart {
   /** Tick at which MIP must be looked at again. */
   #nextTick = Number.POSITIVE_INFINITY;
 
-  constructor(options: HartOptions, { module, fused }: InterpreterCode) {
+  /** @param own memory of state and TLBs: that of RAM, too, where no other hart works on it */
+  constructor(options: HartOptions, { module, fused }: InterpreterCode, own: WebAssembly.Memory) {
     this.hartId = options.hartId ?? 0;
     this.memory = options.memory;
     this.#bus = options.bus;
     this.#clock = options.clock;
     this.#perTick =
       options.clock.kind === 'instructions' ? (options.clock.instructionsPerTick ?? 10) : 1;
-    this.#state = new HartState(options.memory.wasm);
+    this.#state = new HartState(own);
+    this.#attention = options.attention;
     this.#pmp = new Pmp(this.#state);
     this.#csrs = this.#csrContext();
-    if (options.jit) this.#jit = new Jit(options.memory, fused, options.jit);
-    const imports = { env: this.#imports(options) };
+    if (options.jit) this.#jit = new Jit(options.memory, own, fused, options.jit);
+    const imports = { env: { ...this.#imports(options), memory: own } };
     const instance = new WebAssembly.Instance(module, imports);
     this.#interpreter = instance.exports as unknown as Interpreter;
     this.#state.clear();
     this.#state.setWord(at.FIRMWARE, options.firmware === undefined ? 0 : 1);
     this.#state.setWord(at.RAM_SIZE, this.memory.size);
     this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
+    this.#state.setWord(at.ATTENTION, this.#attention?.place ?? 0);
     this.reset({ pc: BigInt(this.memory.base) });
   }
 
@@ -100,6 +114,10 @@ export class InterpretedHart implements Hart {
     let left = maxInstructions;
     this.#exit = 'budget';
     while (left > 0 && !this.#stopping) {
+      if (this.#attention?.asked()) {
+        this.#attention.lookUp(this);
+        if (this.#stopping) break;
+      }
       left -= this.#runSlice(Math.min(left, this.#sliceLength()));
       if (this.#exit !== 'budget') return this.#exit;
     }
@@ -143,6 +161,11 @@ export class InterpretedHart implements Hart {
     const updated = asserted ? lines | bit : lines & ~bit;
     if (updated === lines) return;
     this.#state.set(at.LINES, updated);
+    this.#updatePending();
+  }
+
+  raiseSoftware(): void {
+    this.#state.set(at.SOFT_PENDING, this.#state.get(at.SOFT_PENDING) | SSIP);
     this.#updatePending();
   }
 
@@ -222,6 +245,7 @@ export class InterpretedHart implements Hart {
     view.setBigUint64(16, this.#skippedTicks, true);
     out.set(state, HEADER);
     view.setInt32(HEADER + at.BACKED, 0, true);
+    view.setInt32(HEADER + at.ATTENTION, 0, true);
     // What TLBs hold is no state: a restored hart starts with none, and so would differ.
     for (const half of [at.SUPERPAGES, at.SUPERPAGES + 16]) {
       view.setBigUint64(HEADER + half, NEVER, true);
@@ -250,6 +274,7 @@ export class InterpretedHart implements Hart {
     this.#state.setWord(at.FIRMWARE, firmware);
     this.#state.setWord(at.RAM_SIZE, this.memory.size);
     this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
+    this.#state.setWord(at.ATTENTION, this.#attention?.place ?? 0);
     this.#state.setWord(at.REMAINING, 0);
     this.#slice = 0;
     this.#executed = view.getFloat64(8, true);
@@ -354,7 +379,7 @@ export class InterpretedHart implements Hart {
   #imports({ memory, firmware }: HartOptions): Record<string, WebAssembly.ImportValue> {
     const bus = this.#bus;
     return {
-      memory: memory.wasm,
+      ...(memory.shared && { ram: memory.wasm }),
       busRead: (address: number, size: number): number =>
         bus.contains(address) ? bus.read(address, size as 1 | 2 | 4) >>> 0 : -1,
       busWrite: (address: number, size: number, value: number): number => {
@@ -368,7 +393,7 @@ export class InterpretedHart implements Hart {
       pmp: (address: bigint, size: number, kind: number, machine: number): number =>
         this.#pmp.check(BigInt.asUintN(64, address), size, kind as 0 | 1 | 2, machine !== 0),
       float: floatImport(this.#state),
-      fillPage: (page: number) => memory.fillPage(page),
+      fillPage: (page: number) => (memory.shared ? memory.bringPage(page) : memory.fillPage(page)),
       hot: (place: number) => (this.#jit?.hot(place) === true ? 0 : 1),
       codeWritten: (page: number) => this.#jit?.written(page),
       ...(this.#jit !== undefined && { table: this.#jit.table }),

@@ -30,6 +30,12 @@ export const RAM_SIZE = 0x234;
 /** i32: 1 where the host fills pages of RAM at their first touch. Not saved. */
 export const BACKED = 0x238;
 
+/**
+ * i32: place in shared RAM of the word by which others ask this hart to look up; it is not 0 then.
+ * Not saved. Unused where there is one hart only.
+ */
+export const ATTENTION = 0x23c;
+
 /** i32: bit 0 where accesses of S and U are to be checked by PMP, bit 1 where those of M are. */
 export const PMP_GUARD = 0x268;
 /** i32: bytes of the access at hand, for PMP. */

@@ -19,6 +19,9 @@ export interface TestHart {
 const fromEnvironment =
   process.env['ANOLE_TEST_JIT'] === undefined ? undefined : { threshold: 1, batch: 1 };
 
+/** The same for harts whose RAM is shared, where it has ANOLE_TEST_SHARED. */
+const shared = process.env['ANOLE_TEST_SHARED'] === undefined ? undefined : {};
+
 export interface TestOptions {
   readonly bus?: Bus;
   readonly clock?: Clock;
@@ -31,7 +34,7 @@ const emptyBus: Bus = { contains: () => false, read: () => 0, write: () => {} };
 
 export async function makeHart(options: TestOptions = {}): Promise<TestHart> {
   const jit = options.jit ?? fromEnvironment;
-  const memory = new GuestMemory(options.size ?? 1 << 20);
+  const memory = new GuestMemory(options.size ?? 1 << 20, undefined, shared);
   const hart = await createHart({
     memory,
     bus: options.bus ?? emptyBus,

@@ -8,13 +8,13 @@ import {
   i64,
   type Local,
   label,
-  load,
   loop,
   type MemoryOperator,
   op,
+  ramLoad,
+  ramStore,
   ret,
   set,
-  store,
   tee,
   when,
 } from '@anole/bytes/wasm';
@@ -76,7 +76,10 @@ function defineLoads(define: Define, helpers: Helpers): void {
       when(
         isRam(get(physical)),
         widths.map((w) =>
-          when(op('i32.eq', get(width), i32(w)), ret(load(loaders[w]!, ramPlace(get(physical))))),
+          when(
+            op('i32.eq', get(width), i32(w)),
+            ret(ramLoad(loaders[w]!, ramPlace(get(physical)))),
+          ),
         ),
       ),
       when(op('i32.eq', get(width), i32(8)), [
@@ -106,7 +109,7 @@ function defineLoads(define: Define, helpers: Helpers): void {
         set(at, op('i32.sub', get(at), i32(1))),
         set(
           value,
-          or64(shl64(get(value), 8), load('i64.load8_u', bytePlace(address, at, first, second))),
+          or64(shl64(get(value), 8), ramLoad('i64.load8_u', bytePlace(address, at, first, second))),
         ),
         brIf(get(at), again),
       ),
@@ -143,7 +146,7 @@ function defineStores(define: Define, helpers: Helpers): void {
       when(isRam(get(physical)), [
         widths.map((w) =>
           when(op('i32.eq', get(width), i32(w)), [
-            store(storers[w]!, ramPlace(get(physical)), get(value)),
+            ramStore(storers[w]!, ramPlace(get(physical)), get(value)),
             ret(),
           ]),
         ),
@@ -166,7 +169,7 @@ function defineStores(define: Define, helpers: Helpers): void {
       translateBoth(helpers, TlbKind.write, { address, width, first, second }, ret()),
       loop(
         again,
-        store('i64.store8', bytePlace(address, at, first, second), get(value)),
+        ramStore('i64.store8', bytePlace(address, at, first, second), get(value)),
         set(value, op('i64.shr_u', get(value), i64(8))),
         brIf(op('i32.lt_u', tee(at, add32(get(at), i32(1))), get(width)), again),
       ),

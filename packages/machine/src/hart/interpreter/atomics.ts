@@ -4,10 +4,10 @@ import {
   get,
   i64,
   type Local,
-  load,
   op,
+  ramLoad,
+  ramStore,
   set,
-  store,
   type ValueType,
 } from '@anole/bytes/wasm';
 import type { MemoryUpdate } from '../../isa/ir.ts';
@@ -28,13 +28,13 @@ const loader = { 4: 'i64.load32_s', 8: 'i64.load' } as const;
 const storer = { 4: 'i64.store32', 8: 'i64.store' } as const;
 
 /**
- * An lr or amo at `place`, leaving the old value, for one hart alone in its memory. Operands of
+ * An lr, sc or amo at `place`, leaving what rd gets, for one hart alone in its memory. Operands of
  * words are compared sign-extended, which keeps the order of unsigned words too.
  */
 export function updateAt(update: MemoryUpdate, locals: AtomicLocals): Code {
   const { address, place, operand, old } = locals;
   const { width } = update;
-  const read = set(old, load(loader[width], get(place)));
+  const read = set(old, ramLoad(loader[width], get(place)));
   if (update.kind === 'loadReserved') {
     return [
       read,
@@ -61,7 +61,7 @@ export function updateAt(update: MemoryUpdate, locals: AtomicLocals): Code {
   return [
     set(operand, extended),
     read,
-    store(storer[width], get(place), results[update.operation]),
+    ramStore(storer[width], get(place), results[update.operation]),
     get(old),
   ];
 }
@@ -69,12 +69,12 @@ export function updateAt(update: MemoryUpdate, locals: AtomicLocals): Code {
 /** Stores where memory still holds what lr gave (the address was compared before). */
 function storeConditional(width: 4 | 8, { place, operand, old }: AtomicLocals): Code {
   return [
-    set(old, load(loader[width], get(place))),
+    set(old, ramLoad(loader[width], get(place))),
     setSlot64(RESERVATION, i64(-1)),
     choose(
       'i64',
       op('i64.eq', get(old), slot64(RESERVED_VALUE)),
-      [store(storer[width], get(place), get(operand)), i64(0)],
+      [ramStore(storer[width], get(place), get(operand)), i64(0)],
       i64(1),
     ),
   ];

@@ -1,4 +1,5 @@
 import {
+  atomicFence,
   block,
   br,
   brIf,
@@ -12,6 +13,7 @@ import {
   load,
   loop,
   op,
+  ramLoad,
   ret,
   set,
   store,
@@ -25,6 +27,7 @@ import { type BackEnd, lower } from '../../isa/lower.ts';
 import { instructions } from '../../isa/table.ts';
 import { counterOf, jumpEntry } from '../jit/lookup.ts';
 import {
+  ATTENTION,
   COUNTERS,
   DATA_MODE,
   ENTERED,
@@ -69,8 +72,8 @@ import { entryOf, TlbAccess, tableOf } from './tlb-access.ts';
  * Gives 0 at the end of the budget, 1 for `slow`, 2 to enter the compiled code ENTERED, 3 where the
  * place ENTERED is worth compiling.
  */
-export function defineFast(define: Define, { fused, compiles }: InterpreterOptions): void {
-  define('fast', (scope) => new FastLoop(scope, fused, compiles).code());
+export function defineFast(define: Define, options: InterpreterOptions): void {
+  define('fast', (scope) => new FastLoop(scope, options).code());
 }
 
 class FastLoop {
@@ -94,10 +97,13 @@ class FastLoop {
   readonly #taken = label('taken branch');
   readonly #pool: LocalPool;
   readonly #access: TlbAccess;
+  /** Place of the word that asks the hart to look up; undefined where there is one hart only. */
+  readonly #attention: Local | undefined;
   /** Not 0 until the first look for compiled code; undefined where there is none to look for. */
   readonly #skip: Local | undefined;
 
-  constructor(scope: FunctionScope, fused: boolean, compiles: boolean) {
+  constructor(scope: FunctionScope, { fused, compiles, shared }: InterpreterOptions) {
+    this.#attention = shared ? scope.local('i32') : undefined;
     this.#skip = compiles ? scope.params[0] : undefined;
     this.#ip = scope.local('i32');
     this.#next = scope.local('i32');
@@ -125,6 +131,7 @@ class FastLoop {
       write: this.#tables.write,
       entry: this.#entry,
       slow: this.#slow,
+      shared,
     });
   }
 
@@ -138,6 +145,7 @@ class FastLoop {
           this.#slow,
           loop(
             this.#jump,
+            this.#lookUp(),
             this.#fetchPage(),
             this.#findCompiled(),
             loop(
@@ -146,7 +154,7 @@ class FastLoop {
               brIf(op('i32.eqz', get(this.#remaining)), budget),
               set(this.#remaining, op('i32.sub', get(this.#remaining), i32(1))),
               brIf(op('i32.gt_u', get(this.#ip), get(this.#limit)), this.#slow),
-              set(this.#word, load('i32.load', get(this.#ip))),
+              set(this.#word, ramLoad('i32.load', get(this.#ip))),
               block(
                 this.#taken,
                 dispatch(
@@ -182,7 +190,18 @@ class FastLoop {
       set(this.#float.inexact, and32(slot32(FCSR), 1)),
       set(this.#remaining, slot32(REMAINING)),
       set(this.#target, slot64(PC)),
+      this.#attention === undefined ? [] : set(this.#attention, slot32(ATTENTION)),
     ];
+  }
+
+  /** Ends the slice where another hart or a device wants something. */
+  #lookUp(): Code {
+    if (this.#attention === undefined) return [];
+    return when(ramLoad('i32.load', get(this.#attention)), [
+      setSlot32(REMAINING, get(this.#remaining)),
+      setSlot64(PC, get(this.#target)),
+      ret(i32(0)),
+    ]);
   }
 
   /** Resolves `target` by the fetch TLB. */
@@ -298,7 +317,8 @@ class FastLoop {
   }
 
   #system(action: SystemAction): Code {
-    return action === 'fence' || action === 'fence.i' ? [] : br(this.#slow);
+    if (action === 'fence') return this.#attention === undefined ? [] : atomicFence;
+    return action === 'fence.i' ? [] : br(this.#slow);
   }
 
   #floatOperation(

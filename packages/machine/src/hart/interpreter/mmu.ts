@@ -11,6 +11,8 @@ import {
   load,
   loop,
   op,
+  ramAtomic,
+  ramLoad,
   ret,
   set,
   store,
@@ -38,6 +40,7 @@ import {
   TOUCHED,
 } from '../layout.ts';
 import type { Define, Helpers } from './helpers.ts';
+import type { InterpreterOptions } from './module.ts';
 import { defineWalk } from './page-walk.ts';
 import { accessFault, dropCode, isRam, ramOffset, ramPlace } from './physical.ts';
 import {
@@ -55,10 +58,11 @@ import {
 } from './slots.ts';
 
 /** Translation of addresses: TLB refill, page tables, fences. */
-export function defineMmu(define: Define, helpers: Helpers): void {
-  defineTouch(define, helpers);
+export function defineMmu(define: Define, helpers: Helpers, { shared }: InterpreterOptions): void {
+  if (shared) defineSharedTouch(define, helpers);
+  else defineTouch(define, helpers);
   defineTranslate(define, helpers);
-  defineWalk(define, helpers);
+  defineWalk(define, helpers, shared);
   defineFlushes(define, helpers);
 }
 
@@ -80,6 +84,30 @@ function defineTouch(define: Define, helpers: Helpers): void {
         store('i32.store8', get(place), op('i32.or', byte, bit), TOUCHED),
         when(slot32(BACKED), call(helpers.fillPage, get(page))),
       ]),
+    ];
+  });
+}
+
+/**
+ * The same for RAM that harts share. A page is noted as touched when it has its content: the host
+ * fills and notes it where it has some, and the call comes back after that.
+ */
+function defineSharedTouch(define: Define, helpers: Helpers): void {
+  define('touch', (scope) => {
+    const [physical] = scope.params as [Local];
+    const page = scope.local('i32');
+    const place = scope.local('i32');
+    const bit = op('i32.shl', i32(1), op('i32.and', get(page), i32(7)));
+    return [
+      set(page, wrap(shr64(ramOffset(get(physical)), 12))),
+      set(place, op('i32.shr_u', get(page), i32(3))),
+      when(
+        op('i32.eqz', op('i32.and', ramLoad('i32.load8_u', get(place), TOUCHED), bit)),
+        when(slot32(BACKED), call(helpers.fillPage, get(page)), [
+          ramAtomic('i32.atomic.rmw8.or_u', get(place), [bit], TOUCHED),
+          op('drop'),
+        ]),
+      ),
     ];
   });
 }

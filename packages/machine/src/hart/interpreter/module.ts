@@ -14,19 +14,21 @@ export interface InterpreterOptions {
   readonly fused: boolean;
   /** Whether there may be compiled code, in the table of functions. */
   readonly compiles: boolean;
+  /** Whether RAM is a memory of its own, which other harts work on. */
+  readonly shared: boolean;
 }
 
 /** The interpreter as a WebAssembly module. Imports and exports: {@link ./helpers.ts}. */
 export function interpreterModule(options: InterpreterOptions): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder(RAM_OFFSET >> 16);
+  const module = new ModuleBuilder(RAM_OFFSET >> 16, options.shared);
   if (options.compiles) module.importTable(1);
   const helpers = declareHelpers(module);
   const define: Define = (name, body) => module.define(helpers[name], signatureOf(name), body);
   defineTraps(define, helpers);
-  defineMmu(define, helpers);
+  defineMmu(define, helpers, options);
   defineAccess(define, helpers);
   defineFast(define, options);
-  defineSlow(define, helpers);
+  defineSlow(define, helpers, options);
   define('run', (scope) =>
     options.compiles ? runCompiled(helpers, module.typeOf(compiledSignature), scope) : run(helpers),
   );

@@ -11,12 +11,13 @@ import {
   type Label,
   type Local,
   label,
-  load,
   loop,
   op,
+  ramAtomic,
+  ramLoad,
+  ramStore,
   ret,
   set,
-  store,
   when,
 } from '@anole/bytes/wasm';
 import {
@@ -66,7 +67,7 @@ function guardEntry(helpers: Helpers, place: Local, kind: number, refused: Label
 }
 
 /** Looks an address up in the page tables (Privileged spec, "Virtual Address Translation Process"). */
-export function defineWalk(define: Define, helpers: Helpers): void {
+export function defineWalk(define: Define, helpers: Helpers, shared: boolean): void {
   define('walk', (scope) => {
     const [address, kind] = scope.params as [Local, Local];
     const shift = scope.local('i64');
@@ -75,6 +76,7 @@ export function defineWalk(define: Define, helpers: Helpers): void {
     const fault = label('page fault');
     const leaf = label('leaf');
     const down = label('next level');
+    const again = label('from the root');
     const spare = scope.local('i64');
     const noMemory = label('page table outside of RAM');
     const result = scope.local('i64');
@@ -85,46 +87,55 @@ export function defineWalk(define: Define, helpers: Helpers): void {
         fault,
         block(
           noMemory,
-          // Bits above the address space must equal its highest bit.
-          set(shift, op('i64.sub', i64(52), extend(op('i32.mul', slot32(LEVELS), i32(9))))),
-          set(spare, op('i64.shr_s', op('i64.shl', get(address), get(shift)), get(shift))),
-          brIf(op('i64.ne', get(spare), get(address)), fault),
-          set(place, shl64(and64(slot64(SATP), 0xfffffffffffn), 12)),
-          set(shift, op('i64.sub', i64(52), get(shift))),
-          set(shift, add64(get(shift), i64(12))),
-          block(
-            leaf,
-            loop(
-              down,
-              set(shift, op('i64.sub', get(shift), i64(9))),
-              set(
-                place,
-                add64(get(place), shl64(and64(op('i64.shr_u', get(address), get(shift)), 511), 3)),
+          loop(
+            again,
+            // Bits above the address space must equal its highest bit.
+            set(shift, op('i64.sub', i64(52), extend(op('i32.mul', slot32(LEVELS), i32(9))))),
+            set(spare, op('i64.shr_s', op('i64.shl', get(address), get(shift)), get(shift))),
+            brIf(op('i64.ne', get(spare), get(address)), fault),
+            set(place, shl64(and64(slot64(SATP), 0xfffffffffffn), 12)),
+            set(shift, op('i64.sub', i64(52), get(shift))),
+            set(shift, add64(get(shift), i64(12))),
+            block(
+              leaf,
+              loop(
+                down,
+                set(shift, op('i64.sub', get(shift), i64(9))),
+                set(
+                  place,
+                  add64(
+                    get(place),
+                    shl64(and64(op('i64.shr_u', get(address), get(shift)), 511), 3),
+                  ),
+                ),
+                brIf(op('i32.eqz', isRam(get(place))), noMemory),
+                call(helpers.touch, get(place)),
+                guardEntry(helpers, place, TlbKind.read, noMemory),
+                set(pte, ramLoad('i64.load', ramPlace(get(place)))),
+                brIf(op('i64.eqz', and64(get(pte), Pte.V)), fault),
+                brIf(isSet64(get(pte), RESERVED), fault),
+                brIf(bit(Pte.R | Pte.W | Pte.X), leaf),
+                brIf(bit(Pte.U | Pte.A | Pte.D), fault),
+                brIf(op('i64.eq', get(shift), i64(12)), fault),
+                set(place, shl64(shr64(and64(get(pte), PPN), 10), 12)),
+                br(down),
               ),
-              brIf(op('i32.eqz', isRam(get(place))), noMemory),
-              call(helpers.touch, get(place)),
-              guardEntry(helpers, place, TlbKind.read, noMemory),
-              set(pte, load('i64.load', ramPlace(get(place)))),
-              brIf(op('i64.eqz', and64(get(pte), Pte.V)), fault),
-              brIf(isSet64(get(pte), RESERVED), fault),
-              brIf(bit(Pte.R | Pte.W | Pte.X), leaf),
-              brIf(bit(Pte.U | Pte.A | Pte.D), fault),
-              brIf(op('i64.eq', get(shift), i64(12)), fault),
-              set(place, shl64(shr64(and64(get(pte), PPN), 10), 12)),
-              br(down),
             ),
+            checkPermissions(pte, kind, fault),
+            set(result, shl64(shr64(and64(get(pte), PPN), 10), 12)),
+            // A superpage's frame is aligned to its size.
+            set(spare, op('i64.sub', op('i64.shl', i64(1), get(shift)), i64(1))),
+            brIf(op('i64.ne', op('i64.and', get(result), get(spare)), i64(0)), fault),
+            when(op('i64.gt_u', get(shift), i64(12)), noteSuperpage(address, spare)),
+            markUsed(pte, kind, (marked) => [
+              guardEntry(helpers, place, TlbKind.write, noMemory),
+              dropCode(helpers, place, page),
+              shared
+                ? exchange(place, pte, marked, again)
+                : ramStore('i64.store', ramPlace(get(place)), marked),
+            ]),
+            ret(or64(get(result), op('i64.and', get(address), get(spare)))),
           ),
-          checkPermissions(pte, kind, fault),
-          set(result, shl64(shr64(and64(get(pte), PPN), 10), 12)),
-          // A superpage's frame is aligned to its size.
-          set(spare, op('i64.sub', op('i64.shl', i64(1), get(shift)), i64(1))),
-          brIf(op('i64.ne', op('i64.and', get(result), get(spare)), i64(0)), fault),
-          when(op('i64.gt_u', get(shift), i64(12)), noteSuperpage(address, spare)),
-          markUsed(pte, place, kind, [
-            guardEntry(helpers, place, TlbKind.write, noMemory),
-            dropCode(helpers, place, page),
-          ]),
-          ret(or64(get(result), op('i64.and', get(address), get(spare)))),
         ),
         call(helpers.trap, accessFault(kind), get(address)),
         ret(i64(-1)),
@@ -163,7 +174,7 @@ function checkPermissions(pte: Local, kind: Local, fault: Label): Code {
 }
 
 /** Sets A, and D for a write, as hardware may: the entry is written only where they change. */
-function markUsed(pte: Local, place: Local, kind: Local, check: Code): Code {
+function markUsed(pte: Local, kind: Local, mark: (marked: Code) => Code): Code {
   const bits = choose(
     'i64',
     op('i32.eq', get(kind), i32(TlbKind.write)),
@@ -171,10 +182,13 @@ function markUsed(pte: Local, place: Local, kind: Local, check: Code): Code {
     i64(Pte.A),
   );
   const marked = or64(get(pte), bits);
-  return when(op('i64.ne', marked, get(pte)), [
-    check,
-    store('i64.store', ramPlace(get(place)), marked),
-  ]);
+  return when(op('i64.ne', marked, get(pte)), mark(marked));
+}
+
+/** Marks an entry that is still as it was read; else another hart changed it, and the walk starts anew. */
+function exchange(place: Local, pte: Local, marked: Code, again: Label): Code {
+  const before = ramAtomic('i64.atomic.rmw.cmpxchg', ramPlace(get(place)), [get(pte), marked]);
+  return brIf(op('i64.ne', before, get(pte)), again);
 }
 
 /** Widens the range of superpages of the address's half, see SUPERPAGES. */

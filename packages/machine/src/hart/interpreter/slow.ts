@@ -1,4 +1,5 @@
 import {
+  atomicFence,
   block,
   br,
   brIf,
@@ -13,6 +14,7 @@ import {
   label,
   load,
   op,
+  ramLoad,
   ret,
   set,
   store,
@@ -46,8 +48,10 @@ import { isReserved, LocalPool, updateAt } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
+import type { InterpreterOptions } from './module.ts';
 import { immediate32, readF, readX, registerAt } from './operands.ts';
 import { ramPlace } from './physical.ts';
+import { sharedUpdateAt } from './shared-atomics.ts';
 import {
   add32,
   add64,
@@ -69,12 +73,13 @@ const ECALL_FROM_U = 8;
 const actions: Readonly<Record<CsrAction, number>> = { write: 0, set: 1, clear: 2 };
 
 /** One instruction with all that may happen: faults, devices, CSRs, exact floating point. */
-export function defineSlow(define: Define, helpers: Helpers): void {
-  define('slow', (scope) => new SlowStep(scope, helpers).code());
+export function defineSlow(define: Define, helpers: Helpers, { shared }: InterpreterOptions): void {
+  define('slow', (scope) => new SlowStep(scope, helpers, shared).code());
 }
 
 class SlowStep {
   readonly #helpers: Helpers;
+  readonly #shared: boolean;
   readonly #pc: Local;
   readonly #next: Local;
   readonly #word: Local;
@@ -86,8 +91,9 @@ class SlowStep {
   readonly #done = label('done');
   readonly #pool: LocalPool;
 
-  constructor(scope: FunctionScope, helpers: Helpers) {
+  constructor(scope: FunctionScope, helpers: Helpers, shared: boolean) {
     this.#helpers = helpers;
+    this.#shared = shared;
     this.#pc = scope.local('i64');
     this.#next = scope.local('i64');
     this.#word = scope.local('i32');
@@ -122,7 +128,7 @@ class SlowStep {
     const half = (address: Code): Code => [
       set(this.#physical, call(this.#helpers.translate, address, i32(TlbKind.fetch))),
       when(op('i64.eq', get(this.#physical), i64(-1)), ret()),
-      load('i32.load16_u', ramPlace(get(this.#physical))),
+      ramLoad('i32.load16_u', ramPlace(get(this.#physical))),
     ];
     return [
       set(this.#raw, half(get(this.#pc))),
@@ -226,7 +232,7 @@ class SlowStep {
         call(this.#helpers.atomicPlace, get(locals.address), i32(update.width), i32(kind)),
       ),
       this.#leaveAfterFault(),
-      updateAt(update, locals),
+      this.#shared ? sharedUpdateAt(update, locals) : updateAt(update, locals),
     ];
     if (update.kind !== 'storeConditional') return [prepare, proceed];
     return [prepare, choose('i64', isReserved(locals.address), proceed, i64(1))];
@@ -303,6 +309,7 @@ class SlowStep {
       case 'sfence.vma':
         return [this.#needs(1), this.#trappedBy(status.TVM), this.#fence()];
       case 'fence':
+        return this.#shared ? atomicFence : [];
       case 'fence.i':
         return [];
     }

@@ -10,12 +10,14 @@ import {
   load,
   type MemoryOperator,
   op,
+  ramLoad,
+  ramStore,
   set,
-  store,
 } from '@anole/bytes/wasm';
 import type { MemoryUpdate, Width } from '../../isa/ir.ts';
 import { TLB_BYTES, tlbOf } from '../layout.ts';
 import { isReserved, type LocalPool, updateAt } from './atomics.ts';
+import { sharedUpdateAt } from './shared-atomics.ts';
 import { add32, and32, and64, slot32, wrap } from './slots.ts';
 
 export interface TlbContext {
@@ -27,6 +29,8 @@ export interface TlbContext {
   readonly entry: Local;
   /** Where to go when the TLB has no answer. */
   readonly slow: Label;
+  /** Whether other harts work on the same RAM. */
+  readonly shared: boolean;
 }
 
 /** Place of the TLB for a kind of access, by the slot that holds the mode. */
@@ -51,16 +55,16 @@ export class TlbAccess {
     const name = (
       width === 8 ? 'i64.load' : `i64.load${width * 8}_${signed ? 's' : 'u'}`
     ) as MemoryOperator;
-    return load(name, this.#place(this.#context.read, address, width));
+    return ramLoad(name, this.#place(this.#context.read, address, width));
   }
 
   store(width: Width, address: Code, value: Code): Code {
     const name = (width === 8 ? 'i64.store' : `i64.store${width * 8}`) as MemoryOperator;
-    return store(name, this.#place(this.#context.write, address, width), value);
+    return ramStore(name, this.#place(this.#context.write, address, width), value);
   }
 
   update(update: MemoryUpdate, address: Code, value: Code): Code {
-    const { pool, read, write } = this.#context;
+    const { pool, read, write, shared } = this.#context;
     const locals = {
       address: pool.take('i64'),
       place: pool.take('i32'),
@@ -74,7 +78,7 @@ export class TlbAccess {
     ];
     const proceed = [
       set(locals.place, this.#place(table, get(locals.address), update.width)),
-      updateAt(update, locals),
+      shared ? sharedUpdateAt(update, locals) : updateAt(update, locals),
     ];
     if (update.kind !== 'storeConditional') return [prepare, proceed];
     return [prepare, choose('i64', isReserved(locals.address), proceed, i64(1))];

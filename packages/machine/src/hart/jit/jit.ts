@@ -40,6 +40,7 @@ const PAGE = 4096;
 export class Jit {
   readonly table: WebAssembly.Table;
   readonly #memory: GuestMemory;
+  readonly #own: WebAssembly.Memory;
   readonly #options: JitOptions;
   readonly #fused: boolean;
   readonly #words: Int32Array;
@@ -50,13 +51,15 @@ export class Jit {
   #patience = 0;
   #used = 0;
 
-  constructor(memory: GuestMemory, fused: boolean, options: JitOptions) {
+  /** @param own memory of the hart's state and TLBs */
+  constructor(memory: GuestMemory, own: WebAssembly.Memory, fused: boolean, options: JitOptions) {
     this.#memory = memory;
+    this.#own = own;
     this.#options = options;
     const initial = options.capacity ?? CAPACITY;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial });
     this.#fused = fused;
-    const { buffer } = memory.wasm;
+    const { buffer } = own;
     this.#words = new Int32Array(buffer, 0, at.RAM_OFFSET / 4);
     this.#codePages = new Uint8Array(buffer, at.CODE_PAGES, at.CODE_PAGES_END - at.CODE_PAGES);
     this.#tlb = new DataView(buffer, at.TLB, at.TLB_END - at.TLB);
@@ -115,10 +118,10 @@ export class Jit {
         regionsModule(
           regions.map(({ region }) => region),
           first,
-          this.#fused,
+          { fused: this.#fused, shared: this.#memory.shared },
         ),
       );
-      const env = { memory: this.#memory.wasm, table: this.table };
+      const env = { memory: this.#own, ram: this.#memory.wasm, table: this.table };
       new WebAssembly.Instance(module, { env });
     } catch (error) {
       if (!(error instanceof WebAssembly.CompileError || error instanceof RangeError)) throw error;

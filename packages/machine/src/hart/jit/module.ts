@@ -8,14 +8,16 @@ import { translate } from './translate.ts';
 export function regionsModule(
   regions: readonly Region[],
   at: number,
-  fused: boolean,
+  { fused, shared }: { readonly fused: boolean; readonly shared: boolean },
 ): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder(RAM_OFFSET >> 16);
+  const module = new ModuleBuilder(RAM_OFFSET >> 16, shared);
   module.importTable(1);
   const type = module.typeOf(compiledSignature);
   const chain = module.function(compiledSignature, (scope) => chainTo(type, scope));
   const functions = regions.map((region) =>
-    module.function(compiledSignature, (scope) => translate(region, scope, { chain, fused })),
+    module.function(compiledSignature, (scope) =>
+      translate(region, scope, { chain, fused, shared }),
+    ),
   );
   module.fillTable(at, functions);
   return module.bytes();

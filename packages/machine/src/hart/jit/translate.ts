@@ -1,4 +1,5 @@
 import {
+  atomicFence,
   block,
   br,
   brIf,
@@ -43,6 +44,8 @@ export interface TranslateOptions {
   readonly chain: FunctionRef;
   /** See {@link ../interpreter/fused.ts}. */
   readonly fused: boolean;
+  /** Whether other harts work on the same RAM. */
+  readonly shared: boolean;
 }
 
 /** Body of a function of `compiledSignature` that does what `region` says. */
@@ -106,6 +109,7 @@ class Translator {
       write: this.#write,
       entry: scope.local('i32'),
       slow: this.#leave,
+      shared: options.shared,
     });
     this.#indexes = new Map(region.blocks.map(({ offset }, index) => [offset, index]));
     this.#structure = new Structure(
@@ -276,7 +280,8 @@ class Translator {
 
   /** Others are not in any region. */
   #system(action: SystemAction): Code {
-    return action === 'fence' || action === 'fence.i' ? [] : br(this.#leave);
+    if (action === 'fence') return this.#options.shared ? atomicFence : [];
+    return action === 'fence.i' ? [] : br(this.#leave);
   }
 
   #register(number: number): Local {
