@@ -8,11 +8,23 @@
  * for await (const chunk of image) await file.write(chunk);
  * const back = await openErofs(source);
  */
+export { type CheckOptions, type CheckReport, checkErofs } from './check/check.ts';
+export type { Finding, FindingCode, Severity } from './check/findings.ts';
 export type { DecodeOptions, Decoder, Decoders } from './codecs.ts';
 export { type ErofsCode, ErofsError } from './errors.ts';
+export { type Group, type Inspection, inspectErofs } from './inspect/inspect.ts';
+export {
+  type Storage,
+  type StorageUsage,
+  totalOf,
+  type Usage,
+  UsageMeter,
+} from './inspect/usage.ts';
 export type { ImageDevice } from './reader/devices.ts';
+export type { Mapping } from './reader/mapping.ts';
+export type { OpenOptions } from './reader/open.ts';
 export type { ImageInfo } from './reader/superblock.ts';
-export { type ErofsNode, type ErofsTree, type OpenOptions, openErofs } from './reader/tree.ts';
+export { type ErofsNode, type ErofsTree, openErofs } from './reader/tree.ts';
 export { type Encoders, pieceCompressor } from './writer/compress/fillers.ts';
 export type { CompressionOptions, CompressPieces } from './writer/compress/options.ts';
 export type {

@@ -55,7 +55,7 @@ export function damage(
 }
 
 /** Without it the checksum would catch all damage in the first block. */
-function reseal(bytes: Uint8Array): void {
+export function reseal(bytes: Uint8Array): void {
   const end = checkedEnd(4096);
   if (bytes.length < end) return;
   const view = viewOf(bytes);

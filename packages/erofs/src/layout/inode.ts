@@ -48,6 +48,10 @@ export const FORMAT_LAYOUT_SHIFT = 1;
 export const FORMAT_LAYOUT_MASK = 0x7;
 /** Bit 4 of a compact inode that is no directory: one link, and `nlink` is bits 32 to 47 of the first block. */
 export const FORMAT_ONE_LINK = 0x10;
+/** Bit 4 of a directory: it does not list `.`. Source: erofs_fs.h, EROFS_I_DOT_OMITTED_BIT. */
+export const FORMAT_NO_DOT = 0x10;
+/** Bits that mean something. Source: erofs_fs.h, EROFS_I_ALL. */
+export const FORMAT_ALL = 0x1f;
 
 /** Where an inode's data lie. */
 export const layouts = {

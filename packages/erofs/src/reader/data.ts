@@ -1,4 +1,4 @@
-import { type Flow, type Source, viewOf, wait } from '@anole/bytes';
+import { checkRange, type Flow, type Source, viewOf, wait } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
 import type { Decoders } from '../codecs.ts';
 import { damaged, ErofsError } from '../errors.ts';
@@ -12,10 +12,12 @@ import {
   CHUNK_INDEXES,
   ChunkIndex,
 } from '../layout/chunk.ts';
+import { algorithmNames } from '../layout/compression-config.ts';
 import { layouts, NO_BLOCK } from '../layout/inode.ts';
 import { CompressedReader } from './compressed/reader.ts';
 import { type ImageDevice, type Place, resolve } from './devices.ts';
 import { type InodeInfo, readInode } from './inode.ts';
+import type { Mapping } from './mapping.ts';
 import { nidOf, type Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
@@ -101,6 +103,53 @@ export class DataReader {
     return extents;
   }
 
+  /**
+   * Where the byte at `offset` lies, with all that lies with it.
+   *
+   * @throws ErofsError as `read`; AnoleError `SOURCE_OUT_OF_RANGE`
+   */
+  *map(inode: InodeInfo, offset: number): Flow<Mapping> {
+    const { size } = inode.stat;
+    checkRange(offset, 1, size);
+    if (isCompressed(inode)) {
+      const piece = yield* this.#compressed.piece(inode, offset);
+      const kind =
+        piece.kind === 'image' ? 'device' : piece.kind === 'inline' ? 'inode' : piece.kind;
+      const place = kind === 'device' ? this.#resolve(piece.start) : undefined;
+      return {
+        offset: piece.offset,
+        length: piece.length,
+        kind,
+        device: place?.device ?? 0,
+        start: place?.offset ?? piece.start,
+        size: piece.size,
+        algorithm: algorithmNames[piece.format],
+        partial: piece.partial,
+      };
+    }
+    const { length, device, offset: start } = yield* this.#run(inode, offset, size - offset);
+    const kind = device === undefined ? 'hole' : device === 'inode' ? 'inode' : 'device';
+    return {
+      offset,
+      length,
+      kind,
+      device: typeof device === 'number' ? device : 0,
+      start,
+      size: kind === 'hole' ? 0 : length,
+      algorithm: undefined,
+      partial: false,
+    };
+  }
+
+  /** Bytes of the inode's space, from its end on, that tell where its data lie. */
+  *indexSize(inode: InodeInfo): Flow<number> {
+    if (isCompressed(inode)) return yield* this.#compressed.indexSize(inode);
+    if (inode.layout !== layouts.chunked) return 0;
+    const { start, unit, chunkSize } = this.#chunkTable(inode);
+    const end = start + Math.ceil(inode.stat.size / chunkSize) * unit;
+    return end - inode.xattrOffset - inode.xattrSize;
+  }
+
   /** As `#run`, over chunks that lie one after the other. */
   *#longRun(inode: InodeInfo, offset: number, length: number): Flow<Run> {
     let run = yield* this.#run(inode, offset, length);
@@ -141,8 +190,8 @@ export class DataReader {
     }
   }
 
-  /** Fragments lie in an inode of their own. */
-  *#readPacked(offset: number, length: number): Flow<Uint8Array> {
+  /** The inode in which fragments lie. */
+  *packedInode(): Flow<InodeInfo> {
     const nid = this.#info.packedNid;
     if (nid === undefined) {
       throw damaged('EROFS_BAD_INODE', 'Cannot read a fragment: the image has no packed inode', 0);
@@ -152,7 +201,11 @@ export class DataReader {
       this.#info,
       nidOf(Number(nid & 0xffffffffn), Number(nid >> 32n)),
     );
-    return yield* this.read(this.#packed, offset, length);
+    return this.#packed;
+  }
+
+  *#readPacked(offset: number, length: number): Flow<Uint8Array> {
+    return yield* this.read(yield* this.packedInode(), offset, length);
   }
 
   #flat({ data, dataHigh }: InodeInfo, offset: number, length: number): Run {
@@ -178,27 +231,34 @@ export class DataReader {
   }
 
   *#chunk(inode: InodeInfo, offset: number, length: number): Flow<Run> {
+    const { start: table, unit, chunkSize, is48Bit } = this.#chunkTable(inode);
+    const index = Math.floor(offset / chunkSize);
+    const within = offset - index * chunkSize;
+    const run = Math.min(length, chunkSize - within);
+    const entry = yield* inode.space.read(table + index * unit, unit, `chunk ${index}`);
+    const { block, device } = this.#address(entry, unit, is48Bit);
+    if (block === undefined) return { length: run, device: undefined, offset: 0 };
+    const start = block * this.#info.blockSize + within;
+    return { length: run, ...(device === 0 ? this.#resolve(start) : { device, offset: start }) };
+  }
+
+  #chunkTable(inode: InodeInfo) {
     const format = inode.data & 0xffff;
     const bits = format & CHUNK_BITS_MASK;
     if ((format & ~(CHUNK_BITS_MASK | CHUNK_INDEXES | CHUNK_48BIT)) !== 0) {
       throw new ErofsError(
         'EROFS_UNSUPPORTED',
         `Cannot read inode ${inode.nid}: its chunk format is 0x${format.toString(16)}`,
-        { details: { nid: inode.nid, format } },
+        { details: { nid: inode.nid, format, offset: inode.offset } },
       );
     }
-    const { blockSize } = this.#info;
-    const chunkSize = blockSize * 2 ** bits;
-    const index = Math.floor(offset / chunkSize);
-    const within = offset - index * chunkSize;
-    const run = Math.min(length, chunkSize - within);
     const unit = (format & CHUNK_INDEXES) !== 0 ? CHUNK_INDEX_SIZE : BLOCK_MAP_ENTRY_SIZE;
-    const table = Math.ceil((inode.xattrOffset + inode.xattrSize) / unit) * unit;
-    const entry = yield* inode.space.read(table + index * unit, unit, `chunk ${index}`);
-    const { block, device } = this.#address(entry, unit, (format & CHUNK_48BIT) !== 0);
-    if (block === undefined) return { length: run, device: undefined, offset: 0 };
-    const start = block * blockSize + within;
-    return { length: run, ...(device === 0 ? this.#resolve(start) : { device, offset: start }) };
+    return {
+      start: Math.ceil((inode.xattrOffset + inode.xattrSize) / unit) * unit,
+      unit,
+      chunkSize: this.#info.blockSize * 2 ** bits,
+      is48Bit: (format & CHUNK_48BIT) !== 0,
+    };
   }
 
   /** The block of a chunk, undefined for a hole. */
@@ -239,6 +299,6 @@ export class DataReader {
   }
 }
 
-function isCompressed({ layout }: InodeInfo): boolean {
+export function isCompressed({ layout }: InodeInfo): boolean {
   return layout === layouts.compressedFull || layout === layouts.compressedCompact;
 }

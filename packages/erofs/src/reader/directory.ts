@@ -16,7 +16,7 @@ export interface Record {
 }
 
 /** A directory block whose structure has been checked; names are checked as they are looked at. */
-class Block {
+export class DirectoryBlock {
   readonly count: number;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -84,7 +84,7 @@ export function* listDirectory(
   const records: Record[] = [];
   let previous: Uint8Array = new Uint8Array(0);
   for (let offset = 0; offset < inode.stat.size; offset += blockSize) {
-    const block = new Block(yield* data.read(inode, offset, blockSize), inode);
+    const block = new DirectoryBlock(yield* data.read(inode, offset, blockSize), inode);
     for (let index = 0; index < block.count; index++) {
       const name = block.nameBytes(index);
       if (compareBytes(previous, name) >= 0) throw bad(inode, `entry ${index} is out of order`);
@@ -92,7 +92,7 @@ export function* listDirectory(
       previous = name;
     }
     // The block's memory may be used again by the next read.
-    previous = previous.slice();
+    previous = new Uint8Array(previous);
   }
   return records;
 }
@@ -109,7 +109,7 @@ export function* findRecord(
   let high = Math.ceil(inode.stat.size / blockSize) - 1;
   while (low <= high) {
     const middle = Math.floor((low + high) / 2);
-    const block = new Block(yield* data.read(inode, middle * blockSize, blockSize), inode);
+    const block = new DirectoryBlock(yield* data.read(inode, middle * blockSize, blockSize), inode);
     if (compareBytes(wanted, block.nameBytes(0)) < 0) high = middle - 1;
     else if (compareBytes(wanted, block.nameBytes(block.count - 1)) > 0) low = middle + 1;
     else return findInBlock(block, wanted);
@@ -117,7 +117,7 @@ export function* findRecord(
   return undefined;
 }
 
-function findInBlock(block: Block, wanted: Uint8Array): Record | undefined {
+function findInBlock(block: DirectoryBlock, wanted: Uint8Array): Record | undefined {
   let low = 0;
   let high = block.count - 1;
   while (low <= high) {

@@ -31,6 +31,8 @@ export interface InodeInfo {
   readonly offset: number;
   readonly stat: Stat;
   readonly layout: number;
+  /** As it is stored: the layout and flags. */
+  readonly format: number;
   /** Byte of the space after the inode, and how many bytes of attributes lie there. */
   readonly xattrOffset: number;
   readonly xattrSize: number;
@@ -62,6 +64,7 @@ export function* readInode(spaces: Spaces, info: ImageInfo, nid: number): Flow<I
     space: metadata,
     offset,
     layout,
+    format: raw.format,
     xattrOffset: offset + (extended ? EXTENDED_SIZE : COMPACT_SIZE),
     xattrSize: raw.xattrCount === 0 ? 0 : XATTR_HEADER_SIZE + (raw.xattrCount - 1) * XATTR_UNIT,
     data: raw.data,

@@ -58,7 +58,7 @@ export class Metadata {
     const offset = index * WINDOW;
     const length = Math.min(WINDOW, this.source.size - offset);
     // A Source may reuse the memory of what it gave.
-    const window = (yield* wait(this.source.read(offset, length))).slice();
+    const window = new Uint8Array(yield* wait(this.source.read(offset, length)));
     if (this.#windows.size >= this.#limit) {
       const oldest = this.#windows.keys().next();
       if (!oldest.done) this.#windows.delete(oldest.value);

@@ -58,6 +58,9 @@ export interface ImageInfo {
   /** Byte of the image at which the device table begins. */
   readonly deviceTableOffset: number;
   readonly hasChecksum: boolean;
+  readonly checksum: number;
+  /** Seconds after `epoch` at which the image was made, where its maker says. */
+  readonly buildTime: number;
   readonly featureCompat: number;
   readonly featureIncompat: number;
 }
@@ -76,14 +79,15 @@ const KNOWN_FEATURES =
 /**
  * Reads and checks the superblock.
  *
+ * @param verified whether its checksum, if it has one, must be right
  * @throws ErofsError `EROFS_BAD_SUPERBLOCK`, `EROFS_UNSUPPORTED`
  */
-export function* readSuperblock(source: Source): Flow<ImageInfo> {
+export function* readSuperblock(source: Source, verified = true): Flow<ImageInfo> {
   if (source.size < SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE) {
     throw bad(`it has ${source.size} bytes, too few for a superblock`, 0);
   }
   // Read to be kept: the next read may reuse the memory.
-  const bytes = (yield* wait(source.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE))).slice();
+  const bytes = new Uint8Array(yield* wait(source.read(SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE)));
   const cursor = Superblock.at(viewOf(bytes));
   if (cursor.magic !== SUPERBLOCK_MAGIC) {
     throw new ErofsError(
@@ -99,7 +103,7 @@ export function* readSuperblock(source: Source): Flow<ImageInfo> {
   const value = Superblock.decode(bytes);
   checkFeatures(value);
   const info = infoOf(value, yield* readMetaboxNid(source, value));
-  if (info.hasChecksum) yield* verify(source, info.blockSize, value.checksum);
+  if (info.hasChecksum && verified) yield* verifySuperblock(source, info);
   return info;
 }
 
@@ -188,15 +192,24 @@ function infoOf(value: SuperblockValue, metaboxNid: bigint | undefined): ImageIn
     extraDevices: (featureIncompat & INCOMPAT_DEVICE_TABLE) !== 0 ? value.extraDevices : 0,
     deviceTableOffset: value.deviceTableSlot * DEVICE_SLOT_SIZE,
     hasChecksum: (featureCompat & COMPAT_CHECKSUM) !== 0,
+    checksum: value.checksum,
+    buildTime: value.buildTime,
     featureCompat,
     featureIncompat,
   };
 }
 
-function* verify(source: Source, blockSize: number, expected: number): Flow<void> {
+/** @throws ErofsError `EROFS_BAD_SUPERBLOCK` where the checksum is wrong */
+export function* verifySuperblock(
+  source: Source,
+  { blockSize, checksum: expected }: ImageInfo,
+): Flow<void> {
   const end = checkedEnd(blockSize);
   if (end > source.size) throw bad('its first block is cut off', source.size);
-  const block = (yield* wait(source.read(SUPERBLOCK_OFFSET, end - SUPERBLOCK_OFFSET))).slice();
+  // A copy: slice() of a Buffer is none.
+  const block = new Uint8Array(
+    yield* wait(source.read(SUPERBLOCK_OFFSET, end - SUPERBLOCK_OFFSET)),
+  );
   viewOf(block).setUint32(Superblock.offsets.checksum, 0, true);
   const found = superblockChecksum(block);
   if (found === expected) return;

@@ -8,29 +8,17 @@ import {
   type TreeNode,
   VfsError,
 } from '@anole/vfs';
-import { builtInDecoders, type Decoders } from '../codecs.ts';
 import { damaged } from '../errors.ts';
-import { layouts } from '../layout/inode.ts';
-import { DataReader } from './data.ts';
-import { type ImageDevice, readDevices } from './devices.ts';
+import { FORMAT_EXTENDED, layouts } from '../layout/inode.ts';
+import type { DataReader } from './data.ts';
+import type { ImageDevice } from './devices.ts';
 import { findRecord, listDirectory } from './directory.ts';
 import { type InodeInfo, inoOf, offsetOf, readInode } from './inode.ts';
-import { Metadata } from './metadata.ts';
-import { readLongPrefixes } from './prefixes.ts';
-import { Spaces } from './spaces.ts';
-import { type ImageInfo, readSuperblock } from './superblock.ts';
+import type { Mapping } from './mapping.ts';
+import { type OpenOptions, openImage } from './open.ts';
+import type { Spaces } from './spaces.ts';
+import type { ImageInfo } from './superblock.ts';
 import { XattrReader } from './xattrs.ts';
-
-export interface OpenOptions {
-  /** Where chunks lie that are not in the image, in the order of its device table. */
-  readonly devices?: readonly Source[];
-  /** Bytes of metadata to keep in memory. 4 MiB unless told. */
-  readonly metadataCache?: number;
-  /** Bytes of decoded compressed data to keep in memory. 16 MiB unless told. */
-  readonly decodedCache?: number;
-  /** Decoders to use instead of the built-in ones, where there are faster ones. */
-  readonly decoders?: Decoders;
-}
 
 /** An image as a Tree. */
 export interface ErofsTree extends Tree {
@@ -38,6 +26,14 @@ export interface ErofsTree extends Tree {
   readonly info: ImageInfo;
   /** Devices beside the image that it names. */
   readonly devices: readonly ImageDevice[];
+  /**
+   * An inode by its number; those in the metabox have 2^52 added.
+   *
+   * @throws ErofsError `EROFS_BAD_INODE`, `EROFS_OUT_OF_RANGE` where none is there
+   */
+  node(nid: number): Awaitable<ErofsNode>;
+  /** The inode in which fragments lie, where the image has one. */
+  packed(): Awaitable<ErofsNode | undefined>;
 }
 
 /**
@@ -56,41 +52,24 @@ export interface ErofsTree extends Tree {
  */
 export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<ErofsTree> {
   return flow(function* () {
-    const info = yield* readSuperblock(source);
-    const cacheSize = options.metadataCache ?? 4 * 1024 * 1024;
-    const spaces = new Spaces(new Metadata(source, cacheSize));
-    const devices = yield* readDevices(spaces.image, info);
-    const data = new DataReader(spaces, info, devices, {
-      devices: options.devices ?? [],
-      decoders: { ...builtInDecoders, ...options.decoders },
-      decodedCache: options.decodedCache ?? 16 * 1024 * 1024,
-    });
-    yield* openMetabox(spaces, info, data, cacheSize);
-    const prefixes = yield* readLongPrefixes(spaces, data, info);
+    const { info, spaces, data, devices, prefixes } = yield* openImage(source, options);
     const image = new Image(info, spaces, data, new XattrReader(spaces, info, prefixes));
     const root = yield* readInode(spaces, info, info.rootNid);
     if (root.stat.type !== 'directory') {
       throw damaged('EROFS_BAD_INODE', `Cannot open: the root is a ${root.stat.type}`, root.offset);
     }
     image.enter(root.nid, root.nid, '');
-    return { root: new ErofsNode(image, root), info, devices };
+    const node = (nid: number) =>
+      flow(function* () {
+        return new ErofsNode(image, yield* readInode(spaces, info, nid));
+      });
+    const packed = () =>
+      flow(function* () {
+        if (info.packedNid === undefined) return undefined;
+        return new ErofsNode(image, yield* data.packedInode());
+      });
+    return { root: new ErofsNode(image, root), info, devices, node, packed };
   });
-}
-
-/** The metabox is an inode whose bytes are metadata again. */
-function* openMetabox(
-  spaces: Spaces,
-  info: ImageInfo,
-  data: DataReader,
-  cacheSize: number,
-): Flow<void> {
-  if (info.metaboxNid === undefined) return;
-  const inode = yield* readInode(spaces, info, Number(info.metaboxNid));
-  const bytes: Source = {
-    size: inode.stat.size,
-    read: (offset, length) => flow(() => data.read(inode, offset, length)),
-  };
-  spaces.metabox = new Metadata(bytes, cacheSize, 'metabox');
 }
 
 class Image {
@@ -140,6 +119,16 @@ export class ErofsNode implements TreeNode {
 
   get nid(): number {
     return this.#inode.nid;
+  }
+
+  get isExtended(): boolean {
+    return (this.#inode.format & FORMAT_EXTENDED) !== 0;
+  }
+
+  /** Bytes of the inode and its attributes. */
+  get metadataSize(): number {
+    const { offset, xattrOffset, xattrSize } = this.#inode;
+    return xattrOffset + xattrSize - offset;
   }
 
   /** Where the data lie: one of `layouts`, by its name. */
@@ -210,6 +199,16 @@ export class ErofsNode implements TreeNode {
   *#extents(): Flow<readonly Extent[]> {
     this.#check('file', 'VFS_NOT_FILE');
     return yield* this.#image.data.extents(this.#inode);
+  }
+
+  /**
+   * Where the byte at `offset` is stored, and those after it that lie with it. Of any type that holds
+   * bytes.
+   *
+   * @throws ErofsError as `read`; AnoleError `SOURCE_OUT_OF_RANGE` where the node has no such byte
+   */
+  mapping(offset: number): Awaitable<Mapping> {
+    return flow(() => this.#image.data.map(this.#inode, offset));
   }
 
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {

@@ -34,6 +34,7 @@ export class CompactIndexReader {
   readonly #inode: InodeInfo;
   readonly #header: CompressionHeader;
   readonly #isBig: boolean;
+  readonly #count: number;
   readonly #lowBits: number;
   /** Lclusters in packs of 4-byte entries before those of 2, and those of 2. */
   readonly #initial: number;
@@ -48,6 +49,7 @@ export class CompactIndexReader {
   constructor(inode: InodeInfo, header: CompressionHeader, count: number) {
     this.#inode = inode;
     this.#header = header;
+    this.#count = count;
     this.#isBig = (header.advise & ADVISE_BIG_PCLUSTER_1) !== 0;
     this.#lowBits = Math.max(header.lclusterBits, Math.log2(INDEX_BLOCK_COUNT) + 1);
     this.#initial = ((PACK_2B - (header.end % PACK_2B)) / 4) & 7;
@@ -57,6 +59,13 @@ export class CompactIndexReader {
     if (header.lclusterBits > (this.#middle > 0 ? 12 : 14)) {
       badIndex(inode, 0, `has 2^${header.lclusterBits} bytes, too many for its index`, header.end);
     }
+  }
+
+  /** Byte after the last pack. */
+  get end(): number {
+    if (this.#count === 0) return this.#header.end;
+    const { offset, size } = this.#packOf(this.#count - 1);
+    return offset + size;
   }
 
   /** @throws ErofsError `EROFS_BAD_INODE`, `EROFS_OUT_OF_RANGE` */

@@ -53,6 +53,11 @@ export class ExtentMap {
     this.#base = Math.ceil(header.end / this.#recordSize) * this.#recordSize + lead;
   }
 
+  /** Byte of the inode's space after the records. */
+  get end(): number {
+    return this.#base + this.#count * this.#recordSize;
+  }
+
   /** The piece in which a byte of the file lies. */
   *piece(offset: number): Flow<Piece> {
     return this.#recordSize <= LOW_ADDRESSES

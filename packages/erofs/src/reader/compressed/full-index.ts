@@ -32,6 +32,11 @@ export class FullIndexReader {
     this.#count = count;
   }
 
+  /** Byte after the last index. */
+  get end(): number {
+    return this.#header.end + FULL_INDEX_GAP + this.#count * FULL_INDEX_SIZE;
+  }
+
   /** @throws ErofsError `EROFS_BAD_INODE`, `EROFS_OUT_OF_RANGE` */
   *at(number: number): Flow<Lcluster> {
     const group = Math.floor(number / GROUP);

@@ -45,6 +45,12 @@ export class IndexMap {
         : new CompactIndexReader(inode, header, Math.ceil(size / info.blockSize));
   }
 
+  /** Byte of the inode's space after the indexes, without what may lie inline after them. */
+  get end(): number {
+    const isWhole = this.#header.wholeFragment !== undefined;
+    return isWhole ? this.#header.end : this.#indexes.end;
+  }
+
   /** The piece in which a byte of the file lies. */
   *piece(offset: number): Flow<Piece> {
     const { wholeFragment } = this.#header;

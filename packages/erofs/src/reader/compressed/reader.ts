@@ -99,6 +99,17 @@ export class CompressedReader {
     return extents;
   }
 
+  /** Where the byte at `offset`, which the file must have, lies. */
+  *piece(inode: InodeInfo, offset: number): Flow<Piece> {
+    return yield* this.#piece(yield* this.#map(inode), inode, offset);
+  }
+
+  /** Bytes after the inode and its attributes that tell where its data lie. */
+  *indexSize(inode: InodeInfo): Flow<number> {
+    if (inode.stat.size === 0) return 0;
+    return (yield* this.#map(inode)).end - inode.xattrOffset - inode.xattrSize;
+  }
+
   *#pieces(inode: InodeInfo, offset: number, end: number): Flow<Piece[]> {
     const map = yield* this.#map(inode);
     const pieces: Piece[] = [];
@@ -198,7 +209,7 @@ export class CompressedReader {
     });
     if (isPromise(done)) {
       // While it decodes, another read may take the memory that the run lies in.
-      run.bytes = run.bytes.slice();
+      run.bytes = new Uint8Array(run.bytes);
       yield* wait(done);
     }
     return output;
