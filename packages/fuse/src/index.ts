@@ -12,4 +12,4 @@ export { type FuseCode, FuseError } from './errors.ts';
 export type { Reply } from './replies.ts';
 export { FuseServer } from './server.ts';
 export type { FuseOptions } from './session.ts';
-export type { FuseState } from './state.ts';
+export type { FuseFork, FuseState } from './state.ts';

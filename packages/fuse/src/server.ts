@@ -1,12 +1,20 @@
 import { AnoleError, type Awaitable, isPromise } from '@anole/bytes';
-import type { Tree, WritableTree } from '@anole/vfs';
+import type { Tree, TreeNode, WritableTree } from '@anole/vfs';
 import { Errno, errnoFor, FuseError, refused } from './errors.ts';
 import { Opcode } from './layout/opcodes.ts';
 import { InHeader } from './layout/requests.ts';
 import { noReply, type Reply } from './replies.ts';
 import { Request } from './request.ts';
 import { type FuseOptions, Session } from './session.ts';
-import { type FuseState, restoreSession, saveSession } from './state.ts';
+import {
+  continueSession,
+  type FuseFork,
+  type FuseState,
+  forkSession,
+  restoreSession,
+  saveNamed,
+  saveSession,
+} from './state.ts';
 import { isSilent, operationFor } from './table.ts';
 
 const MIN_TRANSFER = 4096;
@@ -76,6 +84,14 @@ export class FuseServer {
   }
 
   /**
+   * As {@link saveState}, without the nodes that have no name, or whose directory has none: whoever
+   * goes on with it finds them stale. For trees that others can change, where this may happen anyway.
+   */
+  saveNamed(): FuseState {
+    return saveNamed(this.#session);
+  }
+
+  /**
    * Goes on with a kernel that another server's {@link saveState} was of, and that was told to believe
    * nothing (`unsettled`). Nodes are found again by their paths in this server's tree; those that are
    * not there, or of another type, are stale.
@@ -84,6 +100,21 @@ export class FuseServer {
    */
   restoreState(state: FuseState): Promise<void> {
     return restoreSession(this.#session, state);
+  }
+
+  /** What the kernel knows, for {@link continueFork}: by numbers of nodes, names or none. */
+  forkState(): FuseFork {
+    return forkSession(this.#session);
+  }
+
+  /**
+   * Goes on with the copy of a kernel that another server's {@link forkState} was of. Positions within
+   * directories that were open are found anew.
+   *
+   * @param nodeOf the node that has a number in this server's tree
+   */
+  continueFork(state: FuseFork, nodeOf: (ino: number) => TreeNode | undefined): void {
+    continueSession(this.#session, state, nodeOf);
   }
 
   #serve(request: Request): Awaitable<Reply> {

@@ -1,3 +1,4 @@
+import type { TreeNode } from '@anole/vfs';
 import { Errno, FuseError } from './errors.ts';
 import type { KnownNode } from './nodes.ts';
 import type { Session } from './session.ts';
@@ -20,6 +21,32 @@ interface SavedNode {
   readonly lookups: number;
 }
 
+/** What a kernel knows of a server over an overlay, for its copy: every node, by its number there. */
+export interface FuseFork {
+  readonly agreed: number | undefined;
+  readonly next: number;
+  readonly nodes: readonly Omit<KnownNode, 'node' | 'listing'>[];
+}
+
+export function forkSession({ agreed, nodes }: Session): FuseFork {
+  const known = nodes.known().map(({ node: _, listing: __, ...rest }) => rest);
+  return { agreed, next: nodes.next, nodes: known };
+}
+
+export function continueSession(
+  session: Session,
+  { agreed, next, nodes }: FuseFork,
+  nodeOf: (ino: number) => TreeNode | undefined,
+): void {
+  session.reset();
+  if (agreed !== undefined) session.agreed = agreed;
+  session.nodes.skipTo(next);
+  for (const known of nodes) {
+    const node = nodeOf(known.ino);
+    if (node !== undefined) session.nodes.put({ ...known, node });
+  }
+}
+
 /** Nodes that a state may have: it is of a kernel that has just been started. */
 const MAX_NODES = 10_000;
 
@@ -28,6 +55,19 @@ export function saveSession(session: Session): FuseState | undefined {
   for (const { nodeid, parentIno, name, type, lookups } of session.nodes.known()) {
     const parent = session.nodes.numberOf(parentIno);
     if (name === undefined || parent === undefined) return undefined;
+    nodes.push({ nodeid, parent, name, type, lookups });
+  }
+  const { agreed } = session;
+  return { ...(agreed !== undefined && { agreed }), next: session.nodes.next, nodes };
+}
+
+export function saveNamed(session: Session): FuseState {
+  const nodes: SavedNode[] = [];
+  const saved = new Set([1]);
+  for (const { nodeid, parentIno, name, type, lookups } of session.nodes.known()) {
+    const parent = session.nodes.numberOf(parentIno);
+    if (name === undefined || parent === undefined || !saved.has(parent)) continue;
+    saved.add(nodeid);
     nodes.push({ nodeid, parent, name, type, lookups });
   }
   const { agreed } = session;

@@ -42,6 +42,7 @@ export {
   Machine,
   type MachineExit,
   type MachineOptions,
+  type RestOptions,
   type RestoreOptions,
   type SaveOptions,
 } from './machine.ts';
@@ -50,6 +51,7 @@ export { repeatableRandom } from './run/repeatable-random.ts';
 export { type ElfExit, type ElfOptions, runElf } from './run/run-elf.ts';
 export type { RunStatistics } from './run/runner.ts';
 export type { MachineShape } from './snapshot/board-state.ts';
+export { type MachineFork, openFork, type PageLayer } from './snapshot/fork.ts';
 export { SNAPSHOT_VERSION } from './snapshot/layout.ts';
 export { openSnapshot, type Snapshot } from './snapshot/read.ts';
 export type { SnapshotOptions, SnapshotSink } from './snapshot/write.ts';

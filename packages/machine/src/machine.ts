@@ -13,6 +13,7 @@ import { repeatableRandom } from './run/repeatable-random.ts';
 import { Runner, type RunStatistics } from './run/runner.ts';
 import { checkDevices, devicesFromJson, isQuiet } from './snapshot/board-state.ts';
 import { damaged } from './snapshot/errors.ts';
+import { forkBoard, type Ground, type MachineFork } from './snapshot/fork.ts';
 import { checkHartState } from './snapshot/hart-state.ts';
 import type { Snapshot } from './snapshot/read.ts';
 import { type SnapshotOptions, type SnapshotSink, writeSnapshot } from './snapshot/write.ts';
@@ -48,10 +49,15 @@ export interface RestoreOptions extends Pick<MachineOptions, 'devices' | 'onSeri
   readonly snapshot: Snapshot;
 }
 
-export interface SaveOptions extends SnapshotOptions, Pick<CallOptions, 'signal'> {
+/** At which moment a machine is taken. */
+export interface RestOptions extends Pick<CallOptions, 'signal'> {
   /** Wait until the guest waits, too: for templates. Default false. */
   readonly whenIdle?: boolean;
+  /** Wait until this is true, too: nothing is under way behind the devices. */
+  readonly quiet?: () => boolean;
 }
+
+export interface SaveOptions extends SnapshotOptions, RestOptions {}
 
 /** How a machine ended. */
 export type MachineExit =
@@ -89,8 +95,16 @@ export class Machine implements AsyncDisposable {
   readonly #control: Control;
   readonly #clock: ClockKind;
   #running: Promise<MachineExit> | undefined;
+  #ground: Ground;
 
-  private constructor(board: Board, panic: PanicWatch, control: Control, clock: ClockKind) {
+  private constructor(
+    board: Board,
+    panic: PanicWatch,
+    control: Control,
+    clock: ClockKind,
+    ground: Ground = { based: false, layers: [] },
+  ) {
+    this.#ground = ground;
     this.#board = board;
     this.#panic = panic;
     this.#control = control;
@@ -144,7 +158,9 @@ export class Machine implements AsyncDisposable {
     } catch (cause) {
       throw damaged('its hart is none of this version', cause);
     }
-    return new Machine(board, panic, control, clock);
+    // What was written so far is as the snapshot has it.
+    board.memory.takeWritten();
+    return new Machine(board, panic, control, clock, groundOf(snapshot));
   }
 
   /** Instructions retired and time spent on them, so far. */
@@ -171,35 +187,55 @@ export class Machine implements AsyncDisposable {
    *
    * @throws MachineError `MACHINE_WRONG_STATE` when the machine ended; the signal's reason
    */
-  async save(sink: SnapshotSink, options: SaveOptions = {}): Promise<void> {
-    const { whenIdle = false, signal } = options;
+  save(sink: SnapshotSink, options: SaveOptions = {}): Promise<void> {
+    return this.#atRest(() => writeSnapshot(this.#board, this.#clock, sink, options), options);
+  }
+
+  /**
+   * Takes the machine as it is at the next moment at which {@link save} could, into memory that other
+   * threads can use: {@link openFork} makes a snapshot of it. Copies only pages that the guest wrote
+   * since the last fork, and goes on. Forks share what they did not write.
+   *
+   * @param alongside called at the same moment: for the state of what is behind the devices
+   * @throws MachineError `MACHINE_WRONG_STATE` when the machine ended; what `alongside` throws
+   */
+  async fork<T>(
+    alongside: () => T,
+    options: RestOptions = {},
+  ): Promise<{ readonly machine: MachineFork; readonly alongside: T }> {
+    return await this.#atRest(() => {
+      const beside = alongside();
+      const machine = forkBoard(this.#board, this.#clock, this.#ground);
+      this.#ground = machine;
+      return { machine, alongside: beside };
+    }, options);
+  }
+
+  /** Acts while the machine stands still, with nothing under way that its devices could not tell. */
+  async #atRest<T>(act: () => T, options: RestOptions): Promise<T> {
+    const { whenIdle = false, quiet = () => true, signal } = options;
     signal?.throwIfAborted();
-    const write = () => writeSnapshot(this.#board, this.#clock, sink, options);
-    if (this.#running === undefined) {
-      write();
-      return;
-    }
+    if (this.#running === undefined) return act();
     if (this.#runner.inspect !== undefined) fail('save', 'it is being saved');
-    await new Promise<void>((resolve, reject) => {
+    return await new Promise<T>((resolve, reject) => {
       let settled = false;
-      const settle = (act: () => void) => {
+      const settle = (last: () => T) => {
         if (settled) return;
         settled = true;
         this.#runner.inspect = undefined;
         signal?.removeEventListener('abort', onAbort);
         try {
-          act();
-          resolve();
+          resolve(last());
         } catch (error) {
           reject(error);
         }
       };
-      const onAbort = () => settle(() => signal?.throwIfAborted());
+      const onAbort = () => settle(() => signal?.throwIfAborted() as never);
       const onEnd = () => settle(() => fail('save', 'it ended'));
       signal?.addEventListener('abort', onAbort);
       this.#running!.then(onEnd, onEnd);
       this.#runner.inspect = (idle) => {
-        if ((idle || !whenIdle) && isQuiet(this.#board)) settle(write);
+        if ((idle || !whenIdle) && isQuiet(this.#board) && quiet()) settle(act);
       };
       this.#runner.wake();
     });
@@ -238,6 +274,11 @@ export class Machine implements AsyncDisposable {
     // A kernel that panicked resets the machine, and gives no reason with it.
     return message !== undefined && end.reason === 'reboot' ? { reason: 'panic', message } : end;
   }
+}
+
+/** What forks of a machine that was restored from a snapshot share with it. */
+function groundOf({ layers, based }: Snapshot): Ground {
+  return layers === undefined ? { based: true, layers: [] } : { based: based === true, layers };
 }
 
 type ClockKind = NonNullable<MachineOptions['clock']>;

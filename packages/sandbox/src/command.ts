@@ -58,6 +58,11 @@ export class SandboxCommand {
   readonly #terminal: Terminal | undefined;
   readonly #cut = Promise.withResolvers<never>();
 
+  /** Number of the command in its sandbox and in the forks of it. */
+  get id(): number {
+    return this.#guest.id;
+  }
+
   constructor(guest: GuestCommand, options: ExecOptions, terminal?: Terminal) {
     this.#guest = guest;
     this.#terminal = terminal;

@@ -17,5 +17,11 @@ export type { TerminalSize } from './engine/engine.ts';
 export { type SandboxCode, SandboxError } from './errors.ts';
 export type { PrepareOptions } from './prepare.ts';
 export { type RunOptions, run } from './run.ts';
-export { Sandbox, type SandboxOptions, type Volume } from './sandbox.ts';
+export {
+  type AttachOptions,
+  type ForkOptions,
+  Sandbox,
+  type SandboxOptions,
+  type Volume,
+} from './sandbox.ts';
 export { type SignalName, signalName, signalNumber } from './signals.ts';

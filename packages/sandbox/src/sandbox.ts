@@ -37,6 +37,21 @@ export interface SandboxOptions extends CallOptions, PrepareOptions {
   readonly terminals?: number;
 }
 
+export interface ForkOptions extends CallOptions {
+  /** Default: the name of the sandbox with a number. */
+  readonly hostname?: string;
+}
+
+export type AttachOptions = Pick<ExecOptions, 'stdin' | 'timeout' | 'signal'>;
+
+/** What a sandbox is besides its machine. */
+interface Traits {
+  readonly writesVolumes: boolean;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly hostname: string;
+}
+
+const maxHostname = 64; // sethostname(2)
 const defaultMemory = 512;
 /** With less, Debian's kernel gives up before it can tell anyone. */
 const leastMemory = 96; // MiB
@@ -58,17 +73,18 @@ export class Sandbox implements AsyncDisposable {
   readonly #writesVolumes: boolean;
   /** Variables the image gives every command. */
   readonly #environment: Readonly<Record<string, string>>;
+  /** The guest's name for itself. */
+  readonly hostname: string;
+  #forks = 0;
   #closing: Promise<void> | undefined;
 
-  private constructor(
-    engine: Engine,
-    writesVolumes: boolean,
-    environment: Readonly<Record<string, string>>,
-  ) {
+  /** @param next number of its next command */
+  private constructor(engine: Engine, traits: Traits, next?: number) {
     this.#engine = engine;
-    this.#writesVolumes = writesVolumes;
-    this.#environment = environment;
-    this.#client = new AgentClient(engine.agent);
+    this.#writesVolumes = traits.writesVolumes;
+    this.#environment = traits.environment;
+    this.hostname = traits.hostname;
+    this.#client = new AgentClient(engine.agent, next);
     void engine.ended.then((end) => this.#client.fail(endError(end)));
   }
 
@@ -98,11 +114,14 @@ export class Sandbox implements AsyncDisposable {
       maxWritten: options.maxWritten ?? defaultMaxWritten,
       ...(options.template !== false && { template: await templateFor(files, shape, options) }),
     };
-    const configure = () => configuration(options.hostname ?? hostname, volumes);
-    const writes = volumes.some((volume) => !volume.readOnly);
+    const traits = {
+      writesVolumes: volumes.some((volume) => !volume.readOnly),
+      environment,
+      hostname: options.hostname ?? hostname,
+    };
     const start = async (engine: Engine) => {
-      const sandbox = new Sandbox(engine, writes, environment);
-      await sandbox.#booted(options, configure);
+      const sandbox = new Sandbox(engine, traits);
+      await sandbox.#booted(options, () => configuration(traits.hostname, volumes));
       return sandbox;
     };
     try {
@@ -137,6 +156,46 @@ export class Sandbox implements AsyncDisposable {
       terminal?.release();
       throw error;
     }
+  }
+
+  /**
+   * Makes a copy of the sandbox as it is now, which goes on by itself: its memory, its files and its
+   * processes are its own from here on, and so are its random numbers, clock, hostname and machine id.
+   * Volumes are the same directories for both. May be called again and again, also of a copy.
+   *
+   * Commands run on in the copy, too. Their streams stay with this sandbox; the copy's side of them is
+   * had by {@link attach}. A command with a terminal is hung up in the copy.
+   *
+   * @throws SandboxError `SANDBOX_CLOSED` …
+   */
+  async fork(options: ForkOptions = {}): Promise<Sandbox> {
+    options.signal?.throwIfAborted();
+    const hostname = options.hostname ?? forkName(this.hostname, ++this.#forks);
+    const engine = await this.#engine.fork();
+    const traits = {
+      writesVolumes: this.#writesVolumes,
+      environment: this.#environment,
+      hostname,
+    };
+    const copy = new Sandbox(engine, traits, this.#client.next);
+    const machineId = randomBytes(16).toString('hex');
+    await copy.#booted(options, () => ({ ...configuration(hostname, []), fork: { machineId } }));
+    return copy;
+  }
+
+  /**
+   * In a fork: the copy of a command that ran in the sandbox it was made of. Its streams begin with
+   * what the agent had not taken yet when the fork was made. Until it is attached, a command that
+   * writes much waits, as any whose output nobody reads.
+   *
+   * @throws SandboxError `SANDBOX_NOT_FOUND` where it had ended, or has
+   */
+  attach(command: SandboxCommand, options: AttachOptions = {}): SandboxCommand {
+    const guest = this.#client.command(command.id);
+    if (guest === undefined) {
+      throw new SandboxError('SANDBOX_NOT_FOUND', `Cannot find command ${command.id}: it ended`);
+    }
+    return new SandboxCommand(guest, options);
   }
 
   /** Stops the machine at once and frees all it held; volumes get what was written to them. */
@@ -195,6 +254,11 @@ export class Sandbox implements AsyncDisposable {
       options.signal?.removeEventListener('abort', onAbort);
     }
   }
+}
+
+function forkName(hostname: string, number: number): string {
+  const suffix = `-${number}`;
+  return hostname.slice(0, maxHostname - suffix.length) + suffix;
 }
 
 function bootError(): SandboxError {

@@ -13,7 +13,12 @@ export { type Aspect, type Difference, renderDifference } from './difference.ts'
 export { errnoOf, type VfsCode, VfsError } from './errors.ts';
 export { type FindOptions, findNode } from './find.ts';
 export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
-export { type MemoryOverlayOptions, memoryOverlay } from './memory-overlay.ts';
+export {
+  type MemoryOverlay,
+  type MemoryOverlayOptions,
+  memoryOverlay,
+  type OverlayState,
+} from './memory-overlay.ts';
 export { MemoryTree, type SpecialType } from './memory-tree.ts';
 export { decodeDevice, encodeDevice, modeOfType, typeOfMode } from './mode.ts';
 export { checkName, checkTarget } from './names.ts';

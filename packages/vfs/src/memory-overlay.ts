@@ -1,8 +1,29 @@
+import type { OverlayState } from './memory-overlay/state.ts';
 import { type MemoryOverlayOptions, OverlayTree } from './memory-overlay/tree.ts';
 import type { Stat, Tree, TreeNode } from './tree.ts';
-import type { WritableTree } from './writable.ts';
+import type { WritableNode, WritableTree } from './writable.ts';
 
-export type { MemoryOverlayOptions };
+export type { MemoryOverlayOptions, OverlayState };
+
+/** An overlay in memory, which others can go on from. */
+export interface MemoryOverlay extends WritableTree {
+  /** Whether no change is under way, so that {@link save} finds none half-made. */
+  readonly idle: boolean;
+  /** The node of a number, where it is in use or changed. */
+  node(ino: number): WritableNode | undefined;
+  /**
+   * Takes the overlay as it is, as data that can be posted to another thread. Costs what was written
+   * since the last time; bytes of files are shared, and copied when one side writes them.
+   */
+  save(): OverlayState;
+  /**
+   * Becomes what `save` gave of another overlay over the same lower tree. Only where nothing was
+   * looked up or changed yet.
+   *
+   * @throws VfsError `VFS_NOT_FOUND` where the lower tree is another one
+   */
+  restore(state: OverlayState): Promise<void>;
+}
 
 /**
  * A writable layer in memory over a Tree that is only read: what a machine writes on its image.
@@ -25,7 +46,7 @@ export type { MemoryOverlayOptions };
 export function memoryOverlay(
   lower: Tree = emptyTree(),
   options: MemoryOverlayOptions = {},
-): WritableTree {
+): MemoryOverlay {
   return new OverlayTree(lower, options);
 }
 

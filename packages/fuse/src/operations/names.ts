@@ -64,8 +64,9 @@ function make(
 ): Awaitable<Reply> {
   const parent = session.known(request);
   const directory = session.changeable(parent);
-  const made = directory.create(request.name(nameAt), owned(request, directory, what));
-  return chain(made, (node) => session.entry(request, node, parent));
+  const name = request.name(nameAt);
+  const made = directory.create(name, owned(request, directory, what));
+  return chain(made, (node) => session.entry(request, node, parent, name));
 }
 
 /**
@@ -91,7 +92,9 @@ export function create(session: Session, request: Request): Awaitable<Reply> {
   const { mode } = request.args(CreateIn);
   const name = request.name(InHeader.size + CreateIn.size);
   const what = owned(request, directory, { type: 'file', mode });
-  return chain(directory.create(name, what), (node) => opened(session, request, node, parent));
+  return chain(directory.create(name, what), (node) =>
+    opened(session, request, node, parent, name),
+  );
 }
 
 export function tmpfile(session: Session, request: Request): Awaitable<Reply> {
@@ -103,9 +106,17 @@ export function tmpfile(session: Session, request: Request): Awaitable<Reply> {
   return chain(directory.createUnnamed(what), (node) => opened(session, request, node, parent));
 }
 
-function opened(session: Session, request: Request, node: WritableNode, parent: KnownNode): Reply {
+function opened(
+  session: Session,
+  request: Request,
+  node: WritableNode,
+  parent: KnownNode,
+  name?: string,
+): Reply {
   const { stat } = node;
-  const { nodeid } = session.nodes.remember(node, stat, parent.ino);
+  const known = session.nodes.remember(node, stat, parent.ino);
+  if (name !== undefined) known.name = name;
+  const { nodeid } = known;
   return session.replies.ok(request, EntryOut.size + OpenOut.size, (view, at) => {
     writeEntry(view, at, nodeid, stat, session.terms);
     OpenOut.at(view, at + EntryOut.size).openFlags = session.exclusive ? FOPEN_KEEP_CACHE : 0;

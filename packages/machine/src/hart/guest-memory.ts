@@ -1,5 +1,5 @@
 import { HartError } from './errors.ts';
-import { CODE_PAGES, RAM_BASE, RAM_OFFSET, TOUCHED } from './layout.ts';
+import { CODE_PAGES, RAM_BASE, RAM_OFFSET, TOUCHED, WRITTEN } from './layout.ts';
 
 const PAGE = 0x10000;
 /** Bytes of a page of the guest. */
@@ -39,6 +39,7 @@ export class GuestMemory {
   readonly #view: DataView;
   readonly #touched: Uint8Array;
   readonly #codePages: Uint8Array;
+  readonly #writtenPages: Uint8Array;
   readonly #fill: PageFiller | undefined;
   readonly #bring: ((page: number) => void) | undefined;
   /** Told before a page is written that has compiled code. For the hart. */
@@ -66,6 +67,7 @@ export class GuestMemory {
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#touched = new Uint8Array(this.wasm.buffer, TOUCHED, this.size / GUEST_PAGE / 8 + 1);
     this.#codePages = new Uint8Array(this.wasm.buffer, CODE_PAGES, this.size / GUEST_PAGE / 8 + 1);
+    this.#writtenPages = new Uint8Array(this.wasm.buffer, WRITTEN, this.size / GUEST_PAGE / 8 + 1);
     this.#fill = fill;
   }
 
@@ -93,6 +95,21 @@ export class GuestMemory {
   /** Whether a page, counted from the base, was touched: what was not is as it was at first. */
   isTouched(page: number): boolean {
     return ((this.#touched[page >>> 3]! >>> (page & 7)) & 1) === 1;
+  }
+
+  /**
+   * Pages that were written since the last call, rising. Whoever takes them flushes the hart's TLBs
+   * before it runs on: their entries stand for pages that are noted.
+   */
+  takeWritten(): number[] {
+    const pages: number[] = [];
+    for (const [index, byte] of this.#writtenPages.entries()) {
+      for (let bits = byte; bits !== 0; bits &= bits - 1) {
+        pages.push(8 * index + 31 - Math.clz32(bits & -bits));
+      }
+    }
+    this.#writtenPages.fill(0);
+    return pages;
   }
 
   /** Whether all of [address, address + length) is RAM. */
@@ -166,6 +183,7 @@ export class GuestMemory {
     const offset = this.#offset(address, length);
     const last = Math.floor((offset + length - 1) / GUEST_PAGE);
     for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
+      this.#writtenPages[page >>> 3]! |= 1 << (page & 7);
       if (((this.#codePages[page >>> 3]! >>> (page & 7)) & 1) === 1) this.onCodeWritten(page);
     }
     return offset;

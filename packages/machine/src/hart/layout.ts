@@ -143,6 +143,12 @@ export const COUNTERS_BYTES = 0x1_0000;
 export const ENTERED = 0x608;
 export const THRESHOLD = 0x60c;
 
+/**
+ * A bit for each 4 KiB page of RAM, like {@link TOUCHED}: set before the page is written. Whoever
+ * clears it flushes the TLBs, whose entries for writes stand for pages that are marked.
+ */
+export const WRITTEN = 0x1c_0000;
+
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
 export const RAM_OFFSET = 0x20_0000;
 /** Physical address of RAM. */

@@ -3,11 +3,16 @@ import { MachineError } from '../errors.ts';
 import { GUEST_PAGE, type PageFiller } from '../hart/guest-memory.ts';
 import type { MachineShape } from './board-state.ts';
 import { damaged, foreign } from './errors.ts';
+import type { PageLayer } from './fork.ts';
 import * as L from './layout.ts';
 import type { Json } from './state.ts';
 
 /** A snapshot, opened: all but its pages is read and checked; they are when the guest touches them. */
 export interface Snapshot {
+  /** Pages over those that the snapshot was made of, where it is a fork: the last ones count. */
+  readonly layers?: readonly PageLayer[];
+  /** Of a fork: whether it stands on another snapshot. */
+  readonly based?: boolean;
   readonly shape: MachineShape;
   /** `time` of the hart when it was saved. */
   readonly ticks: number;

@@ -4,6 +4,9 @@ import { InputStream, OutputStream } from './streams.ts';
 import { openFlags, readText } from './system.ts';
 import { type ExitReport, type Refusal, type SpawnRequest, toHost } from './wire.ts';
 
+const hangUp = 1;
+const kill = 9;
+
 /** One command: its process, its streams, its end. */
 export class Command {
   readonly id: number;
@@ -87,6 +90,27 @@ export class Command {
       if (--waiting === 0) report();
     };
     for (const output of this.#outputs) output.drain(done);
+  }
+
+  /**
+   * Begins anew with another host: each stream has a whole window again. One whose terminal is gone is
+   * hung up, and what an ended command left behind is let write to nobody.
+   *
+   * @returns the streams that are open; undefined where the host has nothing to do with it
+   */
+  restart(): number[] | undefined {
+    if (this.#terminal !== undefined) {
+      this.signal(hangUp);
+      os.setTimeout(() => this.signal(kill), 1000);
+      return undefined;
+    }
+    if (this.#exited) {
+      for (const output of this.#outputs) output.discard();
+      return undefined;
+    }
+    const outputs = this.#outputs.filter((output) => output.restart());
+    const streams = outputs.map((output) => output.number);
+    return this.#stdin?.restart() ? [0, ...streams] : streams;
   }
 
   /** Nothing will be said of it any more. */

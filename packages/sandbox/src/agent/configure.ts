@@ -4,11 +4,15 @@ import type { Configuration, GuestVolume } from './wire.ts';
 
 /** Bytes of entropy that the kernel gets; `renew` expects them so (guest/renew.ts). */
 const entropyBytes = 32;
+const machineIdFile = '/etc/machine-id';
 
 /** Makes the guest a sandbox's own. Throws what went wrong. */
-export function configure({ hostname, volumes, ...moment }: Configuration): void {
+export function configure({ hostname, volumes, fork, ...moment }: Configuration): void {
   renew(moment);
   write('/proc/sys/kernel/hostname', hostname);
+  if (fork !== undefined && kindOf(machineIdFile) === 'file') {
+    write(machineIdFile, `${fork.machineId}\n`);
+  }
   for (const volume of volumes) mount(volume);
 }
 

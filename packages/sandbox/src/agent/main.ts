@@ -12,6 +12,7 @@ import {
   asciiText,
   type Configuration,
   type ConfigurationReport,
+  type ForkedCommand,
   protocolVersion,
   type SpawnRequest,
   toGuest,
@@ -73,13 +74,25 @@ function spawn(id: number, json: string): void {
 }
 
 function answerConfiguration(id: number, json: string): void {
-  const report: ConfigurationReport = {};
+  let report: ConfigurationReport;
   try {
-    configure(JSON.parse(json) as Configuration);
-    port.sendJson(toHost.configured, id, report);
+    const configuration = JSON.parse(json) as Configuration;
+    configure(configuration);
+    report = configuration.fork === undefined ? {} : { commands: restart() };
   } catch (error) {
-    port.sendJson(toHost.configured, id, { ...report, error: String(error) });
+    report = { error: String(error) };
   }
+  port.sendJson(toHost.configured, id, report);
+}
+
+/** This is the copy of a machine: another host listens now, which is told what there is. */
+function restart(): ForkedCommand[] {
+  const there: ForkedCommand[] = [];
+  for (const command of commands.values()) {
+    const streams = command.restart();
+    if (streams !== undefined) there.push({ id: command.id, streams });
+  }
+  return there;
 }
 
 function sync(id: number): void {

@@ -11,9 +11,10 @@ export class OutputStream {
   readonly #port: Port;
   readonly #command: number;
   readonly #type: number;
-  readonly #number: number;
+  readonly number: number;
   readonly #fd: number;
   #credit = streamWindow;
+  #discarding = false;
   #listening = false;
   #buffer = new ArrayBuffer(maxDataFrame);
   /** Set when the command is gone: told once what it left in the pipe is sent. */
@@ -23,7 +24,7 @@ export class OutputStream {
   constructor(port: Port, command: number, stream: 1 | 2, fd: number) {
     this.#port = port;
     this.#command = command;
-    this.#number = stream;
+    this.number = stream;
     this.#type = stream === 1 ? toHost.stdout : toHost.stderr;
     this.#fd = withoutBlocking(fd, openFlags.readOnly);
     this.update();
@@ -32,6 +33,19 @@ export class OutputStream {
   grant(bytes: number): void {
     this.#credit += bytes;
     this.update();
+  }
+
+  /** Another host listens: what the former one granted counts no more. Whether the stream is open. */
+  restart(): boolean {
+    this.#credit = streamWindow;
+    this.update();
+    return !this.ended;
+  }
+
+  /** Nobody listens any more: what is written is thrown away. */
+  discard(): void {
+    this.#discarding = true;
+    this.restart();
   }
 
   /**
@@ -70,8 +84,9 @@ export class OutputStream {
         this.#end();
         return;
       }
-      this.#credit -= count;
       this.#left -= count;
+      if (this.#discarding) continue;
+      this.#credit -= count;
       if (!this.#port.sendFrame(this.#type, this.#command, this.#buffer, count)) {
         this.#buffer = new ArrayBuffer(maxDataFrame);
       }
@@ -90,7 +105,7 @@ export class OutputStream {
     this.ended = true;
     this.update();
     os.close(this.#fd);
-    this.#port.sendBytes(toHost.streamEnd, this.#command, Uint8Array.of(this.#number));
+    this.#port.sendBytes(toHost.streamEnd, this.#command, Uint8Array.of(this.number));
     this.#drained();
   }
 }
@@ -120,6 +135,12 @@ export class InputStream {
     if (this.#queue.push({ bytes, offset: 0 }) === 1) {
       os.setWriteHandler(this.#fd, () => this.#flush());
     }
+  }
+
+  /** Another host sends, and has a whole window. Whether the stream is open. */
+  restart(): boolean {
+    this.#owed = 0;
+    return this.#fd >= 0 && !this.#closing;
   }
 
   /** Ends the input once all is written. */

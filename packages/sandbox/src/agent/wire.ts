@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 2;
+export const protocolVersion = 3;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -50,7 +50,10 @@ export interface Hello {
   readonly version: number;
 }
 
-/** What a guest is told once, before its first command: all that differs between sandboxes. */
+/**
+ * What a guest is told before its first command, and again when its machine is the copy of another
+ * one: all that differs between sandboxes.
+ */
 export interface Configuration {
   readonly hostname: string;
   /** Since 1970. */
@@ -60,6 +63,20 @@ export interface Configuration {
   readonly entropy: string;
   /** virtio-fs devices to mount, in order. */
   readonly volumes: readonly GuestVolume[];
+  /** There for a copy: who listens is new, and knows nothing of the streams. */
+  readonly fork?: ForkConfiguration;
+}
+
+export interface ForkConfiguration {
+  /** For /etc/machine-id, where there is one: 32 hexadecimal digits. */
+  readonly machineId: string;
+}
+
+/** A command that runs in a copy. Its streams begin anew, each with a whole window. */
+export interface ForkedCommand {
+  readonly id: number;
+  /** Streams that are open: standard input, output, error. */
+  readonly streams: readonly number[];
 }
 
 /** A volume of a guest: a virtio-fs device by its tag, and where it goes. */
@@ -73,6 +90,8 @@ export interface GuestVolume {
 export interface ConfigurationReport {
   /** What could not be done. */
   readonly error?: string;
+  /** Of a copy: commands that run, but for those with a terminal, which are hung up. */
+  readonly commands?: readonly ForkedCommand[];
 }
 
 export interface SpawnRequest {

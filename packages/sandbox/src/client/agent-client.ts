@@ -3,6 +3,7 @@ import {
   asciiJson,
   type Configuration,
   type ConfigurationReport,
+  type ForkedCommand,
   type Hello,
   maxPayload,
   protocolVersion,
@@ -23,11 +24,13 @@ export class AgentClient {
   readonly #ready = Promise.withResolvers<void>();
   readonly #syncs = new Map<number, PromiseWithResolvers<void>>();
   readonly #configured = Promise.withResolvers<void>();
-  #next = 1;
+  #next: number;
   #failure: unknown;
 
-  constructor(channel: Channel) {
+  /** @param next number of the next command: for a copy, which has some already */
+  constructor(channel: Channel, next = 1) {
     this.#channel = channel;
+    this.#next = next;
     this.#ready.promise.catch(() => {});
     this.#configured.promise.catch(() => {});
     channel.receive((bytes) => this.#receive(bytes));
@@ -36,6 +39,16 @@ export class AgentClient {
   /** Resolves when the agent in the guest serves. */
   get ready(): Promise<void> {
     return this.#ready.promise;
+  }
+
+  /** Number of the next command: none is used twice, in a guest and its copies. */
+  get next(): number {
+    return this.#next;
+  }
+
+  /** A command by its number, until it ended. */
+  command(id: number): GuestCommand | undefined {
+    return this.#commands.get(id);
   }
 
   /** Makes the guest a sandbox's own, once it is ready. */
@@ -107,7 +120,8 @@ export class AgentClient {
       return;
     }
     if (frame.type === toHost.configured) {
-      const { error } = parseReport<ConfigurationReport>(frame);
+      const { error, commands = [] } = parseReport<ConfigurationReport>(frame);
+      for (const each of commands) this.#adopt(each);
       if (error === undefined) this.#configured.resolve();
       else this.#configured.reject(configurationError(error));
       return;
@@ -116,6 +130,14 @@ export class AgentClient {
     if (command === undefined) return;
     command.accept(frame);
     if (command.finished) this.#commands.delete(frame.command);
+  }
+
+  /** A command that runs in a copy. */
+  #adopt({ id, streams }: ForkedCommand): void {
+    if (!Number.isInteger(id) || id >= this.#next || !Array.isArray(streams)) {
+      throw new SandboxError('SANDBOX_AGENT', `Cannot take over a command with the number ${id}`);
+    }
+    this.#commands.set(id, GuestCommand.running(id, this.#send, streams));
   }
 
   #greet(frame: Frame): void {

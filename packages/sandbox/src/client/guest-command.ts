@@ -47,6 +47,14 @@ export class GuestCommand {
     this.#exit.promise.catch(() => {});
   }
 
+  /** One that runs already, in the copy of a machine: of its streams those given are open. */
+  static running(id: number, send: SendFrame, streams: readonly number[]): GuestCommand {
+    const command = new GuestCommand(id, send);
+    for (const stream of [0, 1, 2]) if (!streams.includes(stream)) command.#endStream(stream);
+    command.#started.resolve();
+    return command;
+  }
+
   /** Resolves when the command runs; rejects with the guest's refusal. */
   get started(): Promise<void> {
     return this.#started.promise;

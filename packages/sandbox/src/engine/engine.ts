@@ -46,6 +46,8 @@ export interface Engine {
   /** Resolves, never rejects, when the machine stopped. */
   readonly ended: Promise<EngineEnd>;
   openTerminal(): Promise<Terminal>;
+  /** Starts a copy of the machine as it is now, which goes on by itself. */
+  fork(): Promise<Engine>;
   /** Stops the machine and frees all it held. May be called again. */
   close(): Promise<void>;
 }

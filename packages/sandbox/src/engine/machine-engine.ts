@@ -1,7 +1,7 @@
 import type { Worker } from 'node:worker_threads';
 import { SandboxError } from '../errors.ts';
 import type { Channel, Engine, EngineEnd, Terminal, TerminalSize } from './engine.ts';
-import type { Command, MachineOrder, Report } from './messages.ts';
+import type { Command, MachineOrder, Report, ReportedError, SandboxFork } from './messages.ts';
 import { takeThread } from './threads.ts';
 
 /** Bytes of the kernel's console that are kept to explain an end. */
@@ -18,8 +18,13 @@ export class MachineEngine implements Engine {
   readonly #terminals: WorkerTerminal[] = [];
   #onAgent: (bytes: Uint8Array) => void = () => {};
   #console = '';
+  readonly #order: MachineOrder;
+  readonly #forks = new Map<number, PromiseWithResolvers<SandboxFork>>();
+  #nextFork = 1;
 
   constructor(order: MachineOrder) {
+    const { fork: _, ...lasting } = order;
+    this.#order = lasting;
     this.ended = this.#end.promise;
     this.#worker = takeThread();
     this.#worker.postMessage(order);
@@ -50,6 +55,21 @@ export class MachineEngine implements Engine {
     return free;
   }
 
+  async fork(): Promise<Engine> {
+    const taken = Promise.withResolvers<SandboxFork>();
+    const id = this.#nextFork++;
+    this.#forks.set(id, taken);
+    this.#tell({ type: 'fork', id });
+    try {
+      const end = this.ended.then((): never => {
+        throw new SandboxError('SANDBOX_CLOSED', 'Cannot fork: the sandbox ended');
+      });
+      return new MachineEngine({ ...this.#order, fork: await Promise.race([taken.promise, end]) });
+    } finally {
+      this.#forks.delete(id);
+    }
+  }
+
   async close(): Promise<void> {
     this.#finish('closed');
     await this.#worker.terminate();
@@ -68,15 +88,10 @@ export class MachineEngine implements Engine {
     else if (report.type === 'console') this.#keepConsole(report.text);
     else if (report.type === 'end') this.#stopped(report.reason);
     else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
-    else {
-      const { message, code = 'SANDBOX_ENGINE', hint, details, stack } = report.error;
-      const error = new SandboxError(code as 'SANDBOX_ENGINE', message, {
-        ...(hint !== undefined && { hint }),
-        ...(details !== undefined && { details }),
-      });
-      if (stack !== undefined) error.stack = stack;
-      this.#finish('failed', { error });
-    }
+    else if (report.type === 'forked') this.#forks.get(report.id)?.resolve(report.fork);
+    else if (report.type === 'not-forked') {
+      this.#forks.get(report.id)?.reject(errorOf(report.error));
+    } else this.#finish('failed', { error: errorOf(report.error) });
   }
 
   #keepConsole(text: string): void {
@@ -92,6 +107,16 @@ export class MachineEngine implements Engine {
     for (const terminal of this.#terminals) terminal.stop();
     void this.#worker.terminate();
   }
+}
+
+/** An error of the worker's, made one again. */
+function errorOf({ message, code = 'SANDBOX_ENGINE', hint, details, stack }: ReportedError) {
+  const error = new SandboxError(code as 'SANDBOX_ENGINE', message, {
+    ...(hint !== undefined && { hint }),
+    ...(details !== undefined && { details }),
+  });
+  if (stack !== undefined) error.stack = stack;
+  return error;
 }
 
 class WorkerTerminal implements Terminal {

@@ -1,4 +1,6 @@
-import type { HartParts } from '@anole/machine';
+import type { FuseFork, FuseState } from '@anole/fuse';
+import type { HartParts, MachineFork } from '@anole/machine';
+import type { OverlayState } from '@anole/vfs';
 import type { TerminalSize } from './engine.ts';
 
 /** What a guest's file system comes from, as the worker opens it. */
@@ -34,6 +36,18 @@ export interface MachineOrder {
   readonly terminals: number;
   /** Where a booted machine of this kind is kept, or shall be. Absent: boot, and keep nothing. */
   readonly template?: TemplateFile;
+  /** The machine to go on from. Absent: the template, or a boot. */
+  readonly fork?: SandboxFork;
+}
+
+/** A running machine as it was at one moment, and what is behind its devices. Memory is shared. */
+export interface SandboxFork {
+  readonly machine: MachineFork;
+  readonly root: { readonly tree: OverlayState; readonly server: FuseFork };
+  /** What the guest knows of its volumes, which are the same directories. */
+  readonly volumes: readonly FuseState[];
+  /** The agent's first frame. */
+  readonly hello: Uint8Array;
 }
 
 /** What a worker has before its order. */
@@ -48,6 +62,7 @@ export type Command =
   | { readonly type: 'input'; readonly terminal: number; readonly bytes: Uint8Array }
   | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'resize'; readonly terminal: number; readonly size: TerminalSize }
+  | { readonly type: 'fork'; readonly id: number }
   | { readonly type: 'stop' };
 
 /** From the worker. */
@@ -60,6 +75,8 @@ export type Report =
   | { readonly type: 'console'; readonly text: string }
   | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'stopped' }
   | { readonly type: 'panic'; readonly message: string }
+  | { readonly type: 'forked'; readonly id: number; readonly fork: SandboxFork }
+  | { readonly type: 'not-forked'; readonly id: number; readonly error: ReportedError }
   | { readonly type: 'failed'; readonly error: ReportedError };
 
 /** An error as it crosses between threads: a class does not survive the way. */

@@ -5,27 +5,26 @@
 import { readFile } from 'node:fs/promises';
 import { parentPort } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
-import { FuseServer } from '@anole/fuse';
-import { hostVolume } from '@anole/host';
 import {
   Machine,
   type MachineExit,
+  openFork,
+  type Snapshot,
   VirtioConsole,
   type VirtioDevice,
-  VirtioFs,
 } from '@anole/machine';
-import { MemoryTree, memoryOverlay, type Tree, type WritableTree } from '@anole/vfs';
 import { agentPortName } from '../agent/wire.ts';
 
 export { prepareHarts } from './hart-parts.ts';
 
-import { kernelCommandLine, rootTag } from '../guest/boot.ts';
-import { hasPlainMountPoints, prepareRoot } from '../guest/root.ts';
+import { kernelCommandLine } from '../guest/boot.ts';
+import { hasPlainMountPoints } from '../guest/root.ts';
+import { type FileSystems, fileSystems } from './file-systems.ts';
+import { continueFiles, forkSandbox } from './fork.ts';
 import type { Command, MachineOrder, Report, ReportedError } from './messages.ts';
-import { openTree } from './open-tree.ts';
 import { OutputGate } from './output-gate.ts';
-import { terminalSlots, volumeSlots, volumeTag } from './shape.ts';
-import { openTemplate, removeTemplate, saveTemplate, type Template } from './template.ts';
+import { terminalSlots } from './shape.ts';
+import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
 
 /** Not the default until it is proven by more guests: see `docs/decisions/0026-compiled-regions.md`. */
 const jit = process.env['ANOLE_JIT'] === '1';
@@ -52,21 +51,55 @@ export async function serve(order: MachineOrder): Promise<void> {
   }
 }
 
+/** A machine, and all that is behind its devices. */
+interface Served {
+  readonly machine: Machine;
+  readonly files: FileSystems;
+  readonly console: VirtioConsole;
+  readonly gates: readonly OutputGate[];
+}
+
 async function runMachine(order: MachineOrder): Promise<MachineExit> {
-  const { root, devices } = await fileSystems(order);
+  const files = await fileSystems(order);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
   const hello = Promise.withResolvers<Uint8Array>();
-  const template = await usableTemplate(order, root.tree);
-  const console = consoleDevice(gates, template === undefined ? hello.resolve : undefined);
-  const machine = await (template === undefined
-    ? boot(order, [console, ...devices])
-    : restore(template, [console, ...devices], root.server));
-  host.on('message', (command: Command) => obey(command, machine, console, gates));
+  const start = await startOf(order, files);
+  const console = consoleDevice(gates, start === undefined ? hello.resolve : undefined);
+  const devices = [console, ...files.devices];
+  const machine = await (start === undefined
+    ? boot(order, devices)
+    : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
+  const served = { machine, files, console, gates };
+  const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
+  host.on('message', (command: Command) => obey(command, served, greeting));
   const ended = machine.run();
-  if (template === undefined)
-    void hello.promise.then((bytes) => booted(order, machine, root, bytes));
-  else tell({ type: 'agent', bytes: template.hello });
+  if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));
+  else tell({ type: 'agent', bytes: start.hello });
   return await ended;
+}
+
+/** What a machine goes on from, its file systems already where the guest left them. */
+interface Start {
+  readonly snapshot: Snapshot;
+  readonly hello: Uint8Array;
+}
+
+/** A fork, else a template that fits; undefined: boot. */
+async function startOf(order: MachineOrder, files: FileSystems): Promise<Start | undefined> {
+  const { fork, template } = order;
+  if (fork !== undefined) {
+    const base = fork.machine.based && template ? openTemplate(template)?.snapshot : undefined;
+    const snapshot = openFork(fork.machine, base);
+    await continueFiles(files, fork);
+    return { snapshot, hello: fork.hello };
+  }
+  const { root } = files;
+  if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;
+  const found = openTemplate(template);
+  if (found === undefined) return undefined;
+  await root.server.restoreState(found.root);
+  root.server.settle();
+  return found;
 }
 
 async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Promise<Machine> {
@@ -82,68 +115,20 @@ async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Prom
   });
 }
 
-async function restore(
-  { snapshot, root }: Template,
-  devices: readonly VirtioDevice[],
-  server: FuseServer,
-): Promise<Machine> {
-  await server.restoreState(root);
-  server.settle();
-  return await Machine.restore({ snapshot, devices, onSerial, jit });
-}
-
 /** The agent serves: what all sandboxes have in common is done. */
 async function booted(
-  order: MachineOrder,
-  machine: Machine,
-  root: Root,
+  { template }: MachineOrder,
+  { machine, files }: Served,
   hello: Uint8Array,
 ): Promise<void> {
+  const { root } = files;
   const state = root.server.saveState();
-  if (
-    order.template !== undefined &&
-    state !== undefined &&
-    (await hasPlainMountPoints(root.tree))
-  ) {
+  if (template !== undefined && state !== undefined && (await hasPlainMountPoints(root.tree))) {
     // A full disk, for one: the next sandbox boots, too.
-    await saveTemplate(machine, order.template, { hello, root: state }).catch(() => {});
+    await saveTemplate(machine, template, { hello, root: state }).catch(() => {});
   }
   root.server.settle();
-  tell({ type: 'agent', bytes: hello }, hello);
-}
-
-async function usableTemplate(order: MachineOrder, root: Tree): Promise<Template | undefined> {
-  if (order.template === undefined || !(await hasPlainMountPoints(root))) return undefined;
-  return openTemplate(order.template);
-}
-
-interface Root {
-  readonly tree: WritableTree;
-  readonly server: FuseServer;
-}
-
-/** The image under a layer that takes the writes, and the volumes: a device each. */
-async function fileSystems(order: MachineOrder): Promise<{ root: Root; devices: VirtioFs[] }> {
-  const tree = memoryOverlay(await openTree(order.root), { maxBytes: order.maxWritten });
-  await prepareRoot(tree);
-  const server = new FuseServer(tree, { unsettled: true });
-  const devices = [fileSystem(rootTag, server)];
-  for (let index = 0; index < volumeSlots(order.volumes.length); index++) {
-    const volume = order.volumes[index];
-    // Others on the host change a volume too.
-    const volumeServer =
-      volume === undefined
-        ? new FuseServer(new MemoryTree())
-        : new FuseServer(hostVolume(volume.directory, { readOnly: volume.readOnly }), {
-            exclusive: false,
-          });
-    devices.push(fileSystem(volumeTag(index), volumeServer));
-  }
-  return { root: { tree, server }, devices };
-}
-
-function fileSystem(tag: string, server: FuseServer): VirtioFs {
-  return new VirtioFs({ tag, handle: (request) => server.handle(request) });
+  tell({ type: 'agent', bytes: hello });
 }
 
 function onSerial(bytes: Uint8Array): void {
@@ -175,13 +160,10 @@ function consoleDevice(
   ]);
 }
 
-function obey(
-  command: Command,
-  machine: Machine,
-  console: VirtioConsole,
-  gates: readonly OutputGate[],
-): void {
+function obey(command: Command, served: Served, hello: Promise<Uint8Array>): void {
+  const { machine, console, gates } = served;
   if (command.type === 'stop') void machine.stop();
+  else if (command.type === 'fork') void forkFor(command.id, served, hello);
   else if (command.type === 'agent') void console.ports[agentPort]!.write(command.bytes);
   else if (command.type === 'consumed') gates[command.terminal]?.consumed(command.bytes);
   else {
@@ -192,6 +174,19 @@ function obey(
       const { terminal, bytes } = command;
       void port.write(bytes).then(() => tell({ type: 'taken', terminal, bytes: bytes.length }));
     }
+  }
+}
+
+/** One after the other: each finds the machine at rest. */
+let lastFork: Promise<unknown> = Promise.resolve();
+
+async function forkFor(id: number, served: Served, greeting: Promise<Uint8Array>): Promise<void> {
+  const taken = lastFork.then(async () => forkSandbox(served, await greeting));
+  lastFork = taken.catch(() => {});
+  try {
+    tell({ type: 'forked', id, fork: await taken });
+  } catch (error) {
+    tell({ type: 'not-forked', id, error: reported(error) });
   }
 }
 

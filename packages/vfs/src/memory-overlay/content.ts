@@ -12,6 +12,19 @@ export const CHUNK = 16384;
 
 const nothing = new Uint8Array(0);
 
+/** The content of a file as plain data. Its chunks lie in shared memory, and are never written. */
+export interface ContentState {
+  readonly size: number;
+  readonly lowerEnd: number;
+  readonly held: number;
+  readonly chunks: readonly (readonly [number, Uint8Array])[];
+}
+
+/** Whether others may have a chunk, too: it is copied before it is written. */
+function isShared({ buffer }: Uint8Array): boolean {
+  return typeof SharedArrayBuffer === 'function' && buffer instanceof SharedArrayBuffer;
+}
+
 /**
  * The bytes of one changed file: chunks in memory over what is left of a lower file.
  *
@@ -32,6 +45,31 @@ export class FileContent {
     this.#lower = lower;
     this.size = lower?.stat.size ?? 0;
     this.#lowerEnd = this.size;
+  }
+
+  /** What {@link save} gave of another content over the same lower file. */
+  static restore(budget: Budget, lower: TreeNode | undefined, state: ContentState): FileContent {
+    const content = new FileContent(budget, lower);
+    content.size = state.size;
+    content.#lowerEnd = state.lowerEnd;
+    content.#held = state.held;
+    for (const [index, chunk] of state.chunks) content.#chunks.set(index, chunk);
+    return content;
+  }
+
+  /** Takes the content as it is, for another one: its chunks are shared from then on. */
+  save(): ContentState {
+    const own = [...this.#chunks].filter(([, chunk]) => chunk.length > 0 && !isShared(chunk));
+    const memory = new SharedArrayBuffer(own.reduce((sum, [, { length }]) => sum + length, 0));
+    let at = 0;
+    for (const [index, chunk] of own) {
+      const copy = new Uint8Array(memory, at, chunk.length);
+      copy.set(chunk);
+      this.#chunks.set(index, copy);
+      at += chunk.length;
+    }
+    const { size } = this;
+    return { size, lowerEnd: this.#lowerEnd, held: this.#held, chunks: [...this.#chunks] };
   }
 
   /** Bytes that the file takes: those in memory, and those it still shows of the lower file. */
@@ -124,7 +162,7 @@ export class FileContent {
   #grown(index: number, known: Uint8Array, need: number): Uint8Array {
     const held = this.#chunks.get(index);
     let chunk = known;
-    if (chunk.length < need) {
+    if (chunk.length < need || isShared(chunk)) {
       chunk = new Uint8Array(grownLength(known.length, need));
       chunk.set(known);
     }
@@ -197,7 +235,7 @@ export class FileContent {
     const index = Math.floor(from / CHUNK);
     const held = this.#chunks.get(index);
     if (held !== undefined) {
-      held.fill(0, from - index * CHUNK, to - index * CHUNK);
+      this.#grown(index, held, 0).fill(0, from - index * CHUNK, to - index * CHUNK);
     } else if (from < this.#lowerEnd) {
       yield* this.write(from, new Uint8Array(Math.min(to, this.#lowerEnd) - from));
     }

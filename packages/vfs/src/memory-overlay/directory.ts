@@ -21,7 +21,8 @@ function found(parent: OverlayNode, name: string, lower?: TreeNode): OverlayNode
   const own = parent.names.get(name);
   if (own !== undefined) return own ?? undefined;
   if (lower === undefined) return undefined;
-  const node = parent.tree.wrap(lower);
+  const above = parent.lowerPath;
+  const node = parent.tree.wrap(lower, above ? `${above}/${name}` : name);
   if (node.stat.type === 'directory') node.parent = parent;
   return node;
 }

@@ -5,6 +5,7 @@ import type { NewNode, RenameOptions, StatChange, WritableNode } from '../writab
 import { ENTRY_COST, NODE_COST } from './budget.ts';
 import { FileContent } from './content.ts';
 import * as directory from './directory.ts';
+import type { NodeState } from './state.ts';
 import type { OverlayTree } from './tree.ts';
 import * as xattrs from './xattrs.ts';
 
@@ -18,6 +19,8 @@ const noNames = new Map<string, OverlayNode | null>();
 export class OverlayNode implements WritableNode {
   readonly tree: OverlayTree;
   readonly lower: TreeNode | undefined;
+  /** Where the lower node is in the lower tree; '' is its root. */
+  readonly lowerPath: string | undefined;
   stat: Stat;
   /** Where a directory was last seen: the way up for the check that a rename makes no loop. */
   parent: OverlayNode | undefined;
@@ -33,10 +36,11 @@ export class OverlayNode implements WritableNode {
   #content: FileContent | undefined;
   #changed = false;
 
-  constructor(tree: OverlayTree, stat: Stat, lower?: TreeNode) {
+  constructor(tree: OverlayTree, stat: Stat, lower?: TreeNode, lowerPath?: string) {
     this.tree = tree;
     this.stat = stat;
     this.lower = lower;
+    this.lowerPath = lowerPath;
     this.names = stat.type === 'directory' ? new Map() : noNames;
     if (lower === undefined && stat.type === 'file') this.#content = new FileContent(tree.budget);
   }
@@ -169,6 +173,39 @@ export class OverlayNode implements WritableNode {
     if (this === this.tree.root || (this.#changed && this.stat.nlink > 0)) return;
     if (this.#changed) this.#free();
     this.tree.forget(this);
+  }
+
+  /** See {@link OverlayTree.save}. */
+  save(): NodeState {
+    const { stat, lowerPath, attributes, target, removed } = this;
+    return {
+      stat,
+      lowerPath,
+      parent: this.parent?.stat.ino,
+      names: Array.from(this.names, ([name, node]) => [name, node?.stat.ino ?? null] as const),
+      attributes,
+      target,
+      removed,
+      changed: this.#changed,
+      content: this.#content?.save(),
+    };
+  }
+
+  /** Becomes what {@link save} gave of another one. Costs nothing of the budget. */
+  restore(state: NodeState, nodeOf: (ino: number) => OverlayNode | undefined): void {
+    const { stat, parent, names, attributes, target, removed, changed, content } = state;
+    this.stat = stat;
+    if (parent !== undefined) this.parent = nodeOf(parent);
+    for (const [name, ino] of names) {
+      this.names.set(name, ino === null ? null : (nodeOf(ino) ?? null));
+    }
+    if (attributes !== undefined) this.attributes = new Map(attributes);
+    this.target = target;
+    this.removed = removed;
+    this.#changed = changed;
+    if (content !== undefined) {
+      this.#content = FileContent.restore(this.tree.budget, this.lower, content);
+    }
   }
 
   #free(): void {

@@ -4,6 +4,7 @@ import type { Timestamp, Tree, TreeNode } from '../tree.ts';
 import type { Usage, WritableTree } from '../writable.ts';
 import { Budget, NODE_COST } from './budget.ts';
 import { OverlayNode } from './node.ts';
+import { type OverlayState, restoreNodes, saveOverlay } from './state.ts';
 
 /** Inodes made here are numbered from this on: no image in use comes near it. */
 const FIRST_OWN_INO = 2 ** 40;
@@ -31,7 +32,7 @@ export class OverlayTree implements WritableTree {
     this.#lower = lower;
     this.budget = new Budget(options.maxBytes ?? 2 ** 30);
     this.now = options.now ?? clock;
-    this.root = this.wrap(lower.root);
+    this.root = this.wrap(lower.root, '');
     if (this.root.stat.type !== 'directory') {
       throw new VfsError('VFS_NOT_DIRECTORY', 'Cannot overlay a tree whose root is no directory');
     }
@@ -68,13 +69,40 @@ export class OverlayTree implements WritableTree {
     return ino;
   }
 
-  /** The node that stands for a node of the lower tree. */
-  wrap(lower: TreeNode): OverlayNode {
+  /** Whether no change is under way: true, where the lower tree always answers at once. */
+  get idle(): boolean {
+    return this.#tail === undefined;
+  }
+
+  /** A node that is in use or changed. */
+  node(ino: number): OverlayNode | undefined {
+    return this.#nodes.get(ino);
+  }
+
+  save(): OverlayState {
+    return {
+      nextIno: this.#nextIno,
+      renumbered: [...this.#renumbered],
+      used: this.budget.used,
+      nodes: saveOverlay(this, this.#nodes.values()),
+    };
+  }
+
+  async restore({ nextIno, renumbered, used, nodes }: OverlayState): Promise<void> {
+    await restoreNodes(this, nodes);
+    this.#nextIno = nextIno;
+    for (const [lower, own] of renumbered) this.#renumbered.set(lower, own);
+    this.budget.force(used - this.budget.used);
+  }
+
+  /** The node that stands for a node of the lower tree, found at a path there. */
+  wrap(lower: TreeNode, lowerPath: string): OverlayNode {
     const { stat } = lower;
     const ino = this.inoOf(stat.ino);
     const known = this.#nodes.get(ino);
     if (known !== undefined) return known;
-    const node = new OverlayNode(this, ino === stat.ino ? stat : { ...stat, ino }, lower);
+    const own = ino === stat.ino ? stat : { ...stat, ino };
+    const node = new OverlayNode(this, own, lower, lowerPath);
     this.#nodes.set(ino, node);
     return node;
   }

@@ -1,5 +1,17 @@
-import { type Code, call, get, i32, i64, type Local, load, op, set, when } from '@anole/bytes/wasm';
-import { CODE_PAGES, RAM_BASE, RAM_OFFSET, RAM_SIZE } from '../layout.ts';
+import {
+  type Code,
+  call,
+  get,
+  i32,
+  i64,
+  type Local,
+  load,
+  op,
+  set,
+  store,
+  when,
+} from '@anole/bytes/wasm';
+import { CODE_PAGES, RAM_BASE, RAM_OFFSET, RAM_SIZE, WRITTEN } from '../layout.ts';
 import type { Helpers } from './helpers.ts';
 import { add32, add64, and32, extend, shr64, slot32, wrap } from './slots.ts';
 
@@ -16,11 +28,17 @@ export const isRam = (physical: Code): Code =>
   op('i64.lt_u', ramOffset(physical), extend(slot32(RAM_SIZE)));
 export const ramPlace = (physical: Code): Code => wrap(add64(physical, i64(RAM_OFFSET - RAM_BASE)));
 
-/** Drops compiled code before a write to `physical`, in RAM. `page` is room for its number. */
+/**
+ * Before a write to `physical`, in RAM: drops compiled code and notes the page as written. `page` is
+ * room for its number.
+ */
 export function dropCode(helpers: Helpers, physical: Local, page: Local): Code {
-  const byte = load('i32.load8_u', op('i32.shr_u', get(page), i32(3)), CODE_PAGES);
+  const place = op('i32.shr_u', get(page), i32(3));
+  const byte = load('i32.load8_u', place, CODE_PAGES);
+  const bit = op('i32.shl', i32(1), and32(get(page), 7));
   return [
     set(page, wrap(shr64(ramOffset(get(physical)), 12))),
+    store('i32.store8', place, op('i32.or', load('i32.load8_u', place, WRITTEN), bit), WRITTEN),
     when(
       and32(op('i32.shr_u', byte, and32(get(page), 7)), 1),
       call(helpers.codeWritten, get(page)),

@@ -1,0 +1,127 @@
+import { GUEST_PAGE } from '../hart/guest-memory.ts';
+import type { Board } from '../platform/board.ts';
+import { devicesToJson, type MachineShape, shapeOf } from './board-state.ts';
+import { damaged, foreign } from './errors.ts';
+import type { Snapshot } from './read.ts';
+import type { Json } from './state.ts';
+
+/** Pages of RAM that machines of any thread may read: they never change. */
+export interface PageLayer {
+  /** Rising; RAM's first page is 0. */
+  readonly numbers: Uint32Array;
+  /** 4096 bytes for each of them. */
+  readonly bytes: Uint8Array<SharedArrayBuffer>;
+}
+
+/**
+ * A machine as it was at one moment, in memory that threads share: it may be posted to one, as often
+ * as wanted, and opened there. Nothing of it changes. Its memory is free when nobody has it any more.
+ */
+export interface MachineFork {
+  readonly shape: MachineShape;
+  readonly ticks: number;
+  readonly hart: Uint8Array;
+  readonly devices: Json;
+  /** Whether it stands on the pages of the snapshot that the machine was restored from. */
+  readonly based: boolean;
+  /** The last ones count. */
+  readonly layers: readonly PageLayer[];
+}
+
+/** Layers that a page is looked for in; more are made one. */
+const MAX_LAYERS = 8;
+
+/** What a machine stands on, and what it shares with its forks. */
+export interface Ground {
+  readonly based: boolean;
+  readonly layers: readonly PageLayer[];
+}
+
+/** Takes a machine that stands still. Only what was written since the last time is copied. */
+export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Ground): MachineFork {
+  const { memory, hart } = board;
+  const written = layerOf(memory.takeWritten(), (page) =>
+    memory.readable(memory.base + page * GUEST_PAGE, GUEST_PAGE),
+  );
+  // Their entries stand for pages that are noted as written.
+  hart.flushTlb();
+  const layers = written.numbers.length === 0 ? ground.layers : [...ground.layers, written];
+  return {
+    shape: shapeOf(board, clock),
+    ticks: Number(hart.time),
+    hart: hart.saveState(),
+    devices: devicesToJson(board),
+    based: ground.based,
+    layers: layers.length > MAX_LAYERS ? [merge(layers)] : layers,
+  };
+}
+
+/**
+ * Makes a snapshot of a fork, to restore a machine from.
+ *
+ * @param base the snapshot that the forked machine, or the first one of those it descends from, was
+ *   restored from; undefined where that one was booted
+ * @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` where `base` is not what the fork stands on
+ */
+export function openFork(fork: MachineFork, base: Snapshot | undefined): Snapshot {
+  const { shape, ticks, hart, devices, based, layers } = fork;
+  if (based !== (base !== undefined)) throw foreign('its base is missing, or it has none');
+  if (base !== undefined && base.shape.memorySize !== shape.memorySize) {
+    throw foreign('its base is of another machine');
+  }
+  const pages = shape.memorySize / GUEST_PAGE;
+  const found = newestPages(layers, pages);
+  return {
+    layers,
+    based,
+    shape,
+    ticks,
+    hart,
+    devices,
+    host: new Uint8Array(0),
+    contentSize: layers.reduce((sum, { bytes }) => sum + bytes.length, base?.contentSize ?? 0),
+    fill(page, target) {
+      const place = found[page]!;
+      if (place === 0) base?.fill(page, target);
+      else target.set(pageAt(layers, place));
+    },
+  };
+}
+
+function layerOf(pages: readonly number[], read: (page: number) => Uint8Array): PageLayer {
+  const numbers = new Uint32Array(new SharedArrayBuffer(4 * pages.length));
+  const bytes = new Uint8Array(new SharedArrayBuffer(GUEST_PAGE * pages.length));
+  numbers.set(pages);
+  for (let at = 0; at < pages.length; at++) bytes.set(read(pages[at]!), at * GUEST_PAGE);
+  return { numbers, bytes };
+}
+
+function merge(layers: readonly PageLayer[]): PageLayer {
+  const size = 1 + Math.max(...layers.map(({ numbers }) => numbers.at(-1) ?? 0));
+  const found = newestPages(layers, size);
+  const pages = [...found.keys()].filter((page) => found[page] !== 0);
+  return layerOf(pages, (page) => pageAt(layers, found[page]!));
+}
+
+/** Places are numbers: the layer in the upper bits, counted from 1, and where in it in the lower ones. */
+const PLACE_BITS = 20;
+const PLACE_MASK = 2 ** PLACE_BITS - 1;
+
+/** For each page where its newest content is; 0 where no layer has it. */
+function newestPages(layers: readonly PageLayer[], pages: number): Uint32Array {
+  const found = new Uint32Array(pages);
+  for (const [layer, { numbers }] of layers.entries()) {
+    const first = (layer + 1) << PLACE_BITS;
+    for (let at = 0; at < numbers.length; at++) {
+      const page = numbers[at]!;
+      if (page >= pages) throw damaged('bad page numbers');
+      found[page] = first + at;
+    }
+  }
+  return found;
+}
+
+function pageAt(layers: readonly PageLayer[], place: number): Uint8Array {
+  const at = (place & PLACE_MASK) * GUEST_PAGE;
+  return layers[(place >>> PLACE_BITS) - 1]!.bytes.subarray(at, at + GUEST_PAGE);
+}

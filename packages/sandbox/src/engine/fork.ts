@@ -1,0 +1,30 @@
+import type { Machine } from '@anole/machine';
+import type { FileSystems } from './file-systems.ts';
+import type { SandboxFork } from './messages.ts';
+
+/** Takes a running machine and what is behind its devices, at one moment. */
+export async function forkSandbox(
+  { machine, files }: { readonly machine: Machine; readonly files: FileSystems },
+  hello: Uint8Array,
+): Promise<SandboxFork> {
+  const { root, volumes } = files;
+  const taken = await machine.fork(
+    () => ({
+      root: { tree: root.tree.save(), server: root.server.forkState() },
+      volumes: volumes.map((volume) => volume.saveNamed()),
+    }),
+    { quiet: () => root.tree.idle },
+  );
+  return { machine: taken.machine, ...taken.alongside, hello };
+}
+
+/** Puts the file systems of a new machine where those of the forked one were. */
+export async function continueFiles(
+  { root, volumes }: FileSystems,
+  { root: saved, volumes: states }: SandboxFork,
+): Promise<void> {
+  await root.tree.restore(saved.tree);
+  root.server.continueFork(saved.server, (ino) => root.tree.node(ino));
+  root.server.settle();
+  await Promise.all(volumes.map((volume, index) => volume.restoreState(states[index]!)));
+}
