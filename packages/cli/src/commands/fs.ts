@@ -1,19 +1,33 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
+import { checkAction } from '../fs/check.ts';
+import { diffAction } from '../fs/diff.ts';
+import { duAction } from '../fs/du.ts';
+import { dumpAction } from '../fs/dump.ts';
 import { catAction, listAction } from '../fs/list.ts';
 import { makeAction } from '../fs/make.ts';
 import { statAction } from '../fs/stat.ts';
 import { unpackAction } from '../fs/unpack.ts';
 
-/** `anole fs`: EROFS images on this computer. */
+/** `anole fs`: EROFS images, here or at a URL. */
 export function fsCommand(): Command {
   return new Command('fs')
-    .description('make and read EROFS images')
+    .description('make, read, check and compare EROFS images')
     .addCommand(makeCommand())
     .addCommand(listCommand())
     .addCommand(catCommand())
     .addCommand(unpackCommand())
-    .addCommand(statCommand());
+    .addCommand(statCommand())
+    .addCommand(dumpCommand())
+    .addCommand(duCommand())
+    .addCommand(checkCommand())
+    .addCommand(diffCommand())
+    .addHelpText(
+      'after',
+      `
+Where a command takes <image>, that is a file or a URL (http or https) of a server that
+gives parts of files: only what is needed is fetched.`,
+    );
 }
 
 function makeCommand(): Command {
@@ -108,6 +122,98 @@ Examples:
   anole fs stat rootfs.erofs /usr/bin/passwd --json`,
     )
     .action(act(statAction));
+}
+
+function dumpCommand(): Command {
+  return subcommand('dump')
+    .description('tell where the bytes of an image go, or where a file lies in it')
+    .argument('<image>')
+    .argument('[path]', 'a file, to list the extents of')
+    .option('--nid <number>', 'list the extents of this inode')
+    .option('--top <count>', 'directories and extensions to show', '10')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  anole fs dump rootfs.erofs
+  anole fs dump rootfs.erofs /usr/bin/bash
+  anole fs dump rootfs.erofs --json | jq .files.lz4`,
+    )
+    .action(act(dumpAction));
+}
+
+function duCommand(): Command {
+  return subcommand('du')
+    .description('sum up what directories take, stored and as files')
+    .argument('<image>')
+    .argument('[path]', 'a directory or a file', '/')
+    .option('-a, --all', 'show files too')
+    .option('-s, --summarize', 'show the sum only')
+    .option('-d, --depth <levels>', 'show so many levels below')
+    .option('-b, --bytes', 'exact numbers')
+    .addHelpText(
+      'after',
+      `
+The first column is what the image takes for it, with inodes and without fragments; blocks that
+several files share count once. The second is the size of the files.
+
+Examples:
+  anole fs du -d 1 rootfs.erofs /usr
+  anole fs du -s -b rootfs.erofs`,
+    )
+    .action(act(duAction));
+}
+
+function checkCommand(): Command {
+  return subcommand('check')
+    .description('check an image: structures, references, blocks, checksum, data')
+    .argument('<image>')
+    .option('--no-data', 'do not decode compressed data: read metadata only')
+    .option('--device <file>', 'a device beside the image, in the order of its table', collect)
+    .option('--limit <count>', 'findings to show; all are counted', '100')
+    .option('--strict', 'warnings make the exit code 1 too')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 sound, 1 damaged, 2 could not be checked.
+
+Examples:
+  anole fs check rootfs.erofs
+  anole fs check rootfs.erofs --json | jq '.findings[] | .path, .meaning'
+  anole fs check bootstrap.erofs --device blob --strict`,
+    )
+    .action(act(checkAction, { failure: 2 }));
+}
+
+function diffCommand(): Command {
+  return subcommand('diff')
+    .description('compare two trees: images, directories or tar archives')
+    .argument('<a>', 'an image, a directory or a tar archive (plain, gzip or zstd)')
+    .argument('<b>')
+    .option(
+      '--ignore <names>',
+      'some of: content links mode mtime owner presence rdev size target type xattr',
+      collect,
+    )
+    .option(
+      '--times <unit>',
+      'compare times by nanoseconds, microseconds or seconds',
+      'nanoseconds',
+    )
+    .option('--exclude <path>', 'leave out a path with all below it', collect)
+    .option('--brief', 'print names only')
+    .option('--hashes', 'print SHA-256 of contents that differ')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 the same, 1 different, 2 could not be compared.
+
+Examples:
+  anole fs diff rootfs/ rootfs.erofs
+  anole fs diff layer.tar.gz layer.erofs --ignore mtime,owner
+  anole fs diff old.erofs new.erofs --brief --exclude /var/cache`,
+    )
+    .action(act(diffAction, { failure: 2 }));
 }
 
 /** Gathers an option that may be given again. */

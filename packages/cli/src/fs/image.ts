@@ -2,24 +2,39 @@ import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
 import { type FileSource, fileSource, hostDecoders } from '@anole/host';
 import { findNode, VfsError } from '@anole/vfs';
 
+/** Bytes of an image or a device beside it, open until disposed of. */
+export type OpenSource = FileSource & AsyncDisposable;
+
+export function isUrl(name: string): boolean {
+  return /^https?:\/\//i.test(name);
+}
+
+/** Opens what a user named. */
+export async function openSource(name: string, _signal: AbortSignal): Promise<OpenSource> {
+  const source = fileSource(name);
+  return Object.assign(source, {
+    [Symbol.asyncDispose]: async () => source.close(),
+  });
+}
+
 /** An image that is open, as its commands use it. Closed when it goes out of scope. */
 export class OpenImage {
   readonly file: string;
   readonly tree: ErofsTree;
-  readonly source: FileSource;
+  readonly source: OpenSource;
 
-  private constructor(file: string, source: FileSource, tree: ErofsTree) {
+  private constructor(file: string, source: OpenSource, tree: ErofsTree) {
     this.file = file;
     this.source = source;
     this.tree = tree;
   }
 
-  static async open(file: string): Promise<OpenImage> {
-    const source = fileSource(file);
+  static async open(file: string, signal: AbortSignal): Promise<OpenImage> {
+    const source = await openSource(file, signal);
     try {
       return new OpenImage(file, source, await openErofs(source, { decoders: hostDecoders }));
     } catch (error) {
-      source.close();
+      await source[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -34,7 +49,7 @@ export class OpenImage {
     });
   }
 
-  [Symbol.dispose](): void {
-    this.source.close();
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.source[Symbol.asyncDispose]();
   }
 }

@@ -14,7 +14,7 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
-  using image = await OpenImage.open(file);
+  await using image = await OpenImage.open(file, context.signal);
   const report = await unpackTree(image.tree, directory, {
     signal: context.signal,
     onProgress: context.progress,

@@ -1,0 +1,68 @@
+import { checkErofs, type Finding } from '@anole/erofs';
+import { hostDecoders } from '@anole/host';
+import type { CommandContext } from '../context.ts';
+import { usageError } from '../frame.ts';
+import { formatBytes } from '../progress.ts';
+import { shown } from './format.ts';
+import { openSource } from './image.ts';
+
+interface CheckFlags {
+  readonly data: boolean;
+  readonly strict?: boolean;
+  readonly limit: string;
+  readonly device?: readonly string[];
+}
+
+/** 0 where the image is sound, 1 where it is not; what cannot be checked raises. */
+export async function checkAction(
+  context: CommandContext,
+  file: string,
+  flags: CheckFlags,
+): Promise<number> {
+  const limit = Number(flags.limit);
+  if (!Number.isInteger(limit) || limit < 0) {
+    throw usageError(`Cannot show ${flags.limit} findings: give a number`, 'fs check');
+  }
+  await using resources = new AsyncDisposableStack();
+  const { signal } = context;
+  const source = resources.use(await openSource(file, signal));
+  const devices = [];
+  for (const name of flags.device ?? [])
+    devices.push(resources.use(await openSource(name, signal)));
+  let told = 0;
+  const report = await checkErofs(source, {
+    signal,
+    onProgress: context.progress,
+    decoders: hostDecoders,
+    devices,
+    data: flags.data,
+    limit,
+    ...(!context.json && {
+      onFinding(finding: Finding) {
+        if (told++ < limit) context.out(describe(finding));
+      },
+    }),
+  });
+  context.endProgress();
+  const { errors, warnings, inodes, blocks } = report;
+  if (context.json) context.out(JSON.stringify({ image: file, ...report }, null, 2));
+  else {
+    if (told > limit) context.out(`and ${told - limit} more`);
+    const used = formatBytes(source.size);
+    const verdict = errors > 0 ? 'damaged' : warnings > 0 ? 'sound, with warnings' : 'sound';
+    context.out(
+      `${file}: ${verdict}: ${errors} errors, ${warnings} warnings; ${inodes} inodes, ` +
+        `${blocks.metadata} + ${blocks.data} blocks of metadata and data, ${used}`,
+    );
+  }
+  return errors > 0 || (flags.strict && warnings > 0) ? 1 : 0;
+}
+
+function describe({ severity, code, message, meaning, path, nid, offset }: Finding): string {
+  const where = [
+    path !== undefined && shown(path),
+    nid !== undefined && `inode ${nid}`,
+    offset !== undefined && `byte ${offset}`,
+  ].filter((part) => part !== false);
+  return `${severity}: ${where.join(', ')}: ${message}\n  ${code}: ${meaning}`;
+}

@@ -1,0 +1,42 @@
+import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { hostError } from '@anole/host';
+import type { Tree } from '@anole/vfs';
+import type { CommandContext } from '../context.ts';
+import { isUrl, OpenImage } from './image.ts';
+import { openInput } from './input.ts';
+
+/** The superblock of EROFS begins there, with these bytes. */
+const SUPERBLOCK = 1024;
+const MAGIC = 'e2e1f5e0';
+
+/** A tree that is open until it is disposed of. */
+export interface OpenTree extends AsyncDisposable {
+  readonly tree: Tree;
+}
+
+/** Opens what a user named: an EROFS image here or at a URL, a directory, or a tar archive. */
+export async function openTree(name: string, context: CommandContext): Promise<OpenTree> {
+  if (isUrl(name) || isImage(name)) return await OpenImage.open(name, context.signal);
+  // An archive that must be decompressed goes through a file in the directory for temporary ones.
+  const input = await openInput(name, { output: '-', xattrs: true }, context);
+  return {
+    tree: input.tree,
+    [Symbol.asyncDispose]: async () => input[Symbol.dispose](),
+  };
+}
+
+function isImage(name: string): boolean {
+  if (name === '-') return false;
+  try {
+    if (!statSync(name).isFile()) return false;
+    const fd = openSync(name, 'r');
+    try {
+      const head = Buffer.alloc(4);
+      return readSync(fd, head, 0, 4, SUPERBLOCK) === 4 && head.toString('hex') === MAGIC;
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw hostError(error, `open ${name}`);
+  }
+}
