@@ -6,6 +6,7 @@ export const Errno = {
   ENOENT: 2,
   EIO: 5,
   ENXIO: 6,
+  EEXIST: 17,
   EINVAL: 22,
   ENOTTY: 25,
   EFBIG: 27,

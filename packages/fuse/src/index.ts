@@ -8,8 +8,9 @@
  * // A transport hands each request's bytes to the server and sends the chunks of its reply:
  * const chunks = await server.handle(request);
  */
+export type { Stale } from './drops.ts';
 export { type FuseCode, FuseError } from './errors.ts';
 export type { Reply } from './replies.ts';
 export { FuseServer } from './server.ts';
-export type { FuseOptions } from './session.ts';
+export type { FuseOptions, TreeChange } from './session.ts';
 export type { FuseFork, FuseState } from './state.ts';

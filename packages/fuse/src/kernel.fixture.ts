@@ -20,6 +20,7 @@ export class Kernel {
   agreed = 0;
   uid = 0;
   gid = 0;
+  pid = 1;
   #unique = 0;
 
   constructor(tree: Tree | WritableTree, options?: FuseOptions, flags = -1 & ~InitFlag.INIT_EXT) {
@@ -40,7 +41,7 @@ export class Kernel {
       nodeid: 0,
       uid: this.uid,
       gid: this.gid,
-      pid: 1,
+      pid: this.pid,
       extensionUnits: 0,
     });
     // Also what our own layout refuses to write.

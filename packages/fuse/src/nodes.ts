@@ -4,6 +4,10 @@ import type { Listing } from './listing.ts';
 
 /** The root's nodeid: linux/fuse.h, FUSE_ROOT_ID. */
 const ROOT = 1;
+/** Names that the kernel may be told to be absent for good: a guest can ask for any number of them. */
+const MAX_ABSENT = 100_000;
+/** Steps from a node to the root; more are a loop, which a hostile kernel may have made. */
+const MAX_DEPTH = 4096;
 
 /** A node that the kernel knows. */
 export interface KnownNode {
@@ -18,6 +22,8 @@ export interface KnownNode {
   parentIno: number;
   /** Its name there, where it was found by a name. */
   name?: string;
+  /** Of a directory: names that the kernel may know, with the node's number, or 0 for "not there". */
+  told?: Map<string, number>;
   /** Of a directory: its entries at the positions told to the kernel. */
   listing?: Listing;
   /** Set where the node is known to have no `security.capability`. */
@@ -34,6 +40,7 @@ export class NodeTable {
   readonly #byIno = new Map<number, KnownNode>();
   readonly #root: TreeNode;
   #next = ROOT + 1;
+  #absent = 0;
 
   constructor(root: TreeNode) {
     this.#root = root;
@@ -96,6 +103,59 @@ export class NodeTable {
     return this.#byIno.has(ino);
   }
 
+  byIno(ino: number): KnownNode | undefined {
+    return this.#byIno.get(ino);
+  }
+
+  /** Notes that the kernel knows `known` by this name. */
+  name(parent: KnownNode, name: string, known: KnownNode): void {
+    known.name = name;
+    known.parentIno = parent.ino;
+    this.#tell(parent, name, known.nodeid);
+  }
+
+  /** Notes that the kernel may believe a name to be absent. False: it must not, there are too many. */
+  absent(parent: KnownNode, name: string): boolean {
+    if (this.#absent >= MAX_ABSENT) return false;
+    this.#tell(parent, name, 0);
+    return true;
+  }
+
+  /** Notes that the kernel will ask for a name. Returns the node that had it, where it is known. */
+  unname(parent: KnownNode, name: string): KnownNode | undefined {
+    const nodeid = parent.told?.get(name);
+    if (nodeid === undefined) return undefined;
+    parent.told!.delete(name);
+    if (nodeid === 0) this.#absent--;
+    return this.#byId.get(nodeid);
+  }
+
+  /** Whether the name that a node was last found by is still its own. */
+  isNamed({ name, nodeid, parentIno }: KnownNode): boolean {
+    if (nodeid === ROOT) return true;
+    return name !== undefined && this.#byIno.get(parentIno)?.told?.get(name) === nodeid;
+  }
+
+  /** Names from the root to a node; undefined where one of them is not known. */
+  pathOf(known: KnownNode): string[] | undefined {
+    const names: string[] = [];
+    for (let at = known; at.nodeid !== ROOT; ) {
+      const parent = this.#byIno.get(at.parentIno);
+      if (at.name === undefined || parent === undefined || names.length > MAX_DEPTH)
+        return undefined;
+      names.push(at.name);
+      at = parent;
+    }
+    return names.reverse();
+  }
+
+  #tell(parent: KnownNode, name: string, nodeid: number): void {
+    this.unname(parent, name);
+    parent.told ??= new Map();
+    parent.told.set(name, nodeid);
+    if (nodeid === 0) this.#absent++;
+  }
+
   /** Takes back `lookups`; returns what is known of the node once nothing is left of them. */
   forget(nodeid: number, lookups: number): KnownNode | undefined {
     const known = this.#byId.get(nodeid);
@@ -104,6 +164,11 @@ export class NodeTable {
     if (known.lookups > 0) return undefined;
     this.#byId.delete(nodeid);
     if (this.#byIno.get(known.ino) === known) this.#byIno.delete(known.ino);
+    const parent = this.#byIno.get(known.parentIno);
+    if (known.name !== undefined && parent?.told?.get(known.name) === nodeid) {
+      parent.told.delete(known.name);
+    }
+    for (const child of known.told?.values() ?? []) if (child === 0) this.#absent--;
     return known;
   }
 
@@ -112,6 +177,7 @@ export class NodeTable {
     const all = [...this.#byId.values()].filter(({ nodeid }) => nodeid !== ROOT);
     this.#byId.clear();
     this.#byIno.clear();
+    this.#absent = 0;
     const { ino, type } = this.#root.stat;
     const root = { nodeid: ROOT, node: this.#root, ino, type, lookups: 1, parentIno: ino };
     this.#byId.set(ROOT, root);

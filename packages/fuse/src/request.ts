@@ -37,6 +37,11 @@ export class Request {
     if (said !== length) throw badRequest(`${said} bytes were said to come, ${length} came`);
   }
 
+  /** The process that asked, in the guest. */
+  get pid(): number {
+    return InHeader.at(this.view).pid;
+  }
+
   get nodeid(): number {
     return InHeader.at(this.view).nodeid;
   }

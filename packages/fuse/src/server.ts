@@ -1,11 +1,12 @@
 import { AnoleError, type Awaitable, isPromise } from '@anole/bytes';
 import type { Tree, TreeNode, WritableTree } from '@anole/vfs';
+import type { Stale } from './drops.ts';
 import { Errno, errnoFor, FuseError, refused } from './errors.ts';
 import { Opcode } from './layout/opcodes.ts';
 import { InHeader } from './layout/requests.ts';
 import { noReply, type Reply } from './replies.ts';
 import { Request } from './request.ts';
-import { type FuseOptions, Session } from './session.ts';
+import { type FuseOptions, Session, type TreeChange } from './session.ts';
 import {
   continueSession,
   type FuseFork,
@@ -115,6 +116,30 @@ export class FuseServer {
    */
   continueFork(state: FuseFork, nodeOf: (ino: number) => TreeNode | undefined): void {
     continueSession(this.#session, state, nodeOf);
+  }
+
+  /**
+   * Says that somebody on this side made, replaced or removed names of a directory of the tree.
+   *
+   * @returns what the kernel holds of them, to be given to {@link dropped} once the guest's keeper made
+   * it drop that; undefined where it holds nothing
+   */
+  changed(ino: number, names: readonly string[]): Stale | undefined {
+    return this.#session.drops.begin(ino, names);
+  }
+
+  dropped(stale: Stale): void {
+    this.#session.drops.end(stale);
+  }
+
+  /** Says that this side is done with a node that it looked up: unless the kernel has it, it goes. */
+  release(node: TreeNode): void {
+    this.#session.release({ node, ino: node.stat.ino });
+  }
+
+  /** Sets who is told of the changes that the kernel asks for, at once after each. */
+  observe(observer: ((change: TreeChange) => void) | undefined): void {
+    this.#session.observer = observer;
   }
 
   #serve(request: Request): Awaitable<Reply> {

@@ -1,6 +1,7 @@
 import type { Timestamp, Tree, TreeNode, WritableNode, WritableTree } from '@anole/vfs';
 import { VfsError } from '@anole/vfs';
 import { type Terms, writeEntry } from './attributes.ts';
+import { Drops } from './drops.ts';
 import { EntryOut } from './layout/replies.ts';
 import { type KnownNode, NodeTable } from './nodes.ts';
 import { Replies, type Reply } from './replies.ts';
@@ -31,8 +32,22 @@ export interface FuseOptions {
    * on with another tree.
    */
   readonly unsettled?: boolean;
+  /**
+   * Process of the guest that drops what {@link FuseServer.changed} names, by its id there. Default 1,
+   * the first process.
+   */
+  readonly keeper?: number;
   /** Told of each error that a request met and that no tree foresees. */
   readonly onError?: (error: unknown, opcode: number) => void;
+}
+
+/** What a request changed, by numbers of nodes. */
+export interface TreeChange {
+  readonly kind: 'create' | 'write' | 'attributes' | 'remove' | 'rename';
+  /** Names from the root, as the kernel knows them. */
+  readonly path: readonly string[];
+  /** Of a rename: where it was before. */
+  readonly from?: readonly string[];
 }
 
 /** What the operations of one server share. */
@@ -48,13 +63,17 @@ export class Session {
   readonly maxTransfer: number;
   /** Flags of INIT that both sides have; undefined until INIT was answered. */
   agreed: number | undefined;
+  readonly drops: Drops;
+  /** Told of changes that the kernel asked for. */
+  observer: ((change: TreeChange) => void) | undefined;
   /** Requests that wait for the tree. */
   #waiting = 0;
-  #released: KnownNode[] = [];
+  #released: Pick<KnownNode, 'node' | 'ino'>[] = [];
 
   constructor(tree: Tree | WritableTree, options: FuseOptions, maxTransfer: number) {
     this.tree = tree;
     this.nodes = new NodeTable(tree.root);
+    this.drops = new Drops(this.nodes, options.keeper ?? 1);
     this.exclusive = options.exclusive ?? true;
     this.writable = 'usage' in tree && options.readOnly !== true;
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
@@ -80,11 +99,22 @@ export class Session {
   entry(request: Request, node: TreeNode, parent: KnownNode, name?: string): Reply {
     const { stat } = node;
     const known = this.nodes.remember(node, stat, parent.ino);
-    if (name !== undefined) known.name = name;
+    if (name !== undefined) this.nodes.name(parent, name, known);
     const { nodeid } = known;
     return this.replies.ok(request, EntryOut.size, (view, at) =>
       writeEntry(view, at, nodeid, stat, this.terms),
     );
+  }
+
+  /** Tells who watches of a change at a name of a directory, or of the node itself. */
+  note(kind: TreeChange['kind'], at: KnownNode, name?: string, from?: readonly string[]): void {
+    if (this.observer === undefined) return;
+    // What lost its name may still be written: that is nobody's business.
+    if (name === undefined && !this.nodes.isNamed(at)) return;
+    const above = this.nodes.pathOf(at);
+    if (above === undefined) return;
+    const path = name === undefined ? above : [...above, name];
+    this.observer({ kind, path, ...(from && { from }) });
   }
 
   settle(): void {
@@ -113,7 +143,8 @@ export class Session {
 
   end(): void {
     this.#waiting--;
-    if (this.#waiting === 0) this.#release(this.#released.splice(0));
+    if (this.#waiting > 0) return;
+    for (const known of this.#released.splice(0)) this.release(known);
   }
 
   /**
@@ -121,11 +152,14 @@ export class Session {
    * about to tell the kernel of it.
    */
   #release(all: readonly KnownNode[]): void {
-    for (const known of all) {
-      const { node, ino } = known;
-      if (!('release' in node)) continue;
-      if (this.#waiting > 0) this.#released.push(known);
-      else if (!this.nodes.has(ino)) node.release?.();
-    }
+    for (const known of all) this.release(known);
+  }
+
+  /** Releases a node that the kernel does not know, or will not. */
+  release(known: Pick<KnownNode, 'node' | 'ino'>): void {
+    const { node, ino } = known;
+    if (!('release' in node)) return;
+    if (this.#waiting > 0) this.#released.push(known);
+    else if (!this.nodes.has(ino)) node.release?.();
   }
 }

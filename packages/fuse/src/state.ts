@@ -95,6 +95,7 @@ export async function restoreSession(session: Session, state: FuseState): Promis
       name,
     };
     session.nodes.put(known);
+    session.nodes.name(directory, name, known);
     found.set(nodeid, known);
   }
 }

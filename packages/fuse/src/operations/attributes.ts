@@ -28,12 +28,14 @@ function attributes(session: Session, request: Request, stat: Stat): Reply {
 export function setattr(session: Session, request: Request): Awaitable<Reply> {
   const known = session.known(request);
   const node = session.changeable(known);
+  if (session.drops.covers(request, known, '')) return attributes(session, request, node.stat);
   return flow(function* () {
     const change = changeFrom(request, node.stat, session.now());
     if (change.size !== undefined || change.uid !== undefined || change.gid !== undefined) {
       yield* dropCapability(known, node);
     }
     yield* wait(node.change(change));
+    session.note(change.size === undefined ? 'attributes' : 'write', known);
     return attributes(session, request, node.stat);
   });
 }

@@ -50,7 +50,10 @@ export function write(session: Session, request: Request): Awaitable<Reply> {
   const { offset, size, writeFlags } = request.args(WriteIn);
   const data = request.data(InHeader.size + WriteIn.size, size);
   if (known.powerless && (writeFlags & WRITE_KILL_SUIDGID) === 0 && data.length === 1) {
-    return chain(node.write(offset, data[0]!), () => written(session, request, size));
+    return chain(node.write(offset, data[0]!), () => {
+      session.note('write', known);
+      return written(session, request, size);
+    });
   }
   return flow(function* () {
     yield* dropCapability(known, node);
@@ -60,6 +63,7 @@ export function write(session: Session, request: Request): Awaitable<Reply> {
       yield* wait(node.write(at, piece));
       at += piece.length;
     }
+    session.note('write', known);
     return written(session, request, size);
   });
 }
@@ -84,6 +88,7 @@ export function fallocate(session: Session, request: Request): Awaitable<Reply> 
     if ((mode & FallocateFlag.KEEP_SIZE) === 0 && end > node.stat.size) {
       yield* wait(node.change({ size: end }));
     }
+    session.note('write', known);
     return session.replies.ok(request, 0);
   });
 }
@@ -136,6 +141,7 @@ export function copyFileRange(session: Session, request: Request): Awaitable<Rep
   return flow(function* () {
     yield* dropCapability(known, to);
     const copied = yield* copy(from, offsetIn, to, offsetOut, length);
+    session.note('write', known);
     return written(session, request, copied);
   });
 }

@@ -17,6 +17,7 @@ interface Row {
   readonly ino: number;
   readonly type: number;
   readonly position: number;
+  readonly entry: DirectoryEntry;
   /** The node itself, for READDIRPLUS. */
   readonly found: Found | undefined;
 }
@@ -78,7 +79,7 @@ function* rowsAfter(
   known: KnownNode,
   listing: Listing,
   offset: number,
-): Generator<Omit<Row, 'found'> & { readonly entry: DirectoryEntry }> {
+): Generator<Omit<Row, 'found'>> {
   const type = direntType('directory');
   const dots = [
     { position: DOT, name: '.', ino: known.ino },
@@ -116,7 +117,9 @@ function writeRow(
   if (plus) {
     if (row.found !== undefined) {
       const { node, stat } = row.found;
-      const { nodeid } = session.nodes.remember(node, stat, known.ino);
+      const child = session.nodes.remember(node, stat, known.ino);
+      session.nodes.name(known, row.entry.name, child);
+      const { nodeid } = child;
       writeEntry(view, at, nodeid, stat, session.terms);
     }
     at += EntryOut.size;

@@ -27,7 +27,9 @@ export function lookup(session: Session, request: Request): Awaitable<Reply> {
   const name = request.name(InHeader.size);
   return chain(parent.node.lookup(name), (node) => {
     if (node !== undefined) return session.entry(request, node, parent, name);
-    if (!session.exclusive) return session.replies.error(request, Errno.ENOENT);
+    if (!session.exclusive || session.terms.entry === 0 || !session.nodes.absent(parent, name)) {
+      return session.replies.error(request, Errno.ENOENT);
+    }
     // Node 0 for so long: the kernel need not ask for this name again.
     return session.replies.ok(request, EntryOut.size, (view, at) => {
       EntryOut.at(view, at).entryValid = session.terms.entry;
@@ -65,8 +67,16 @@ function make(
   const parent = session.known(request);
   const directory = session.changeable(parent);
   const name = request.name(nameAt);
+  if (session.drops.covers(request, parent, name)) {
+    session.nodes.unname(parent, name);
+    throw refused(Errno.EEXIST, 'a name that the kernel only had to drop');
+  }
   const made = directory.create(name, owned(request, directory, what));
-  return chain(made, (node) => session.entry(request, node, parent, name));
+  return chain(made, (node) => {
+    const reply = session.entry(request, node, parent, name);
+    session.note('create', parent, name);
+    return reply;
+  });
 }
 
 /**
@@ -92,9 +102,11 @@ export function create(session: Session, request: Request): Awaitable<Reply> {
   const { mode } = request.args(CreateIn);
   const name = request.name(InHeader.size + CreateIn.size);
   const what = owned(request, directory, { type: 'file', mode });
-  return chain(directory.create(name, what), (node) =>
-    opened(session, request, node, parent, name),
-  );
+  return chain(directory.create(name, what), (node) => {
+    const reply = opened(session, request, node, parent, name);
+    session.note('create', parent, name);
+    return reply;
+  });
 }
 
 export function tmpfile(session: Session, request: Request): Awaitable<Reply> {
@@ -115,7 +127,7 @@ function opened(
 ): Reply {
   const { stat } = node;
   const known = session.nodes.remember(node, stat, parent.ino);
-  if (name !== undefined) known.name = name;
+  if (name !== undefined) session.nodes.name(parent, name, known);
   const { nodeid } = known;
   return session.replies.ok(request, EntryOut.size + OpenOut.size, (view, at) => {
     writeEntry(view, at, nodeid, stat, session.terms);
@@ -128,19 +140,35 @@ export function link(session: Session, request: Request): Awaitable<Reply> {
   const directory = session.changeable(parent);
   const node = session.changeable(session.nodes.get(request.args(LinkIn).oldNodeid));
   const name = request.name(InHeader.size + LinkIn.size);
-  return chain(directory.link(name, node), () => session.entry(request, node, parent));
+  return chain(directory.link(name, node), () => {
+    const reply = session.entry(request, node, parent, name);
+    session.note('create', parent, name);
+    return reply;
+  });
 }
 
 export function unlink(session: Session, request: Request): Awaitable<Reply> {
-  const directory = session.changeable(session.known(request));
-  const done = directory.unlink(request.name(InHeader.size));
-  return chain(done, () => session.replies.ok(request, 0));
+  return remove(session, request, (directory, name) => directory.unlink(name));
 }
 
 export function rmdir(session: Session, request: Request): Awaitable<Reply> {
-  const directory = session.changeable(session.known(request));
-  const done = directory.removeDirectory(request.name(InHeader.size));
-  return chain(done, () => session.replies.ok(request, 0));
+  return remove(session, request, (directory, name) => directory.removeDirectory(name));
+}
+
+function remove(
+  session: Session,
+  request: Request,
+  act: (directory: WritableNode, name: string) => Awaitable<void>,
+): Awaitable<Reply> {
+  const parent = session.known(request);
+  const directory = session.changeable(parent);
+  const name = request.name(InHeader.size);
+  const drop = session.drops.covers(request, parent, name);
+  return chain(drop ? undefined : act(directory, name), () => {
+    session.nodes.unname(parent, name);
+    if (!drop) session.note('remove', parent, name);
+    return session.replies.ok(request, 0);
+  });
 }
 
 export function rename(session: Session, request: Request): Awaitable<Reply> {
@@ -160,8 +188,10 @@ function* move(
   namesAt: number,
   flags: number,
 ): Flow<Reply> {
-  const from = session.changeable(session.known(request));
-  const to = session.changeable(session.nodes.get(newDirectory));
+  const above = session.known(request);
+  const newAbove = session.nodes.get(newDirectory);
+  const from = session.changeable(above);
+  const to = session.changeable(newAbove);
   const [name, newName] = request.names(namesAt);
   const noReplace = (flags & RenameFlag.NOREPLACE) !== 0;
   const exchange = (flags & RenameFlag.EXCHANGE) !== 0;
@@ -171,5 +201,22 @@ function* move(
     throw badRequest(`rename flags ${flags} are not served`);
   }
   yield* wait(from.rename(name, to, newName, { noReplace, exchange }));
+  const moved = session.nodes.unname(above, name);
+  const other = session.nodes.unname(newAbove, newName);
+  if (moved !== undefined) session.nodes.name(newAbove, newName, moved);
+  if (exchange && other !== undefined) session.nodes.name(above, name, other);
+  noteMove(session, above, name, newAbove, newName);
   return session.replies.ok(request, 0);
+}
+
+function noteMove(
+  session: Session,
+  above: KnownNode,
+  name: string,
+  newAbove: KnownNode,
+  newName: string,
+): void {
+  if (session.observer === undefined) return;
+  const before = session.nodes.pathOf(above);
+  session.note('rename', newAbove, newName, before && [...before, name]);
 }
