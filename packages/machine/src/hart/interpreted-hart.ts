@@ -23,6 +23,7 @@ interface Interpreter {
   run(): void;
   updateModes(): void;
   flushAll(): void;
+  flushSpace(): void;
 }
 
 const modes = { U: 0, S: 1, M: 3 } as const;
@@ -83,6 +84,7 @@ export class InterpretedHart implements Hart {
     const instance = new WebAssembly.Instance(module, imports);
     this.#interpreter = instance.exports as unknown as Interpreter;
     this.#state.clear();
+    this.#state.setWord(at.TLB_USED, -1);
     this.#state.setWord(at.FIRMWARE, options.firmware === undefined ? 0 : 1);
     this.#state.setWord(at.RAM_SIZE, this.memory.size);
     this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
@@ -373,6 +375,7 @@ export class InterpretedHart implements Hart {
       updatePending: () => this.#updatePending(),
       updateModes: () => this.#interpreter.updateModes(),
       flushTlb: () => this.#interpreter.flushAll(),
+      flushSpace: () => this.#interpreter.flushSpace(),
     };
   }
 

@@ -99,12 +99,12 @@ export const STATE_END = 0x500;
  * an i64 tag (the virtual address of the page, or NO_PAGE) and an i32 to add to a virtual
  * address to get its place in this memory.
  */
-export const TLB = 0x1_0000;
-/** Tag of an empty entry: no address has these bits after masking. */
-export const NO_PAGE = 0x400;
+export const TLB = 0x18_0000;
+/** Tag of an empty entry, byte by byte 0xff: no address has these bits after masking. */
+export const NO_PAGE = -1;
 /** Added to the tag of an entry for writes whose page has compiled code: it never matches. */
 export const CODE_TAG = 0x800;
-export const TLB_ENTRIES = 256;
+export const TLB_ENTRIES = 1024;
 export const TLB_BYTES = TLB_ENTRIES * 16;
 export const TLB_MODES = 4;
 export const TlbKind = { fetch: 0, read: 1, write: 2 } as const;
@@ -142,6 +142,11 @@ export const COUNTERS_BYTES = 0x1_0000;
 /** i32: the function that `run` is to enter; jumps until a place is worth compiling. */
 export const ENTERED = 0x608;
 export const THRESHOLD = 0x60c;
+/** i32: a bit for each table of the TLB, in their order, that may have entries. */
+export const TLB_USED = 0x610;
+/** i32: not 0 where a table of mode `supervisor` may have an entry that is not global. */
+export const TLB_PRIVATE = 0x614;
+export const SLOTS_END = 0x640;
 
 /**
  * A bit for each 4 KiB page of RAM, like {@link TOUCHED}: set before the page is written. Whoever

@@ -8,7 +8,7 @@ export class HartState {
 
   constructor(memory: WebAssembly.Memory) {
     this.#bytes = new Uint8Array(memory.buffer, 0, at.STATE_END);
-    this.#words = new Int32Array(memory.buffer, 0, at.STATE_END / 4);
+    this.#words = new Int32Array(memory.buffer, 0, at.SLOTS_END / 4);
     this.#longs = new BigUint64Array(memory.buffer, 0, at.STATE_END / 8);
   }
 
@@ -21,7 +21,7 @@ export class HartState {
     this.#longs[slot >> 3] = value;
   }
 
-  /** An i32 slot, signed. */
+  /** An i32 slot, signed: of the state, or of what serves the execution alone. */
   getWord(slot: number): number {
     return this.#words[slot >> 2]!;
   }

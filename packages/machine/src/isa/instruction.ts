@@ -105,6 +105,11 @@ function widthOf(token: string): number {
   return token in fields ? fields[token as FieldName].width : token.length;
 }
 
+/** Whether it writes a floating-point register, and so leaves mstatus.FS dirty. */
+export function dirtiesFloat({ semantics }: Instruction): boolean {
+  return semantics.some(({ kind }) => kind === 'setF');
+}
+
 /** Which immediate an instruction carries, if any. */
 export function immediateOf(instruction: Instruction): ImmediateKind | undefined {
   for (const name of instruction.fields) {

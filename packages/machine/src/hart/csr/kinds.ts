@@ -13,6 +13,8 @@ export interface CsrContext {
   updatePending(): void;
   updateModes(): void;
   flushTlb(): void;
+  /** The same of what is not global. */
+  flushSpace(): void;
 }
 
 export interface Csr {

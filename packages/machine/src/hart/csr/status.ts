@@ -54,8 +54,10 @@ export const satp: Csr = {
     const levels = levelsOf(value);
     if (levels === undefined) return;
     context.state.set(at.SATP, value);
+    const sameLevels = levels === context.state.getWord(at.LEVELS);
     context.state.setWord(at.LEVELS, levels);
-    context.flushTlb();
+    if (sameLevels) context.flushSpace();
+    else context.flushTlb();
   },
   allowed: ({ state }, mode) => mode === MODE_M || (state.get(at.MSTATUS) & status.TVM) === 0n,
 };

@@ -21,7 +21,7 @@ import {
   type ValueType,
   when,
 } from '@anole/bytes/wasm';
-import type { Instruction } from '../../isa/instruction.ts';
+import { dirtiesFloat, type Instruction } from '../../isa/instruction.ts';
 import type { FloatOperation, SystemAction } from '../../isa/ir.ts';
 import { type BackEnd, lower } from '../../isa/lower.ts';
 import { instructions } from '../../isa/table.ts';
@@ -56,6 +56,7 @@ import {
   and32,
   and64,
   extend,
+  isSet64,
   setSlot32,
   setSlot64,
   slot32,
@@ -88,8 +89,8 @@ class FastLoop {
   readonly #target: Local;
   readonly #entry: Local;
   readonly #tables: Readonly<Record<'fetch' | 'read' | 'write', Local>>;
-  /** Whether mstatus.FS is dirty, frm is RNE, and NX is set: they change only in `slow`. */
-  readonly #float: Readonly<Record<'on' | 'nearest' | 'inexact', Local>>;
+  /** Whether mstatus.FS is on, and dirty, frm is RNE, and NX is set: they change only in `slow`. */
+  readonly #float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
   readonly #fused: boolean;
   readonly #slow = label('slow');
   readonly #continue = label('next instruction');
@@ -120,6 +121,7 @@ class FastLoop {
     };
     this.#float = {
       on: scope.local('i32'),
+      dirty: scope.local('i32'),
       nearest: scope.local('i32'),
       inexact: scope.local('i32'),
     };
@@ -180,12 +182,13 @@ class FastLoop {
   }
 
   #enter(): Code {
-    const on = op('i64.eq', and64(slot64(MSTATUS), status.FS), i64(status.FS));
+    const dirty = op('i64.eq', and64(slot64(MSTATUS), status.FS), i64(status.FS));
     return [
       set(this.#tables.fetch, tableOf(TlbKind.fetch, FETCH_MODE)),
       set(this.#tables.read, tableOf(TlbKind.read, DATA_MODE)),
       set(this.#tables.write, tableOf(TlbKind.write, DATA_MODE)),
-      set(this.#float.on, on),
+      set(this.#float.on, isSet64(slot64(MSTATUS), status.FS)),
+      set(this.#float.dirty, dirty),
       set(this.#float.nearest, op('i32.eqz', and32(slot32(FCSR), 0xe0))),
       set(this.#float.inexact, and32(slot32(FCSR), 1)),
       set(this.#remaining, slot32(REMAINING)),
@@ -310,7 +313,10 @@ class FastLoop {
       jump: (target) => [set(this.#target, target), br(this.#jump)],
       jumpRelative: () => this.#relative(immediate32(word, instruction)),
       branch: (condition) => [brIf(condition, this.#taken), br(this.#continue)],
-      needsFloat: () => brIf(op('i32.eqz', get(this.#float.on)), this.#slow),
+      needsFloat: () => {
+        const { on, dirty } = this.#float;
+        return brIf(op('i32.eqz', get(dirtiesFloat(instruction) ? dirty : on)), this.#slow);
+      },
       csr: (_action, source) => [source, op('drop'), br(this.#slow)],
       system: (action) => this.#system(action),
     };

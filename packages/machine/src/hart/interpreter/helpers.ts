@@ -36,6 +36,8 @@ const internal = {
   returnFromS: { params: [], results: [] },
   returnFromM: { params: [], results: [] },
   flushAll: { params: [], results: [] },
+  /** All that is not global. */
+  flushSpace: { params: [], results: [] },
   /** (virtual address): of one page. */
   flushPage: { params: ['i64'], results: [] },
   /** (physical address in RAM): marks its page as touched, and has it filled the first time. */
@@ -67,6 +69,7 @@ const exported: ReadonlySet<FunctionName> = new Set<FunctionName>([
   'run',
   'updateModes',
   'flushAll',
+  'flushSpace',
 ]);
 
 export type Helpers = Readonly<Record<ImportName | FunctionName, FunctionRef>>;

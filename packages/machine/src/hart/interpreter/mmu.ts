@@ -1,5 +1,4 @@
 import {
-  brIf,
   type Code,
   call,
   choose,
@@ -7,16 +6,14 @@ import {
   i32,
   i64,
   type Local,
-  label,
   load,
-  loop,
+  memoryFill,
   op,
   ramAtomic,
   ramLoad,
   ret,
   set,
   store,
-  tee,
   when,
 } from '@anole/bytes/wasm';
 import {
@@ -33,8 +30,9 @@ import {
   SUPERPAGES,
   TLB,
   TLB_BYTES,
-  TLB_END,
   TLB_MODES,
+  TLB_PRIVATE,
+  TLB_USED,
   TlbKind,
   TlbMode,
   TOUCHED,
@@ -50,6 +48,7 @@ import {
   and64,
   extend,
   or64,
+  setSlot32,
   setSlot64,
   shr64,
   slot32,
@@ -118,21 +117,18 @@ function defineTranslate(define: Define, helpers: Helpers): void {
     const mode = scope.local('i32');
     const physical = scope.local('i64');
     const entry = scope.local('i32');
-    const page = and64(get(address), -4096);
+    const isPaged = op('i32.ne', get(mode), i32(TlbMode.bare));
     return [
-      set(mode, choose('i32', op('i32.eqz', get(kind)), slot32(FETCH_MODE), slot32(DATA_MODE))),
-      writeKnownCode(helpers, { address, kind, mode, physical, answer: entry }),
+      set(mode, modeOf(kind)),
+      known(helpers, { address, kind, mode, physical, answer: entry }),
       set(physical, get(address)),
       when(
-        op(
-          'i32.and',
-          op('i32.ne', get(mode), i32(TlbMode.bare)),
-          op('i32.ne', slot32(LEVELS), i32(0)),
-        ),
+        op('i32.and', isPaged, op('i32.ne', slot32(LEVELS), i32(0))),
         [
           set(physical, call(helpers.walk, get(address), get(kind))),
           when(op('i64.eq', get(physical), i64(-1)), ret(i64(-1))),
         ],
+        when(isPaged, setSlot32(TLB_PRIVATE, i32(1))),
       ),
       when(
         op('i32.and', op('i32.eq', get(kind), i32(TlbKind.write)), isRam(get(physical))),
@@ -141,17 +137,7 @@ function defineTranslate(define: Define, helpers: Helpers): void {
       guard(helpers, { address, physical, kind, mode, answer: entry }),
       when(
         isRam(get(physical)),
-        [
-          call(helpers.touch, get(physical)),
-          set(entry, tlbEntry(address, kind, mode)),
-          store('i64.store', get(entry), page),
-          store(
-            'i32.store',
-            get(entry),
-            op('i32.sub', ramPlace(and64(get(physical), -4096)), wrap(page)),
-            8,
-          ),
-        ],
+        enterTlb(helpers, { address, physical, kind, mode, answer: entry }),
         when(op('i32.eqz', get(kind)), [
           call(helpers.trap, accessFault(kind), get(address)),
           ret(i64(-1)),
@@ -162,28 +148,52 @@ function defineTranslate(define: Define, helpers: Helpers): void {
   });
 }
 
+const modeOf = (kind: Local): Code =>
+  choose('i32', op('i32.eqz', get(kind)), slot32(FETCH_MODE), slot32(DATA_MODE));
+
+function enterTlb(helpers: Helpers, access: Checked): Code {
+  const { address, physical, kind, mode, answer: entry } = access;
+  const page = and64(get(address), -4096);
+  const place = ramPlace(and64(get(physical), -4096));
+  const used = op('i32.shl', i32(1), tableNumber(kind, mode));
+  return [
+    call(helpers.touch, get(physical)),
+    setSlot32(TLB_USED, op('i32.or', slot32(TLB_USED), used)),
+    set(entry, tlbEntry(address, kind, mode)),
+    store('i64.store', get(entry), page),
+    store('i32.store', get(entry), op('i32.sub', place, wrap(page)), 8),
+  ];
+}
+
 /**
- * A write to a page that the TLB knows to hold compiled code: drops the code and gives the entry
- * its plain tag. As without compiled code, no page table is looked at.
+ * What the TLB knows needs no page table, which may say something else by now. A write to a page
+ * that is known to hold compiled code drops the code and gives the entry its plain tag.
  */
-function writeKnownCode(helpers: Helpers, access: Checked): Code {
+function known(helpers: Helpers, access: Checked): Code {
   const { address, kind, mode, physical, answer: entry } = access;
   const page = and64(get(address), -4096);
-  return when(op('i32.eq', get(kind), i32(TlbKind.write)), [
+  const tag = load('i64.load', get(entry));
+  const isCode = op(
+    'i32.and',
+    op('i32.eq', get(kind), i32(TlbKind.write)),
+    op('i64.eq', tag, or64(page, i64(CODE_TAG))),
+  );
+  return [
     set(entry, tlbEntry(address, kind, mode)),
-    when(op('i64.eq', load('i64.load', get(entry)), or64(page, i64(CODE_TAG))), [
-      store('i64.store', get(entry), page),
-      set(
-        physical,
-        add64(
-          extend(add32(wrap(get(address)), load('i32.load', get(entry), 8))),
-          i64(RAM_BASE - RAM_OFFSET),
-        ),
+    set(
+      physical,
+      add64(
+        extend(add32(wrap(get(address)), load('i32.load', get(entry), 8))),
+        i64(RAM_BASE - RAM_OFFSET),
       ),
+    ),
+    when(op('i64.eq', tag, page), ret(get(physical))),
+    when(isCode, [
+      store('i64.store', get(entry), page),
       dropCode(helpers, physical, entry),
       ret(get(physical)),
     ]),
-  ]);
+  ];
 }
 
 interface Checked {
@@ -215,31 +225,44 @@ function guard(helpers: Helpers, { address, physical, kind, mode, answer }: Chec
   ]);
 }
 
+const tableNumber = (kind: Local, mode: Local): Code =>
+  add32(op('i32.mul', get(kind), i32(TLB_MODES)), get(mode));
+
 function tlbEntry(address: Local, kind: Local, mode: Local): Code {
-  const table = add32(op('i32.mul', get(kind), i32(TLB_MODES)), get(mode));
   return add32(
-    add32(i32(TLB), op('i32.mul', table, i32(TLB_BYTES))),
+    add32(i32(TLB), op('i32.mul', tableNumber(kind, mode), i32(TLB_BYTES))),
     and32(wrap(shr64(get(address), 8)), TLB_BYTES - 16),
   );
 }
 
-function defineFlushes(define: Define, helpers: Helpers): void {
-  define('flushAll', (scope) => {
-    const at = scope.local('i32');
-    const again = label('entries');
-    return [
-      set(at, i32(TLB)),
-      loop(
-        again,
-        [0, 16, 32, 48].map((offset) => store('i64.store', get(at), i64(NO_PAGE), offset)),
-        brIf(op('i32.lt_u', tee(at, add32(get(at), i32(64))), i32(TLB_END)), again),
-      ),
-      [SUPERPAGES, SUPERPAGES + 16].map((slot) => [
-        setSlot64(slot, i64(-1)),
-        setSlot64(slot + 8, i64(0)),
+/** Empties those of the tables that have entries. */
+function emptyTables(tables: readonly number[]): Code {
+  const bits = tables.reduce((all, table) => all | (1 << table), 0);
+  return [
+    tables.map((table) =>
+      when(and32(slot32(TLB_USED), 1 << table), [
+        memoryFill(i32(TLB + table * TLB_BYTES), i32(0xff), i32(TLB_BYTES)),
       ]),
-    ];
-  });
+    ),
+    setSlot32(TLB_USED, and32(slot32(TLB_USED), ~bits)),
+  ];
+}
+
+function defineFlushes(define: Define, helpers: Helpers): void {
+  const tables = Array.from({ length: 3 * TLB_MODES }, (_, table) => table);
+  define('flushAll', () => [
+    emptyTables(tables),
+    setSlot32(TLB_PRIVATE, i32(0)),
+    [SUPERPAGES, SUPERPAGES + 16].map((slot) => [
+      setSlot64(slot, i64(-1)),
+      setSlot64(slot + 8, i64(0)),
+    ]),
+  ]);
+  // The tables of mode `supervisor` have global entries alone, as a rule: those of the kernel.
+  define('flushSpace', () => [
+    when(slot32(TLB_PRIVATE), [call(helpers.flushAll), ret()]),
+    emptyTables(tables.filter((table) => table % TLB_MODES !== TlbMode.supervisor)),
+  ]);
   define('flushPage', (scope) => {
     const [address] = scope.params as [Local];
     const at = scope.local('i32');
@@ -249,7 +272,6 @@ function defineFlushes(define: Define, helpers: Helpers): void {
         op('i64.ge_u', get(address), slot64(slot)),
         op('i64.le_u', get(address), slot64(slot + 8)),
       );
-    const tables = Array.from({ length: 3 * TLB_MODES }, (_, table) => table);
     return [
       when(op('i32.or', within(SUPERPAGES), within(SUPERPAGES + 16)), [
         call(helpers.flushAll),

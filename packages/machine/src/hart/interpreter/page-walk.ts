@@ -28,6 +28,7 @@ import {
   PMP_GUARD,
   SATP,
   SUPERPAGES,
+  TLB_PRIVATE,
   TlbKind,
   TlbMode,
 } from '../layout.ts';
@@ -42,6 +43,7 @@ import {
   extend,
   isSet64,
   or64,
+  setSlot32,
   setSlot64,
   shl64,
   shr64,
@@ -50,7 +52,7 @@ import {
 } from './slots.ts';
 
 /** Bits of a page table entry (Privileged spec, "Sv39"). */
-const Pte = { V: 1, R: 2, W: 4, X: 8, U: 16, A: 64, D: 128 } as const;
+const Pte = { V: 1, R: 2, W: 4, X: 8, U: 16, G: 32, A: 64, D: 128 } as const;
 const PPN = 0x3ffffffffffc00n;
 const RESERVED = 0xffc0000000000000n;
 
@@ -127,6 +129,7 @@ export function defineWalk(define: Define, helpers: Helpers, shared: boolean): v
             set(spare, op('i64.sub', op('i64.shl', i64(1), get(shift)), i64(1))),
             brIf(op('i64.ne', op('i64.and', get(result), get(spare)), i64(0)), fault),
             when(op('i64.gt_u', get(shift), i64(12)), noteSuperpage(address, spare)),
+            when(op('i32.eqz', bit(Pte.G | Pte.U)), setSlot32(TLB_PRIVATE, i32(1))),
             markUsed(pte, kind, (marked) => [
               guardEntry(helpers, place, TlbKind.write, noMemory),
               dropCode(helpers, place, page),

@@ -327,11 +327,13 @@ class SlowStep {
     );
   }
 
+  /** Of a page, of all pages of an address space (of any: they are not told apart), or of all. */
   #fence(): Code {
+    const field = (low: number): Code => and32(op('i32.shr_u', get(this.#word), i32(low)), 31);
     return when(
-      and32(op('i32.shr_u', get(this.#word), i32(15)), 31),
+      field(15),
       call(this.#helpers.flushPage, readX(this.#word, 'rs1')),
-      call(this.#helpers.flushAll),
+      when(field(20), call(this.#helpers.flushSpace), call(this.#helpers.flushAll)),
     );
   }
 }

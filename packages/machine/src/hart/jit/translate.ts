@@ -16,6 +16,7 @@ import {
   tailCall,
   when,
 } from '@anole/bytes/wasm';
+import { dirtiesFloat } from '../../isa/instruction.ts';
 import type { SystemAction } from '../../isa/ir.ts';
 import type { BackEnd } from '../../isa/lower.ts';
 import { lower } from '../../isa/lower.ts';
@@ -26,6 +27,7 @@ import {
   add64,
   and32,
   and64,
+  isSet64,
   setSlot32,
   setSlot64,
   slot32,
@@ -76,7 +78,7 @@ class Translator {
   readonly #leaving: Local;
   readonly #read: Local;
   readonly #write: Local;
-  readonly #float: Readonly<Record<'on' | 'nearest' | 'inexact', Local>>;
+  readonly #float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
   readonly #registers: (Local | undefined)[] = [];
   readonly #written = new Set<number>();
   readonly #pool: LocalPool;
@@ -99,6 +101,7 @@ class Translator {
     this.#write = scope.local('i32');
     this.#float = {
       on: scope.local('i32'),
+      dirty: scope.local('i32'),
       nearest: scope.local('i32'),
       inexact: scope.local('i32'),
     };
@@ -162,9 +165,10 @@ class Translator {
   }
 
   #floatState(): Code {
-    const on = op('i64.eq', and64(slot64(MSTATUS), status.FS), i64(status.FS));
+    const dirty = op('i64.eq', and64(slot64(MSTATUS), status.FS), i64(status.FS));
     return [
-      set(this.#float.on, on),
+      set(this.#float.on, isSet64(slot64(MSTATUS), status.FS)),
+      set(this.#float.dirty, dirty),
       set(this.#float.nearest, op('i32.eqz', and32(slot32(FCSR), 0xe0))),
       set(this.#float.inexact, and32(slot32(FCSR), 1)),
     ];
@@ -271,7 +275,8 @@ class Translator {
       needsFloat: () => {
         leaves();
         this.#hasFloats = true;
-        return brIf(op('i32.eqz', get(this.#float.on)), this.#leave);
+        const { on, dirty } = this.#float;
+        return brIf(op('i32.eqz', get(dirtiesFloat(step.instruction) ? dirty : on)), this.#leave);
       },
       csr: () => br(this.#leave),
       system: (action) => this.#system(action),
