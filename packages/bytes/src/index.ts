@@ -7,6 +7,7 @@
  * console.log(await source.read(1, 2)); // Uint8Array [2, 3]
  */
 export { type Awaitable, chain, type Flow, flow, isPromise, wait } from './awaitable.ts';
+export { type CacheOptions, cachedSource } from './cached-source.ts';
 export { adler32, type Checksum, crc32, crc32c } from './checksum.ts';
 export { AnoleError, type ErrorOptions } from './errors.ts';
 export {
@@ -28,6 +29,8 @@ export {
   u53,
   u64,
 } from './fields.ts';
+export { type HttpCode, HttpError } from './http/errors.ts';
+export { type HttpSourceOptions, httpSource } from './http/http-source.ts';
 export { inflate } from './inflate.ts';
 export { type BlockOptions, decodeLz4 } from './lz4.ts';
 export { LZ4_LEVEL_MAX, type Lz4Filled, type Lz4Filler, lz4Filler } from './lz4-compress.ts';
