@@ -25,10 +25,10 @@ export async function checkAction(
   }
   await using resources = new AsyncDisposableStack();
   const { signal } = context;
-  const source = resources.use(await openSource(file, signal));
+  const source = resources.use(await openSource(file, 'much', signal));
   const devices = [];
   for (const name of flags.device ?? [])
-    devices.push(resources.use(await openSource(name, signal)));
+    devices.push(resources.use(await openSource(name, 'much', signal)));
   let told = 0;
   const report = await checkErofs(source, {
     signal,

@@ -31,7 +31,7 @@ export async function duAction(
   if (Number.isNaN(depth) || depth < 0) {
     throw usageError(`Cannot go ${flags.depth} levels deep: give a number`, 'fs du');
   }
-  await using image = await OpenImage.open(file, context.signal);
+  await using image = await OpenImage.open(file, 'much', context.signal);
   const measuring = new Measuring(context, new UsageMeter(image.tree), flags.all ?? false, depth);
   const top = await image.find(path, true);
   await measuring.node(top, path === '/' ? '/' : path.replace(/\/+$/, ''), 0);

@@ -25,7 +25,7 @@ export async function dumpAction(
   path: string | undefined,
   flags: DumpFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, context.signal);
+  await using image = await OpenImage.open(file, 'much', context.signal);
   if (path !== undefined || flags.nid !== undefined) {
     const node =
       path !== undefined ? await image.find(path, false) : await image.tree.node(nidOf(flags.nid!));

@@ -1,20 +1,32 @@
+import { httpSource, type Source } from '@anole/bytes';
 import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
-import { type FileSource, fileSource, hostDecoders } from '@anole/host';
+import { fileSource, hostDecoders } from '@anole/host';
 import { findNode, VfsError } from '@anole/vfs';
 
 /** Bytes of an image or a device beside it, open until disposed of. */
-export type OpenSource = FileSource & AsyncDisposable;
+export type OpenSource = Source & AsyncDisposable;
+
+/** How much of an image a command reads: over a network it then reads ahead, or not. */
+export type Amount = 'little' | 'much';
+
+const READ_AHEAD = 2 * 1024 * 1024;
 
 export function isUrl(name: string): boolean {
   return /^https?:\/\//i.test(name);
 }
 
-/** Opens what a user named. */
-export async function openSource(name: string, _signal: AbortSignal): Promise<OpenSource> {
+/** Opens what a user named: a file, or a URL that is read by ranges. */
+export async function openSource(
+  name: string,
+  amount: Amount,
+  signal: AbortSignal,
+): Promise<OpenSource> {
+  if (isUrl(name)) {
+    const readAhead = amount === 'much' ? READ_AHEAD : 0;
+    return await httpSource(name, { signal, readAhead });
+  }
   const source = fileSource(name);
-  return Object.assign(source, {
-    [Symbol.asyncDispose]: async () => source.close(),
-  });
+  return Object.assign(source, { [Symbol.asyncDispose]: async () => source.close() });
 }
 
 /** An image that is open, as its commands use it. Closed when it goes out of scope. */
@@ -29,8 +41,8 @@ export class OpenImage {
     this.tree = tree;
   }
 
-  static async open(file: string, signal: AbortSignal): Promise<OpenImage> {
-    const source = await openSource(file, signal);
+  static async open(file: string, amount: Amount, signal: AbortSignal): Promise<OpenImage> {
+    const source = await openSource(file, amount, signal);
     try {
       return new OpenImage(file, source, await openErofs(source, { decoders: hostDecoders }));
     } catch (error) {

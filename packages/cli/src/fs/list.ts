@@ -24,7 +24,7 @@ export async function listAction(
   path: string,
   flags: ListFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, context.signal);
+  await using image = await OpenImage.open(file, 'little', context.signal);
   // `ls -l link` shows the link, `ls link` what it leads to, as ls(1) has it.
   const node = await image.find(path, flags.long !== true || path.endsWith('/'));
   const listing = new Listing(context, flags);
@@ -125,7 +125,7 @@ export async function catAction(
   file: string,
   paths: readonly string[],
 ): Promise<number> {
-  await using image = await OpenImage.open(file, context.signal);
+  await using image = await OpenImage.open(file, 'little', context.signal);
   for (const path of paths) {
     const node = await image.find(path, true);
     const { type, size } = node.stat;

@@ -16,7 +16,7 @@ export interface OpenTree extends AsyncDisposable {
 
 /** Opens what a user named: an EROFS image here or at a URL, a directory, or a tar archive. */
 export async function openTree(name: string, context: CommandContext): Promise<OpenTree> {
-  if (isUrl(name) || isImage(name)) return await OpenImage.open(name, context.signal);
+  if (isUrl(name) || isImage(name)) return await OpenImage.open(name, 'much', context.signal);
   // An archive that must be decompressed goes through a file in the directory for temporary ones.
   const input = await openInput(name, { output: '-', xattrs: true }, context);
   return {

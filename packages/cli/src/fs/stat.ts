@@ -8,7 +8,7 @@ export async function statAction(
   file: string,
   path: string | undefined,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, context.signal);
+  await using image = await OpenImage.open(file, 'little', context.signal);
   if (path === undefined) {
     const facts = imageFacts(image.tree.info, image.source.size);
     context.out(context.json ? JSON.stringify(facts, null, 2) : lines(facts));

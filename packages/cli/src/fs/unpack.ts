@@ -14,7 +14,7 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, context.signal);
+  await using image = await OpenImage.open(file, 'much', context.signal);
   const report = await unpackTree(image.tree, directory, {
     signal: context.signal,
     onProgress: context.progress,

@@ -1,8 +1,8 @@
 import { type Flow, type Source, wait } from '@anole/bytes';
 import { damaged } from '../errors.ts';
 
-/** Bytes of the image read and kept at once: a round trip's worth for Sources over a network. */
-const WINDOW = 32 * 1024;
+/** Bytes of the image read and kept at once. What is far apart shall not cost much over a network. */
+const WINDOW = 4096;
 
 /**
  * Metadata of an image through a cache of windows, the longest unused of which goes first. Ranges

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AnoleError } from '../errors.ts';
-import { type HttpSourceOptions, httpSource } from './http-source.ts';
-import { RangeServer } from './server.fixture.ts';
+import { AnoleError } from '../src/errors.ts';
+import { type HttpSourceOptions, httpSource } from '../src/http/http-source.ts';
+import { RangeServer } from './range-server.ts';
 
 const file = Uint8Array.from({ length: 300_000 }, (_, at) => (at * 7 + (at >> 8)) & 0xff);
 
