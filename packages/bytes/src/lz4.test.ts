@@ -3,6 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AnoleError, decodeLz4, viewOf } from './index.ts';
+import { decodeLz4Plainly } from './lz4.ts';
+import { lz4Module } from './lz4-module.ts';
+import { WasmDecoder } from './wasm-decoder.ts';
 
 const noLz4 = spawnSync('lz4', ['--version']).error ? 'lz4 is not installed' : false;
 
@@ -42,6 +45,15 @@ for (const level of ['-1', '-9', '--fast=5']) {
   });
 }
 
+function wholly(input: Uint8Array, output: Uint8Array): void {
+  decodeLz4(input, output);
+}
+
+/** For small outputs too. */
+function compiledOnly(input: Uint8Array, output: Uint8Array, partial: boolean): void {
+  assert.ok(new WasmDecoder(lz4Module).decode(input, output, partial));
+}
+
 test('any literals and any match decode as written', () => {
   const literal = fc.uint8Array({ maxLength: 400 });
   const match = fc.record({
@@ -72,12 +84,45 @@ test('any literals and any match decode as written', () => {
       more(last.length);
       block.push(...last);
       text.push(...last);
-      const output = new Uint8Array(text.length);
-      decodeLz4(Uint8Array.from(block), output);
-      assert.deepEqual([...output], text);
+      for (const decode of [decodeLz4Plainly, compiledOnly, wholly]) {
+        const output = new Uint8Array(text.length);
+        decode(Uint8Array.from(block), output, false);
+        assert.deepEqual([...output], text);
+      }
     }),
     { seed: 1, numRuns: 300 },
   );
+});
+
+test('compiled or not, damaged blocks decode to the same or not at all', { skip: noLz4 }, () => {
+  const text = repetitive(5000);
+  const block = blockOf(text, '-9')!;
+  const compiled = new WasmDecoder(lz4Module);
+  let decoded = 0;
+  fc.assert(
+    fc.property(
+      fc.array(fc.tuple(fc.nat(block.length - 1), fc.nat(255)), { maxLength: 3 }),
+      fc.integer({ min: 0, max: 6000 }),
+      fc.boolean(),
+      (changes, length, partial) => {
+        const input = block.slice();
+        for (const [at, value] of changes) input[at] = value;
+        const [one, other] = [new Uint8Array(length), new Uint8Array(length)];
+        let plainly = true;
+        try {
+          decodeLz4Plainly(input, one, partial);
+        } catch {
+          plainly = false;
+        }
+        assert.equal(compiled.decode(input, other, partial), plainly);
+        if (!plainly) return;
+        decoded++;
+        assert.deepEqual(other, one);
+      },
+    ),
+    { seed: 3, numRuns: 3000 },
+  );
+  assert.ok(decoded > 100);
 });
 
 test('whatever the input, decoding ends with an error of its own or a full output', () => {

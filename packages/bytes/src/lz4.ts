@@ -1,4 +1,13 @@
 import { AnoleError } from './errors.ts';
+import { lz4Module } from './lz4-module.ts';
+import { WasmDecoder } from './wasm-decoder.ts';
+
+const compiled = new WasmDecoder(lz4Module);
+/** Outputs from which on copies into and out of WebAssembly's memory pay. */
+const COMPILED_FROM = 256;
+/** Beyond these its sums of 32 bits could wrap. */
+const COMPILED_INPUT = 4 * 1024 * 1024;
+const COMPILED_OUTPUT = 256 * 1024 * 1024;
 
 /** Copies of at least so many bytes are left to the engine's own; shorter ones are faster in a loop. */
 const LONG = 64;
@@ -22,6 +31,15 @@ export function decodeLz4(
   output: Uint8Array,
   { partial = false }: BlockOptions = {},
 ): void {
+  const { length } = output;
+  const pays = length >= COMPILED_FROM && length <= COMPILED_OUTPUT;
+  if (pays && input.length <= COMPILED_INPUT && compiled.decode(input, output, partial)) return;
+  // What is damaged is decoded again, up to where the damage lies.
+  decodeLz4Plainly(input, output, partial);
+}
+
+/** As {@link decodeLz4}, in JavaScript: says what is wrong, and serves where WebAssembly may not run. */
+export function decodeLz4Plainly(input: Uint8Array, output: Uint8Array, partial: boolean): void {
   const inEnd = input.length;
   const outEnd = output.length;
   let at = 0;
