@@ -158,6 +158,32 @@ describe('commands in one sandbox', () => {
     assert.equal((await sh('no-such-command')).code, 127);
   });
 
+  test('a script that does not say of what is the shell’s, and one of nothing fails', async () => {
+    await sh(
+      'echo "echo \\$0 \\$1" > /tmp/plain; echo "#!/none" > /tmp/none; chmod +x /tmp/plain /tmp/none',
+    );
+    const { stdout } = await exec(['/tmp/plain', 'one'], { stdin: '' });
+    assert.equal(stdout, '/tmp/plain one\n');
+    const { code, stderr } = await exec(['/tmp/none']);
+    assert.deepEqual([code, stderr], [127, 'anole: cannot execute /tmp/none\n']);
+  });
+
+  test('arguments of more than a pipe holds arrive, and input after them', async () => {
+    const long = Array.from({ length: 4 }, (_, index) => `${index}`.repeat(100_000));
+    const script = 'printf %s "$@" | wc -c; cat';
+    const options = { stdin: 'behind', env: { LONG: 'ä'.repeat(50_000) } };
+    const { stdout } = await exec(['sh', '-c', script, 'x', ...long], options);
+    assert.equal(stdout, '400000\nbehind');
+  });
+
+  test('commands run also after somebody has killed all that there is', async () => {
+    await sh('trap "" TERM; kill -9 -1');
+    assert.equal((await sh('echo here')).stdout, 'here\n');
+    await using copy = await sandbox.fork();
+    const { stdout } = await (await copy.exec(['echo', 'there'])).output();
+    assert.equal(text(stdout), 'there\n');
+  });
+
   test('options no command can have are refused before anything starts', async () => {
     await assert.rejects(exec([]), { code: 'SANDBOX_BAD_OPTION' });
     await assert.rejects(exec(['a\0b']), { code: 'SANDBOX_BAD_OPTION' });

@@ -1,7 +1,9 @@
+import { type LaunchRequest, writeLaunchRequest } from './launch-request.ts';
+import { takeLauncher } from './launcher.ts';
 import type { Port } from './port.ts';
-import { busybox, type Descriptors, examine, openTerminal, start } from './process.ts';
+import { busybox, type Examined, examine } from './process.ts';
 import { InputStream, OutputStream } from './streams.ts';
-import { openFlags, readText } from './system.ts';
+import { readText } from './system.ts';
 import { type ExitReport, type Refusal, type SpawnRequest, toHost } from './wire.ts';
 
 const hangUp = 1;
@@ -23,14 +25,20 @@ export class Command {
     this.#terminal = request.terminal;
     const checked = examine(request);
     if ('reason' in checked) throw checked;
-    const parent: number[] = [];
-    const child = this.#open(request, parent, (fd) => openTerminal(fd, checked.identity));
-    this.pid = start(request, checked.identity, checked.env, child);
-    for (const fd of new Set([child.stdin, child.stdout, child.stderr])) os.close(fd);
-    if (request.stdin && parent[0] !== undefined)
-      this.#stdin = new InputStream(port, id, parent[0]);
-    if (parent[1] !== undefined) this.#outputs.push(new OutputStream(port, id, 1, parent[1]));
-    if (parent[2] !== undefined) this.#outputs.push(new OutputStream(port, id, 2, parent[2]));
+    const launcher = takeLauncher();
+    this.pid = launcher.pid;
+    const bytes = writeLaunchRequest(launchOf(request, checked));
+    const input = new InputStream(port, id, launcher.stdin, bytes.length);
+    input.write(bytes.buffer, 0, bytes.length);
+    if (request.stdin && request.terminal === undefined) this.#stdin = input;
+    else input.end();
+    if (request.terminal !== undefined) {
+      os.close(launcher.stdout);
+      os.close(launcher.stderr);
+      return;
+    }
+    this.#outputs.push(new OutputStream(port, id, 1, launcher.stdout));
+    this.#outputs.push(new OutputStream(port, id, 2, launcher.stderr));
   }
 
   /** Starts a command, or tells the host why not. */
@@ -123,22 +131,15 @@ export class Command {
     if (signal === 0) return { code: (status >> 8) & 0xff };
     return signal === 9 && ranOutOfMemory() ? { signal, outOfMemory: true } : { signal };
   }
+}
 
-  #open(request: SpawnRequest, parent: number[], open: (name: string) => number): Descriptors {
-    if (request.terminal !== undefined) {
-      const fd = open(request.terminal);
-      if (fd < 0) throw new Error(`cannot open /dev/${request.terminal}: errno ${-fd}`);
-      return { stdin: fd, stdout: fd, stderr: fd };
-    }
-    const ends = [0, 1, 2].map((stream) => {
-      if (stream === 0 && !request.stdin) return os.open('/dev/null', openFlags.readOnly);
-      const pipe = os.pipe();
-      if (pipe === null) throw new Error('no pipe could be opened');
-      parent[stream] = stream === 0 ? pipe[1] : pipe[0];
-      return stream === 0 ? pipe[0] : pipe[1];
-    });
-    return { stdin: ends[0]!, stdout: ends[1]!, stderr: ends[2]! };
-  }
+function launchOf(request: SpawnRequest, { path, identity, env }: Examined): LaunchRequest {
+  const { argv, cwd, stdin, terminal } = request;
+  const { uid, gid, groups } = identity;
+  return {
+    ...{ path, argv, env, cwd, uid, gid, groups, keepsInput: stdin },
+    ...(terminal !== undefined && { terminal: `/dev/${terminal}` }),
+  };
 }
 
 function isRefusal(error: unknown): error is Refusal {

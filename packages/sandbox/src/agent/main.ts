@@ -3,7 +3,8 @@
  * root. It starts commands for the host over one virtio console port and carries their streams.
  */
 import { Command } from './command.ts';
-import { configure } from './configure.ts';
+import { configure, startRenewal } from './configure.ts';
+import { launcherEnded, prepareLauncher } from './launcher.ts';
 import { Port } from './port.ts';
 import { busybox } from './process.ts';
 import { readText } from './system.ts';
@@ -33,6 +34,8 @@ os.symlink('/proc/self/fd', '/dev/fd');
 for (const [fd, name] of ['stdin', 'stdout', 'stderr'].entries()) {
   os.symlink(`/proc/self/fd/${fd}`, `/dev/${name}`);
 }
+startRenewal();
+prepareLauncher();
 port.sendJson(toHost.hello, 0, { version: protocolVersion });
 
 function onFrame(
@@ -105,6 +108,7 @@ function reap(): void {
   for (;;) {
     const [pid, status] = os.waitpid(-1, os.WNOHANG);
     if (pid <= 0) return;
+    launcherEnded(pid);
     const command = running.get(pid);
     running.delete(pid);
     command?.end(status);

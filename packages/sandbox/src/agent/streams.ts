@@ -1,5 +1,5 @@
 import type { Port } from './port.ts';
-import { errno, openFlags, withoutBlocking } from './system.ts';
+import { errno } from './system.ts';
 import { headerBytes, maxDataFrame, streamWindow, toHost } from './wire.ts';
 
 const pipeBytes = 65536; // what a pipe holds (pipe(7))
@@ -26,7 +26,7 @@ export class OutputStream {
     this.#command = command;
     this.number = stream;
     this.#type = stream === 1 ? toHost.stdout : toHost.stderr;
-    this.#fd = withoutBlocking(fd, openFlags.readOnly);
+    this.#fd = fd;
     this.update();
   }
 
@@ -118,12 +118,14 @@ export class InputStream {
   #queue: { bytes: ArrayBuffer; offset: number }[] = [];
   #closing = false;
   /** Bytes written that the host was not told of yet. */
-  #owed = 0;
+  #owed: number;
 
-  constructor(port: Port, command: number, fd: number) {
+  /** @param ahead bytes that are written first and were not sent by the host */
+  constructor(port: Port, command: number, fd: number, ahead: number) {
     this.#port = port;
     this.#command = command;
-    this.#fd = withoutBlocking(fd, openFlags.writeOnly);
+    this.#fd = fd;
+    this.#owed = -ahead;
   }
 
   /** Copies what the pipe does not take at once. */
@@ -139,7 +141,7 @@ export class InputStream {
 
   /** Another host sends, and has a whole window. Whether the stream is open. */
   restart(): boolean {
-    this.#owed = 0;
+    this.#owed = Math.min(this.#owed, 0);
     return this.#fd >= 0 && !this.#closing;
   }
 

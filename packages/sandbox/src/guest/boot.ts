@@ -16,7 +16,8 @@ tmpfs /newroot/tmp tmpfs nosuid,nodev,mode=1777 0 0
 /**
  * The kernel's command line. Its console is hvc0, which nobody reads but to explain a panic; what
  * costs boot time and protects nobody from anybody in a guest of one user is off: self-tests of
- * ciphers, zeroing of pages that nobody else had, security modules without a policy.
+ * ciphers, zeroing of pages that nobody else had, security modules without a policy, random numbers for
+ * the kernel's stack in each system call, accounts of pressure.
  */
 export const kernelCommandLine = [
   'console=hvc0',
@@ -26,5 +27,7 @@ export const kernelCommandLine = [
   'cryptomgr.notests',
   'init_on_alloc=0',
   'lsm=',
+  'randomize_kstack_offset=off',
+  'psi=0',
   'random.trust_bootloader=on',
 ].join(' ');

@@ -3,14 +3,13 @@ import { stripTypeScriptTypes } from 'node:module';
 import { mounts } from './boot.ts';
 import type { CpioEntry } from './cpio.ts';
 
+import { launchProgram } from './launch.ts';
 import { renewProgram } from './renew.ts';
 
 /** Programs of the guest's first file system, by the name they get in the tools' directory. */
 export interface GuestTools {
   readonly busybox: Uint8Array;
   readonly qjs: Uint8Array;
-  readonly chroot: Uint8Array;
-  readonly setsid: Uint8Array;
   /** The dynamic loader of the C library that these were built for. */
   readonly 'ld.so': Uint8Array;
   readonly 'libc.so.6': Uint8Array;
@@ -23,6 +22,8 @@ const agentModules = [
   'main',
   'command',
   'configure',
+  'launch-request',
+  'launcher',
   'port',
   'process',
   'streams',
@@ -80,6 +81,7 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
     file('init', 0o755, encoder.encode(init)),
     file('etc/fstab', 0o644, encoder.encode(mounts)),
     file('anole/fstab', 0o644, encoder.encode(lateMounts)),
+    file('anole/launch', 0o755, launchProgram),
     file('anole/renew', 0o755, renewProgram),
     ...(await Promise.all(modules)),
   ];
@@ -90,7 +92,9 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
  * size and time of what they are made of.
  */
 export async function agentStamp(): Promise<string> {
-  const own = ['boot', 'contents', 'cpio', 'renew'].map((name) => `./${name}.${extension}`);
+  const own = ['boot', 'contents', 'cpio', 'elf', 'launch', 'renew'].map(
+    (name) => `./${name}.${extension}`,
+  );
   const modules = agentModules.map((name) => `../agent/${name}`);
   const parts = [...own, ...modules].map(async (name) => {
     const { mtimeMs, size } = await stat(new URL(name, import.meta.url));

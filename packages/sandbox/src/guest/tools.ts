@@ -8,8 +8,6 @@ import type { GuestTools } from './contents.ts';
 export const toolPackages: Readonly<Record<string, Readonly<Record<string, keyof GuestTools>>>> = {
   'busybox-static': { 'usr/bin/busybox': 'busybox' },
   quickjs: { 'usr/bin/qjs': 'qjs' },
-  coreutils: { 'usr/sbin/chroot': 'chroot' },
-  'util-linux': { 'usr/bin/setsid': 'setsid' },
   libc6: {
     'usr/lib/riscv64-linux-gnu/ld-linux-riscv64-lp64d.so.1': 'ld.so',
     'usr/lib/riscv64-linux-gnu/libc.so.6': 'libc.so.6',

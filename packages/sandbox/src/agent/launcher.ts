@@ -1,0 +1,78 @@
+import { openFlags, toolsDirectory, withoutBlocking } from './system.ts';
+
+/** A process that waits for what to become, and this side of its streams. */
+export interface Launcher {
+  readonly pid: number;
+  /** Takes the request, then standard input. Not blocking, as the others. */
+  readonly stdin: number;
+  readonly stdout: number;
+  readonly stderr: number;
+}
+
+/** How long after a command was started the next process is: a short command has ended by then. */
+const pause = 30; // ms
+
+let ready: Launcher | undefined;
+let waiting = false;
+
+/** A process to become a command; the one that was started ahead where there is one. */
+export function takeLauncher(): Launcher {
+  const launcher = ready ?? start();
+  ready = undefined;
+  prepareSoon();
+  return launcher;
+}
+
+/** Starts a process ahead: starting one takes longer than becoming a command. */
+export function prepareLauncher(): void {
+  try {
+    ready ??= start();
+  } catch {
+    // For want of memory, processes or descriptors: whoever needs it tries again.
+  }
+}
+
+function prepareSoon(): void {
+  if (waiting) return;
+  waiting = true;
+  os.setTimeout(() => {
+    waiting = false;
+    prepareLauncher();
+  }, pause);
+}
+
+/** The process that was started ahead has ended: somebody killed it. */
+export function launcherEnded(pid: number): void {
+  if (ready?.pid !== pid) return;
+  closeLauncher(ready);
+  ready = undefined;
+  prepareSoon();
+}
+
+function closeLauncher({ stdin, stdout, stderr }: Launcher): void {
+  for (const fd of [stdin, stdout, stderr]) os.close(fd);
+}
+
+function start(): Launcher {
+  const pipes = [0, 1, 2].map(() => os.pipe());
+  const [input, output, error] = pipes;
+  if (!input || !output || !error) {
+    for (const fd of pipes.flatMap((pipe) => pipe ?? [])) os.close(fd);
+    throw new Error('no pipe could be opened');
+  }
+  const streams = { stdin: input[0], stdout: output[1], stderr: error[1] };
+  const file = `${toolsDirectory}/launch`;
+  const pid = os.exec(['anole'], { block: false, usePath: false, file, env: {}, ...streams });
+  for (const fd of Object.values(streams)) os.close(fd);
+  const own = [input[1], output[0], error[0]] as const;
+  if (pid < 0) {
+    for (const fd of own) os.close(fd);
+    throw new Error(`no process could be started: errno ${-pid}`);
+  }
+  return {
+    pid,
+    stdin: withoutBlocking(own[0], openFlags.writeOnly),
+    stdout: withoutBlocking(own[1], openFlags.readOnly),
+    stderr: withoutBlocking(own[2], openFlags.readOnly),
+  };
+}

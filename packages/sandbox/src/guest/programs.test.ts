@@ -1,0 +1,17 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { assemble } from '@anole/machine';
+import { codeAddress } from './elf.ts';
+import { launchProgram, launchSource } from './launch.ts';
+import { renewProgram, renewSource } from './renew.ts';
+
+for (const [name, program, source] of [
+  ['renew', renewProgram, renewSource],
+  ['launch', launchProgram, launchSource],
+] as const) {
+  test(`the program ${name} is its source, assembled`, () => {
+    const code = assemble(source, BigInt(codeAddress));
+    const expected = new Uint8Array(code.buffer, code.byteOffset, code.byteLength);
+    assert.deepEqual(program.subarray(codeAddress & 0xfff), expected);
+  });
+}
