@@ -27,7 +27,7 @@ describe('names changed behind the kernel’s back', () => {
     kernel.create(directory, 'known');
     kernel.ask('LOOKUP', directory, string('absent'));
     const stale = kernel.server.changed(ino, ['known', 'absent', 'never asked for']);
-    assert.deepEqual(stale, { ino, path: ['dir'], names: ['known', 'absent'] });
+    assert.deepEqual(stale, { ino, path: ['dir'], present: ['known'], absent: ['absent'] });
     assert.equal(kernel.server.changed(2 ** 45, ['x']), undefined);
   });
 
@@ -39,7 +39,7 @@ describe('names changed behind the kernel’s back', () => {
     assert.equal(kernel.ask('RENAME2', directory, join(u64(1), u32(0, 0), names)).error, 0);
     const { attr } = kernel.walk('moved');
     assert.deepEqual(kernel.server.changed(attr.ino, ['file'])?.path, ['moved']);
-    assert.deepEqual(kernel.server.changed(ino, ['inner'])?.names, []);
+    assert.deepEqual(kernel.server.changed(ino, ['inner'])?.present, []);
   });
 
   it('are dropped by the keeper’s requests, which then change nothing, and by nobody else’s', async () => {

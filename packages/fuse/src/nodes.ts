@@ -103,6 +103,11 @@ export class NodeTable {
     return this.#byIno.has(ino);
   }
 
+  /** Gives a node another number when the kernel is told of it next. It may know both. */
+  renumber(ino: number): void {
+    if (ino !== this.#root.stat.ino) this.#byIno.delete(ino);
+  }
+
   byIno(ino: number): KnownNode | undefined {
     return this.#byIno.get(ino);
   }

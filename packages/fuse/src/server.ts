@@ -128,6 +128,14 @@ export class FuseServer {
     return this.#session.drops.begin(ino, names);
   }
 
+  /**
+   * Says that a directory was moved by this side: the kernel gets it under a new number, since the one
+   * it has is dead to it once the old name is dropped.
+   */
+  moved(ino: number): void {
+    this.#session.nodes.renumber(ino);
+  }
+
   dropped(stale: Stale): void {
     this.#session.drops.end(stale);
   }

@@ -1,4 +1,5 @@
 import type { TreeNode } from '@anole/vfs';
+import type { Stale } from './drops.ts';
 import { Errno, FuseError } from './errors.ts';
 import type { KnownNode } from './nodes.ts';
 import type { Session } from './session.ts';
@@ -26,16 +27,20 @@ export interface FuseFork {
   readonly agreed: number | undefined;
   readonly next: number;
   readonly nodes: readonly Omit<KnownNode, 'node' | 'listing'>[];
+  /** Of the root, which is not among `nodes`: names that the kernel may know. */
+  readonly rootTold: ReadonlyMap<string, number>;
+  readonly drops: readonly Stale[];
 }
 
-export function forkSession({ agreed, nodes }: Session): FuseFork {
+export function forkSession({ agreed, nodes, drops }: Session): FuseFork {
   const known = nodes.known().map(({ node: _, listing: __, ...rest }) => rest);
-  return { agreed, next: nodes.next, nodes: known };
+  const rootTold = nodes.get(1).told ?? new Map();
+  return { agreed, next: nodes.next, nodes: known, rootTold, drops: drops.save() };
 }
 
 export function continueSession(
   session: Session,
-  { agreed, next, nodes }: FuseFork,
+  { agreed, next, nodes, rootTold, drops }: FuseFork,
   nodeOf: (ino: number) => TreeNode | undefined,
 ): void {
   session.reset();
@@ -45,6 +50,8 @@ export function continueSession(
     const node = nodeOf(known.ino);
     if (node !== undefined) session.nodes.put({ ...known, node });
   }
+  session.nodes.get(1).told = new Map(rootTold);
+  session.drops.restore(drops);
 }
 
 /** Nodes that a state may have: it is of a kernel that has just been started. */

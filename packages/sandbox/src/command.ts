@@ -3,14 +3,8 @@ import { ByteStream, collect } from './client/byte-stream.ts';
 import type { GuestCommand } from './client/guest-command.ts';
 import type { Terminal, TerminalSize } from './engine/engine.ts';
 import { SandboxError } from './errors.ts';
+import { chunksOf, type Input } from './input.ts';
 import { type SignalName, signalName, signalNumber } from './signals.ts';
-
-/** Bytes for a command's standard input. Strings are UTF-8. */
-export type Input =
-  | string
-  | Uint8Array
-  | Iterable<string | Uint8Array>
-  | AsyncIterable<string | Uint8Array>;
 
 export interface ExecOptions {
   /** Added to the image's own environment. */
@@ -139,11 +133,6 @@ export class SandboxCommand {
 }
 
 const encoder = new TextEncoder();
-
-async function* chunksOf(input: Input): AsyncGenerator<string | Uint8Array> {
-  if (typeof input === 'string' || input instanceof Uint8Array) yield input;
-  else yield* input;
-}
 
 function terminalOutput(terminal: Terminal): ByteStream {
   const stream = new ByteStream((bytes) => terminal.consumed(bytes));

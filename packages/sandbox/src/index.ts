@@ -10,11 +10,13 @@
 export {
   type CommandExit,
   type ExecOptions,
-  type Input,
   SandboxCommand,
 } from './command.ts';
 export type { TerminalSize } from './engine/engine.ts';
 export { type SandboxCode, SandboxError } from './errors.ts';
+export type { FileToWrite, SandboxFiles } from './files/files.ts';
+export type { FileEvent, FileInfo, NewFileOptions } from './files/messages.ts';
+export type { Input } from './input.ts';
 export type { PrepareOptions } from './prepare.ts';
 export { type RunOptions, run } from './run.ts';
 export {

@@ -10,6 +10,7 @@ import { MachineEngine } from './engine/machine-engine.ts';
 import type { VolumeSource } from './engine/messages.ts';
 import { volumeTag } from './engine/shape.ts';
 import { SandboxError } from './errors.ts';
+import { SandboxFiles } from './files/files.ts';
 import { type PrepareOptions, prepare } from './prepare.ts';
 import { templateFor } from './template-file.ts';
 
@@ -75,6 +76,8 @@ export class Sandbox implements AsyncDisposable {
   readonly #environment: Readonly<Record<string, string>>;
   /** The guest's name for itself. */
   readonly hostname: string;
+  /** Its files: its image with what was written over it, and its volumes. */
+  readonly files: SandboxFiles;
   #forks = 0;
   #closing: Promise<void> | undefined;
 
@@ -85,6 +88,7 @@ export class Sandbox implements AsyncDisposable {
     this.#environment = traits.environment;
     this.hostname = traits.hostname;
     this.#client = new AgentClient(engine.agent, next);
+    this.files = new SandboxFiles(engine.files, this.#client);
     void engine.ended.then((end) => this.#client.fail(endError(end)));
   }
 
@@ -283,7 +287,7 @@ function checkArguments(argv: readonly string[], options: ExecOptions): void {
   }
 }
 
-function configuration(hostname: string, volumes: readonly NamedVolume[]): Configuration {
+function configuration(hostname: string, volumes: readonly VolumeSource[]): Configuration {
   const now = Date.now();
   return {
     hostname,
@@ -298,12 +302,7 @@ function configuration(hostname: string, volumes: readonly NamedVolume[]): Confi
   };
 }
 
-interface NamedVolume extends VolumeSource {
-  /** Absolute, in the guest. */
-  readonly path: string;
-}
-
-function volumeSource(volume: Volume): NamedVolume {
+function volumeSource(volume: Volume): VolumeSource {
   if (!volume.guest.startsWith('/') || volume.guest === '/' || volume.guest.includes('\0')) {
     throw new SandboxError(
       'SANDBOX_BAD_VOLUME',

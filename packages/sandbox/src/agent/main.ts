@@ -4,15 +4,17 @@
  */
 import { Command } from './command.ts';
 import { configure, startRenewal } from './configure.ts';
+import { drop } from './drop.ts';
 import { launcherEnded, prepareLauncher } from './launcher.ts';
 import { Port } from './port.ts';
-import { busybox } from './process.ts';
+import { run } from './process.ts';
 import { readText } from './system.ts';
 import {
   agentPortName,
   asciiText,
   type Configuration,
   type ConfigurationReport,
+  type DropRequest,
   type ForkedCommand,
   protocolVersion,
   type SpawnRequest,
@@ -51,6 +53,11 @@ function onFrame(
   }
   if (type === toGuest.sync) {
     sync(id);
+    return;
+  }
+  if (type === toGuest.drop) {
+    drop(JSON.parse(asciiText(new Uint8Array(buffer, offset, length))) as DropRequest[]);
+    port.sendBytes(toHost.dropped, id, new Uint8Array(0));
     return;
   }
   if (type === toGuest.configure) {
@@ -99,7 +106,7 @@ function restart(): ForkedCommand[] {
 }
 
 function sync(id: number): void {
-  busybox(['sync']);
+  run('sync');
   port.sendBytes(toHost.synced, id, new Uint8Array(0));
 }
 

@@ -58,3 +58,13 @@ function unreadable(path: string): Refusal {
 export function busybox(argv: readonly string[]): number {
   return os.exec(argv, { block: true, usePath: false, file: `${toolsDirectory}/busybox`, env: {} });
 }
+
+/** Runs one of anole's own programs, which need no arguments, to its end. */
+export function run(name: string): number {
+  return os.exec([name], {
+    block: true,
+    usePath: false,
+    file: `${toolsDirectory}/${name}`,
+    env: {},
+  });
+}

@@ -14,6 +14,8 @@ interface QuickJsExecOptions {
 }
 
 interface QuickJsStat {
+  readonly dev: number;
+  readonly ino: number;
   readonly mode: number;
 }
 
@@ -23,6 +25,10 @@ interface QuickJsOs {
   read(fd: number, buffer: ArrayBuffer, offset: number, length: number): number;
   write(fd: number, buffer: ArrayBuffer, offset: number, length: number): number;
   pipe(): [number, number] | null;
+  mkdir(path: string, mode?: number): number;
+  remove(path: string): number;
+  /** Times in milliseconds. */
+  utimes(path: string, atime: number, mtime: number): number;
   symlink(target: string, path: string): number;
   readdir(path: string): [string[], number];
   stat(path: string): [QuickJsStat | null, number];

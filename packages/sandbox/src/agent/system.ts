@@ -5,6 +5,9 @@ export const openFlags = {
   readWrite: 2,
   noControl: 0o400,
   nonBlock: 0o4000,
+  directory: 0o200000,
+  noFollow: 0o400000,
+  path: 0o10000000,
 };
 export const errno = { io: 5, again: 11, pipe: 32 };
 

@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 3;
+export const protocolVersion = 4;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -30,6 +30,7 @@ export const toGuest = {
   resize: 6,
   configure: 7,
   sync: 8,
+  drop: 9,
 } as const;
 
 /** From the guest. */
@@ -44,6 +45,7 @@ export const toHost = {
   exit: 135,
   synced: 136,
   configured: 137,
+  dropped: 138,
 } as const;
 
 export interface Hello {
@@ -92,6 +94,17 @@ export interface ConfigurationReport {
   readonly error?: string;
   /** Of a copy: commands that run, but for those with a terminal, which are hung up. */
   readonly commands?: readonly ForkedCommand[];
+}
+
+/** A directory of the root that the host changed: what the kernel has to drop of it. */
+export interface DropRequest {
+  readonly ino: number;
+  /** Absolute. */
+  readonly directory: string;
+  /** Names that the kernel believes to be there. */
+  readonly present: readonly string[];
+  /** Names that it believes not to be there. */
+  readonly absent: readonly string[];
 }
 
 export interface SpawnRequest {

@@ -3,6 +3,7 @@ import {
   asciiJson,
   type Configuration,
   type ConfigurationReport,
+  type DropRequest,
   type ForkedCommand,
   type Hello,
   maxPayload,
@@ -22,7 +23,7 @@ export class AgentClient {
   readonly #reader = new FrameReader();
   readonly #commands = new Map<number, GuestCommand>();
   readonly #ready = Promise.withResolvers<void>();
-  readonly #syncs = new Map<number, PromiseWithResolvers<void>>();
+  readonly #answers = new Map<number, PromiseWithResolvers<void>>();
   readonly #configured = Promise.withResolvers<void>();
   #next: number;
   #failure: unknown;
@@ -74,13 +75,23 @@ export class AgentClient {
     return command;
   }
 
-  /** Resolves when the guest has written what it kept in memory to its volumes. */
+  /** Resolves when the guest has written what it kept in memory: to its volumes, and to the host. */
   sync(): Promise<void> {
+    return this.#ask(toGuest.sync, new Uint8Array(0));
+  }
+
+  /** Has the guest's kernel drop what it holds of names that were changed here. See `sync`. */
+  drop(requests: readonly DropRequest[]): Promise<void> {
+    return this.#ask(toGuest.drop, asciiBytes(asciiJson(requests)));
+  }
+
+  /** Sends a request that has an empty answer. */
+  #ask(type: number, payload: Uint8Array): Promise<void> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
     const id = this.#next++;
     const waiting = Promise.withResolvers<void>();
-    if (this.#failure !== undefined) return Promise.reject(this.#failure);
-    this.#syncs.set(id, waiting);
-    this.#send(toGuest.sync, id, new Uint8Array(0));
+    this.#answers.set(id, waiting);
+    this.#send(type, id, payload);
     return waiting.promise;
   }
 
@@ -91,9 +102,9 @@ export class AgentClient {
     this.#ready.reject(error);
     this.#configured.reject(error);
     for (const command of this.#commands.values()) command.fail(error);
-    for (const waiting of this.#syncs.values()) waiting.reject(error);
+    for (const waiting of this.#answers.values()) waiting.reject(error);
     this.#commands.clear();
-    this.#syncs.clear();
+    this.#answers.clear();
   }
 
   readonly #send = (type: number, command: number, payload: Uint8Array): void => {
@@ -114,9 +125,9 @@ export class AgentClient {
       this.#greet(frame);
       return;
     }
-    if (frame.type === toHost.synced) {
-      this.#syncs.get(frame.command)?.resolve();
-      this.#syncs.delete(frame.command);
+    if (frame.type === toHost.synced || frame.type === toHost.dropped) {
+      this.#answers.get(frame.command)?.resolve();
+      this.#answers.delete(frame.command);
       return;
     }
     if (frame.type === toHost.configured) {

@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { Awaitable } from '@anole/bytes';
 
 /** A stream of bytes to and from the guest, in order. */
@@ -43,6 +44,8 @@ export interface EngineEnd {
 /** Something that runs a guest with the agent in it. */
 export interface Engine {
   readonly agent: Channel;
+  /** Takes calls for the guest's files, and closes with the machine: see `files/messages.ts`. */
+  readonly files: MessagePort;
   /** Resolves, never rejects, when the machine stopped. */
   readonly ended: Promise<EngineEnd>;
   openTerminal(): Promise<Terminal>;

@@ -1,9 +1,10 @@
 import { FuseServer } from '@anole/fuse';
 import { hostVolume } from '@anole/host';
 import { VirtioFs } from '@anole/machine';
-import { type MemoryOverlay, MemoryTree, memoryOverlay } from '@anole/vfs';
+import { type MemoryOverlay, memoryOverlay } from '@anole/vfs';
 import { rootTag } from '../guest/boot.ts';
 import { prepareRoot } from '../guest/root.ts';
+import type { Mounted } from './files/namespace.ts';
 import type { MachineOrder, VolumeSource } from './messages.ts';
 import { openTree } from './open-tree.ts';
 import { volumeSlots, volumeTag } from './shape.ts';
@@ -19,6 +20,8 @@ export interface FileSystems {
   /** A server for each slot, also where no volume is in it. */
   readonly volumes: readonly FuseServer[];
   readonly devices: readonly VirtioFs[];
+  /** What is mounted where: the root first. */
+  readonly mounted: readonly [Mounted, ...Mounted[]];
 }
 
 /** The image under a layer that takes the writes, and the volumes: a device each. */
@@ -28,19 +31,27 @@ export async function fileSystems(order: MachineOrder): Promise<FileSystems> {
   if (order.fork === undefined) await prepareRoot(tree);
   const server = new FuseServer(tree, { unsettled: true });
   const slots = volumeSlots(order.volumes.length);
-  const volumes = Array.from({ length: slots }, (_, index) => volumeServer(order.volumes[index]));
+  const mounted: [Mounted, ...Mounted[]] = [{ tree, server, path: '/' }];
+  const volumes = Array.from({ length: slots }, (_, index) => {
+    const mount = volumeMount(order.volumes[index]);
+    if (mount.path !== undefined) mounted.push({ ...mount, path: mount.path });
+    return mount.server;
+  });
   const devices = [
     fileSystem(rootTag, server),
     ...volumes.map((volume, index) => fileSystem(volumeTag(index), volume)),
   ];
-  return { root: { tree, server }, volumes, devices };
+  return { root: { tree, server }, volumes, devices, mounted };
 }
 
-function volumeServer(volume: VolumeSource | undefined): FuseServer {
-  if (volume === undefined) return new FuseServer(new MemoryTree());
-  const tree = hostVolume(volume.directory, { readOnly: volume.readOnly });
+function volumeMount(volume: VolumeSource | undefined) {
+  const tree =
+    volume === undefined
+      ? memoryOverlay()
+      : hostVolume(volume.directory, { readOnly: volume.readOnly });
   // Others on the host change a volume too.
-  return new FuseServer(tree, { exclusive: false });
+  const server = new FuseServer(tree, { exclusive: volume === undefined });
+  return { tree, server, path: volume?.path };
 }
 
 function fileSystem(tag: string, server: FuseServer): VirtioFs {

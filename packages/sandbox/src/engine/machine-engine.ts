@@ -1,7 +1,8 @@
-import type { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { SandboxError } from '../errors.ts';
 import type { Channel, Engine, EngineEnd, Terminal, TerminalSize } from './engine.ts';
-import type { Command, MachineOrder, Report, ReportedError, SandboxFork } from './messages.ts';
+import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
+import { errorOf } from './reported.ts';
 import { takeThread } from './threads.ts';
 
 /** Bytes of the kernel's console that are kept to explain an end. */
@@ -12,6 +13,7 @@ const inputBound = 64 * 1024;
 /** The engine of this process: anole's own machine, in a worker thread of its own. */
 export class MachineEngine implements Engine {
   readonly agent: Channel;
+  readonly files: MessagePort;
   readonly ended: Promise<EngineEnd>;
   readonly #worker: Worker;
   readonly #end = Promise.withResolvers<EngineEnd>();
@@ -23,11 +25,13 @@ export class MachineEngine implements Engine {
   #nextFork = 1;
 
   constructor(order: MachineOrder) {
-    const { fork: _, ...lasting } = order;
+    const { fork: _, files: __, ...lasting } = order;
     this.#order = lasting;
     this.ended = this.#end.promise;
     this.#worker = takeThread();
-    this.#worker.postMessage(order);
+    const { port1, port2 } = new MessageChannel();
+    this.files = port1;
+    this.#worker.postMessage({ ...order, files: port2 } satisfies MachineOrder, [port2]);
     for (let index = 0; index < order.terminals; index++) {
       this.#terminals.push(new WorkerTerminal(index, (command) => this.#tell(command)));
     }
@@ -105,18 +109,9 @@ export class MachineEngine implements Engine {
   #finish(reason: EngineEnd['reason'], more: Pick<EngineEnd, 'error' | 'panic'> = {}): void {
     this.#end.resolve({ reason, console: this.#console, ...more });
     for (const terminal of this.#terminals) terminal.stop();
+    this.files.close();
     void this.#worker.terminate();
   }
-}
-
-/** An error of the worker's, made one again. */
-function errorOf({ message, code = 'SANDBOX_ENGINE', hint, details, stack }: ReportedError) {
-  const error = new SandboxError(code as 'SANDBOX_ENGINE', message, {
-    ...(hint !== undefined && { hint }),
-    ...(details !== undefined && { details }),
-  });
-  if (stack !== undefined) error.stack = stack;
-  return error;
 }
 
 class WorkerTerminal implements Terminal {

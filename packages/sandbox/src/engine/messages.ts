@@ -1,3 +1,4 @@
+import type { MessagePort } from 'node:worker_threads';
 import type { FuseFork, FuseState } from '@anole/fuse';
 import type { HartParts, MachineFork } from '@anole/machine';
 import type { OverlayState } from '@anole/vfs';
@@ -11,6 +12,8 @@ export type TreeSource =
 
 /** A directory of the host, offered at a path of the guest. */
 export interface VolumeSource {
+  /** Absolute, in the guest. */
+  readonly path: string;
   readonly directory: string;
   readonly readOnly: boolean;
 }
@@ -36,6 +39,8 @@ export interface MachineOrder {
   readonly terminals: number;
   /** Where a booted machine of this kind is kept, or shall be. Absent: boot, and keep nothing. */
   readonly template?: TemplateFile;
+  /** Takes calls for the guest's files: see `files/messages.ts`. */
+  readonly files?: MessagePort;
   /** The machine to go on from. Absent: the template, or a boot. */
   readonly fork?: SandboxFork;
 }

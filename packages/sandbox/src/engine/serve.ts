@@ -20,9 +20,12 @@ export { prepareHarts } from './hart-parts.ts';
 import { kernelCommandLine } from '../guest/boot.ts';
 import { hasPlainMountPoints } from '../guest/root.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
+import { Namespace } from './files/namespace.ts';
+import { FilesServer } from './files/serve.ts';
 import { continueFiles, forkSandbox } from './fork.ts';
-import type { Command, MachineOrder, Report, ReportedError } from './messages.ts';
+import type { Command, MachineOrder, Report } from './messages.ts';
 import { OutputGate } from './output-gate.ts';
+import { reported } from './reported.ts';
 import { terminalSlots } from './shape.ts';
 import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
 
@@ -72,6 +75,8 @@ async function runMachine(order: MachineOrder): Promise<MachineExit> {
   const served = { machine, files, console, gates };
   const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
   host.on('message', (command: Command) => obey(command, served, greeting));
+  if (order.files !== undefined)
+    new FilesServer(new Namespace(files.mounted[0], files.mounted.slice(1)), order.files);
   const ended = machine.run();
   if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));
   else tell({ type: 'agent', bytes: start.hello });
@@ -194,16 +199,4 @@ async function forkFor(id: number, served: Served, greeting: Promise<Uint8Array>
 function tell(report: Report, bytes?: Uint8Array): void {
   const whole = bytes !== undefined && bytes.byteLength === bytes.buffer.byteLength;
   host.postMessage(report, whole ? [bytes.buffer as ArrayBuffer] : []);
-}
-
-function reported(error: unknown): ReportedError {
-  if (!(error instanceof Error)) return { message: String(error) };
-  const { message, stack } = error;
-  const known = AnoleError.is(error) ? error : undefined;
-  return {
-    message,
-    ...(stack !== undefined && { stack }),
-    ...(known && { code: known.code, details: known.details }),
-    ...(known?.hint !== undefined && { hint: known.hint }),
-  };
 }

@@ -2,14 +2,13 @@
 export const rootTag = 'root';
 
 /** Directories that must be in the root before the guest starts: places of mounts. */
-export const mountPoints = ['proc', 'sys', 'dev', 'tmp', 'run', 'run/anole'] as const;
+export const mountPoints = ['proc', 'sys', 'dev', 'run', 'run/anole'] as const;
 
 /** What the guest's first process mounts, in order, as its /etc/fstab: fstab(5). */
 export const mounts = `${rootTag} /newroot virtiofs rw 0 0
 proc /newroot/proc proc nosuid,nodev,noexec 0 0
 sysfs /newroot/sys sysfs nosuid,nodev,noexec 0 0
 devtmpfs /newroot/dev devtmpfs mode=0755,nosuid 0 0
-tmpfs /newroot/tmp tmpfs nosuid,nodev,mode=1777 0 0
 /anole /newroot/run/anole none bind 0 0
 `;
 

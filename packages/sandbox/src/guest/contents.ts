@@ -5,6 +5,7 @@ import type { CpioEntry } from './cpio.ts';
 
 import { launchProgram } from './launch.ts';
 import { renewProgram } from './renew.ts';
+import { syncProgram } from './sync.ts';
 
 /** Programs of the guest's first file system, by the name they get in the tools' directory. */
 export interface GuestTools {
@@ -22,6 +23,7 @@ const agentModules = [
   'main',
   'command',
   'configure',
+  'drop',
   'launch-request',
   'launcher',
   'port',
@@ -83,6 +85,7 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
     file('anole/fstab', 0o644, encoder.encode(lateMounts)),
     file('anole/launch', 0o755, launchProgram),
     file('anole/renew', 0o755, renewProgram),
+    file('anole/sync', 0o755, syncProgram),
     ...(await Promise.all(modules)),
   ];
 }
@@ -92,7 +95,7 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
  * size and time of what they are made of.
  */
 export async function agentStamp(): Promise<string> {
-  const own = ['boot', 'contents', 'cpio', 'elf', 'launch', 'renew'].map(
+  const own = ['boot', 'contents', 'cpio', 'elf', 'launch', 'renew', 'sync'].map(
     (name) => `./${name}.${extension}`,
   );
   const modules = agentModules.map((name) => `../agent/${name}`);

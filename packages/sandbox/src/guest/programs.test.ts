@@ -4,10 +4,12 @@ import { assemble } from '@anole/machine';
 import { codeAddress } from './elf.ts';
 import { launchProgram, launchSource } from './launch.ts';
 import { renewProgram, renewSource } from './renew.ts';
+import { syncProgram, syncSource } from './sync.ts';
 
 for (const [name, program, source] of [
   ['renew', renewProgram, renewSource],
   ['launch', launchProgram, launchSource],
+  ['sync', syncProgram, syncSource],
 ] as const) {
   test(`the program ${name} is its source, assembled`, () => {
     const code = assemble(source, BigInt(codeAddress));

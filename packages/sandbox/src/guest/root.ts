@@ -13,6 +13,16 @@ const directory = { type: 'directory', mode: 0o755, uid: 0, gid: 0 } as const;
 /** Makes an image's root ready for the guest: the directories where the init process mounts. */
 export async function prepareRoot(tree: WritableTree): Promise<void> {
   for (const path of mountPoints) await makeDirectory(tree, path);
+  await makeTemporary(tree);
+}
+
+/** Everybody may write to /tmp, whatever the image says. What it holds is part of the root. */
+async function makeTemporary(tree: WritableTree): Promise<void> {
+  const there = await tree.root.lookup('tmp');
+  if (there === undefined) await tree.root.create('tmp', { ...directory, mode: 0o1777 });
+  else if (there.stat.type === 'directory' && there.stat.mode !== 0o1777) {
+    await there.change({ mode: 0o1777 });
+  }
 }
 
 /**
