@@ -61,13 +61,20 @@ export interface FunctionRef {
 export const label = (name: string): Label => ({ label: name });
 
 /** An instruction without immediate operands, after the code of its arguments. */
-export function op(name: Operator, ...args: readonly Code[]): Code {
-  if (name in opcodes) return [...args, opcodes[name as keyof typeof opcodes]];
-  if (name in simdOpcodes) {
-    return [...args, 0xfd, unsigned(simdOpcodes[name as keyof typeof simdOpcodes])];
-  }
-  return [...args, 0xfc, saturatingOpcodes[name as keyof typeof saturatingOpcodes]];
-}
+export const op = (name: Operator, ...args: Code[]): Code => {
+  args.push(operators.get(name)!);
+  return args;
+};
+
+const operators: ReadonlyMap<Operator, Code> = new Map<Operator, Code>([
+  ...Object.entries(opcodes).map(([name, code]) => [name as Operator, code] as const),
+  ...Object.entries(simdOpcodes).map(
+    ([name, code]) => [name as Operator, [0xfd, unsigned(code)]] as const,
+  ),
+  ...Object.entries(saturatingOpcodes).map(
+    ([name, code]) => [name as Operator, [0xfc, code]] as const,
+  ),
+]);
 
 export const i32 = (value: number): Code => [0x41, signed32(value)];
 export const i64 = (value: bigint | number): Code => [
@@ -97,7 +104,9 @@ export function f64(value: number): Code {
   return [0x44, [...bytes]];
 }
 
-export const get = (local: Local): Code => [0x20, unsigned(local.index)];
+const gets: Code[] = Array.from({ length: 128 }, (_, index) => [0x20, index]);
+
+export const get = (local: Local): Code => gets[local.index] ?? [0x20, unsigned(local.index)];
 export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local.index)];
 /** Sets a local and leaves the value. */
 export const tee = (local: Local, value: Code): Code => [value, 0x22, unsigned(local.index)];
@@ -220,10 +229,34 @@ export function brTable(index: Code, targets: readonly Label[], fallback: Label)
  *
  * @param ram index of the memory that RAM is in
  */
-export function assemble(code: Code, ram = 0): number[] {
-  const out: number[] = [];
+export function assemble(code: Code, ram = 0): Uint8Array<ArrayBuffer> {
+  const out = new Out();
   write(code, { labels: [], ram }, out);
-  return out;
+  return out.bytes();
+}
+
+/** Bytes being written. */
+class Out {
+  buffer = new Uint8Array(1 << 14);
+  length = 0;
+
+  push(byte: number): void {
+    if (this.length === this.buffer.length) {
+      const grown = new Uint8Array(2 * this.length);
+      grown.set(this.buffer);
+      this.buffer = grown;
+    }
+    this.buffer[this.length++] = byte;
+  }
+
+  unsigned(value: number): void {
+    if (value < 128) this.push(value);
+    else for (const byte of unsigned(value)) this.push(byte);
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    return this.buffer.slice(0, this.length);
+  }
 }
 
 interface Scope {
@@ -232,28 +265,35 @@ interface Scope {
   readonly ram: number;
 }
 
-function write(code: Code, scope: Scope, out: number[]): void {
+function write(code: Code, scope: Scope, out: Out): void {
   if (typeof code === 'number') out.push(code);
-  else if ('kind' in code) {
-    if (code.kind === 'ram') writeRamAccess(code, scope.ram, out);
-    else if ('targets' in code) writeBranch(code, scope.labels, out);
-    else writeBlock(code, scope, out);
-  } else for (const part of code) write(part, scope, out);
+  else if (isSequence(code)) {
+    for (let at = 0; at < code.length; at++) {
+      const part = code[at]!;
+      if (typeof part === 'number') out.push(part);
+      else write(part, scope, out);
+    }
+  } else if (code.kind === 'ram') writeRamAccess(code, scope.ram, out);
+  else if ('targets' in code) writeBranch(code, scope.labels, out);
+  else writeBlock(code, scope, out);
 }
+
+const isSequence = (code: Exclude<Code, number>): code is readonly Code[] => Array.isArray(code);
 
 const structured = { block: 0x02, loop: 0x03, if: 0x04 } as const;
 /** In the alignment of an access: the index of a memory follows. */
 const HAS_MEMORY = 0x40;
 
-function writeRamAccess({ alignment, offset }: RamAccess, ram: number, out: number[]): void {
-  if (ram === 0) out.push(alignment);
-  else out.push(alignment | HAS_MEMORY, ram);
-  out.push(...unsigned(offset));
+function writeRamAccess({ alignment, offset }: RamAccess, ram: number, out: Out): void {
+  out.push(ram === 0 ? alignment : alignment | HAS_MEMORY);
+  if (ram !== 0) out.push(ram);
+  out.unsigned(offset);
 }
 
-function writeBlock(code: Block, scope: Scope, out: number[]): void {
+function writeBlock(code: Block, scope: Scope, out: Out): void {
   scope.labels.push(code.label);
-  out.push(structured[code.kind], code.result === undefined ? 0x40 : valueTypes[code.result]);
+  out.push(structured[code.kind]);
+  out.push(code.result === undefined ? 0x40 : valueTypes[code.result]);
   write(code.body, scope, out);
   if (code.otherwise !== undefined) {
     out.push(0x05);
@@ -263,10 +303,12 @@ function writeBlock(code: Block, scope: Scope, out: number[]): void {
   scope.labels.pop();
 }
 
-function writeBranch(code: Branch, scope: readonly Label[], out: number[]): void {
-  if (code.kind === 'br_table') out.push(0x0e, ...unsigned(code.targets.length - 1));
-  else out.push(code.kind === 'br' ? 0x0c : 0x0d);
-  for (const target of code.targets) out.push(...unsigned(depthOf(target, scope)));
+function writeBranch(code: Branch, scope: readonly Label[], out: Out): void {
+  if (code.kind === 'br_table') {
+    out.push(0x0e);
+    out.unsigned(code.targets.length - 1);
+  } else out.push(code.kind === 'br' ? 0x0c : 0x0d);
+  for (const target of code.targets) out.unsigned(depthOf(target, scope));
 }
 
 function depthOf(target: Label, scope: readonly Label[]): number {

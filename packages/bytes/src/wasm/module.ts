@@ -34,7 +34,8 @@ interface Import {
 
 interface Definition {
   readonly type: number;
-  body: number[] | undefined;
+  /** Size, locals, code. */
+  body: readonly Uint8Array[];
 }
 
 /**
@@ -84,7 +85,7 @@ export class ModuleBuilder {
 
   /** A function to be given its body later: for calls among functions. */
   declare(signature: Signature, exportName?: string): FunctionRef {
-    this.#functions.push({ type: this.#type(signature), body: undefined });
+    this.#functions.push({ type: this.#type(signature), body: [] });
     const index = this.#imports.length + this.#functions.length - 1;
     if (exportName !== undefined) this.#exports.push({ name: exportName, index });
     return { index };
@@ -96,9 +97,10 @@ export class ModuleBuilder {
     const locals = scope.locals.flatMap((type) => [1, valueTypes[type]]);
     const bytes = [...unsigned(scope.locals.length), ...locals];
     this.#functions[ref.index - this.#imports.length]!.body = [
-      ...unsigned(bytes.length + code.length + 1),
-      ...bytes,
-    ].concat(code, [0x0b]);
+      Uint8Array.from([...unsigned(bytes.length + code.length + 1), ...bytes]),
+      code,
+      END,
+    ];
   }
 
   function(
@@ -115,17 +117,18 @@ export class ModuleBuilder {
   bytes(): Uint8Array<ArrayBuffer> {
     const functions = this.#functions.map(({ type }) => unsigned(type));
     const exports = this.#exports.map(({ name, index }) => [...text(name), 0, ...unsigned(index)]);
-    const bodies = this.#functions.map(({ body }) => body ?? []);
-    return Uint8Array.from(
-      [
-        ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
-        ...section(1, this.#typeBytes),
-        ...section(2, this.#importEntries()),
-        ...section(3, functions),
-        ...section(7, exports),
-        ...this.#elementSection(),
-      ].concat(section(10, bodies)),
-    );
+    const start = Uint8Array.from([
+      ...[0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
+      ...section(1, this.#typeBytes),
+      ...section(2, this.#importEntries()),
+      ...section(3, functions),
+      ...section(7, exports),
+      ...this.#elementSection(),
+    ]);
+    const bodies = this.#functions.flatMap(({ body }) => body);
+    const count = unsigned(this.#functions.length);
+    const length = bodies.reduce((sum, part) => sum + part.length, count.length);
+    return join([start, Uint8Array.from([10, ...unsigned(length), ...count]), ...bodies]);
   }
 
   #importEntries(): number[][] {
@@ -170,6 +173,18 @@ export class ModuleBuilder {
 /** Limits of a memory that is shared, which has a greatest size. */
 const SHARED = 3;
 const MAX_PAGES = 0x1_0000;
+
+const END = Uint8Array.of(0x0b);
+
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const out = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    out.set(part, at);
+    at += part.length;
+  }
+  return out;
+}
 
 function text(value: string): number[] {
   const bytes = new TextEncoder().encode(value);

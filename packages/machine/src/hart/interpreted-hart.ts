@@ -398,8 +398,8 @@ export class InterpretedHart implements Hart {
       float: floatImport(this.#state),
       fillPage: (page: number) => (memory.shared ? memory.bringPage(page) : memory.fillPage(page)),
       hot: (place: number) => (this.#jit?.hot(place) === true ? 0 : 1),
-      codeWritten: (page: number) => this.#jit?.written(page),
-      ...(this.#jit !== undefined && { table: this.#jit.table }),
+      codeWritten: (page: number) => this.#jit?.heap.written(page),
+      ...(this.#jit !== undefined && { table: this.#jit.heap.table }),
       wait: () => this.#wait(),
       firmware: () => this.#callFirmware(firmware!),
     };

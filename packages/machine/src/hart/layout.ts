@@ -158,3 +158,6 @@ export const WRITTEN = 0x1c_0000;
 export const RAM_OFFSET = 0x20_0000;
 /** Physical address of RAM. */
 export const RAM_BASE = 0x8000_0000;
+
+/** Page of RAM that a place of the memory is in. */
+export const pageOf = (place: number): number => ((place >>> 0) - RAM_OFFSET) >>> 12;

@@ -11,13 +11,14 @@ import {
   i64,
   type Local,
   label,
+  load,
   op,
   set,
   tailCall,
   when,
 } from '@anole/bytes/wasm';
 import { dirtiesFloat } from '../../isa/instruction.ts';
-import type { SystemAction } from '../../isa/ir.ts';
+import type { FloatOperation } from '../../isa/ir.ts';
 import type { BackEnd } from '../../isa/lower.ts';
 import { lower } from '../../isa/lower.ts';
 import { LocalPool } from '../interpreter/atomics.ts';
@@ -34,12 +35,18 @@ import {
   slot64,
   wrap,
 } from '../interpreter/slots.ts';
-import { TlbAccess, tableOf } from '../interpreter/tlb-access.ts';
-import { DATA_MODE, F, FCSR, MSTATUS, PC, REMAINING, TlbKind, X } from '../layout.ts';
+import { entryOf, TlbAccess, tableOf } from '../interpreter/tlb-access.ts';
+import { DATA_MODE, F, FCSR, FETCH_MODE, MSTATUS, PC, REMAINING, TlbKind, X } from '../layout.ts';
 import { status } from '../status.ts';
 import { Outcome } from './lookup.ts';
-import { type Block, flowOf, links, type Region, type Step, targetOf } from './region.ts';
+import { type Block, pagesOf, type Region } from './region.ts';
+import { flowOf, type Step } from './step.ts';
 import { Structure } from './structure.ts';
+
+/** A region, and where its pages lie in this memory. */
+export interface PlacedRegion extends Region {
+  readonly places: ReadonlyMap<number, number>;
+}
 
 export interface TranslateOptions {
   /** Body of the function that goes to other compiled code, see {@link ./lookup.ts}. */
@@ -51,13 +58,18 @@ export interface TranslateOptions {
 }
 
 /** Body of a function of `compiledSignature` that does what `region` says. */
-export function translate(region: Region, scope: FunctionScope, options: TranslateOptions): Code {
+export function translate(
+  region: PlacedRegion,
+  scope: FunctionScope,
+  options: TranslateOptions,
+): Code {
   return new Translator(region, scope, options).code();
 }
 
-/** Where the local `leaving` has its parts: offset in the page, instructions not executed, outcome. */
-const REFUND = 12;
-const OUTCOME = 28;
+/** Where the local `leaving` has its parts: outcome, instructions not executed, half the offset. */
+const REFUND = 2;
+const OFFSET = 11;
+const MAX_REFUND = 511;
 /** First number of floating-point registers, where x and f registers are in one list. */
 const FLOATS = 32;
 
@@ -69,13 +81,15 @@ const FLOATS = 32;
  * mappings.
  */
 class Translator {
-  readonly #region: Region;
+  readonly #region: PlacedRegion;
   readonly #scope: FunctionScope;
   readonly #options: TranslateOptions;
   readonly #remaining: Local;
   readonly #base: Local;
   readonly #target: Local;
   readonly #leaving: Local;
+  /** Bits of the pages whose translation was looked at. */
+  readonly #known: Local;
   readonly #read: Local;
   readonly #write: Local;
   readonly #float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
@@ -86,10 +100,12 @@ class Translator {
   readonly #leave = label('leave');
   readonly #chain = label('chain');
   readonly #structure: Structure;
-  readonly #indexes: ReadonlyMap<number, number>;
   #hasFloats = false;
+  /** The instruction at hand, the block it is in, and whether it may leave in its middle. */
+  #at!: { readonly index: number; readonly step: Step; leaves: boolean };
+  readonly #backEnd: BackEnd;
 
-  constructor(region: Region, scope: FunctionScope, options: TranslateOptions) {
+  constructor(region: PlacedRegion, scope: FunctionScope, options: TranslateOptions) {
     this.#region = region;
     this.#scope = scope;
     this.#options = options;
@@ -97,6 +113,7 @@ class Translator {
     [this.#base, this.#remaining] = scope.params as [Local, Local];
     this.#target = scope.local('i64');
     this.#leaving = scope.local('i32');
+    this.#known = scope.local('i32');
     this.#read = scope.local('i32');
     this.#write = scope.local('i32');
     this.#float = {
@@ -114,12 +131,10 @@ class Translator {
       slow: this.#leave,
       shared: options.shared,
     });
-    this.#indexes = new Map(region.blocks.map(({ offset }, index) => [offset, index]));
-    this.#structure = new Structure(
-      region.blocks.map((each) => this.#successors(each)),
-      region.entries.map((offset) => this.#indexes.get(offset)!),
-      scope.local('i32'),
-    );
+    this.#backEnd = this.#createBackEnd();
+    const ways = ({ follow, taken, back }: Block): number[] =>
+      [follow, taken, back].filter((way) => way !== undefined);
+    this.#structure = new Structure(region.blocks.map(ways), region.entries, scope.local('i32'));
   }
 
   code(): Code {
@@ -139,28 +154,26 @@ class Translator {
         tailCall(this.#options.chain, get(this.#target), get(this.#remaining)),
       ),
       this.#writeBack(),
-      setSlot64(
-        PC,
-        add64(get(this.#base), op('i64.extend_i32_u', and32(get(this.#leaving), 4095))),
-      ),
+      setSlot64(PC, add64(get(this.#base), op('i64.extend_i32_s', this.#leavingOffset()))),
       setSlot32(
         REMAINING,
         add32(
           get(this.#remaining),
-          and32(op('i32.shr_u', get(this.#leaving), i32(REFUND)), 0xffff),
+          and32(op('i32.shr_u', get(this.#leaving), i32(REFUND)), MAX_REFUND),
         ),
       ),
-      op('i32.shr_u', get(this.#leaving), i32(OUTCOME)),
+      and32(get(this.#leaving), 3),
     ];
   }
 
   /** To the entry whose offset `leaving` holds. */
   #enter(): Code {
-    const { entries } = this.#region;
-    return entries.map((offset, index) => {
-      const enter = this.#structure.enter(this.#indexes.get(offset)!);
+    const { entries, blocks } = this.#region;
+    return entries.map((at, index) => {
+      const enter = this.#structure.enter(at);
       const isLast = index === entries.length - 1;
-      return isLast ? enter : when(op('i32.eq', get(this.#leaving), i32(offset)), enter);
+      const isMeant = op('i32.eq', get(this.#leaving), i32(blocks[at]!.offset));
+      return isLast ? enter : when(isMeant, enter);
     });
   }
 
@@ -180,113 +193,146 @@ class Translator {
     );
   }
 
-  #successors({ steps, next }: Block): number[] {
-    const last = steps.at(-1)!;
-    const flow = flowOf(last.instruction);
-    const targets: number[] = [];
-    if (flow === 'next' || flow === 'branch') targets.push(next);
-    if (flow === 'branch' || (flow === 'jump' && !links(last))) targets.push(targetOf(last));
-    return targets.flatMap((offset) => this.#indexes.get(offset) ?? []);
-  }
-
   #block(index: number): Code {
-    const { steps, next, offset } = this.#region.blocks[index]!;
+    const { steps, next, offset, follow } = this.#region.blocks[index]!;
     const count = steps.length;
+    const ends = flowOf(steps.at(-1)!.instruction) !== 'next';
     return [
       this.#mayLeave(offset, 0, Outcome.short),
       brIf(op('i32.lt_u', get(this.#remaining), i32(count)), this.#leave),
       set(this.#remaining, op('i32.sub', get(this.#remaining), i32(count))),
       steps.map((step, done) => this.#step(index, step, count - done)),
-      flowOf(steps.at(-1)!.instruction) === 'next' ? this.#goTo(index, next) : [],
+      ends ? [] : this.#goTo(index, follow, next),
     ];
   }
 
   #mayLeave(offset: number, refund: number, outcome: number): Code {
-    return set(this.#leaving, i32(offset | (refund << REFUND) | (outcome << OUTCOME)));
+    return set(this.#leaving, i32(((offset >> 1) << OFFSET) | (refund << REFUND) | outcome));
+  }
+
+  #leavingOffset(): Code {
+    return op('i32.shl', op('i32.shr_s', get(this.#leaving), i32(OFFSET)), i32(1));
   }
 
   #step(index: number, step: Step, refund: number): Code {
     this.#pool.reset();
-    let leaves = false;
-    const backEnd = this.#backEnd(index, step, () => {
-      leaves = true;
-    });
-    const code = lower(step.instruction.semantics, backEnd);
-    return leaves ? [this.#mayLeave(step.offset, refund, Outcome.slow), code] : code;
+    this.#at = { index, step, leaves: false };
+    const code = lower(step.instruction.semantics, this.#backEnd);
+    return this.#at.leaves ? [this.#mayLeave(step.offset, refund, Outcome.slow), code] : code;
   }
 
-  /** From a block to an offset, which may lie outside of the region or of the page. */
-  #goTo(from: number, offset: number): Code {
-    const to = this.#indexes.get(offset);
-    if (to !== undefined) return this.#structure.edge(from, to);
-    return [set(this.#target, this.#address(offset)), br(this.#chain)];
+  /** From a block to another one, or, where there is none, to an offset outside of the region. */
+  #goTo(from: number, to: number | undefined, offset: number): Code {
+    const chain = [set(this.#target, this.#address(offset)), br(this.#chain)];
+    if (to === undefined) return chain;
+    const { blocks } = this.#region;
+    const here = pagesOf(blocks[from]!);
+    const others = pagesOf(blocks[to]!).filter((page) => page !== 0 && !here.includes(page));
+    const guards = others.map((page) => this.#guard(page, chain));
+    return [guards, this.#structure.edge(from, to)];
+  }
+
+  /** Another page is entered only where the fetch TLB has it, and has it where it was. */
+  #guard(page: number, otherwise: Code): Code {
+    const bit = 1 << this.#region.pages.indexOf(page);
+    const entry = this.#pool.take('i32');
+    const start = this.#address(page << 12);
+    const place = this.#region.places.get(page)!;
+    return when(op('i32.eqz', and32(get(this.#known), bit)), [
+      set(entry, tableOf(TlbKind.fetch, FETCH_MODE)),
+      set(entry, entryOf(entry, start)),
+      when(op('i64.ne', load('i64.load', get(entry)), start), otherwise),
+      when(
+        op('i32.ne', add32(wrap(start), load('i32.load', get(entry), 8)), i32(place)),
+        otherwise,
+      ),
+      set(this.#known, op('i32.or', get(this.#known), i32(bit))),
+    ]);
   }
 
   #address(offset: number): Code {
     return offset === 0 ? get(this.#base) : add64(get(this.#base), i64(offset));
   }
 
-  #backEnd(index: number, step: Step, leaves: () => void): BackEnd {
-    const { word, immediate, offset, size } = step;
-    const field = (name: keyof typeof positions): number => (word >>> positions[name]) & 31;
+  /** For the instruction at hand. */
+  #createBackEnd(): BackEnd {
     const access = this.#access;
     return {
       local: (type) => this.#pool.take(type),
-      x: (operand) => (field(operand) === 0 ? i64(0) : get(this.#register(field(operand)))),
-      f: (operand) => get(this.#register(FLOATS + field(operand))),
-      immediate: () => i64(immediate),
-      pc: () => this.#address(offset),
-      next: () => this.#address(offset + size),
+      x: (operand) =>
+        this.#field(operand) === 0 ? ZERO : get(this.#register(this.#field(operand))),
+      f: (operand) => get(this.#register(FLOATS + this.#field(operand))),
+      immediate: () => i64(this.#at.step.immediate),
+      pc: () => this.#address(this.#at.step.offset),
+      next: () => this.#address(this.#at.step.offset + this.#at.step.size),
       load: (width, signed, address) => {
-        leaves();
+        this.#at.leaves = true;
         return access.load(width, signed, address);
       },
       update: (update, address, value) => {
-        leaves();
+        this.#at.leaves = true;
         return access.update(update, address, value);
       },
-      float: (operation, args) => {
-        leaves();
-        return quickFloat(operation, args, {
-          local: (type) => this.#pool.take(type),
-          nearest: this.#float.nearest,
-          inexact: this.#float.inexact,
-          fused: this.#options.fused,
-          roundingMode: step.instruction.fields.has('rm') ? i32((word >>> 12) & 7) : undefined,
-          slow: this.#leave,
-        });
-      },
+      float: (operation, args) => this.#floatOperation(operation, args),
       setX: (value) =>
-        field('rd') === 0 ? [value, op('drop')] : this.#setRegister(field('rd'), value),
-      setF: (value) => this.#setRegister(FLOATS + field('rd'), value),
+        this.#field('rd') === 0 ? [value, DROP] : this.#setRegister(this.#field('rd'), value),
+      setF: (value) => this.#setRegister(FLOATS + this.#field('rd'), value),
       store: (width, address, value) => {
-        leaves();
+        this.#at.leaves = true;
         return access.store(width, address, value);
       },
-      jump: (target) => [set(this.#target, target), br(this.#chain)],
-      jumpRelative: () =>
-        links(step)
-          ? [set(this.#target, this.#address(targetOf(step))), br(this.#chain)]
-          : this.#goTo(index, targetOf(step)),
+      jump: (target) => this.#jump(target),
+      jumpRelative: () => this.#goTo(this.#at.index, this.#here.taken, this.#here.target!),
       branch: (condition) => [
-        when(condition, this.#goTo(index, targetOf(step))),
-        this.#goTo(index, offset + size),
+        when(condition, this.#goTo(this.#at.index, this.#here.taken, this.#here.target!)),
+        this.#goTo(this.#at.index, this.#here.follow, this.#here.next),
       ],
       needsFloat: () => {
-        leaves();
+        this.#at.leaves = true;
         this.#hasFloats = true;
         const { on, dirty } = this.#float;
-        return brIf(op('i32.eqz', get(dirtiesFloat(step.instruction) ? dirty : on)), this.#leave);
+        const wanted = dirtiesFloat(this.#at.step.instruction) ? dirty : on;
+        return brIf(op('i32.eqz', get(wanted)), this.#leave);
       },
-      csr: () => br(this.#leave),
-      system: (action) => this.#system(action),
+      // No region has others than fences: see `flowOf`.
+      csr: () => [],
+      system: () => (this.#options.shared ? atomicFence : []),
     };
   }
 
-  /** Others are not in any region. */
-  #system(action: SystemAction): Code {
-    if (action === 'fence') return this.#options.shared ? atomicFence : [];
-    return action === 'fence.i' ? [] : br(this.#leave);
+  get #here(): Block {
+    return this.#region.blocks[this.#at.index]!;
+  }
+
+  #field(name: keyof typeof positions): number {
+    return (this.#at.step.word >>> positions[name]) & 31;
+  }
+
+  #floatOperation(operation: FloatOperation, args: readonly Code[]): Code {
+    this.#at.leaves = true;
+    const { instruction, word } = this.#at.step;
+    return quickFloat(operation, args, {
+      local: (type) => this.#pool.take(type),
+      nearest: this.#float.nearest,
+      inexact: this.#float.inexact,
+      fused: this.#options.fused,
+      roundingMode: instruction.fields.has('rm') ? i32((word >>> 12) & 7) : undefined,
+      slow: this.#leave,
+    });
+  }
+
+  /** To an address in a register: known to the region after all, or where a call came from. */
+  #jump(address: Code): Code {
+    const { index } = this.#at;
+    const { target, taken, back } = this.#here;
+    if (target !== undefined) return this.#goTo(index, taken, target);
+    if (back === undefined) return [set(this.#target, address), br(this.#chain)];
+    const { offset } = this.#region.blocks[back]!;
+    return [
+      set(this.#target, address),
+      when(op('i64.eq', get(this.#target), this.#address(offset)), this.#goTo(index, back, offset)),
+      br(this.#chain),
+    ];
   }
 
   #register(number: number): Local {
@@ -304,6 +350,8 @@ class Translator {
   }
 }
 
+const ZERO = i64(0);
+const DROP = op('drop');
 const positions = { rd: 7, rs1: 15, rs2: 20, rs3: 27 } as const;
 
 const slotOf = (number: number): number =>

@@ -1,0 +1,140 @@
+import * as at from '../layout.ts';
+import { jumpSlot } from './lookup.ts';
+
+/** A function in the table, and what it stands for. */
+export interface Compiled {
+  readonly index: number;
+  /** Places at which it is entered. */
+  readonly entries: readonly number[];
+  /** Pages of RAM that have its instructions. */
+  readonly pages: readonly number[];
+}
+
+/** A page whose code is written over so often is left to the interpreter. */
+const STRIKES = 16;
+
+/** Compiled code of a hart: where it is entered, and when it goes. */
+export class CodeHeap {
+  readonly table: WebAssembly.Table;
+  readonly #capacity: number;
+  readonly #words: Int32Array;
+  readonly #codePages: Uint8Array;
+  readonly #tlb: DataView;
+  readonly #byPlace = new Map<number, Compiled>();
+  readonly #byPage = new Map<number, Set<Compiled>>();
+  /** In the order of their making. */
+  readonly #all = new Set<Compiled>();
+  /** How often code of a page was written over. */
+  readonly #strikes = new Map<number, number>();
+  readonly #free: number[] = [];
+  #used = 0;
+
+  /** @param own memory of the hart's state and TLBs */
+  constructor(own: WebAssembly.Memory, capacity: number) {
+    this.#capacity = capacity;
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: capacity });
+    const { buffer } = own;
+    this.#words = new Int32Array(buffer, 0, at.RAM_OFFSET / 4);
+    this.#codePages = new Uint8Array(buffer, at.CODE_PAGES, at.CODE_PAGES_END - at.CODE_PAGES);
+    this.#tlb = new DataView(buffer, at.TLB, at.TLB_END - at.TLB);
+  }
+
+  has(place: number): boolean {
+    return this.#byPlace.has(place);
+  }
+
+  /** Has the interpreter find what is entered at `place`, if there is any. */
+  enter(place: number): boolean {
+    const compiled = this.#byPlace.get(place);
+    if (compiled === undefined) return false;
+    this.#announce(place, compiled.index);
+    return true;
+  }
+
+  /** Drops the oldest code when there is no room. */
+  add(code: Omit<Compiled, 'index'>, body: () => void): void {
+    const index = this.#room();
+    const compiled = { ...code, index };
+    this.table.set(index, body);
+    this.#all.add(compiled);
+    for (const page of compiled.pages) {
+      let known = this.#byPage.get(page);
+      if (known === undefined) {
+        known = new Set();
+        this.#byPage.set(page, known);
+      }
+      known.add(compiled);
+      this.#codePages[page >> 3]! |= 1 << (page & 7);
+    }
+    for (const place of compiled.entries) {
+      this.#byPlace.set(place, compiled);
+      this.#announce(place, index);
+    }
+  }
+
+  /** A page of RAM is about to be written: its code must not be entered again. */
+  written(page: number): void {
+    const known = this.#byPage.get(page);
+    if (known !== undefined) {
+      this.#strikes.set(page, (this.#strikes.get(page) ?? 0) + 1);
+      for (const compiled of [...known]) this.#drop(compiled);
+    }
+    this.#codePages[page >> 3]! &= ~(1 << (page & 7));
+  }
+
+  /** Leaves the page of a place to the interpreter. */
+  giveUp(place: number): void {
+    this.#strikes.set(at.pageOf(place), STRIKES);
+  }
+
+  isGivenUp(place: number): boolean {
+    return (this.#strikes.get(at.pageOf(place)) ?? 0) >= STRIKES;
+  }
+
+  /** Entries of the TLB for writes to pages with code do not answer. To be called after {@link add}. */
+  markTlb(): void {
+    const view = this.#tlb;
+    const first = at.tlbOf(at.TlbKind.write) - at.TLB;
+    for (let entry = first; entry < first + at.TLB_MODES * at.TLB_BYTES; entry += 16) {
+      const low = view.getUint32(entry, true);
+      if ((low & 0xfff) !== 0) continue;
+      const page = at.pageOf(low + view.getUint32(entry + 8, true));
+      if (((this.#codePages[page >> 3]! >> (page & 7)) & 1) === 0) continue;
+      view.setUint32(entry, low | at.CODE_TAG, true);
+    }
+  }
+
+  #announce(place: number, index: number): void {
+    const slot = jumpSlot(place) >> 2;
+    this.#words[slot] = place;
+    this.#words[slot + 1] = index;
+  }
+
+  #room(): number {
+    const free = this.#free.pop();
+    if (free !== undefined) return free;
+    if (this.#used < this.#capacity) return this.#used++;
+    const [oldest] = this.#all;
+    this.#drop(oldest!);
+    return this.#free.pop()!;
+  }
+
+  #drop(compiled: Compiled): void {
+    const { index, entries, pages } = compiled;
+    for (const place of entries) {
+      const slot = jumpSlot(place) >> 2;
+      if (this.#words[slot] === place) this.#words[slot] = 0;
+      if (this.#byPlace.get(place) === compiled) this.#byPlace.delete(place);
+    }
+    for (const page of pages) {
+      const known = this.#byPage.get(page)!;
+      known.delete(compiled);
+      if (known.size > 0) continue;
+      this.#byPage.delete(page);
+      this.#codePages[page >> 3]! &= ~(1 << (page & 7));
+    }
+    this.#all.delete(compiled);
+    this.table.set(index, null);
+    this.#free.push(index);
+  }
+}
