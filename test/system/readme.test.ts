@@ -47,6 +47,12 @@ const examples: readonly Example[] = [
   },
   { readme: 'packages/compose/README.md', prints: /^\d+ \[\]\n$/ },
   {
+    readme: 'packages/smc/README.md',
+    before: `import { copyFileSync } from 'node:fs';
+      copyFileSync(${JSON.stringify(join(root, 'packages/smc/test/vectors/linux-6.12-smcrv2-rxe.pcap'))}, 'smc.pcap');`,
+    prints: /clc Proposal version 2.*SMC-R undefined/s,
+  },
+  {
     readme: 'packages/sandbox/README.md',
     after: 'console.log(exit.code, new TextDecoder().decode(stdout));',
     prints: /^hello\n3\n0 42\n/,

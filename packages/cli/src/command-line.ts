@@ -29,6 +29,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'run kernels and bare-metal programs in the RISC-V machine',
     load: async () => (await import('./commands/machine.ts')).machineCommand(),
   },
+  smc: {
+    summary: 'explain Shared Memory Communications (SMC)',
+    load: async () => (await import('./commands/smc.ts')).smcCommand(),
+  },
   doctor: {
     summary: 'say what this computer offers and what is missing',
     load: async () => (await import('./commands/doctor.ts')).doctorCommand(),

@@ -1,0 +1,31 @@
+import { AnoleError, type ErrorOptions } from '@anole/bytes';
+
+export type SmcCode =
+  /** A CLC message that is cut short, contradicts itself or has impossible fields. */
+  | 'SMC_BAD_CLC'
+  /** The same of an LLC message. */
+  | 'SMC_BAD_LLC'
+  /** The same of a CDC message. */
+  | 'SMC_BAD_CDC'
+  /** A packet of RoCE v2 that is cut short or of a kind that SMC does not use. */
+  | 'SMC_BAD_ROCE'
+  /** A capture file that is of another format, cut short or damaged. */
+  | 'SMC_BAD_CAPTURE';
+
+export class SmcError extends AnoleError {
+  declare readonly code: SmcCode;
+  // Narrows the code's type.
+  constructor(code: SmcCode, message: string, options: ErrorOptions = {}) {
+    super(code, message, options);
+  }
+}
+
+/** Runs a parser; reads beyond the end of its bytes become an error of `code`. */
+export function parsing<T>(code: SmcCode, what: string, parse: () => T): T {
+  try {
+    return parse();
+  } catch (cause) {
+    if (!AnoleError.is(cause) || !cause.code.startsWith('STRUCT_')) throw cause;
+    throw new SmcError(code, `Cannot read ${what}: ${cause.message}`, { cause });
+  }
+}
