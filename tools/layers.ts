@@ -15,6 +15,8 @@ const levels: readonly (readonly string[])[] = [
   ['cli', 'console'],
 ];
 const forBrowsers = new Set(['bytes', 'vfs', 'erofs', 'fuse', 'machine', 'oci']);
+/** Folder of a package for browsers that runs under Node only; the rest must not import from it. */
+const nodePart: Readonly<Record<string, string>> = { oci: 'src/node/' };
 
 const root = join(import.meta.dirname, '..');
 const problems: string[] = [];
@@ -36,7 +38,7 @@ function checkDeclared(name: string, declared: readonly string[]): void {
   for (const dependency of declared) {
     const other = /^@anole\/(.+)$/.exec(dependency)?.[1];
     if (other === undefined) {
-      if (forBrowsers.has(name))
+      if (forBrowsers.has(name) && nodePart[name] === undefined)
         problems.push(`packages/${name}: must not depend on ${dependency}`);
     } else if (levelOf(other) >= level) problems.push(`packages/${name}: ${other} is not below it`);
   }
@@ -45,15 +47,23 @@ function checkDeclared(name: string, declared: readonly string[]): void {
 function checkFile(name: string, declared: readonly string[], file: string): void {
   const isTest = /\.(test|fixture)\.ts$/.test(file) || file.includes('/testing/');
   const where = relative(root, file);
+  const inPackage = relative(join(root, 'packages', name), file);
+  const part = nodePart[name];
+  const runsInBrowsers = forBrowsers.has(name) && !(part && inPackage.startsWith(part)) && !isTest;
   for (const specifier of importsOf(readFileSync(file, 'utf8'))) {
     if (specifier.startsWith('.')) {
       if (relative(join(root, 'packages', name), join(file, '..', specifier)).startsWith('..')) {
         problems.push(`${where}: reaches outside its package: ${specifier}`);
       }
-    } else if (specifier.startsWith('node:')) {
-      if (forBrowsers.has(name) && !isTest)
+      const goal = relative(join(root, 'packages', name), join(file, '..', specifier));
+      if (part && runsInBrowsers && goal.startsWith(part))
         problems.push(`${where}: imports ${specifier}, but runs in browsers`);
+    } else if (specifier.startsWith('node:')) {
+      if (runsInBrowsers) problems.push(`${where}: imports ${specifier}, but runs in browsers`);
     } else {
+      const isForBrowsers = [...forBrowsers].some((each) => specifier === `@anole/${each}`);
+      if (runsInBrowsers && part && !isForBrowsers)
+        problems.push(`${where}: imports ${specifier}, but runs in browsers`);
       const wanted = /^(@[^/]+\/[^/]+|[^/]+)/.exec(specifier)?.[1] ?? specifier;
       if (!declared.includes(wanted) && !isTest)
         problems.push(`${where}: ${wanted} is not declared`);

@@ -45,6 +45,21 @@ const examples: readonly Example[] = [
       mkdirSync('rootfs'); writeFileSync('rootfs/note', 'kept');`,
     prints: /note/,
   },
+  {
+    readme: 'packages/oci/README.md',
+    before: `import { describe, encodeJson, encodeManifest, mediaTypes } from '@anole/oci';
+      import { LayoutDirectory } from '@anole/oci/node';
+      process.env['ANOLE_CACHE'] = 'cache';
+      const web = new LayoutDirectory('web');
+      const rootfs = { type: 'layers', diff_ids: [] };
+      const made = encodeJson({ os: 'linux', architecture: 'riscv64', config: { Cmd: ['sh'] }, rootfs });
+      const config = await describe(mediaTypes.config, made);
+      await web.putBlob(config, async function* () { yield made; });
+      const { manifest: mediaType } = mediaTypes;
+      const bytes = encodeManifest({ kind: 'manifest', mediaType, config, layers: [] });
+      await web.putManifest(await describe(mediaType, bytes), bytes, '1.2');`,
+    prints: /^\[ 'sh' \] \[\]\n$/,
+  },
   { readme: 'packages/compose/README.md', prints: /^\d+ \[\]\n$/ },
   {
     readme: 'packages/smc/README.md',

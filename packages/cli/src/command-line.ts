@@ -25,6 +25,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'make and read EROFS images',
     load: async () => (await import('./commands/fs.ts')).fsCommand(),
   },
+  image: {
+    summary: 'pull, push, copy and inspect container images',
+    load: async () => (await import('./commands/image.ts')).imageCommand(),
+  },
   machine: {
     summary: 'run kernels and bare-metal programs in the RISC-V machine',
     load: async () => (await import('./commands/machine.ts')).machineCommand(),

@@ -28,6 +28,19 @@ test('a lock that is held is refused at once to who will not wait', async (conte
   assert.equal(waits, 0);
 });
 
+test('holders that share exclude only those that do not', async (context) => {
+  const path = join(scratchDirectory(context), 'lock');
+  const one = await acquireLock(path, { shared: true });
+  const other = await acquireLock(path, { shared: true, patience: 0 });
+  await assert.rejects(acquireLock(path, { patience: 0 }), { code: 'HOST_LOCKED' });
+  one.release();
+  await assert.rejects(acquireLock(path, { patience: 0 }), { code: 'HOST_LOCKED' });
+  other.release();
+  await using _alone = await acquireLock(path, { patience: 0 });
+  await assert.rejects(acquireLock(path, { shared: true, patience: 0 }), { code: 'HOST_LOCKED' });
+  assert.equal(statSync(path).size, 0);
+});
+
 test('waiting for a lock ends with an abort', async (context) => {
   const path = join(scratchDirectory(context), 'lock');
   await using _held = await acquireLock(path);

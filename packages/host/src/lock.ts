@@ -7,6 +7,8 @@ import { makeDirectories } from './make-directories.ts';
 export interface LockOptions {
   /** Milliseconds to wait for another holder; 0 tries once. Default: as long as it takes. */
   readonly patience?: number;
+  /** Excludes only holders that do not share. Default false. */
+  readonly shared?: boolean;
   /** Called once, when the lock is not free at once. */
   readonly onWait?: () => void;
   readonly signal?: AbortSignal;
@@ -22,9 +24,9 @@ const shortestPause = 5;
 const longestPause = 100;
 
 /**
- * Takes the exclusive lock named by a file (made if missing, with its directories; always empty;
- * never removed). It excludes other processes and other holders in this one, and the kernel frees
- * it when its holder dies, however it dies. See docs/decisions/0050-locks-held-by-the-kernel.md.
+ * Takes the lock named by a file (made if missing, with its directories; always empty;
+ * never removed). It excludes other processes and other holders in this one, but for those that both
+ * share; the kernel frees it when its holder dies, however it dies. See docs/decisions/0050-locks-held-by-the-kernel.md.
  *
  * @throws HostError `HOST_LOCKED` when `patience` runs out.
  */
@@ -33,7 +35,7 @@ export async function acquireLock(path: string, options: LockOptions = {}): Prom
   let pause = shortestPause;
   for (let attempt = 0; ; attempt++) {
     options.signal?.throwIfAborted();
-    const lock = await tryLock(path);
+    const lock = await tryLock(path, options.shared ?? false);
     if (lock !== undefined) return lock;
     if (Date.now() >= deadline) {
       throw new HostError('HOST_LOCKED', `Cannot lock ${path}: another process holds it`, {
@@ -57,13 +59,17 @@ export async function withLock<T>(
   return await work();
 }
 
-async function tryLock(path: string): Promise<Lock | undefined> {
+/** SQLite takes its shared lock at the first read of a transaction, not at its beginning. */
+const beginShared = 'BEGIN; SELECT count(*) FROM sqlite_schema';
+
+async function tryLock(path: string, shared: boolean): Promise<Lock | undefined> {
   let database: DatabaseSync | undefined;
   try {
     await makeDirectories(dirname(path));
     const sqlite = await import('node:sqlite');
     database = new sqlite.DatabaseSync(path, { timeout: 0 });
-    database.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE');
+    const begin = shared ? beginShared : 'BEGIN EXCLUSIVE';
+    database.exec(`PRAGMA journal_mode = MEMORY; ${begin}`);
   } catch (error) {
     database?.close();
     if (isBusy(error)) return undefined;

@@ -1,0 +1,251 @@
+import type { CallOptions, ReadOptions } from '@anole/bytes';
+import { type ImageConfig, MAX_CONFIG, parseConfig } from './config.ts';
+import { digestOf, verifyDigest } from './digest.ts';
+import { OciError } from './errors.ts';
+import {
+  type Descriptor,
+  type ImageIndex,
+  MAX_MANIFEST,
+  type Manifest,
+  parseManifest,
+  selectPlatform,
+  tooLarge,
+} from './manifest.ts';
+import { isIndexType } from './media-types.ts';
+import type { Platform } from './platform.ts';
+
+export interface BlobOptions extends ReadOptions {
+  /** First byte wanted. Default 0. */
+  readonly start?: number;
+}
+
+/**
+ * Where images are read from: a registry's repository, a layout, an archive, the local store. What
+ * it gives is not verified: {@link readManifest} and those who keep blobs do that.
+ */
+export interface ImageReader {
+  /** For messages: the reference or the path. */
+  readonly name: string;
+  /**
+   * What a tag or a digest stands for; without one, the only image that is there.
+   *
+   * @throws OciError `OCI_NOT_FOUND`
+   */
+  resolve(selector: string | undefined, options?: ReadOptions): Promise<Descriptor>;
+  /** A manifest's or an index's bytes, at most `MAX_MANIFEST`. */
+  manifest(descriptor: Descriptor, options?: ReadOptions): Promise<Uint8Array>;
+  /** A blob's bytes from `start` to its end, in chunks that pass to the reader. */
+  blob(descriptor: Descriptor, options?: BlobOptions): AsyncIterable<Uint8Array>;
+  close?(): void;
+}
+
+/** Where images are written to. Content appears whole and verified, or not at all. */
+export interface ImageWriter {
+  readonly name: string;
+  /** Whether content is there. */
+  has(descriptor: Descriptor, options?: ReadOptions): Promise<boolean>;
+  /**
+   * Keeps a blob. `open` gives its bytes from an offset, and may be called again.
+   *
+   * @param origin where the bytes come from: a registry takes over what it has in another repository
+   * @throws OciError, HostError where they are not those of the descriptor
+   */
+  putBlob(
+    descriptor: Descriptor,
+    open: (start: number) => AsyncIterable<Uint8Array>,
+    options?: CallOptions & { readonly origin?: ImageReader },
+  ): Promise<void>;
+  /** Keeps a manifest or an index; `tag` names it. What it refers to has been put before. */
+  putManifest(
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    tag: string | undefined,
+    options?: ReadOptions,
+  ): Promise<void>;
+  /** Completes what is written as a whole, as an archive. Nothing is put afterwards. */
+  finish?(options?: CallOptions): Promise<void>;
+}
+
+/** A manifest or index, verified, with its bytes. */
+export interface ManifestDocument {
+  readonly descriptor: Descriptor;
+  readonly bytes: Uint8Array;
+  readonly content: Manifest | ImageIndex;
+}
+
+/** @throws OciError `OCI_WRONG_CONTENT`, `OCI_BAD_MANIFEST`, `OCI_TOO_LARGE` … */
+export async function readManifest(
+  reader: ImageReader,
+  descriptor: Descriptor,
+  options: ReadOptions = {},
+): Promise<ManifestDocument> {
+  if (descriptor.size > MAX_MANIFEST) throw tooLarge(descriptor.size);
+  const bytes = await reader.manifest(descriptor, options);
+  await verify(bytes, descriptor, reader);
+  return { descriptor, bytes, content: parseManifest(bytes, descriptor.mediaType) };
+}
+
+/** @throws OciError `OCI_WRONG_CONTENT`, `OCI_BAD_CONFIG`, `OCI_TOO_LARGE` … */
+export async function readConfig(
+  reader: ImageReader,
+  descriptor: Descriptor,
+  options: ReadOptions = {},
+): Promise<ImageConfig> {
+  return parseConfig(await readBlob(reader, descriptor, MAX_CONFIG, options));
+}
+
+/**
+ * A small blob as one piece, verified.
+ *
+ * @throws OciError `OCI_TOO_LARGE` beyond `limit` bytes
+ */
+export async function readBlob(
+  reader: ImageReader,
+  descriptor: Descriptor,
+  limit: number,
+  options: ReadOptions = {},
+): Promise<Uint8Array> {
+  const bytes = await gather(reader.blob(descriptor, options), Math.min(limit, descriptor.size));
+  await verify(bytes, descriptor, reader);
+  return bytes;
+}
+
+/**
+ * A stream as one piece.
+ *
+ * @throws OciError `OCI_TOO_LARGE` where it has over `limit` bytes
+ */
+export async function gather(
+  stream: AsyncIterable<Uint8Array>,
+  limit: number,
+): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let length = 0;
+  for await (const part of stream) {
+    length += part.length;
+    if (length > limit) {
+      throw new OciError('OCI_TOO_LARGE', `Cannot take a document of over ${limit} bytes`, {
+        details: { limit },
+      });
+    }
+    parts.push(part);
+  }
+  if (parts.length === 1) return parts[0]!;
+  const all = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+async function verify(bytes: Uint8Array, { digest, size }: Descriptor, { name }: ImageReader) {
+  if (bytes.length !== size) {
+    throw new OciError(
+      'OCI_WRONG_CONTENT',
+      `Cannot accept ${digest} of ${name}: it has ${bytes.length} bytes instead of ${size}`,
+    );
+  }
+  await verifyDigest(bytes, digest, `content of ${name}`);
+}
+
+/** An image of one platform. */
+export interface Image {
+  readonly reader: ImageReader;
+  readonly descriptor: Descriptor;
+  readonly manifest: Manifest;
+  readonly config: ImageConfig;
+}
+
+/** Indexes in indexes at most. */
+const MAX_NESTING = 4;
+
+/**
+ * Finds the manifest for a platform behind a descriptor. An image of its own needs no platform.
+ *
+ * @throws OciError `OCI_NO_PLATFORM` where an index has no such image
+ */
+export async function findManifest(
+  reader: ImageReader,
+  descriptor: Descriptor,
+  platform: Platform,
+  options: ReadOptions = {},
+): Promise<ManifestDocument & { readonly content: Manifest }> {
+  let document = await readManifest(reader, descriptor, options);
+  for (let depth = 0; document.content.kind === 'index'; depth++) {
+    if (depth === MAX_NESTING) throw tooDeep(reader);
+    const index = document.content;
+    document = await readManifest(
+      reader,
+      onlyOne(index) ?? selectPlatform(index, platform),
+      options,
+    );
+  }
+  return document as ManifestDocument & { readonly content: Manifest };
+}
+
+/** A layout's index that says no platforms: it is the image that decides. */
+function onlyOne({ manifests }: ImageIndex): Descriptor | undefined {
+  const [only] = manifests;
+  return manifests.length === 1 && only?.platform === undefined ? only : undefined;
+}
+
+/** Opens the image for a platform: manifest and configuration. */
+export async function openImage(
+  reader: ImageReader,
+  descriptor: Descriptor,
+  platform: Platform,
+  options: ReadOptions = {},
+): Promise<Image> {
+  const found = await findManifest(reader, descriptor, platform, options);
+  const config = await readConfig(reader, found.content.config, options);
+  return { reader, descriptor: found.descriptor, manifest: found.content, config };
+}
+
+/** A manifest's or configuration's descriptor. */
+export async function describe(mediaType: string, bytes: Uint8Array): Promise<Descriptor> {
+  return { mediaType, digest: await digestOf(bytes), size: bytes.length };
+}
+
+/**
+ * All documents that a descriptor leads to: itself first, then those of an index. What `wanted`
+ * refuses is left out, unread.
+ */
+export async function readGraph(
+  reader: ImageReader,
+  root: Descriptor,
+  options: ReadOptions & { wanted?(descriptor: Descriptor): boolean } = {},
+): Promise<readonly ManifestDocument[]> {
+  const found = new Map<string, ManifestDocument>();
+  let level: readonly Descriptor[] = [root];
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_NESTING) throw tooDeep(reader);
+    const next: Descriptor[] = [];
+    for (const descriptor of level) {
+      if (found.has(descriptor.digest)) continue;
+      const document = await readManifest(reader, descriptor, options);
+      found.set(descriptor.digest, document);
+      if (document.content.kind === 'manifest') continue;
+      next.push(...document.content.manifests.filter((each) => options.wanted?.(each) ?? true));
+    }
+    level = next;
+  }
+  return [...found.values()];
+}
+
+function tooDeep({ name }: ImageReader): OciError {
+  return new OciError(
+    'OCI_BAD_MANIFEST',
+    `Cannot read ${name}: its indexes nest over ${MAX_NESTING} levels`,
+  );
+}
+
+/** The blobs of a document: configuration and layers; none for an index. */
+export function blobsOf({ content }: ManifestDocument): readonly Descriptor[] {
+  return content.kind === 'index' ? [] : [content.config, ...content.layers];
+}
+
+export function isIndex({ mediaType }: Descriptor): boolean {
+  return isIndexType(mediaType);
+}

@@ -1,0 +1,144 @@
+import {
+  type ClientRequest,
+  Agent as HttpAgent,
+  request as httpRequest,
+  type IncomingMessage,
+} from 'node:http';
+import { Agent as HttpsAgent, request as httpsRequest } from 'node:https';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { HttpAnswer, HttpRequest, HttpTransport } from '../registry/transport.ts';
+
+/** What a registry is shown and must show, in PEM. */
+export interface Certificates {
+  /** Authorities that are trusted beside those of the system. */
+  readonly authorities?: readonly string[];
+  readonly certificate?: string;
+  readonly key?: string;
+}
+
+export interface NodeTransportOptions {
+  /** Milliseconds of silence after which a connection is given up. Default 30,000. */
+  readonly stall?: number;
+  /** Connections to one host. Default 8. */
+  readonly connections?: number;
+  /** Certificates for a host with its port, as in the URL. */
+  certificatesFor?(host: string): Promise<Certificates>;
+  /** Whether a server's certificate is not looked at. Default false. */
+  readonly insecure?: boolean;
+  /** Variables such as `https_proxy` and `no_proxy`. Default the environment's. */
+  readonly proxies?: Readonly<Record<string, string | undefined>>;
+}
+
+/** HTTP of Node: connections are kept, proxies and certificates known, silence is noticed. */
+export class NodeTransport implements HttpTransport, Disposable {
+  private readonly options: NodeTransportOptions;
+  private readonly http: HttpAgent;
+  private readonly https = new Map<string, Promise<HttpsAgent>>();
+
+  constructor(options: NodeTransportOptions = {}) {
+    this.options = options;
+    this.http = new HttpAgent(this.agentOptions());
+  }
+
+  async send(request: HttpRequest): Promise<HttpAnswer> {
+    const { url, signal } = request;
+    const stall = this.options.stall ?? 30_000;
+    const isPlain = url.protocol === 'http:';
+    const agent = isPlain ? this.http : await this.agentFor(url.host);
+    const make = isPlain ? httpRequest : httpsRequest;
+    const sent = make(url, {
+      agent,
+      method: request.method,
+      headers: request.headers,
+      timeout: stall,
+      ...(signal && { signal }),
+    });
+    sent.on('timeout', () => sent.destroy(new Error(`silent for ${stall} ms`)));
+    const response = await answered(sent, request);
+    return {
+      status: response.statusCode ?? 0,
+      header(name) {
+        const value = response.headers[name];
+        return Array.isArray(value) ? value[0] : value;
+      },
+      body: bodyOf(response, sent),
+      close: () => closeAnswer(response, request.method === 'HEAD'),
+    };
+  }
+
+  [Symbol.dispose](): void {
+    this.http.destroy();
+    for (const agent of this.https.values()) void agent.then((each) => each.destroy());
+  }
+
+  private agentFor(host: string): Promise<HttpsAgent> {
+    let agent = this.https.get(host);
+    if (agent === undefined) {
+      agent = this.makeAgent(host);
+      this.https.set(host, agent);
+    }
+    return agent;
+  }
+
+  private async makeAgent(host: string): Promise<HttpsAgent> {
+    const { certificatesFor, insecure } = this.options;
+    const { authorities, certificate, key } = (await certificatesFor?.(host)) ?? {};
+    const own = authorities && authorities.length > 0 ? await withSystem(authorities) : undefined;
+    return new HttpsAgent({
+      ...this.agentOptions(),
+      ...(own && { ca: own }),
+      ...(certificate !== undefined && { cert: certificate }),
+      ...(key !== undefined && { key }),
+      ...(insecure && { rejectUnauthorized: false }),
+    });
+  }
+
+  private agentOptions() {
+    const { connections: maxSockets = 8, proxies = process.env } = this.options;
+    return { keepAlive: true, maxSockets, proxyEnv: { ...proxies } };
+  }
+}
+
+async function withSystem(authorities: readonly string[]): Promise<string[]> {
+  const { getCACertificates } = await import('node:tls');
+  return [...getCACertificates('default'), ...authorities];
+}
+
+/** Sends the body while the answer is waited for: a server may refuse before it has all. */
+async function answered(sent: ClientRequest, { body }: HttpRequest): Promise<IncomingMessage> {
+  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+  let early = false;
+  sent.on('response', (response) => {
+    early = true;
+    resolve(response);
+  });
+  sent.on('error', reject);
+  if (body === undefined || body instanceof Uint8Array) sent.end(body);
+  else {
+    pipeline(Readable.from(body, { objectMode: false }), sent).catch((error: unknown) => {
+      // A server that has answered may close its end.
+      if (!early) reject(error);
+    });
+  }
+  return promise;
+}
+
+async function* bodyOf(response: IncomingMessage, sent: ClientRequest): AsyncGenerator<Uint8Array> {
+  try {
+    for await (const chunk of response) yield chunk as Uint8Array;
+    // A body that ends early, with its length known, is an error of its own in Node.
+  } finally {
+    if (!response.complete) sent.destroy();
+  }
+}
+
+/** What is small is read to its end, so that its connection serves again. */
+function closeAnswer(response: IncomingMessage, isEmpty: boolean): void {
+  if (response.readableEnded || response.destroyed) return;
+  const length = Number(response.headers['content-length'] ?? Number.NaN);
+  if (response.readableFlowing === null && (length <= 65_536 || isEmpty)) {
+    response.on('error', () => {});
+    response.resume();
+  } else response.destroy();
+}

@@ -1,0 +1,40 @@
+/**
+ * OCI images under Node: registries as this computer is set up for them, layouts and archives, the
+ * local store, file systems of images.
+ *
+ * @example
+ * import { copyImage } from '@anole/oci';
+ * import { ImageStore, openReader, parseLocation, Registries } from '@anole/oci/node';
+ * using registries = await Registries.load();
+ * const store = new ImageStore();
+ * await using _held = await store.hold();
+ * using from = await openReader(parseLocation('docker://HOST/web:1.2'), { registries, store });
+ * await copyImage(from.reader, store, { selector: from.selector, tag: 'HOST/web:1.2' });
+ */
+export { ArchiveReader, ArchiveWriter } from './archive.ts';
+export type { Collected } from './collect.ts';
+export { decompress } from './decompress.ts';
+export { DockerArchiveReader, DockerArchiveWriter } from './docker-archive.ts';
+export {
+  authFiles,
+  findCredentials,
+  forgetCredentials,
+  type Kept,
+  keepCredentials,
+} from './docker-config.ts';
+export { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
+export { refName } from './index-names.ts';
+export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
+export { LayoutDirectory } from './layout.ts';
+export { hasTransport, type ImageLocation, layoutAt, parseLocation } from './location.ts';
+export {
+  type OpenedReader,
+  type OpenedWriter,
+  openReader,
+  openWriter,
+  type Surroundings,
+  storeName,
+} from './open.ts';
+export { Registries, type RegistriesOptions } from './registries.ts';
+export { type Place, RegistriesConfiguration } from './registries-conf.ts';
+export { ImageStore, type StoredImage } from './store.ts';

@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import type { CallOptions, Source } from '@anole/bytes';
+import { type ScratchFile, scratchFile } from '@anole/host';
+import { applyLayer, MemoryTree as Memory, type MemoryTree, type Tree } from '@anole/vfs';
+import type { Image, ImageReader } from '../content.ts';
+import { OciError } from '../errors.ts';
+import type { Descriptor } from '../manifest.ts';
+import { layerCompressionOf } from '../media-types.ts';
+import { decompress } from './decompress.ts';
+
+export interface LayersOptions extends CallOptions {
+  /** Where decompressed layers wait, in files without names. */
+  readonly scratch: string;
+  /** Bytes of one layer, decompressed, at most. Default 64 GiB. */
+  readonly maxLayer?: number;
+}
+
+export const DEFAULT_MAX_LAYER = 64 * 2 ** 30;
+
+/**
+ * The file system of an image: its layers, decompressed into scratch files and verified, as one
+ * Tree. Closing it frees them.
+ *
+ * @throws OciError `OCI_WRONG_CONTENT` where a layer is not that of its digests, `OCI_BAD_LAYER`,
+ * `OCI_TOO_LARGE`, `OCI_UNSUPPORTED`; TarError, VfsError
+ */
+export async function imageTree(image: Image, options: LayersOptions): Promise<Tree> {
+  const { manifest, config } = image;
+  if (manifest.layers.length !== config.diffIds.length) {
+    throw new OciError(
+      'OCI_BAD_MANIFEST',
+      `Cannot use ${image.reader.name}: ${manifest.layers.length} layers for ${config.diffIds.length} digests`,
+    );
+  }
+  const tree = new Memory();
+  const scratches: ScratchFile[] = [];
+  const close = () => {
+    for (const scratch of scratches) scratch[Symbol.dispose]();
+  };
+  try {
+    const total = manifest.layers.reduce((sum, { size }) => sum + size, 0);
+    let done = 0;
+    for (const [at, layer] of manifest.layers.entries()) {
+      const scratch = scratchFile(options.scratch);
+      scratches.push(scratch);
+      const onBytes = (bytes: number) => {
+        done += bytes;
+        options.onProgress?.({ step: 'unpack layers', done, total, unit: 'bytes' });
+      };
+      const opening = { layer, diffId: config.diffIds[at]!, scratch, onBytes };
+      await applyOne(tree, image.reader, opening, options);
+    }
+    return Object.assign(tree, { close });
+  } catch (error) {
+    close();
+    throw error;
+  }
+}
+
+interface Opening {
+  readonly layer: Descriptor;
+  readonly diffId: string;
+  readonly scratch: ScratchFile;
+  onBytes(bytes: number): void;
+}
+
+async function applyOne(
+  tree: MemoryTree,
+  reader: ImageReader,
+  opening: Opening,
+  options: LayersOptions,
+): Promise<void> {
+  const stream = verified(reader, opening, options);
+  await applyLayer(tree, spooled(stream, opening.scratch), {
+    ...(options.signal && { signal: options.signal }),
+    store: (entry) => stored(opening.scratch, entry.dataOffset, entry.storedSize),
+  });
+}
+
+/** A layer's bytes, decompressed; that they were the right ones is known at the end. */
+async function* verified(
+  reader: ImageReader,
+  { layer, diffId, onBytes }: Opening,
+  { signal, maxLayer = DEFAULT_MAX_LAYER }: LayersOptions,
+): AsyncGenerator<Uint8Array> {
+  const compression = layerCompressionOf(layer.mediaType);
+  const outer = createHash('sha256');
+  const inner = createHash('sha256');
+  let length = 0;
+  async function* compressed(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of reader.blob(layer, signal ? { signal } : {})) {
+      length += chunk.length;
+      if (length > layer.size) throw wrong(reader, layer, `it has over ${layer.size} bytes`);
+      outer.update(chunk);
+      onBytes(chunk.length);
+      yield chunk;
+    }
+    const met = `sha256:${outer.digest('hex')}`;
+    if (layer.digest.startsWith('sha256:') && met !== layer.digest) {
+      throw wrong(reader, layer, `it has the digest ${met}`);
+    }
+  }
+  for await (const chunk of decompress(compressed(), compression, maxLayer)) {
+    inner.update(chunk);
+    yield chunk;
+  }
+  const met = `sha256:${inner.digest('hex')}`;
+  if (diffId.startsWith('sha256:') && met !== diffId) {
+    throw wrong(reader, layer, `decompressed it has the digest ${met} instead of ${diffId}`);
+  }
+}
+
+function wrong(reader: ImageReader, { digest }: Descriptor, why: string): OciError {
+  return new OciError('OCI_WRONG_CONTENT', `Cannot accept ${digest} of ${reader.name}: ${why}`, {
+    details: { digest },
+  });
+}
+
+/** Passes a stream on, after writing it down. */
+async function* spooled(
+  stream: AsyncIterable<Uint8Array>,
+  scratch: ScratchFile,
+): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for await (const chunk of stream) {
+    scratch.write(at, chunk);
+    at += chunk.length;
+    yield chunk;
+  }
+}
+
+function stored(scratch: ScratchFile, start: number, size: number): Source {
+  return { size, read: (offset, length) => scratch.read(start + offset, length) };
+}

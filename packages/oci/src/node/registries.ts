@@ -1,0 +1,214 @@
+import type { CallOptions, ReadOptions } from '@anole/bytes';
+import type { BlobOptions, ImageReader } from '../content.ts';
+import { OciError } from '../errors.ts';
+import type { Descriptor } from '../manifest.ts';
+import type { Reference, ShortReference } from '../reference.ts';
+import { RegistryClient } from '../registry/client.ts';
+import type { CredentialProvider } from '../registry/credentials.ts';
+import { Repository } from '../registry/repository.ts';
+import type { Patience } from '../registry/retry.ts';
+import { certificateDirectories, certificatesIn, readCertificates } from './certificates.ts';
+import { authFiles, findCredentials } from './docker-config.ts';
+import { type Certificates, NodeTransport } from './http.ts';
+import { type Place, RegistriesConfiguration } from './registries-conf.ts';
+
+export interface RegistriesOptions extends Patience {
+  /** Default `process.env`. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Default: the files of docker and podman, and their helpers. */
+  readonly credentials?: CredentialProvider;
+  /** Directory with `*.crt`, `*.cert` and `*.key` for all registries, before those of the system. */
+  readonly certificates?: string;
+  /** Plain HTTP, and certificates nobody knows, will do. Default: as registries.conf says. */
+  readonly insecure?: boolean;
+  /** Milliseconds of silence after which a connection is given up. Default 30,000. */
+  readonly stall?: number;
+}
+
+/**
+ * The registries of the world as this computer is set up for them: mirrors, certificates, logins,
+ * short names. Connections are kept until it is disposed of.
+ */
+export class Registries implements Disposable {
+  readonly configuration: RegistriesConfiguration;
+  private readonly options: RegistriesOptions;
+  private readonly clients = new Map<string, Promise<RegistryClient>>();
+  private readonly transports: NodeTransport[] = [];
+
+  private constructor(configuration: RegistriesConfiguration, options: RegistriesOptions) {
+    this.configuration = configuration;
+    this.options = options;
+  }
+
+  /** @throws OciError `OCI_BAD_CONFIGURATION` */
+  static async load(options: RegistriesOptions = {}): Promise<Registries> {
+    return new Registries(await RegistriesConfiguration.load(options.environment), options);
+  }
+
+  /** The whole name for a short one. @throws OciError `OCI_NO_REGISTRY` */
+  expand(reference: Reference | ShortReference): Reference {
+    return this.configuration.expand(reference);
+  }
+
+  /** The repository itself, to write to. */
+  async repository(reference: Reference, options: CallOptions = {}): Promise<Repository> {
+    const place = this.configuration.places(reference).at(-1)!;
+    return new Repository(await this.client(place, options), place.reference);
+  }
+
+  /** The repository to read from: its mirrors, and itself where they fail. */
+  async reader(reference: Reference, options: CallOptions = {}): Promise<ImageReader> {
+    const places = this.configuration.places(reference);
+    if (places.length === 1) return this.repository(reference, options);
+    const open = places.map((place) => async () => {
+      return new Repository(await this.client(place, options), place.reference);
+    });
+    return new Mirrored(`${reference.host}/${reference.repository}`, open);
+  }
+
+  /**
+   * Asks a registry whether it speaks with who asks.
+   *
+   * @throws OciError `OCI_UNAUTHORIZED` where the login is wrong or missing
+   */
+  async greet(host: string, options: CallOptions = {}): Promise<void> {
+    const client = await this.client(
+      { reference: { host, repository: 'any' }, insecure: false, isMirror: false },
+      options,
+    );
+    const { signal } = options;
+    const call = { method: 'GET', path: 'v2/', scope: '', expect: [200] } as const;
+    (await client.call({ ...call, ...(signal && { signal }) })).close();
+  }
+
+  [Symbol.dispose](): void {
+    for (const transport of this.transports) transport[Symbol.dispose]();
+  }
+
+  private client(place: Place, options: CallOptions): Promise<RegistryClient> {
+    const insecure = this.options.insecure ?? place.insecure;
+    const key = `${place.reference.host} ${insecure}`;
+    let client = this.clients.get(key);
+    if (client === undefined) {
+      client = this.connect(place.reference.host, insecure, options);
+      this.clients.set(key, client);
+      // A failure is not remembered.
+      client.catch(() => this.clients.delete(key));
+    }
+    return client;
+  }
+
+  private async connect(
+    host: string,
+    insecure: boolean,
+    { signal }: CallOptions,
+  ): Promise<RegistryClient> {
+    const { environment = process.env, stall, retries, pause } = this.options;
+    const transport = new NodeTransport({
+      insecure,
+      proxies: environment,
+      certificatesFor: (each) => this.certificates(each),
+      ...(stall !== undefined && { stall }),
+    });
+    this.transports.push(transport);
+    const plain = (insecure || isLoopback(host)) && !(await speaksTls(transport, host, signal));
+    return new RegistryClient(host, new URL(`${plain ? 'http' : 'https'}://${host}/`), {
+      transport,
+      credentials:
+        this.options.credentials ?? ((each) => findCredentials(each, authFiles(environment))),
+      ...(retries !== undefined && { retries }),
+      ...(pause !== undefined && { pause }),
+    });
+  }
+
+  private async certificates(host: string): Promise<Certificates> {
+    const { certificates, environment } = this.options;
+    const own = certificates === undefined ? undefined : await readCertificates(certificates);
+    return own ?? certificatesIn(certificateDirectories(environment), host);
+  }
+}
+
+/** Plain HTTP does no harm where no wire is: docker takes it there, too. */
+function isLoopback(host: string): boolean {
+  return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(host);
+}
+
+/** False where a server answers a TLS greeting with something else, or is not there. */
+async function speaksTls(
+  transport: NodeTransport,
+  host: string,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  try {
+    const url = new URL(`https://${host}/v2/`);
+    const answer = await transport.send({
+      method: 'GET',
+      url,
+      headers: {},
+      ...(signal && { signal }),
+    });
+    answer.close();
+    return true;
+  } catch (error) {
+    signal?.throwIfAborted();
+    // A certificate that is refused is TLS: what follows must not be said in the clear.
+    return isCertificateError(error);
+  }
+}
+
+function isCertificateError(error: unknown): boolean {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
+  return /CERT|SIGNATURE|ISSUER|ALT_NAME|TLSV1|SSLV3_ALERT/.test(code);
+}
+
+/** Several places that have the same: the first that answers serves from then on. */
+class Mirrored implements ImageReader {
+  readonly name: string;
+  private readonly places: readonly (() => Promise<Repository>)[];
+
+  constructor(name: string, places: readonly (() => Promise<Repository>)[]) {
+    this.name = name;
+    this.places = places;
+  }
+
+  resolve(selector: string | undefined, options: ReadOptions = {}): Promise<Descriptor> {
+    return this.first(options, (repository) => repository.resolve(selector, options));
+  }
+
+  manifest(descriptor: Descriptor, options: ReadOptions = {}): Promise<Uint8Array> {
+    return this.first(options, (repository) => repository.manifest(descriptor, options));
+  }
+
+  /** A mirror that fails in the middle is followed by the next, from there on. */
+  async *blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncGenerator<Uint8Array> {
+    let at = options.start ?? 0;
+    for (const [index, open] of this.places.entries()) {
+      try {
+        const repository = await open();
+        for await (const chunk of repository.blob(descriptor, { ...options, start: at })) {
+          yield chunk;
+          at += chunk.length;
+        }
+        return;
+      } catch (error) {
+        options.signal?.throwIfAborted();
+        if (!(error instanceof OciError) || index === this.places.length - 1) throw error;
+      }
+    }
+  }
+
+  private async first<T>(
+    { signal }: ReadOptions,
+    ask: (repository: Repository) => Promise<T>,
+  ): Promise<T> {
+    for (const [index, open] of this.places.entries()) {
+      try {
+        return await ask(await open());
+      } catch (error) {
+        signal?.throwIfAborted();
+        if (!(error instanceof OciError) || index === this.places.length - 1) throw error;
+      }
+    }
+    throw new OciError('OCI_UNREACHABLE', `Cannot reach ${this.name}: it has no places`);
+  }
+}

@@ -1,0 +1,276 @@
+import type { CallOptions, ReadOptions } from '@anole/bytes';
+import type { BlobOptions, ImageReader, ImageWriter } from '../content.ts';
+import { checkDigest, digestOf, isDigest } from '../digest.ts';
+import { OciError } from '../errors.ts';
+import { parseJson } from '../json.ts';
+import { type Descriptor, MAX_MANIFEST, parseManifest } from '../manifest.ts';
+import { manifestTypes } from '../media-types.ts';
+import { isTag, type Reference } from '../reference.ts';
+import type { Call, RegistryClient } from './client.ts';
+import { nextPage } from './pages.ts';
+import { addReferrer, listReferrers } from './referrers.ts';
+import { isTransient } from './retry.ts';
+import { uploadBlob } from './upload.ts';
+
+/** Tags, and referrers, of one repository at most. */
+const MAX_ITEMS = 100_000;
+const MAX_LIST = 16 * 1024 * 1024;
+
+/**
+ * A repository of a registry (OCI distribution-spec 1.1).
+ *
+ * @throws OciError as {@link RegistryClient}
+ */
+export class Repository implements ImageReader, ImageWriter {
+  readonly name: string;
+  readonly client: RegistryClient;
+  /** Path in the registry. */
+  readonly path: string;
+
+  constructor(client: RegistryClient, reference: Pick<Reference, 'repository'>) {
+    this.client = client;
+    this.path = reference.repository;
+    this.name = `${client.host}/${reference.repository}`;
+  }
+
+  async resolve(selector = 'latest', options: ReadOptions = {}): Promise<Descriptor> {
+    checkSelector(selector);
+    const call = this.pull('HEAD', `manifests/${selector}`, [200], options);
+    const answer = await this.client.call({ ...call, headers: acceptManifests });
+    answer.close();
+    const size = Number(answer.header('content-length'));
+    const digest = isDigest(selector) ? selector : answer.header('docker-content-digest');
+    const mediaType = contentType(answer.header('content-type'));
+    if (digest !== undefined && Number.isSafeInteger(size) && size > 0 && mediaType !== undefined) {
+      return { mediaType, digest: checkDigest(digest), size };
+    }
+    return this.resolveByReading(selector, options);
+  }
+
+  /** Of servers that say no digest: the document itself has to be read. */
+  private async resolveByReading(selector: string, options: ReadOptions): Promise<Descriptor> {
+    const call = this.pull('GET', `manifests/${selector}`, [200], options);
+    const { answer, bytes } = await this.client.document(
+      { ...call, headers: acceptManifests },
+      MAX_MANIFEST,
+    );
+    const { mediaType } = parseManifest(bytes, contentType(answer.header('content-type')));
+    const digest = await digestOf(bytes);
+    return { mediaType, digest: isDigest(selector) ? selector : digest, size: bytes.length };
+  }
+
+  async manifest({ digest }: Descriptor, options: ReadOptions = {}): Promise<Uint8Array> {
+    const call = this.pull('GET', `manifests/${checkDigest(digest)}`, [200], options);
+    const { bytes } = await this.client.document(
+      { ...call, headers: acceptManifests },
+      MAX_MANIFEST,
+    );
+    return bytes;
+  }
+
+  /** Goes on where a connection broke, as often as some bytes come. */
+  async *blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncGenerator<Uint8Array> {
+    const { size } = descriptor;
+    let at = options.start ?? 0;
+    for (let failures = 0; at < size || size === 0; failures++) {
+      const before = at;
+      const progress = { answered: false };
+      try {
+        for await (const chunk of this.range(descriptor, at, progress, options)) {
+          at += chunk.length;
+          if (at > size) throw this.wrongLength(descriptor, `over ${size}`);
+          yield chunk;
+        }
+        if (at >= size) return;
+        throw this.wrongLength(descriptor, String(at));
+      } catch (error) {
+        if (at > before) failures = 0;
+        // Before an answer the client has tried again itself.
+        const isBroken = progress.answered && isTransient(error);
+        if (!isBroken || failures >= this.client.retries) throw error;
+        await this.client.pause(failures, options.signal);
+      }
+    }
+  }
+
+  private async *range(
+    descriptor: Descriptor,
+    start: number,
+    progress: { answered: boolean },
+    options: ReadOptions,
+  ): AsyncGenerator<Uint8Array> {
+    const path = `blobs/${checkDigest(descriptor.digest)}`;
+    const call = this.pull('GET', path, start > 0 ? [200, 206] : [200], options);
+    const answer = await this.client.call({
+      ...call,
+      headers: start > 0 ? { range: `bytes=${start}-` } : {},
+    });
+    progress.answered = true;
+    try {
+      let skip = start > 0 && answer.status === 200 ? start : 0;
+      this.checkHead(descriptor, answer.status === 206, start, answer.header.bind(answer));
+      for await (const chunk of this.client.worded(call, answer.body)) {
+        // A server without ranges begins at the beginning.
+        const passed = Math.min(skip, chunk.length);
+        skip -= passed;
+        if (passed < chunk.length) yield passed === 0 ? chunk : chunk.subarray(passed);
+      }
+    } finally {
+      answer.close();
+    }
+  }
+
+  private checkHead(
+    descriptor: Descriptor,
+    isPart: boolean,
+    start: number,
+    header: (name: string) => string | undefined,
+  ): void {
+    const { size } = descriptor;
+    const length = header('content-length');
+    const expected = isPart ? size - start : size;
+    if (length !== undefined && Number(length) !== expected) {
+      throw this.wrongLength(descriptor, isPart ? `${start} and ${length}` : length);
+    }
+    const range = /^bytes (\d+)-/.exec(header('content-range') ?? '');
+    if (isPart && Number(range?.[1]) !== start) {
+      throw new OciError('OCI_BAD_ANSWER', `Cannot read ${this.name}: it gives another range`);
+    }
+  }
+
+  async has({ digest, mediaType }: Descriptor, options: ReadOptions = {}): Promise<boolean> {
+    const kind = manifestTypes.includes(mediaType) ? 'manifests' : 'blobs';
+    const call = this.pull('HEAD', `${kind}/${checkDigest(digest)}`, [200, 404], options);
+    const answer = await this.client.call({ ...call, headers: acceptManifests });
+    answer.close();
+    return answer.status === 200;
+  }
+
+  putBlob(
+    descriptor: Descriptor,
+    open: (start: number) => AsyncIterable<Uint8Array>,
+    options: CallOptions & { readonly origin?: ImageReader } = {},
+  ): Promise<void> {
+    return uploadBlob(this, descriptor, open, options);
+  }
+
+  async putManifest(
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    tag: string | undefined,
+    options: ReadOptions = {},
+  ): Promise<void> {
+    const selector = tag ?? descriptor.digest;
+    checkSelector(selector);
+    const answer = await this.client.call({
+      ...this.push('PUT', `manifests/${selector}`, [201, 200, 202], options),
+      headers: { 'content-type': descriptor.mediaType, 'content-length': String(bytes.length) },
+      body: () => bytes,
+    });
+    answer.close();
+    const kept = answer.header('docker-content-digest');
+    if (kept !== undefined && kept !== descriptor.digest) {
+      throw new OciError(
+        'OCI_WRONG_CONTENT',
+        `Cannot trust ${this.name}: it keeps ${kept} for ${descriptor.digest}`,
+      );
+    }
+    const { subject } = parseManifest(bytes, descriptor.mediaType);
+    if (subject && answer.header('oci-subject') === undefined) {
+      await addReferrer(this, subject, descriptor, bytes, options);
+    }
+  }
+
+  /** Removes a manifest, or a tag. @throws OciError `OCI_UNSUPPORTED` where the registry does not */
+  async delete(selector: string, options: ReadOptions = {}): Promise<void> {
+    checkSelector(selector);
+    const scope = `repository:${this.path}:delete,pull`;
+    const path = `v2/${this.path}/manifests/${selector}`;
+    const answer = await this.client.call({
+      method: 'DELETE',
+      path,
+      scope,
+      expect: [202, 200, 204, 405],
+      ...options,
+    });
+    answer.close();
+    if (answer.status === 405) {
+      throw new OciError('OCI_UNSUPPORTED', `Cannot remove from ${this.name}: it removes nothing`);
+    }
+  }
+
+  /** All tags, in the order of the registry. */
+  async tags(options: ReadOptions = {}): Promise<readonly string[]> {
+    const tags: string[] = [];
+    let path: string | URL | undefined = `v2/${this.path}/tags/list?n=1000`;
+    while (path !== undefined) {
+      const call: Call = { ...this.pull('GET', '', [200], options), path };
+      const { answer, bytes } = await this.client.document(call, MAX_LIST);
+      const json = parseJson(bytes, { what: 'the list of tags', code: 'OCI_BAD_ANSWER' });
+      const page = json.strings('tags') ?? [];
+      tags.push(...page.filter(isTag));
+      if (tags.length > MAX_ITEMS) throw json.wrong('tags', `over ${MAX_ITEMS}`);
+      path = page.length === 0 ? undefined : nextPage(answer.header('link'), this.client.base);
+    }
+    return tags;
+  }
+
+  /**
+   * Manifests that say something about another: signatures, indexes, bills of materials. Where the
+   * registry has no list of them, the tag that stands for it is read.
+   */
+  async referrers(
+    subject: Pick<Descriptor, 'digest'>,
+    options: ReadOptions & { readonly artifactType?: string } = {},
+  ): Promise<readonly Descriptor[]> {
+    return listReferrers(this, subject, options);
+  }
+
+  /** A call that reads. */
+  pull(
+    method: Call['method'],
+    path: string,
+    expect: readonly number[],
+    { signal }: ReadOptions,
+  ): Call {
+    const scope = `repository:${this.path}:pull`;
+    return { method, path: `v2/${this.path}/${path}`, scope, expect, ...(signal && { signal }) };
+  }
+
+  /** A call that writes. */
+  push(
+    method: Call['method'],
+    path: string | URL,
+    expect: readonly number[],
+    { signal }: ReadOptions,
+    alsoPull?: string,
+  ): Call {
+    const also = alsoPull === undefined ? '' : ` repository:${alsoPull}:pull`;
+    return {
+      method,
+      path: path instanceof URL ? path : `v2/${this.path}/${path}`,
+      scope: `repository:${this.path}:pull,push${also}`,
+      expect,
+      ...(signal && { signal }),
+    };
+  }
+
+  private wrongLength({ digest, size }: Descriptor, met: string): OciError {
+    return new OciError(
+      'OCI_WRONG_CONTENT',
+      `Cannot accept ${digest} of ${this.name}: it has ${met} bytes instead of ${size}`,
+      { details: { digest, size } },
+    );
+  }
+}
+
+const acceptManifests = { accept: manifestTypes.join(', ') };
+
+/** A media type without its parameters. */
+function contentType(header: string | undefined): string | undefined {
+  return header?.split(';')[0]?.trim().toLowerCase();
+}
+
+function checkSelector(selector: string): void {
+  if (!isTag(selector)) checkDigest(selector);
+}

@@ -1,0 +1,147 @@
+import type { CallOptions } from '@anole/bytes';
+import type { ImageReader } from '../content.ts';
+import { OciError } from '../errors.ts';
+import type { Descriptor } from '../manifest.ts';
+import type { Call } from './client.ts';
+import type { Repository } from './repository.ts';
+import { isTransient } from './retry.ts';
+import type { HttpAnswer } from './transport.ts';
+
+/**
+ * Uploads a blob (distribution-spec, "Pushing a blob in chunks"): what another repository of the
+ * registry has is taken over; else the bytes are sent as one chunk, and after a broken connection
+ * the rest of them, from where the registry says it is.
+ */
+export async function uploadBlob(
+  to: Repository,
+  descriptor: Descriptor,
+  open: (start: number) => AsyncIterable<Uint8Array>,
+  options: CallOptions & { readonly origin?: ImageReader },
+): Promise<void> {
+  const upload = new Upload(to, descriptor, options);
+  if (await upload.begin(options.origin)) return;
+  for (let failures = 0; ; ) {
+    const before = upload.sent;
+    try {
+      await upload.send(open);
+      return;
+    } catch (error) {
+      if (!isTransient(error)) throw error;
+      await upload.lookUp();
+      failures = upload.sent > before ? 0 : failures + 1;
+      if (failures > to.client.retries) throw error;
+      await to.client.pause(failures, options.signal);
+    }
+  }
+}
+
+class Upload {
+  /** Bytes that the registry has. */
+  sent = 0;
+  private readonly to: Repository;
+  private readonly descriptor: Descriptor;
+  private readonly options: CallOptions;
+  private location: URL | undefined;
+
+  constructor(to: Repository, descriptor: Descriptor, options: CallOptions) {
+    this.to = to;
+    this.descriptor = descriptor;
+    this.options = options;
+  }
+
+  /** True where the blob has been taken over from another repository. */
+  async begin(origin: ImageReader | undefined): Promise<boolean> {
+    const { digest } = this.descriptor;
+    const from = origin !== undefined && isRepository(origin) ? origin : undefined;
+    const isNear = from?.client.base.href === this.to.client.base.href && from !== undefined;
+    const query = isNear ? `?mount=${digest}&from=${encodeURIComponent(from.path)}` : '';
+    const answer = await this.call(
+      this.to.push(
+        'POST',
+        `blobs/uploads/${query}`,
+        [201, 202],
+        this.options,
+        isNear ? from.path : undefined,
+      ),
+    );
+    if (answer.status === 201) return true;
+    this.moveOn(answer);
+    return false;
+  }
+
+  async send(open: (start: number) => AsyncIterable<Uint8Array>): Promise<void> {
+    const { size } = this.descriptor;
+    if (this.sent < size) {
+      const start = this.sent;
+      const answer = await this.call({
+        ...this.to.push('PATCH', this.location!, [201, 202, 204], this.options),
+        headers: {
+          'content-type': 'application/octet-stream',
+          'content-length': String(size - start),
+          // Said only for what follows a first chunk: some servers refuse it for the whole.
+          ...(start > 0 && { 'content-range': `${start}-${size - 1}` }),
+        },
+        body: () => open(start),
+        retries: 0,
+      });
+      this.moveOn(answer);
+      this.sent = size;
+    }
+    await this.finish();
+  }
+
+  private async finish(): Promise<void> {
+    const url = new URL(this.location!);
+    url.searchParams.set('digest', this.descriptor.digest);
+    await this.call({
+      ...this.to.push('PUT', url, [201, 204], this.options),
+      headers: { 'content-length': '0', 'content-type': 'application/octet-stream' },
+    });
+  }
+
+  /** Asks how much has come; begins anew where the registry does not know the upload any more. */
+  async lookUp(): Promise<void> {
+    const answer = await this.call(
+      this.to.push('GET', this.location!, [202, 204, 404], this.options),
+    );
+    if (answer.status === 404) {
+      this.sent = 0;
+      await this.begin(undefined);
+      return;
+    }
+    const range = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '');
+    const last = range ? Number(range[1]) : 0;
+    // "0-0" says nothing has come, in some servers one byte.
+    this.sent = last === 0 ? 0 : Math.min(last + 1, this.descriptor.size);
+    this.moveOn(answer);
+    if (last === 0) await this.begin(undefined);
+  }
+
+  private async call(call: Call): Promise<HttpAnswer> {
+    const answer = await this.to.client.call(call);
+    answer.close();
+    return answer;
+  }
+
+  /** Each answer says where the next request goes. */
+  private moveOn(answer: HttpAnswer): void {
+    const location = answer.header('location');
+    const { base } = this.to.client;
+    const from = this.location ?? base;
+    if (location === undefined && this.location !== undefined) return;
+    if (location === undefined || !URL.canParse(location, from.href)) throw this.bad('no address');
+    const url = new URL(location, from);
+    const isSafe = url.protocol === 'https:' || url.protocol === base.protocol;
+    if (!isSafe) throw this.bad(`the address ${url.origin}`);
+    this.location = url;
+  }
+
+  private bad(what: string): OciError {
+    return new OciError('OCI_BAD_ANSWER', `Cannot upload to ${this.to.name}: it gives ${what}`);
+  }
+}
+
+/** Told by its shape: this file and that of repositories would need each other otherwise. */
+function isRepository(reader: ImageReader): reader is Repository {
+  return 'client' in reader && 'path' in reader;
+}

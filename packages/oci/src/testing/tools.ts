@@ -1,0 +1,39 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+/** Why a test cannot run here, or false: a tool is missing, or `root`. */
+export function needs(...what: readonly string[]): string | false {
+  for (const one of what) {
+    if (one === 'root') {
+      if (process.geteuid?.() !== 0) return 'needs root';
+    } else if (spawnSync(one, ['--version'], { stdio: 'ignore' }).error) {
+      return `${one} is not installed`;
+    }
+  }
+  return false;
+}
+
+/** Runs a tool to its end; throws with its complaints where it fails. */
+export function run(...command: readonly string[]): string {
+  const { status, stdout, stderr, error } = spawnSync(command[0]!, command.slice(1), {
+    maxBuffer: 256 * 1024 * 1024,
+    env: { ...process.env, LC_ALL: 'C.UTF-8' },
+  });
+  if (error) throw error;
+  if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}: ${stderr}`);
+  return stdout.toString();
+}
+
+/** What helpers need of a test. */
+export interface Test {
+  after(work: () => void): void;
+}
+
+/** A directory that goes with the test. */
+export function temporary(test: Test): string {
+  const directory = mkdtempSync(join(tmpdir(), 'anole-oci-'));
+  test.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
