@@ -6,6 +6,7 @@ import { VirtioConsole } from './devices/virtio-console/device.ts';
 import type { RandomSource } from './devices/virtio-rng/device.ts';
 import { MachineError } from './errors.ts';
 import { defaultJit, type JitOptions } from './hart/jit/jit.ts';
+import { MAX_HARTS } from './harts/layout.ts';
 import { Board, type BoardOptions } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';
 import { PanicWatch } from './platform/panic-watch.ts';
@@ -40,6 +41,11 @@ export interface MachineOptions {
    * Default false. What it costs and where it ends: `docs/decisions/0026-compiled-regions.md`.
    */
   readonly jit?: boolean | JitOptions;
+  /**
+   * Harts, 1 to 16. Default 1. Each one beyond the first has a thread, so several need shared memory
+   * (in browsers a page that is `crossOriginIsolated`) and the `real` clock: no two runs are alike.
+   */
+  readonly cpus?: number;
   /** Seeds the kernel's random numbers. Default: the host's, or a fixed sequence for `instructions`. */
   readonly random?: RandomSource;
 }
@@ -121,8 +127,9 @@ export class Machine implements AsyncDisposable {
    *   `MACHINE_BAD_OPTION`; HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM`
    */
   static async create(options: MachineOptions): Promise<Machine> {
-    const { devices = [], clock = 'real' } = options;
-    const memory = { memorySize: memorySize(options.memoryMiB ?? 512), clock };
+    const { devices = [], clock = 'real', cpus = 1 } = options;
+    checkCpus(cpus, clock);
+    const memory = { memorySize: memorySize(options.memoryMiB ?? 512), clock, cpus };
     const { board, panic, control } = await build(options, memory);
     const entry = loadLinux(board.memory, {
       kernel: options.kernel,
@@ -130,6 +137,7 @@ export class Machine implements AsyncDisposable {
       commandLine: withPanic(options.commandLine ?? ''),
       randomSeed: randomSeed(options, clock),
       pciSlots: devices.length,
+      cpus,
     });
     board.hart.reset({ pc: entry.pc, a0: 0n, a1: entry.deviceTree, mode: 'S' });
     return new Machine(board, panic, control, clock);
@@ -245,7 +253,7 @@ export class Machine implements AsyncDisposable {
   async stop(): Promise<void> {
     this.#control.finish({ reason: 'stopped' });
     await this.#running?.catch(() => {});
-    this.#board.stop();
+    await this.#board.stop();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -263,10 +271,11 @@ export class Machine implements AsyncDisposable {
     signal?.addEventListener('abort', abort);
     if (signal?.aborted) abort();
     try {
+      await this.#board.crew?.start();
       await this.#runner.run();
     } finally {
       signal?.removeEventListener('abort', abort);
-      this.#board.stop();
+      await this.#board.stop();
     }
     if (control.failure !== undefined) throw control.failure.error;
     const message = this.#panic.message;
@@ -308,7 +317,7 @@ class Control {
   }
 }
 
-type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTicks'>;
+type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTicks' | 'cpus'>;
 
 /** A board, and what watches it. */
 async function build(
@@ -346,6 +355,21 @@ function memorySize(mebibytes: number): number {
     });
   }
   return mebibytes * MIB;
+}
+
+function checkCpus(cpus: number, clock: ClockKind): void {
+  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_HARTS) {
+    throw new MachineError('MACHINE_BAD_OPTION', `Cannot give the machine ${cpus} harts`, {
+      hint: `give 1 to ${MAX_HARTS}`,
+    });
+  }
+  if (cpus > 1 && clock === 'instructions') {
+    throw new MachineError(
+      'MACHINE_BAD_OPTION',
+      `Cannot repeat a run of ${cpus} harts: each has a thread, and they never meet alike`,
+      { hint: 'give one hart for the clock of instructions' },
+    );
+  }
 }
 
 function withPanic(commandLine: string): string {

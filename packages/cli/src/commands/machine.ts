@@ -14,7 +14,7 @@ import type { CommandContext } from '../context.ts';
 import { act, usageError } from '../frame.ts';
 import { GuestConsole } from '../machine/console.ts';
 import { readInput, writeOutput } from '../machine/files.ts';
-import { memoryOf } from '../run/arguments.ts';
+import { cpusOf, memoryOf } from '../run/arguments.ts';
 
 interface ElfFlags {
   readonly signature?: string;
@@ -28,6 +28,7 @@ interface BootFlags {
   readonly memory?: string;
   readonly clock: string;
   readonly jit?: boolean;
+  readonly cpus?: string;
 }
 
 /** `anole machine`: the RISC-V machine by itself. */
@@ -67,6 +68,7 @@ function bootCommand(): Command {
     .option('--initrd <file>', 'initial RAM disk')
     .option('--append <arguments>', 'kernel command line', 'console=hvc0')
     .option('--memory <size>', 'RAM, such as 512M or 2G (default: 512M)')
+    .option('--cpus <count>', 'harts, 1 to 16, each with a thread of its own (default: 1)')
     .option('--clock <source>', 'real, or instructions for runs that repeat exactly', 'real')
     .option('--jit', 'compile code that is executed often')
     .addHelpText(
@@ -128,6 +130,7 @@ async function bootAction(
     devices: [guest.device, new VirtioRng(repeatable ? repeatableRandom() : undefined)],
     onSerial: (bytes) => void process.stdout.write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
+    ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
     ...(flags.jit && { jit: true }),
   });
   guest.pumpInput(machine).catch(() => {});

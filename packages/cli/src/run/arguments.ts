@@ -47,6 +47,12 @@ export function memoryOf(text: string): number {
   return Math.ceil(Number(match[1]) * units[match[2]!.toLowerCase()]!);
 }
 
+/** A number of harts; the machine says how many it can have. */
+export function cpusOf(text: string): number {
+  if (!/^\d{1,3}$/.test(text)) throw usageError(`Cannot read the number of cpus ${text}`, 'run');
+  return Number(text);
+}
+
 const durations: Readonly<Record<string, number>> = {
   ms: 1,
   '': 1000,

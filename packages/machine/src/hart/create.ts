@@ -2,13 +2,13 @@ import { expandCompressed } from '../isa/expand.ts';
 import { findInstruction, instructions } from '../isa/table.ts';
 import { HartError } from './errors.ts';
 import type { Hart, HartOptions } from './hart.ts';
-import { InterpretedHart, type InterpreterCode } from './interpreted-hart.ts';
+import { InterpretedHart } from './interpreted-hart.ts';
 import { hasFusedMultiplyAdd } from './interpreter/fused.ts';
 import { interpreterModule } from './interpreter/module.ts';
 import { EXPANSIONS, RAM_OFFSET } from './layout.ts';
 
 /** By {@link variantOf}. */
-const compiled: (Promise<InterpreterCode> | undefined)[] = [];
+const prepared: (Promise<PreparedParts> | undefined)[] = [];
 /** Without and with compiled code beside it; for RAM of its own, and for RAM that harts share. */
 const variantOf = ({ compiles, shared }: PartsOptions): number =>
   Number(compiles ?? false) + 2 * Number(shared ?? false);
@@ -24,15 +24,12 @@ let expansions: Uint32Array<ArrayBuffer> | undefined;
  */
 export async function createHart(options: HartOptions): Promise<Hart> {
   const { memory } = options;
-  const wanted = { compiles: options.jit !== undefined, shared: memory.shared };
-  const variant = variantOf(wanted);
-  compiled[variant] ??= compile(wanted);
-  expansions ??= expansionTable();
+  const parts = await hartParts({ compiles: options.jit !== undefined, shared: memory.shared });
   // State and TLBs stay in a memory of the hart's own: V8 is slower with shared ones.
   const own = memory.shared ? ownMemory() : memory.wasm;
-  new Uint32Array(own.buffer, EXPANSIONS, expansions.length).set(expansions);
+  new Uint32Array(own.buffer, EXPANSIONS, parts.expansions.length).set(parts.expansions);
   try {
-    return new InterpretedHart(options, await compiled[variant]!, own);
+    return new InterpretedHart(options, parts, own);
   } catch (cause) {
     throw new HartError('MACHINE_NO_WASM', 'Cannot compile the interpreter', {
       cause,
@@ -44,11 +41,6 @@ export async function createHart(options: HartOptions): Promise<Hart> {
 function ownMemory(): WebAssembly.Memory {
   const pages = RAM_OFFSET >> 16;
   return new WebAssembly.Memory({ initial: pages, maximum: pages });
-}
-
-async function compile(options: PartsOptions): Promise<InterpreterCode> {
-  const { interpreter, fused } = await makeHartParts(options);
-  return { module: await WebAssembly.compile(interpreter), fused };
 }
 
 /** Which harts code is for. */
@@ -71,6 +63,19 @@ export interface HartParts {
   readonly module?: WebAssembly.Module;
 }
 
+type PreparedParts = Required<HartParts>;
+
+/** The parts of such harts, for other threads. Made once per process. */
+export function hartParts(options: PartsOptions): Promise<PreparedParts> {
+  const variant = variantOf(options);
+  prepared[variant] ??= makeHartParts(options).then(compiled);
+  return prepared[variant];
+}
+
+async function compiled(code: HartParts): Promise<PreparedParts> {
+  return { ...code, module: code.module ?? (await WebAssembly.compile(code.interpreter)) };
+}
+
 /** Makes it, which takes tens of milliseconds. */
 export async function makeHartParts(options: PartsOptions = {}): Promise<HartParts> {
   const { compiles = false, shared = false } = options;
@@ -90,11 +95,10 @@ export async function useHartParts(
   code: HartParts,
   options: PartsOptions = {},
 ): Promise<HartParts> {
-  const { fused } = code;
-  const module = code.module ?? (await WebAssembly.compile(code.interpreter));
-  compiled[variantOf(options)] ??= Promise.resolve({ module, fused });
+  const parts = await compiled(code);
+  prepared[variantOf(options)] ??= Promise.resolve(parts);
   expansions ??= code.expansions;
-  return { ...code, module };
+  return parts;
 }
 
 /** See EXPANSIONS in {@link ./layout.ts}. */

@@ -9,11 +9,14 @@ import type { VirtioDevice } from '../devices/virtio/device.ts';
 import { VirtioPci } from '../devices/virtio/pci-transport.ts';
 import { createHart } from '../hart/create.ts';
 import { GuestMemory, type PageFiller } from '../hart/guest-memory.ts';
-import { type Clock, type Hart, Interrupt, TIMEBASE_HZ } from '../hart/hart.ts';
+import { type Hart, Interrupt, TIMEBASE_HZ } from '../hart/hart.ts';
 import type { JitOptions } from '../hart/jit/jit.ts';
+import { sharedNow } from '../harts/clock.ts';
+import { Crew } from '../harts/crew.ts';
 import { SystemBus } from './bus.ts';
 import { interruptSource, memoryMap, PLIC_SOURCES } from './memory-map.ts';
 import { sbiFirmware } from './sbi.ts';
+import { soleHart } from './sbi-harts.ts';
 
 export interface BoardOptions {
   /** Bytes of RAM. */
@@ -34,7 +37,11 @@ export interface BoardOptions {
   readonly jit?: JitOptions;
   /** Where `time` starts on the `real` clock, in ticks. Default 0. */
   readonly startTicks?: number;
+  /** Harts, 1 to 16. Default 1. Several need the `real` clock and the firmware. */
+  readonly cpus?: number;
 }
+
+const TICKS_PER_MS = TIMEBASE_HZ / 1000;
 
 /** What a board tells its owner. */
 export interface BoardEvents {
@@ -46,10 +53,16 @@ export interface BoardEvents {
   fault(error: unknown): void;
 }
 
-/** The hart, RAM and devices, wired. Nothing runs by itself: the owner runs the hart. */
+/**
+ * Harts, RAM and devices, wired. Nothing runs by itself: the owner runs hart 0, and starts the crew where
+ * there are more.
+ */
 export class Board {
   readonly memory: GuestMemory;
+  /** Hart 0. */
   readonly hart: Hart;
+  /** The other harts, where there are any. */
+  readonly crew: Crew | undefined;
   readonly uart: Uart;
   readonly rtc: Rtc;
   readonly clint: Clint;
@@ -63,9 +76,11 @@ export class Board {
     bus: SystemBus,
     memory: GuestMemory,
     hart: Hart,
+    crew: Crew | undefined,
   ) {
     this.memory = memory;
     this.hart = hart;
+    this.crew = crew;
     const line = (cause: number) => (asserted: boolean) => {
       hart.setInterrupt(cause, asserted);
       if (asserted) events.wake();
@@ -73,10 +88,13 @@ export class Board {
     this.plic = new Plic(PLIC_SOURCES, [
       line(Interrupt.machineExternal),
       line(Interrupt.supervisorExternal),
+      ...(crew?.links.slice(1) ?? []).flatMap((link) => [
+        (asserted: boolean) => link.setLine(Interrupt.machineExternal, asserted),
+        (asserted: boolean) => link.setLine(Interrupt.supervisorExternal, asserted),
+      ]),
     ]);
     this.uart = new Uart(options.onSerial, this.plic.line(interruptSource.uart));
-    const wallClock =
-      options.clock === 'real' ? Date.now : () => Number(hart.time) / (TIMEBASE_HZ / 1000);
+    const wallClock = options.clock === 'real' ? Date.now : () => Number(hart.time) / TICKS_PER_MS;
     this.rtc = new Rtc(wallClock, this.plic.line(interruptSource.rtc));
     this.pci = new PciHost(memoryMap.pciMemory.base);
     this.transports = options.devices.map(
@@ -97,37 +115,41 @@ export class Board {
 
   /** @throws HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM` */
   static async create(options: BoardOptions, events: BoardEvents): Promise<Board> {
-    const memory = new GuestMemory(options.memorySize, options.fill);
+    const { memorySize, fill, startTicks = 0, cpus = 1, jit } = options;
+    const memory = new GuestMemory(memorySize, fill, cpus > 1 ? {} : undefined);
     const bus = new SystemBus();
-    const firmware = sbiFirmware({
+    const host = {
       memory,
       console: options.onSerial,
       shutdown: () => events.power({ kind: 'poweroff', code: 0 }),
       reset: () => events.power({ kind: 'reboot' }),
-    });
+    };
+    const now = cpus > 1 ? sharedNow : () => performance.now();
+    const origin = now() - startTicks / TICKS_PER_MS;
+    const onFailure = (error: unknown) => events.fault(error);
+    const crew =
+      cpus > 1 ? await Crew.create({ count: cpus, memory, jit, origin, onFailure }) : undefined;
+    crew?.serve(bus, host);
     const hart = await createHart({
       memory,
       bus,
-      clock: hartClock(options.clock, options.startTicks ?? 0),
-      ...(options.firmware && { firmware }),
-      ...(options.jit && { jit: options.jit }),
+      clock:
+        options.clock === 'instructions'
+          ? { kind: 'instructions' }
+          : { kind: 'real', now: () => Math.floor((now() - origin) * TICKS_PER_MS) },
+      ...(crew && { attention: crew.harts }),
+      ...(options.firmware && {
+        firmware: sbiFirmware({ ...host, harts: crew?.harts ?? soleHart }),
+      }),
+      ...(jit && { jit }),
     });
-    return new Board(options, events, bus, memory, hart);
+    return new Board(options, events, bus, memory, hart, crew);
   }
 
-  /** Tells the devices that nothing will be delivered any more. */
-  stop(): void {
+  /** Tells the devices that nothing will be delivered any more, and ends the other harts. */
+  async stop(): Promise<void> {
     this.uart.stop();
     for (const { device } of this.transports) device.stop?.();
+    await this.crew?.stop();
   }
-}
-
-function hartClock(kind: BoardOptions['clock'], start: number): Clock {
-  if (kind === 'instructions') return { kind };
-  const origin = performance.now();
-  const ticksPerMillisecond = TIMEBASE_HZ / 1000;
-  return {
-    kind,
-    now: () => start + Math.floor((performance.now() - origin) * ticksPerMillisecond),
-  };
 }

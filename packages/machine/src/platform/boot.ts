@@ -12,6 +12,8 @@ export interface BootFiles {
   readonly commandLine: string;
   readonly randomSeed: Uint8Array;
   readonly pciSlots: number;
+  /** Harts. Default 1. */
+  readonly cpus?: number;
 }
 
 /** Where a program finds itself: the start state that firmware hands over. */
@@ -51,6 +53,7 @@ export function loadLinux(memory: GuestMemory, files: BootFiles): Entry {
     commandLine: files.commandLine,
     randomSeed: files.randomSeed,
     pciSlots: files.pciSlots,
+    cpus: files.cpus ?? 1,
     ...(files.initrd && { initrd: { base: initrdAt, size: initrdSize } }),
   });
   return { pc: BigInt(kernelAt), deviceTree };
@@ -60,6 +63,8 @@ export interface DeviceTreeContent {
   readonly commandLine: string;
   readonly randomSeed: Uint8Array;
   readonly pciSlots: number;
+  /** Harts. Default 1. */
+  readonly cpus?: number;
   readonly initrd?: Region;
 }
 
@@ -72,6 +77,7 @@ export function putDeviceTree(memory: GuestMemory, content: DeviceTreeContent): 
       bootArguments: content.commandLine,
       randomSeed: content.randomSeed,
       pciSlots: content.pciSlots,
+      cpus: content.cpus ?? 1,
       ...(content.initrd && { initrd: content.initrd }),
     }),
   );

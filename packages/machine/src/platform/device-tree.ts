@@ -10,6 +10,8 @@ export interface BoardDescription {
   /** Seeds the kernel's random numbers before it has a source of its own. */
   readonly randomSeed: Uint8Array;
   readonly pciSlots: number;
+  /** Harts. */
+  readonly cpus: number;
 }
 
 /** What the hart has, as the ISA string and the newer list of extensions name it. */
@@ -21,9 +23,10 @@ const isaString = `rv64${extensions.filter((name) => name.length === 1).join('')
   .filter((name) => name.length > 1)
   .join('_')}`;
 
-const HART_PHANDLE = 1;
 const PLIC_PHANDLE = 2;
 const POWER_PHANDLE = 3;
+/** Of hart 0's interrupt controller; those of the others follow far behind. */
+const hartPhandle = (hart: number): number => (hart === 0 ? 1 : 0x100 + hart);
 /** Cause numbers of external interrupts in `interrupts-extended`. */
 const MACHINE_EXTERNAL = 11;
 const SUPERVISOR_EXTERNAL = 9;
@@ -47,7 +50,7 @@ export function describeBoard(board: BoardDescription): DeviceTreeNode {
           reg: [...cells64(memoryMap.ram.base), ...cells64(board.memorySize)],
         },
       },
-      processors(),
+      processors(board.cpus),
       {
         name: 'soc',
         properties: {
@@ -56,7 +59,7 @@ export function describeBoard(board: BoardDescription): DeviceTreeNode {
           compatible: 'simple-bus',
           ranges: true,
         },
-        children: [plic(), serial(), clock(), power(), pci(board.pciSlots)],
+        children: [plic(board.cpus), serial(), clock(), power(), pci(board.pciSlots)],
       },
       powerRequest('poweroff', 0x5555),
       powerRequest('reboot', 0x7777),
@@ -80,7 +83,7 @@ function chosen(board: BoardDescription): DeviceTreeNode {
   };
 }
 
-function processors(): DeviceTreeNode {
+function processors(cpus: number): DeviceTreeNode {
   return {
     name: 'cpus',
     properties: {
@@ -88,37 +91,41 @@ function processors(): DeviceTreeNode {
       '#size-cells': [0],
       'timebase-frequency': [TIMEBASE_HZ],
     },
+    children: harts(cpus).map(processor),
+  };
+}
+
+const harts = (cpus: number): readonly number[] => Array.from({ length: cpus }, (_, hart) => hart);
+
+function processor(hart: number): DeviceTreeNode {
+  return {
+    name: `cpu@${hart.toString(16)}`,
+    properties: {
+      device_type: 'cpu',
+      reg: [hart],
+      status: 'okay',
+      compatible: 'riscv',
+      'riscv,isa-base': 'rv64i',
+      'riscv,isa-extensions': extensions,
+      'riscv,isa': isaString,
+      'mmu-type': 'riscv,sv48',
+    },
     children: [
       {
-        name: 'cpu@0',
+        name: 'interrupt-controller',
         properties: {
-          device_type: 'cpu',
-          reg: [0],
-          status: 'okay',
-          compatible: 'riscv',
-          'riscv,isa-base': 'rv64i',
-          'riscv,isa-extensions': extensions,
-          'riscv,isa': isaString,
-          'mmu-type': 'riscv,sv48',
+          '#interrupt-cells': [1],
+          '#address-cells': [0],
+          'interrupt-controller': true,
+          compatible: 'riscv,cpu-intc',
+          phandle: [hartPhandle(hart)],
         },
-        children: [
-          {
-            name: 'interrupt-controller',
-            properties: {
-              '#interrupt-cells': [1],
-              '#address-cells': [0],
-              'interrupt-controller': true,
-              compatible: 'riscv,cpu-intc',
-              phandle: [HART_PHANDLE],
-            },
-          },
-        ],
       },
     ],
   };
 }
 
-function plic(): DeviceTreeNode {
+function plic(cpus: number): DeviceTreeNode {
   return {
     name: unit('plic', memoryMap.plic.base),
     properties: {
@@ -127,7 +134,10 @@ function plic(): DeviceTreeNode {
       '#interrupt-cells': [1],
       '#address-cells': [0],
       'interrupt-controller': true,
-      'interrupts-extended': [HART_PHANDLE, MACHINE_EXTERNAL, HART_PHANDLE, SUPERVISOR_EXTERNAL],
+      'interrupts-extended': harts(cpus).flatMap((hart) => [
+        ...[hartPhandle(hart), MACHINE_EXTERNAL],
+        ...[hartPhandle(hart), SUPERVISOR_EXTERNAL],
+      ]),
       'riscv,ndev': [PLIC_SOURCES - 1],
       phandle: [PLIC_PHANDLE],
     },

@@ -44,6 +44,7 @@ describe('the device tree', () => {
         bootArguments: 'console=hvc0',
         initrd: { base: 0x9000_0000, size: 0x1234 },
         randomSeed: new Uint8Array(64),
+        cpus: 2,
         pciSlots: 3,
       }),
     );

@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { GuestMemory } from '../hart/guest-memory.ts';
 import type { Hart } from '../hart/hart.ts';
 import { sbiFirmware } from './sbi.ts';
+import { selectHarts, soleHart } from './sbi-harts.ts';
 
 const ALL = (1n << 64n) - 1n;
 
@@ -18,11 +19,12 @@ function build() {
       x[n] = value;
     },
     readCsr: (n: number) => BigInt(n),
-    setInterrupt: (cause: number, asserted: boolean) => log.push(`irq ${cause} ${asserted}`),
+    raiseSoftware: () => log.push('interrupt'),
     flushTlb: () => log.push('flush'),
   } as unknown as Hart;
   const firmware = sbiFirmware({
     memory,
+    harts: soleHart,
     console: (bytes) => log.push(`print ${new TextDecoder().decode(bytes)}`),
     shutdown: () => log.push('shutdown'),
     reset: (failed) => log.push(`reset ${failed}`),
@@ -80,7 +82,22 @@ describe('the SBI firmware', () => {
     assert.equal(call(IPI, 0, 1n, 1n)[0], -3n);
     assert.equal(call(RFENCE, 1, 1n, 0n, 0n, ALL)[0], 0n);
     assert.equal(call(RFENCE, 2, 4n, 0n)[0], -3n);
-    assert.deepEqual(log, ['irq 1 true', 'irq 1 true', 'flush']);
+    assert.deepEqual(log, ['interrupt', 'interrupt', 'flush']);
+  });
+
+  it('reads masks of harts from their base on', () => {
+    assert.equal(selectHarts(0b101n, 0n, 3), 0b101);
+    assert.equal(selectHarts(0b11n, 2n, 4), 0b1100);
+    assert.equal(selectHarts(0n, ALL, 4), 0b1111);
+    assert.equal(selectHarts(0n, 99n, 4), 0);
+    for (const [mask, base] of [
+      [0b100n, 2n],
+      [1n, 4n],
+      [1n, 64n],
+      [ALL, 0n],
+    ] as const) {
+      assert.equal(selectHarts(mask, base, 4), undefined);
+    }
   });
 
   it('knows one hart, which runs', () => {

@@ -1,10 +1,12 @@
 import type { ByteSink } from '../devices/device.ts';
 import type { GuestMemory } from '../hart/guest-memory.ts';
-import { type Hart, Interrupt } from '../hart/hart.ts';
+import type { Hart } from '../hart/hart.ts';
+import { type Harts, selectHarts } from './sbi-harts.ts';
 
 /** What the firmware needs of the machine around the hart. */
 export interface SbiHost {
   readonly memory: GuestMemory;
+  readonly harts: Harts;
   /** Takes what a guest prints through DBCN. */
   readonly console: ByteSink;
   shutdown(): void;
@@ -21,6 +23,7 @@ const IMPLEMENTATION_VERSION = 1n;
 const SUCCESS = 0n;
 const NOT_SUPPORTED = -2n;
 const INVALID_PARAM = -3n;
+const INVALID_ADDRESS = -5n;
 const ALREADY_AVAILABLE = -6n;
 
 const RESET_SHUTDOWN = 0n;
@@ -28,8 +31,6 @@ const RESET_COLD = 1n;
 const RESET_WARM = 2n;
 const REASON_FAILURE = 1n;
 
-/** `hart_mask_base` that means every hart. */
-const ALL_HARTS = (1n << 64n) - 1n;
 /** The most that one DBCN call prints; the guest asks again for the rest. */
 const MAX_PRINT = 0x1000;
 
@@ -65,7 +66,7 @@ const extensions = new Map<bigint, Extension>([
 
 /**
  * The machine's firmware as the hart calls it for an `ecall` from S-mode: BASE, TIME, IPI, RFENCE,
- * HSM, SRST and DBCN of SBI 2.0 for one hart.
+ * HSM, SRST and DBCN of SBI 2.0.
  */
 export function sbiFirmware(host: SbiHost): (hart: Hart) => void {
   return (hart) => {
@@ -103,36 +104,47 @@ function timer({ hart, fid, arg }: Call): Result {
   return done;
 }
 
-function softwareInterrupts({ hart, fid, arg }: Call): Result {
+function softwareInterrupts({ hart, host, fid, arg }: Call): Result {
   if (fid !== 0n) return unsupported;
-  const selected = selectsHart(hart, arg(0), arg(1));
+  const selected = selectHarts(arg(0), arg(1), host.harts.count);
   if (selected === undefined) return { error: INVALID_PARAM };
-  if (selected) hart.setInterrupt(Interrupt.supervisorSoftware, true);
+  host.harts.interrupt(hart, selected);
   return done;
 }
 
-/** With one hart every remote fence is one's own. */
-function remoteFences({ hart, fid, arg }: Call): Result {
+function remoteFences({ hart, host, fid, arg }: Call): Result {
   // 0 fence.i, 1 sfence.vma, 2 sfence.vma with an ASID; the others need the H extension.
   if (fid > 2n) return unsupported;
-  const selected = selectsHart(hart, arg(0), arg(1));
+  const selected = selectHarts(arg(0), arg(1), host.harts.count);
   if (selected === undefined) return { error: INVALID_PARAM };
-  if (selected) hart.flushTlb();
+  host.harts.fence(hart, selected, fid === 0n);
   return done;
 }
 
-function hartStates({ hart, fid, arg }: Call): Result {
+function hartStates(call: Call): Result {
+  const { hart, host, fid, arg } = call;
   switch (fid) {
-    case 0n: // hart_start
-      return { error: isHart(hart, arg(0)) ? ALREADY_AVAILABLE : INVALID_PARAM };
-    case 2n: // hart_get_status: 0 is STARTED
-      return isHart(hart, arg(0)) ? { error: SUCCESS, value: 0n } : { error: INVALID_PARAM };
+    case 0n:
+      return startHart(call);
+    case 1n:
+      // hart_stop of the only hart could never be undone.
+      return host.harts.stop(hart) ? done : unsupported;
+    case 2n: // hart_get_status
+      if (!isHart(host, arg(0))) return { error: INVALID_PARAM };
+      return { error: SUCCESS, value: BigInt(host.harts.status(Number(arg(0)))) };
     case 3n: // hart_suspend, retentive only: it may resume at once, and does
       return arg(0) === 0n ? done : unsupported;
     default:
-      // hart_stop of the only hart could never be undone.
       return unsupported;
   }
+}
+
+function startHart({ host, arg }: Call): Result {
+  if (!isHart(host, arg(0))) return { error: INVALID_PARAM };
+  const pc = arg(1);
+  if ((pc & 1n) !== 0n || !host.memory.contains(Number(pc), 2)) return { error: INVALID_ADDRESS };
+  const result = host.harts.start(Number(arg(0)), pc, arg(2));
+  return result === 'started' ? done : { error: ALREADY_AVAILABLE };
 }
 
 function systemReset({ host, fid, arg }: Call): Result {
@@ -162,15 +174,6 @@ function debugConsole({ host, fid, arg }: Call): Result {
   return { error: SUCCESS, value: BigInt(length) };
 }
 
-function isHart(hart: Hart, id: bigint): boolean {
-  return id === BigInt(hart.hartId);
-}
-
-/** Whether a hart mask names this hart; undefined where it names one that does not exist. */
-function selectsHart(hart: Hart, mask: bigint, maskBase: bigint): boolean | undefined {
-  if (maskBase === ALL_HARTS) return true;
-  if (mask === 0n) return false;
-  const own = BigInt(hart.hartId) - maskBase;
-  if (own < 0n || own > 63n || mask !== 1n << own) return undefined;
-  return true;
+function isHart({ harts }: SbiHost, id: bigint): boolean {
+  return id < BigInt(harts.count);
 }

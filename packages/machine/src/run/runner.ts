@@ -1,4 +1,4 @@
-import { TIMEBASE_HZ } from '../hart/hart.ts';
+import { type RunExit, TIMEBASE_HZ } from '../hart/hart.ts';
 import type { Board } from '../platform/board.ts';
 import { HostLoop } from './host-loop.ts';
 
@@ -25,13 +25,13 @@ const TIMER_MS = 1;
 export interface RunStatistics {
   /** Instructions retired. */
   readonly instructions: number;
-  /** Milliseconds the hart was running, sleep excluded. */
+  /** Milliseconds the harts were running, added up, sleep excluded. */
   readonly busy: number;
 }
 
 /**
- * Runs a board's hart in slices, letting the host's event loop turn between them, and sleeps while
- * the guest waits for an interrupt.
+ * Runs a board's hart 0 in slices, letting the host's event loop turn between them, and sleeps while
+ * it waits for an interrupt. Other harts run in their own threads meanwhile.
  */
 export class Runner {
   readonly #board: Board;
@@ -48,7 +48,11 @@ export class Runner {
   }
 
   get statistics(): RunStatistics {
-    return { instructions: this.#board.hart.instret, busy: this.#busy };
+    const others = this.#board.crew?.statistics ?? { instructions: 0, busy: 0 };
+    return {
+      instructions: this.#board.hart.instret + others.instructions,
+      busy: this.#busy + others.busy,
+    };
   }
 
   /** Ends a sleep: something happened that the guest should see. */
@@ -57,31 +61,48 @@ export class Runner {
   }
 
   async run(): Promise<void> {
-    const { hart, rtc } = this.#board;
-    const { ended, sliceLimit } = this.#options;
+    const { hart, rtc, crew } = this.#board;
+    const { ended } = this.#options;
     const loop = new HostLoop();
     this.#loop = loop;
     let turned = performance.now();
+    let idle = false;
     try {
       while (!ended()) {
-        const started = performance.now();
-        const exit = hart.run(Math.min(SLICE, sliceLimit?.() ?? SLICE));
-        const stopped = performance.now();
-        this.#busy += stopped - started;
+        const bell = crew?.bell ?? 0;
+        const waits: boolean = crew?.staysWaiting(hart, idle) ?? false;
+        const exit: RunExit = waits ? 'wfi' : this.#runSlice();
         rtc.poll();
         // In this order: a timer that comes in between is found pending, not missed for good.
-        const timer = hart.nextTimer();
-        const idle = exit === 'wfi' && !hart.interruptPending;
+        const timer = crew?.harts.isStopped ? undefined : hart.nextTimer();
+        idle = exit === 'wfi' && (crew?.harts.isStopped || !hart.interruptPending);
         this.inspect?.(idle);
-        if (!idle && stopped - turned < TURN_MS) continue;
+        if (!idle && performance.now() - turned < TURN_MS) continue;
         if (ended()) return;
-        await (idle ? this.#idle(loop, timer) : loop.yield());
+        await this.#turn(loop, idle, timer, bell);
         turned = performance.now();
       }
     } finally {
       loop.close();
       this.#loop = undefined;
     }
+  }
+
+  #runSlice(): RunExit {
+    const { hart } = this.#board;
+    const started = performance.now();
+    const exit = hart.run(Math.min(SLICE, this.#options.sliceLimit?.() ?? SLICE));
+    this.#busy += performance.now() - started;
+    return exit;
+  }
+
+  /** Lets the host's event loop turn. `bell`: as it was before others were last looked after. */
+  async #turn(loop: HostLoop, idle: boolean, timer: number | undefined, bell: number) {
+    const { crew } = this.#board;
+    if (crew !== undefined) crew.resting = true;
+    const rung = idle && crew?.listen(bell, () => loop.wake());
+    await (idle && !rung ? this.#idle(loop, timer) : loop.yield());
+    if (crew !== undefined) crew.resting = false;
   }
 
   async #idle(loop: HostLoop, timer: number | undefined): Promise<void> {

@@ -1,0 +1,137 @@
+import type { Attention, Hart } from '../hart/hart.ts';
+import { Interrupt } from '../hart/hart.ts';
+import type { Harts } from '../platform/sbi-harts.ts';
+import type { HartLink } from './hart-link.ts';
+import * as at from './layout.ts';
+
+/** Lines that devices hold, by their numbers in mip. */
+const deviceLines = [
+  Interrupt.machineSoftware,
+  Interrupt.machineExternal,
+  Interrupt.supervisorExternal,
+] as const;
+
+/**
+ * The harts of a machine as one of them sees the others, from its own thread: what the firmware does
+ * for it, and what it does when others ask it to look up.
+ */
+export class SharedHarts implements Harts, Attention {
+  readonly count: number;
+  readonly own: HartLink;
+  readonly #links: readonly HartLink[];
+  readonly #extra: (hart: Hart) => void;
+  /** Levels of lines as the hart knows them. */
+  #lines = 0;
+
+  /** @param extra what else is to be done when the hart looks up */
+  constructor(links: readonly HartLink[], self: number, extra: (hart: Hart) => void) {
+    this.count = links.length;
+    this.own = links[self]!;
+    this.#links = links;
+    this.#extra = extra;
+  }
+
+  /** The link of the hart whose thread has the devices. */
+  get board(): HartLink {
+    return this.#links[0]!;
+  }
+
+  get isStopped(): boolean {
+    return this.own.get(at.STATUS) !== at.HartStatus.started;
+  }
+
+  get place(): number {
+    return this.own.place;
+  }
+
+  asked(): boolean {
+    return this.own.get(at.ATTENTION) !== 0 && this.own.exchange(at.ATTENTION, 0) !== 0;
+  }
+
+  lookUp(hart: Hart): void {
+    this.#serveFences(hart);
+    if (this.own.exchange(at.IPI, 0) !== 0) hart.raiseSoftware();
+    const lines = this.own.get(at.LINES);
+    if (lines !== this.#lines) {
+      for (const cause of deviceLines) hart.setInterrupt(cause, ((lines >> cause) & 1) === 1);
+      this.#lines = lines;
+    }
+    this.#extra(hart);
+  }
+
+  /** Waits until `reached`, doing fences that others ask for meanwhile: they may wait for this hart. */
+  waitUntil(hart: Hart, reached: () => boolean): void {
+    for (;;) {
+      const bell = this.own.bell;
+      this.#serveFences(hart);
+      if (reached()) return;
+      this.own.wait(bell);
+    }
+  }
+
+  start(id: number, pc: bigint, argument: bigint): 'started' | 'running' {
+    const link = this.#links[id]!;
+    if (!link.change(at.STATUS, at.HartStatus.stopped, at.HartStatus.startPending))
+      return 'running';
+    link.setLong(at.START_PC, pc);
+    link.setLong(at.START_ARGUMENT, argument);
+    link.set(at.START_READY, 1);
+    link.ask();
+    return 'started';
+  }
+
+  stop(hart: Hart): boolean {
+    this.own.set(at.STATUS, at.HartStatus.stopped);
+    hart.requestStop();
+    return true;
+  }
+
+  status(id: number): number {
+    return this.#links[id]!.get(at.STATUS);
+  }
+
+  interrupt(hart: Hart, mask: number): void {
+    for (const link of this.#selected(mask)) {
+      if (link === this.own) hart.raiseSoftware();
+      else link.sendInterrupt();
+    }
+  }
+
+  fence(hart: Hart, mask: number, code: boolean): void {
+    const kind = code ? at.Fence.code : at.Fence.translations;
+    const asked: { readonly link: HartLink; readonly ticket: number }[] = [];
+    for (const link of this.#selected(mask)) {
+      if (link === this.own) doFence(hart, kind);
+      else asked.push({ link, ticket: link.wantFence(kind, this.own.index) });
+    }
+    if (asked.length === 0) return;
+    this.waitUntil(hart, () => asked.every(({ link, ticket }) => link.hasFenced(kind, ticket)));
+  }
+
+  /** Starts a hart whose start was asked for. Whether it runs. */
+  enter(hart: Hart): boolean {
+    const { own } = this;
+    if (own.get(at.STATUS) === at.HartStatus.started) return true;
+    if (own.exchange(at.START_READY, 0) === 0) return false;
+    hart.reset({
+      pc: own.getLong(at.START_PC),
+      a0: BigInt(own.index),
+      a1: own.getLong(at.START_ARGUMENT),
+      mode: 'S',
+    });
+    own.set(at.STATUS, at.HartStatus.started);
+    return true;
+  }
+
+  #serveFences(hart: Hart): void {
+    this.own.serveFences((kind) => doFence(hart, kind), this.#links);
+  }
+
+  #selected(mask: number): readonly HartLink[] {
+    return this.#links.filter(({ index }) => ((mask >> index) & 1) === 1);
+  }
+}
+
+function doFence(hart: Hart, kind: at.Fence): void {
+  if (kind === at.Fence.translations) hart.flushTlb();
+}

@@ -1,0 +1,66 @@
+/** Threads as Node and browsers have them alike: started with an order, ended from outside. */
+
+export interface Thread {
+  /** Resolves when nothing of it runs any more. */
+  end(): Promise<void>;
+}
+
+/** What is used of Node's module for threads. */
+interface NodeThreads {
+  readonly Worker: new (url: URL, options: object) => NodeWorker;
+  readonly parentPort: { once(event: 'message', listener: (order: unknown) => void): void } | null;
+}
+
+interface NodeWorker {
+  postMessage(value: unknown): void;
+  on(event: 'error', listener: (error: Error) => void): void;
+  terminate(): Promise<number>;
+}
+
+/** Node's module, without an import that browsers would stumble over. */
+const nodeThreads: NodeThreads | undefined =
+  typeof process === 'undefined'
+    ? undefined
+    : (process.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined);
+
+/** Starts a thread from a module, which gets `order` by {@link receiveOrder}. */
+export function startThread(
+  module: URL,
+  name: string,
+  order: unknown,
+  onError: (error: unknown) => void,
+): Thread {
+  if (nodeThreads !== undefined) {
+    const worker = new nodeThreads.Worker(module, { name, ...inherited() });
+    worker.on('error', onError);
+    worker.postMessage(order);
+    return { end: async () => void (await worker.terminate()) };
+  }
+  const worker = new Worker(module, { type: 'module', name });
+  worker.onerror = (event) => onError(event.error ?? new Error(event.message));
+  worker.postMessage(order);
+  return { end: async () => worker.terminate() };
+}
+
+/** The order of the thread that this is called in. */
+export function receiveOrder(): Promise<unknown> {
+  return new Promise((resolve) => {
+    if (nodeThreads === undefined) {
+      globalThis.addEventListener('message', ({ data }) => resolve(data), { once: true });
+    } else nodeThreads.parentPort!.once('message', resolve);
+  });
+}
+
+/**
+ * Threads inherit Node's options; with those for a program from the command line none can start from
+ * a file, and only the conditions, which say where modules are, are passed on.
+ */
+function inherited(): { readonly execArgv?: readonly string[] } {
+  const given = process.execArgv;
+  if (!given.some((word) => word.startsWith('--input-type'))) return {};
+  const conditions = given.flatMap((word, index) => {
+    if (word.startsWith('--conditions=')) return [word];
+    return word === '-C' || word === '--conditions' ? ['-C', given[index + 1]!] : [];
+  });
+  return { execArgv: conditions };
+}
