@@ -13,9 +13,8 @@ import { PanicWatch } from './platform/panic-watch.ts';
 import { repeatableRandom } from './run/repeatable-random.ts';
 import { Runner, type RunStatistics } from './run/runner.ts';
 import { checkDevices, devicesFromJson, isQuiet } from './snapshot/board-state.ts';
-import { damaged } from './snapshot/errors.ts';
 import { forkBoard, type Ground, type MachineFork } from './snapshot/fork.ts';
-import { checkHartState } from './snapshot/hart-state.ts';
+import { restoreHarts } from './snapshot/hart-state.ts';
 import type { Snapshot } from './snapshot/read.ts';
 import { type SnapshotOptions, type SnapshotSink, writeSnapshot } from './snapshot/write.ts';
 
@@ -155,17 +154,13 @@ export class Machine implements AsyncDisposable {
    */
   static async restore(options: RestoreOptions): Promise<Machine> {
     const { snapshot } = options;
-    const { memorySize, clock } = snapshot.shape;
-    const memory = { memorySize, clock, fill: snapshot.fill, startTicks: snapshot.ticks };
+    const { memorySize, clock, cpus = 1 } = snapshot.shape;
+    const { fill, ticks: startTicks } = snapshot;
+    const memory = { memorySize, clock, cpus, fill, startTicks };
     const { board, panic, control } = await build(options, memory);
     checkDevices(snapshot.shape, board);
     devicesFromJson(board, snapshot.devices);
-    checkHartState(snapshot.hart);
-    try {
-      board.hart.restoreState(snapshot.hart);
-    } catch (cause) {
-      throw damaged('its hart is none of this version', cause);
-    }
+    restoreHarts(board, snapshot.hart);
     // What was written so far is as the snapshot has it.
     board.memory.takeWritten();
     return new Machine(board, panic, control, clock, groundOf(snapshot));
@@ -242,8 +237,15 @@ export class Machine implements AsyncDisposable {
       const onEnd = () => settle(() => fail('save', 'it ended'));
       signal?.addEventListener('abort', onAbort);
       this.#running!.then(onEnd, onEnd);
+      const { crew, hart } = this.#board;
       this.#runner.inspect = (idle) => {
-        if ((idle || !whenIdle) && isQuiet(this.#board) && quiet()) settle(act);
+        const atRest = !whenIdle || (idle && (crew === undefined || crew.isIdle));
+        const isStill = () => isQuiet(this.#board) && quiet();
+        if (!atRest || !isStill()) return;
+        // On their way to a standstill, the others may start something.
+        crew?.pause(hart);
+        if (isStill()) settle(act);
+        crew?.resume();
       };
       this.#runner.wake();
     });

@@ -89,7 +89,7 @@ export class GuestMemory {
       return;
     }
     this.fillPage(page);
-    this.#note(page);
+    this.#mark(this.#touched, page);
   }
 
   /** Whether a page, counted from the base, was touched: what was not is as it was at first. */
@@ -183,7 +183,7 @@ export class GuestMemory {
     const offset = this.#offset(address, length);
     const last = Math.floor((offset + length - 1) / GUEST_PAGE);
     for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
-      this.#writtenPages[page >>> 3]! |= 1 << (page & 7);
+      this.#mark(this.#writtenPages, page);
       if (((this.#codePages[page >>> 3]! >>> (page & 7)) & 1) === 1) this.onCodeWritten(page);
     }
     return offset;
@@ -196,10 +196,10 @@ export class GuestMemory {
     }
   }
 
-  #note(page: number): void {
-    // Another thread may note the page beside it.
-    if (this.shared) Atomics.or(this.#touched, page >>> 3, 1 << (page & 7));
-    else this.#touched[page >>> 3]! |= 1 << (page & 7);
+  #mark(pages: Uint8Array, page: number): void {
+    // Another thread may mark the page beside it.
+    if (this.shared) Atomics.or(pages, page >>> 3, 1 << (page & 7));
+    else pages[page >>> 3]! |= 1 << (page & 7);
   }
 }
 

@@ -174,6 +174,11 @@ export class Crew {
     });
   }
 
+  /** Has all others forget their translations. */
+  flushTlbs(hart: Hart): void {
+    if (this.#threads.length > 0) this.harts.fence(hart, (1 << this.links.length) - 2, false);
+  }
+
   resume(): void {
     for (const link of this.#others) {
       link.set(at.PAUSE, 0);
@@ -181,27 +186,34 @@ export class Crew {
     }
   }
 
-  /** What to save of the others while they are paused: states, of so many bytes each. */
-  saved(stateBytes: number): {
-    readonly states: readonly Uint8Array[];
-    readonly links: LinkState[];
-  } {
-    return {
-      states: this.#others.map((link) => link.data(stateBytes).slice()),
-      links: this.links.map((link) => ({
-        status: link.get(at.STATUS),
-        lines: link.get(at.LINES),
-        interrupt: link.get(at.IPI),
-        startPc: BigInt.asUintN(64, link.getLong(at.START_PC)),
-        startArgument: BigInt.asUintN(64, link.getLong(at.START_ARGUMENT)),
-      })),
-    };
+  /**
+   * States of the other harts: of those that stand still, or else as they start. `fresh` is the
+   * state of a hart that never ran.
+   */
+  savedStates(fresh: Uint8Array): readonly Uint8Array[] {
+    return this.#others.map((link, index) =>
+      this.#threads.length > 0 ? link.data(fresh.length).slice() : (this.#states[index] ?? fresh),
+    );
   }
 
-  /** Before the start: goes on from what {@link saved} gave. */
-  restore(states: readonly Uint8Array[], links: readonly LinkState[]): void {
+  /** Before the start: the other harts go on from such states. */
+  restoreStates(states: readonly Uint8Array[]): void {
     this.#states = states;
-    for (const [index, state] of links.entries()) {
+  }
+
+  /** What else there is to save, of all harts. */
+  get linkStates(): readonly LinkState[] {
+    return this.links.map((link) => ({
+      status: link.get(at.STATUS),
+      lines: link.get(at.LINES),
+      interrupt: link.get(at.IPI),
+      startPc: BigInt.asUintN(64, link.getLong(at.START_PC)),
+      startArgument: BigInt.asUintN(64, link.getLong(at.START_ARGUMENT)),
+    }));
+  }
+
+  set linkStates(states: readonly LinkState[]) {
+    for (const [index, state] of states.entries()) {
       const link = this.links[index]!;
       link.set(at.STATUS, state.status);
       link.set(at.START_READY, state.status === at.HartStatus.startPending ? 1 : 0);

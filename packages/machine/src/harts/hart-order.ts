@@ -16,8 +16,3 @@ export interface HartOrder {
   /** Bytes of the hart's state in its block, where it goes on from a snapshot; else 0. */
   readonly savedBytes: number;
 }
-
-/** What it tells. */
-export interface HartReport {
-  readonly failed: string;
-}

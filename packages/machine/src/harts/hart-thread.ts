@@ -61,7 +61,10 @@ async function makeHart(order: HartOrder, links: readonly HartLink[]): Promise<H
     ...(jit && { jit }),
   });
   caller.hart = hart;
-  if (order.savedBytes > 0) hart.restoreState(harts.own.data(order.savedBytes).slice());
+  if (order.savedBytes > 0) {
+    hart.restoreState(harts.own.data(order.savedBytes).slice());
+    harts.takeLines(hart);
+  }
   return new HartThread(hart, harts);
 }
 

@@ -51,12 +51,15 @@ export class SharedHarts implements Harts, Attention {
   lookUp(hart: Hart): void {
     this.#serveFences(hart);
     if (this.own.exchange(at.IPI, 0) !== 0) hart.raiseSoftware();
-    const lines = this.own.get(at.LINES);
-    if (lines !== this.#lines) {
-      for (const cause of deviceLines) hart.setInterrupt(cause, ((lines >> cause) & 1) === 1);
-      this.#lines = lines;
-    }
+    if (this.own.get(at.LINES) !== this.#lines) this.takeLines(hart);
     this.#extra(hart);
+  }
+
+  /** Sets the hart's lines to what devices hold. */
+  takeLines(hart: Hart): void {
+    const lines = this.own.get(at.LINES);
+    for (const cause of deviceLines) hart.setInterrupt(cause, ((lines >> cause) & 1) === 1);
+    this.#lines = lines;
   }
 
   /** Waits until `reached`, doing fences that others ask for meanwhile: they may wait for this hart. */

@@ -22,9 +22,11 @@ export const soleHart: Harts = {
   start: () => 'running',
   stop: () => false,
   status: () => 0,
-  interrupt: (hart) => hart.raiseSoftware(),
-  fence(hart, _mask, code) {
-    if (!code) hart.flushTlb();
+  interrupt(hart, mask) {
+    if (mask !== 0) hart.raiseSoftware();
+  },
+  fence(hart, mask, code) {
+    if (mask !== 0 && !code) hart.flushTlb();
   },
 };
 

@@ -1,3 +1,4 @@
+import type { Crew, LinkState } from '../harts/crew.ts';
 import type { Board } from '../platform/board.ts';
 import { damaged, foreign } from './errors.ts';
 import { type Json, stateFromJson, stateToJson } from './state.ts';
@@ -6,6 +7,8 @@ import { type Json, stateFromJson, stateToJson } from './state.ts';
 export interface MachineShape {
   readonly memorySize: number;
   readonly clock: 'real' | 'instructions';
+  /** Harts. Absent: 1. */
+  readonly cpus?: number;
   readonly devices: readonly DeviceShape[];
 }
 
@@ -20,6 +23,7 @@ export function shapeOf(board: Board, clock: MachineShape['clock']): MachineShap
   return {
     memorySize: board.memory.size,
     clock,
+    ...(board.crew && { cpus: board.crew.links.length }),
     devices: board.transports.map(({ device }) => ({
       type: device.type,
       features: device.features,
@@ -54,6 +58,7 @@ export function devicesToJson(board: Board): Json {
     uart: stateToJson(uart.state),
     rtc: stateToJson(rtc.state),
     virtio: board.transports.map((transport) => stateToJson(transport.savedState())),
+    ...(board.crew && { harts: stateToJson(board.crew.linkStates) }),
   };
 }
 
@@ -74,6 +79,18 @@ export function devicesFromJson(board: Board, saved: Json): void {
     }
   }
   board.pci.remap();
+  if (board.crew !== undefined) board.crew.linkStates = linkStatesOf(board.crew, fields['harts']);
+}
+
+function linkStatesOf(crew: Crew, saved: Json | undefined): readonly LinkState[] {
+  if (!Array.isArray(saved) || saved.length !== crew.links.length) throw damaged('bad harts');
+  const states = crew.linkStates;
+  for (const [hart, state] of states.entries()) {
+    stateFromJson(state, saved[hart], `harts[${hart}]`);
+    const { status, lines, interrupt } = state;
+    if (status > 2 || lines > 0xfff || interrupt > 1) throw damaged(`a bad state of hart ${hart}`);
+  }
+  return states;
 }
 
 function fieldsOf(saved: Json): Readonly<Record<string, Json>> {

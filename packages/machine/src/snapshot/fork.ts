@@ -2,6 +2,7 @@ import { GUEST_PAGE } from '../hart/guest-memory.ts';
 import type { Board } from '../platform/board.ts';
 import { devicesToJson, type MachineShape, shapeOf } from './board-state.ts';
 import { damaged, foreign } from './errors.ts';
+import { savedHarts } from './hart-state.ts';
 import type { Snapshot } from './read.ts';
 import type { Json } from './state.ts';
 
@@ -45,11 +46,12 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
   );
   // Their entries stand for pages that are noted as written.
   hart.flushTlb();
+  board.crew?.flushTlbs(hart);
   const layers = written.numbers.length === 0 ? ground.layers : [...ground.layers, written];
   return {
     shape: shapeOf(board, clock),
     ticks: Number(hart.time),
-    hart: hart.saveState(),
+    hart: savedHarts(board),
     devices: devicesToJson(board),
     based: ground.based,
     layers: layers.length > MAX_LAYERS ? [merge(layers)] : layers,

@@ -1,6 +1,7 @@
 import { crc32c, isPromise, type Source } from '@anole/bytes';
 import { MachineError } from '../errors.ts';
 import { GUEST_PAGE, type PageFiller } from '../hart/guest-memory.ts';
+import { MAX_HARTS } from '../harts/layout.ts';
 import type { MachineShape } from './board-state.ts';
 import { damaged, foreign } from './errors.ts';
 import type { PageLayer } from './fork.ts';
@@ -131,19 +132,22 @@ function read(source: Source, offset: number, length: number): Uint8Array {
 
 function parseMachine(bytes: Uint8Array): MachineShape & { readonly ticks: number } {
   const machine = parseJson(bytes) as Partial<MachineShape & { ticks: number }> | null;
-  const { memorySize = 0, clock, devices, ticks = -1 } = machine ?? {};
+  const { memorySize = 0, clock, cpus = 1, devices, ticks = -1 } = machine ?? {};
   const valid =
     Number.isInteger(memorySize) &&
     memorySize > 0 &&
     memorySize % 0x1_0000 === 0 &&
     memorySize <= MAX_PAGES * GUEST_PAGE &&
     (clock === 'real' || clock === 'instructions') &&
+    Number.isInteger(cpus) &&
+    cpus >= 1 &&
+    cpus <= (clock === 'real' ? MAX_HARTS : 1) &&
     Array.isArray(devices) &&
     Number.isInteger(ticks) &&
     ticks >= 0 &&
     ticks <= MAX_TICKS;
   if (!valid) throw damaged('its description of the machine makes no sense');
-  return { memorySize, clock, devices, ticks };
+  return { memorySize, clock, ...(cpus > 1 && { cpus }), devices, ticks };
 }
 
 function parseJson(bytes: Uint8Array): Json {

@@ -8,7 +8,7 @@ import { Board } from '../platform/board.ts';
 import { buildImage, code, loadConstant } from '../platform/testing/programs.ts';
 import { repeatableRandom } from '../run/repeatable-random.ts';
 import { devicesFromJson } from './board-state.ts';
-import { checkHartState } from './hart-state.ts';
+import { restoreHarts } from './hart-state.ts';
 import { HEADER } from './layout.ts';
 import { openSnapshot } from './read.ts';
 import { type SnapshotSink, writeSnapshot } from './write.ts';
@@ -91,8 +91,7 @@ async function restored(file: Uint8Array): Promise<Board> {
   const { memorySize } = snapshot.shape;
   const copy = await board({ memorySize, fill: snapshot.fill });
   devicesFromJson(copy, snapshot.devices);
-  checkHartState(snapshot.hart);
-  copy.hart.restoreState(snapshot.hart);
+  restoreHarts(copy, snapshot.hart);
   return copy;
 }
 

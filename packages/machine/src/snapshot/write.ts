@@ -2,6 +2,7 @@ import { crc32c } from '@anole/bytes';
 import { GUEST_PAGE } from '../hart/guest-memory.ts';
 import type { Board } from '../platform/board.ts';
 import { devicesToJson, type MachineShape, shapeOf } from './board-state.ts';
+import { savedHarts } from './hart-state.ts';
 import * as L from './layout.ts';
 
 /** Takes the bytes of a file, in order. `chunk` may be the guest's memory: it is valid for the call. */
@@ -29,7 +30,7 @@ export function writeSnapshot(
   const machine = { ...shapeOf(board, clock), ticks: Number(board.hart.time) };
   const sections: [number, Uint8Array][] = [
     [L.Section.machine, encoder.encode(JSON.stringify(machine))],
-    [L.Section.hart, board.hart.saveState()],
+    [L.Section.hart, savedHarts(board)],
     [L.Section.devices, encoder.encode(JSON.stringify(devicesToJson(board)))],
     [L.Section.host, options.host ?? new Uint8Array(0)],
     [L.Section.pageNumbers, littleEndian(numbers)],

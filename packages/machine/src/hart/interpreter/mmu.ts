@@ -60,7 +60,7 @@ import {
 export function defineMmu(define: Define, helpers: Helpers, { shared }: InterpreterOptions): void {
   if (shared) defineSharedTouch(define, helpers);
   else defineTouch(define, helpers);
-  defineTranslate(define, helpers);
+  defineTranslate(define, helpers, shared);
   defineWalk(define, helpers, shared);
   defineFlushes(define, helpers);
 }
@@ -111,7 +111,7 @@ function defineSharedTouch(define: Define, helpers: Helpers): void {
   });
 }
 
-function defineTranslate(define: Define, helpers: Helpers): void {
+function defineTranslate(define: Define, helpers: Helpers, shared: boolean): void {
   define('translate', (scope) => {
     const [address, kind] = scope.params as [Local, Local];
     const mode = scope.local('i32');
@@ -120,7 +120,7 @@ function defineTranslate(define: Define, helpers: Helpers): void {
     const isPaged = op('i32.ne', get(mode), i32(TlbMode.bare));
     return [
       set(mode, modeOf(kind)),
-      known(helpers, { address, kind, mode, physical, answer: entry }),
+      known(helpers, { address, kind, mode, physical, answer: entry }, shared),
       set(physical, get(address)),
       when(
         op('i32.and', isPaged, op('i32.ne', slot32(LEVELS), i32(0))),
@@ -132,7 +132,7 @@ function defineTranslate(define: Define, helpers: Helpers): void {
       ),
       when(
         op('i32.and', op('i32.eq', get(kind), i32(TlbKind.write)), isRam(get(physical))),
-        dropCode(helpers, physical, entry),
+        dropCode(helpers, physical, entry, shared),
       ),
       guard(helpers, { address, physical, kind, mode, answer: entry }),
       when(
@@ -169,7 +169,7 @@ function enterTlb(helpers: Helpers, access: Checked): Code {
  * What the TLB knows needs no page table, which may say something else by now. A write to a page
  * that is known to hold compiled code drops the code and gives the entry its plain tag.
  */
-function known(helpers: Helpers, access: Checked): Code {
+function known(helpers: Helpers, access: Checked, shared: boolean): Code {
   const { address, kind, mode, physical, answer: entry } = access;
   const page = and64(get(address), -4096);
   const tag = load('i64.load', get(entry));
@@ -190,7 +190,7 @@ function known(helpers: Helpers, access: Checked): Code {
     when(op('i64.eq', tag, page), ret(get(physical))),
     when(isCode, [
       store('i64.store', get(entry), page),
-      dropCode(helpers, physical, entry),
+      dropCode(helpers, physical, entry, shared),
       ret(get(physical)),
     ]),
   ];

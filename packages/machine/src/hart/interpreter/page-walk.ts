@@ -132,7 +132,7 @@ export function defineWalk(define: Define, helpers: Helpers, shared: boolean): v
             when(op('i32.eqz', bit(Pte.G | Pte.U)), setSlot32(TLB_PRIVATE, i32(1))),
             markUsed(pte, kind, (marked) => [
               guardEntry(helpers, place, TlbKind.write, noMemory),
-              dropCode(helpers, place, page),
+              dropCode(helpers, place, page, shared),
               shared
                 ? exchange(place, pte, marked, again)
                 : ramStore('i64.store', ramPlace(get(place)), marked),

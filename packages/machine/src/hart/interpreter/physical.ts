@@ -7,6 +7,8 @@ import {
   type Local,
   load,
   op,
+  ramAtomic,
+  ramLoad,
   set,
   store,
   when,
@@ -29,16 +31,21 @@ export const isRam = (physical: Code): Code =>
 export const ramPlace = (physical: Code): Code => wrap(add64(physical, i64(RAM_OFFSET - RAM_BASE)));
 
 /**
- * Before a write to `physical`, in RAM: drops compiled code and notes the page as written. `page` is
- * room for its number.
+ * Before a write to `physical`, in RAM: drops compiled code and notes the page as written, where all
+ * see it if RAM is `shared`. `page` is room for its number.
  */
-export function dropCode(helpers: Helpers, physical: Local, page: Local): Code {
+export function dropCode(helpers: Helpers, physical: Local, page: Local, shared: boolean): Code {
   const place = op('i32.shr_u', get(page), i32(3));
   const byte = load('i32.load8_u', place, CODE_PAGES);
   const bit = op('i32.shl', i32(1), and32(get(page), 7));
   return [
     set(page, wrap(shr64(ramOffset(get(physical)), 12))),
-    store('i32.store8', place, op('i32.or', load('i32.load8_u', place, WRITTEN), bit), WRITTEN),
+    shared
+      ? when(op('i32.eqz', op('i32.and', ramLoad('i32.load8_u', place, WRITTEN), bit)), [
+          ramAtomic('i32.atomic.rmw8.or_u', place, [bit], WRITTEN),
+          op('drop'),
+        ])
+      : store('i32.store8', place, op('i32.or', load('i32.load8_u', place, WRITTEN), bit), WRITTEN),
     when(
       and32(op('i32.shr_u', byte, and32(get(page), 7)), 1),
       call(helpers.codeWritten, get(page)),
