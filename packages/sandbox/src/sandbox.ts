@@ -25,6 +25,8 @@ export interface Volume {
 export interface SandboxOptions extends CallOptions, PrepareOptions {
   /** Memory of the guest in MiB, 96 to 3072. Default 512. */
   readonly memoryMiB?: number;
+  /** Processors of the guest, 1 to 16: each has a thread. Default 1, which is the fastest one. */
+  readonly cpus?: number;
   /** Bytes that the guest may write over its image, kept in this process. Default 4 GiB. */
   readonly maxWritten?: number;
   readonly volumes?: readonly Volume[];
@@ -107,13 +109,15 @@ export class Sandbox implements AsyncDisposable {
       leastMemory,
       3072,
     );
+    const cpus = checkRange('processors', '', options.cpus ?? 1, 1, 16);
     const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
     const { environment, hostname, ...files } = await prepare(image, options);
-    const shape = { memoryMiB, terminals, volumes: volumes.length };
+    const shape = { memoryMiB, cpus, terminals, volumes: volumes.length };
     const order = {
       ...files,
       volumes,
       memoryMiB,
+      cpus,
       terminals,
       maxWritten: options.maxWritten ?? defaultMaxWritten,
       ...(options.template !== false && { template: await templateFor(files, shape, options) }),

@@ -15,6 +15,7 @@ interface MachineFiles {
 
 interface Shape {
   readonly memoryMiB: number;
+  readonly cpus: number;
   readonly terminals: number;
   readonly volumes: number;
 }
@@ -25,7 +26,7 @@ interface Shape {
  */
 export async function templateFor(
   { kernel, initramfs }: MachineFiles,
-  { memoryMiB, terminals, volumes }: Shape,
+  { memoryMiB, cpus, terminals, volumes }: Shape,
   { cache = cacheDirectory() }: { readonly cache?: string },
 ): Promise<TemplateFile> {
   const files = await Promise.all([kernel, initramfs].map(fingerprint));
@@ -33,6 +34,7 @@ export async function templateFor(
     machineStamp(),
     kernelCommandLine,
     memoryMiB,
+    cpus,
     terminalSlots(terminals),
     volumeSlots(volumes),
     ...files,

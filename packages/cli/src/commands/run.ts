@@ -11,6 +11,7 @@ import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { act, usageError } from '../frame.ts';
 import {
+  cpusOf,
   durationOf,
   environmentOf,
   memoryOf,
@@ -29,6 +30,7 @@ interface RunFlags {
   readonly interactive?: boolean;
   readonly tty?: boolean;
   readonly memory?: string;
+  readonly cpus?: string;
   readonly timeout?: string;
   readonly volume?: readonly string[];
   readonly hostname?: string;
@@ -52,7 +54,8 @@ Examples:
   echo hello | anole run -i -- tr a-z A-Z
   anole run -t os:base -- bash
   anole run -v "$PWD:/work" -w /work os:base -- make
-  anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'`;
+  anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'
+  anole run --cpus 2 -v "$PWD:/work" -w /work os:gcc -- make -j2`;
 
 /** `anole run`: one command in a machine of its own. */
 export function runCommand(): Command {
@@ -67,6 +70,7 @@ export function runCommand(): Command {
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give the command this terminal')
     .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
+    .option('--cpus <count>', 'processors of the machine, 1 to 16 (default: 1)')
     .option('--timeout <duration>', 'kill the command after, such as 30s or 5m')
     .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append)
     .option('--hostname <name>', 'name of the machine')
@@ -127,6 +131,7 @@ function createSandbox(
     volumes: (flags.volume ?? []).map(volumeOf),
     terminals: flags.tty ? 1 : 0,
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
+    ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
     ...(flags.hostname !== undefined && { hostname: flags.hostname }),
     ...(flags.mirror !== undefined && { mirror: flags.mirror }),
     ...(flags.keyring !== undefined && { keyring: flags.keyring }),

@@ -33,6 +33,8 @@ export interface MachineOrder {
   /** File of the guest's first file system. */
   readonly initramfs: string;
   readonly memoryMiB: number;
+  /** Harts, each with a thread beyond the first. */
+  readonly cpus: number;
   /** Bytes the writable layer over the image may take. */
   readonly maxWritten: number;
   /** Terminals the guest gets: hvc1 and on. */

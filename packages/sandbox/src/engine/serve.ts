@@ -114,6 +114,7 @@ async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Prom
     initrd,
     commandLine: kernelCommandLine,
     memoryMiB: order.memoryMiB,
+    cpus: order.cpus,
     devices,
     onSerial,
     jit,
