@@ -33,7 +33,14 @@ export { type HttpCode, HttpError } from './http/errors.ts';
 export { type HttpSourceOptions, httpSource } from './http/http-source.ts';
 export { inflate } from './inflate.ts';
 export { type BlockOptions, decodeLz4 } from './lz4.ts';
-export { LZ4_LEVEL_MAX, type Lz4Filled, type Lz4Filler, lz4Filler } from './lz4-compress.ts';
+export {
+  LZ4_LEVEL_MAX,
+  LZ4_SCRATCH_SIZE,
+  LZ4_SLACK,
+  type Lz4Filled,
+  type Lz4Filler,
+  lz4Filler,
+} from './lz4-compress/filler.ts';
 export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';

@@ -25,8 +25,15 @@ export type { Mapping } from './reader/mapping.ts';
 export type { OpenOptions } from './reader/open.ts';
 export type { ImageInfo } from './reader/superblock.ts';
 export { type ErofsNode, type ErofsTree, openErofs } from './reader/tree.ts';
-export { type Encoders, pieceCompressor } from './writer/compress/fillers.ts';
-export type { CompressionOptions, CompressPieces } from './writer/compress/options.ts';
+export type { Encoders } from './writer/compress/fillers.ts';
+export {
+  type Lane,
+  type LaneRange,
+  type Lanes,
+  laneRanges,
+  pieceCompressor,
+} from './writer/compress/lanes.ts';
+export type { CompressionOptions } from './writer/compress/options.ts';
 export type {
   CompressedPiece,
   Compressor,
@@ -37,3 +44,4 @@ export type {
 export type { Spool } from './writer/compress/spool.ts';
 export { type ErofsImage, writeErofs } from './writer/image.ts';
 export type { WriteOptions } from './writer/options.ts';
+export type { ImagePart } from './writer/output.ts';

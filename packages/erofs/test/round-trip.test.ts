@@ -158,6 +158,6 @@ test('memory does not grow with the size of files', async () => {
   const before = process.memoryUsage().arrayBuffers;
   for await (const chunk of await writeErofs(tree)) total += chunk.length;
   assert.equal(total, size + 4096);
-  assert.equal(largest, piece.length);
+  assert.ok(largest <= piece.length);
   assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1024 * 1024);
 });

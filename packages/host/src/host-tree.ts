@@ -110,7 +110,9 @@ class Host {
         const name = decodeName(bytes);
         const found = this.node(node, name);
         // Between the listing and the look it may have gone.
-        if (found) entries.push({ name, type: found.stat.type, ino: found.stat.ino });
+        if (!found) continue;
+        const { type, ino } = found.stat;
+        entries.push({ name, type, ino, node: found });
       }
       return entries.sort((a, b) => compareNames(a.name, b.name));
     });
@@ -129,6 +131,13 @@ class Host {
       const bytes = new Uint8Array(there);
       const read = readInto(fd, bytes, offset, node.path());
       return read === there ? bytes : bytes.subarray(0, read);
+    });
+  }
+
+  readInto(node: HostNode, offset: number, target: Uint8Array): number {
+    return this.guard(`read ${node.path()}`, () => {
+      const fd = this.files.of(node, () => this.open(node, FILE));
+      return readInto(fd, target, offset, node.path());
     });
   }
 
@@ -214,6 +223,11 @@ export class HostNode implements TreeNode {
   read(offset: number, length: number): Uint8Array {
     this.check('file', 'VFS_NOT_FILE');
     return this.host.read(this, offset, length);
+  }
+
+  readInto(offset: number, target: Uint8Array): number {
+    this.check('file', 'VFS_NOT_FILE');
+    return this.host.readInto(this, offset, target);
   }
 
   xattrs(): ReadonlyMap<string, Uint8Array> {

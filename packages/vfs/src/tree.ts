@@ -39,6 +39,8 @@ export interface DirectoryEntry {
   readonly name: string;
   readonly type: FileType;
   readonly ino: number;
+  /** The child itself, where the Tree had to look at it anyway: as it was then. */
+  readonly node?: TreeNode;
 }
 
 /**
@@ -70,6 +72,11 @@ export interface TreeNode {
    * do not write to it, and copy it before keeping it.
    */
   read(offset: number, length: number): Awaitable<Uint8Array>;
+  /**
+   * Reads as `read` does, but into `target`, as much as that has room for. Returns how many bytes there
+   * were. Absent where the Tree gains nothing by it.
+   */
+  readInto?(offset: number, target: Uint8Array): Awaitable<number>;
   /** Extended attributes by full name (`user.x`, `security.capability`). Do not modify. */
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>>;
   /**

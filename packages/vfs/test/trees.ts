@@ -10,7 +10,7 @@ export function utf8(text: string): Uint8Array {
 /** All pieces of a stream as one. */
 export async function collect(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   const parts: Uint8Array[] = [];
-  for await (const part of stream) parts.push(part);
+  for await (const part of stream) parts.push(part.slice());
   return new Uint8Array(Buffer.concat(parts));
 }
 

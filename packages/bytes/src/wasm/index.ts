@@ -47,5 +47,6 @@ export {
   tee,
   when,
 } from './code.ts';
+export { compileKernel, type KernelMemory } from './kernel/kernel.ts';
 export { type FunctionScope, ModuleBuilder, type Signature } from './module.ts';
 export type { AtomicOperator, MemoryOperator, Operator, ValueType } from './opcodes.ts';

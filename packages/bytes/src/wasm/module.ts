@@ -51,16 +51,19 @@ export class ModuleBuilder {
   readonly #exports: { name: string; index: number }[] = [];
   readonly #memoryPages: number;
   readonly #sharedRam: boolean;
+  readonly #sharedMemory: boolean;
   #tableSize: number | undefined;
   #elements: { readonly offset: number; readonly functions: readonly FunctionRef[] } | undefined;
 
   /**
    * @param memoryPages least size of the imported memory, in pages of 64 KiB
    * @param sharedRam whether RAM is a second memory, instead of a part of the first
+   * @param sharedMemory whether threads share the first memory
    */
-  constructor(memoryPages: number, sharedRam = false) {
+  constructor(memoryPages: number, sharedRam = false, sharedMemory = false) {
     this.#memoryPages = memoryPages;
     this.#sharedRam = sharedRam;
+    this.#sharedMemory = sharedMemory;
   }
 
   importFunction(name: string, signature: Signature): FunctionRef {
@@ -139,10 +142,10 @@ export class ModuleBuilder {
       ...unsigned(type),
     ]);
     const least = unsigned(this.#memoryPages);
-    const memories = [[...text('env'), ...text('memory'), 2, 0, ...least]];
-    if (this.#sharedRam) {
-      memories.push([...text('env'), ...text('ram'), 2, SHARED, ...least, ...unsigned(MAX_PAGES)]);
-    }
+    const shared = [SHARED, ...least, ...unsigned(MAX_PAGES)];
+    const limits = this.#sharedMemory ? shared : [0, ...least];
+    const memories = [[...text('env'), ...text('memory'), 2, ...limits]];
+    if (this.#sharedRam) memories.push([...text('env'), ...text('ram'), 2, ...shared]);
     const table = [...text('env'), ...text('table'), 1, 0x70, 0];
     return this.#tableSize === undefined
       ? [...functions, ...memories]

@@ -1,9 +1,9 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
+import { CompressPool } from '@anole/compose/compress';
 import type { CompressionOptions, Compressor, TailMode } from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
-import { CompressPool } from './compress-pool.ts';
 
 /** What `fs mk` takes about compression, by the names of mkfs.erofs. */
 export interface CompressionFlags {
@@ -39,8 +39,7 @@ export function compressionOf(
     ...chosen,
     ...(pclusterSize !== undefined && { pclusterSize: Number(pclusterSize) }),
     ...(tails !== undefined && { tails }),
-    compress: pool.compress,
-    concurrency: pool.size,
+    lanes: pool.lanes,
     spool: () => resources.use(scratchFile(directory)),
   };
 }

@@ -1,8 +1,6 @@
 import { once } from 'node:events';
-import { writeSync } from 'node:fs';
-import type { FileHandle } from 'node:fs/promises';
+import { writeErofsFile } from '@anole/compose/compress';
 import { type ErofsImage, type WriteOptions, writeErofs } from '@anole/erofs';
-import { createFileAtomically } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { type CompressionFlags, compressionOf } from './compression.ts';
@@ -27,27 +25,17 @@ export async function makeAction(
   const compression = compressionOf(flags, resources);
   const options = { ...optionsOf(flags, context), ...(compression && { compression }) };
   using input = await openInput(source, flags, context);
-  const image = await writeErofs(input.tree, options);
   if (flags.output === '-') {
-    await toStdout(image);
+    await toStdout(await writeErofs(input.tree, options));
     return 0;
   }
-  await createFileAtomically(flags.output, (file) => copy(image, file), {
-    signal: context.signal,
-  });
+  const image = await writeErofsFile(flags.output, input.tree, options);
   const { size, inodes } = image;
   const uuid = Buffer.from(image.uuid).toString('hex');
   context.endProgress();
   if (context.json) context.out(JSON.stringify({ image: flags.output, size, inodes, uuid }));
   else context.out(`${flags.output}: ${inodes} inodes, ${size} bytes`);
   return 0;
-}
-
-async function copy(image: ErofsImage, file: FileHandle): Promise<void> {
-  // Synchronous writes: a chunk is valid until the next only, and files answer at once.
-  for await (const chunk of image) {
-    for (let at = 0; at < chunk.length; ) at += writeSync(file.fd, chunk, at);
-  }
 }
 
 async function toStdout(image: ErofsImage): Promise<void> {

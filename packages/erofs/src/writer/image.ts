@@ -1,25 +1,27 @@
 import { isPromise } from '@anole/bytes';
 import type { Extent, Tree } from '@anole/vfs';
+import { INODE_SLOT } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
 import { Pacer } from '../pause.ts';
 import { chunkTable, storedRanges } from './chunks.ts';
-import { compressFiles } from './compress/compress-files.ts';
+import { type CompressionResult, compressFiles } from './compress/compress-files.ts';
 import { encodeConfigs } from './compress/configs.ts';
-import { appendCompressedHead, compressedData } from './compress/emit.ts';
+import { appendCompressedHead } from './compress/emit.ts';
 import { directoryBlocks } from './directory.ts';
 import type { Inode } from './inode.ts';
+import { measureInode, measureInodes } from './measure.ts';
 import { encodeInode } from './metadata.ts';
-import { settle, type WriteOptions } from './options.ts';
-import { Output } from './output.ts';
-import { type Plan, plan } from './plan.ts';
-import { readExactly } from './read-exactly.ts';
+import { type Settings, settle, type WriteOptions } from './options.ts';
+import { type ImagePart, Output } from './output.ts';
+import { compressedStart, type Plan, plan } from './plan.ts';
+import { readExactly, readInto } from './read-exactly.ts';
 import { scan } from './scan.ts';
 import { encodeSuperblock, seal } from './superblock.ts';
 import { deriveUuid } from './uuid.ts';
 import { encodeXattrs, XattrPool } from './xattrs.ts';
 
-/** Bytes asked of a file at once. */
-const READ_SIZE = 1024 * 1024;
+/** Bytes of compressed data copied at once. */
+const COPY_SIZE = 256 * 1024;
 
 /**
  * An image that is laid out and can be written: its bytes in order, once or again as long as the
@@ -30,11 +32,17 @@ export interface ErofsImage extends AsyncIterable<Uint8Array> {
   readonly size: number;
   readonly uuid: Uint8Array;
   readonly inodes: number;
+  /**
+   * What a file lacks that was given as `target`, in rising order; else all of the image. The file's
+   * size is to be set to `size` at the end.
+   */
+  parts(): AsyncIterable<ImagePart>;
 }
 
 /**
- * Reads a tree but for its files' data, and lays out its EROFS image. Memory grows with the number
- * of inodes, not with the size of files. The same tree and options give the same bytes.
+ * Reads a tree but for its files' data, and lays out its EROFS image; with compression, compresses its
+ * files too. Memory grows with the number of inodes, not with the size of files. The same tree and
+ * options give the same bytes.
  *
  * @throws ErofsError `EROFS_BAD_OPTION`, `EROFS_CANNOT_STORE`; while iterating `EROFS_SOURCE_CHANGED`;
  *   and what the tree raises.
@@ -46,83 +54,133 @@ export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promis
   const settings = settle(options);
   const pool = new XattrPool();
   const inodes = await scan(tree, settings, pool, options);
-  const { compression } = settings;
-  const result = compression && (await compressFiles(inodes, compression, options));
-  const layout = plan(inodes, settings, pool, result);
+  const epoch = measureInodes(inodes, settings);
+  const measure = (packed: Inode) => measureInode(packed, epoch, settings);
+  const result = await compressed(inodes, settings, measure, options);
+  const layout = plan(inodes, epoch, settings, pool, result);
   const uuid = settings.uuid ?? deriveUuid(layout);
+  const all = (): AsyncIterable<ImagePart> => reporting(parts(layout, uuid, true), layout, options);
   return {
     size: layout.blocks * settings.blockSize,
     uuid,
     inodes: layout.inodes.length,
-    [Symbol.asyncIterator]: () => reporting(chunks(layout, uuid), layout, options),
+    parts: () =>
+      options.target === undefined ? all() : reporting(parts(layout, uuid, false), layout, options),
+    async *[Symbol.asyncIterator]() {
+      for await (const { bytes } of all()) yield bytes;
+    },
   };
 }
 
+async function compressed(
+  inodes: readonly Inode[],
+  settings: Settings,
+  measure: (packed: Inode) => void,
+  options: WriteOptions,
+): Promise<CompressionResult | undefined> {
+  const { compression } = settings;
+  if (compression === undefined) return undefined;
+  const { target } = options;
+  const start = compressedStart(settings) * settings.blockSize;
+  const spool = target
+    ? {
+        write: (offset: number, bytes: Uint8Array) => target.write(start + offset, bytes),
+        read: (offset: number, length: number) => target.read(start + offset, length),
+      }
+    : await compression.spool();
+  return await compressFiles(inodes, compression, spool, measure, options);
+}
+
 async function* reporting(
-  image: AsyncIterable<Uint8Array>,
+  parts: AsyncIterable<ImagePart>,
   { blocks, settings }: Plan,
   { signal, onProgress }: WriteOptions,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<ImagePart> {
   const total = blocks * settings.blockSize;
   const pacer = new Pacer();
-  let done = 0;
-  for await (const chunk of image) {
+  for await (const part of parts) {
     signal?.throwIfAborted();
-    yield chunk;
-    done += chunk.length;
+    yield part;
+    const done = part.offset + part.bytes.length;
     const turn = pacer.turn();
     if (turn) await turn;
     onProgress?.({ step: 'write image', done, total, unit: 'bytes' });
   }
 }
 
-async function* chunks(layout: Plan, uuid: Uint8Array): AsyncGenerator<Uint8Array> {
+/** @param whole whether compressed data are among them */
+async function* parts(layout: Plan, uuid: Uint8Array, whole: boolean): AsyncGenerator<ImagePart> {
   const { blockSize } = layout.settings;
   let first = true;
-  for await (const chunk of pieces(layout, uuid)) {
-    if (first) seal(chunk, blockSize);
+  for await (const part of pieces(layout, uuid, whole)) {
+    if (first) seal(part.bytes, blockSize);
     first = false;
-    yield chunk;
+    yield part;
   }
 }
 
-async function* pieces(layout: Plan, uuid: Uint8Array): AsyncGenerator<Uint8Array> {
+async function* pieces(layout: Plan, uuid: Uint8Array, whole: boolean): AsyncGenerator<ImagePart> {
   const { blockSize } = layout.settings;
   const output = new Output();
-  output.skipTo(SUPERBLOCK_OFFSET);
+  yield* output.skipTo(SUPERBLOCK_OFFSET);
   output.append(encodeSuperblock(layout, uuid));
   output.append(encodeConfigs(layout));
+  if (layout.metaBlock > 0) yield* compressedData(output, layout, whole);
+  yield* metadata(output, layout);
+  for (const inode of layout.inodes) {
+    if (inode.directory && inode.blocks > 0) yield* directoryData(output, inode, blockSize);
+  }
+  for (const inode of layout.inodes) {
+    if (inode.compressed || inode.directory || inode.blocks === 0) continue;
+    yield* fileData(output, inode, blockSize);
+  }
+  yield* output.skipTo(layout.blocks * blockSize);
+  yield* output.flush();
+}
+
+async function* compressedData(
+  output: Output,
+  { settings, compression, metaBlock }: Plan,
+  whole: boolean,
+): AsyncGenerator<ImagePart> {
+  const { blockSize } = settings;
+  const start = compressedStart(settings) * blockSize;
+  const end = metaBlock * blockSize;
+  yield* output.skipTo(start);
+  yield* output.flush();
+  if (!whole) return output.jumpTo(end);
+  for (let at = start; at < end; at += COPY_SIZE) {
+    output.append(await compression!.spool.read(at - start, Math.min(COPY_SIZE, end - at)));
+    yield* output.drain();
+  }
+}
+
+async function* metadata(output: Output, layout: Plan): AsyncGenerator<ImagePart> {
+  const { blockSize } = layout.settings;
+  const start = layout.metaBlock * blockSize;
   for (const inode of [...layout.inodes].sort((a, b) => a.nid - b.nid)) {
-    output.skipTo(inode.nid * 32);
+    const at = start + inode.nid * INODE_SLOT;
+    if (output.position < at) yield* output.skipTo(at);
     if (inode.compressed) await appendCompressedHead(output, inode, inode.compressed, layout);
-    else await appendHead(output, inode, blockSize);
-    if (output.ready) yield* output.take();
+    else {
+      const appended = appendHead(output, inode, blockSize);
+      if (appended) await appended;
+    }
+    if (output.full) yield* output.drain();
   }
   for (const item of layout.sharedXattrs) {
-    output.skipTo(layout.xattrBlock * blockSize + item.sharedId! * 4);
+    yield* output.skipTo(layout.xattrBlock * blockSize + item.sharedId! * 4);
     output.append(item.bytes);
-    if (output.ready) yield* output.take();
+    yield* output.drain();
   }
-  for (const inode of layout.inodes) {
-    if (inode.directory) yield* directoryData(output, inode, blockSize);
-  }
-  // From here on large files pass by the buffer; the superblock's block must have left it whole.
-  output.skipTo(layout.dataBlock * blockSize);
-  for (const inode of layout.inodes) {
-    if (inode.compressed) yield* compressedData(output, inode, inode.compressed, layout);
-    else if (!inode.directory) yield* fileData(output, inode, blockSize);
-  }
-  output.skipTo(layout.blocks * blockSize);
-  output.flush();
-  yield* output.take();
 }
 
 /** The inode, its attributes and its tail. */
-async function appendHead(output: Output, inode: Inode, blockSize: number): Promise<void> {
+function appendHead(output: Output, inode: Inode, blockSize: number): Promise<void> | undefined {
   output.append(encodeInode(inode));
   if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
   if (inode.chunks) output.append(chunkTable(inode.chunks, inode.startBlock, blockSize));
-  if (inode.tailSize === 0) return;
+  if (inode.tailSize === 0) return undefined;
   if (inode.target) {
     output.append(inode.target.subarray(inode.size - inode.tailSize));
   } else if (inode.directory) {
@@ -131,17 +189,18 @@ async function appendHead(output: Output, inode: Inode, blockSize: number): Prom
     output.append(last!);
   } else {
     const tail = readExactly(inode, inode.size - inode.tailSize, inode.tailSize);
-    output.append(isPromise(tail) ? await tail : tail);
+    if (isPromise(tail)) return tail.then((bytes) => output.append(bytes));
+    output.append(tail);
   }
+  return undefined;
 }
 
-function* directoryData(output: Output, inode: Inode, blockSize: number): Generator<Uint8Array> {
-  if (inode.blocks === 0) return;
-  output.skipTo(inode.startBlock * blockSize);
+function* directoryData(output: Output, inode: Inode, blockSize: number): Generator<ImagePart> {
+  yield* output.skipTo(inode.startBlock * blockSize);
   let left = inode.blocks;
   for (const block of directoryBlocks(inode, blockSize)) {
     if (left-- > 0) output.append(block);
-    if (output.ready) yield* output.take();
+    yield* output.drain();
   }
 }
 
@@ -149,39 +208,31 @@ async function* fileData(
   output: Output,
   inode: Inode,
   blockSize: number,
-): AsyncGenerator<Uint8Array> {
-  if (inode.blocks === 0) return;
-  output.skipTo(inode.startBlock * blockSize);
+): AsyncGenerator<ImagePart> {
+  yield* output.skipTo(inode.startBlock * blockSize);
   if (inode.target) {
     output.append(inode.target.subarray(0, inode.size - inode.tailSize));
+    yield* output.drain();
     return;
   }
   const whole = [{ offset: 0, length: inode.size - inode.tailSize }];
   for (const range of inode.chunks ? storedRanges(inode.chunks, inode.size) : whole) {
     yield* rangeData(output, inode, range);
-    output.skipTo(Math.ceil(output.position / blockSize) * blockSize);
+    yield* output.skipTo(Math.ceil(output.position / blockSize) * blockSize);
   }
 }
 
+/** Bytes of a file, read to where they are given out from. */
 async function* rangeData(
   output: Output,
   inode: Inode,
   { offset, length }: Extent,
-): AsyncGenerator<Uint8Array> {
-  const end = offset + length;
-  for (let at = offset; at < end; at += READ_SIZE) {
-    const count = Math.min(READ_SIZE, end - at);
-    const read = readExactly(inode, at, count);
-    const bytes = isPromise(read) ? await read : read;
-    if (count < READ_SIZE) {
-      output.append(bytes);
-      if (output.ready) yield* output.take();
-      continue;
-    }
-    // A large piece is handed on as the tree gave it: no copy.
-    output.flush();
-    yield* output.take();
-    output.passed(bytes.length);
-    yield bytes;
+): AsyncGenerator<ImagePart> {
+  for (let at = offset; at < offset + length; ) {
+    const room = output.room(offset + length - at);
+    const read = readInto(inode, at, room);
+    if (isPromise(read)) await read;
+    at += room.length;
+    if (output.full) yield* output.drain();
   }
 }

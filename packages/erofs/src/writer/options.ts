@@ -6,6 +6,7 @@ import {
   type CompressionSettings,
   settleCompression,
 } from './compress/options.ts';
+import type { Spool } from './compress/spool.ts';
 
 export interface WriteOptions extends CallOptions {
   /**
@@ -27,6 +28,11 @@ export interface WriteOptions extends CallOptions {
   readonly inlineTails?: boolean;
   /** Files are stored compressed where that takes less room. Not unless given. */
   readonly compression?: CompressionOptions;
+  /**
+   * The file that the image is for: compressed data are written to their place in it at once, and
+   * `parts()` of the image gives what is left. Unless given, they wait in a scratch file.
+   */
+  readonly target?: Spool;
 }
 
 /** {@link WriteOptions} with every default in place. */

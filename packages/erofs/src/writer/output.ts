@@ -1,65 +1,74 @@
 /** Bytes handed out at once. At least the largest block, so that the superblock's is in the first. */
 const BUFFER_SIZE = 256 * 1024;
 
+/** A part of an image. */
+export interface ImagePart {
+  readonly offset: number;
+  /** Valid until the next part is asked for. */
+  readonly bytes: Uint8Array;
+}
+
 /**
- * Gathers a stream from pieces at rising offsets. Gaps are zeros. Full buffers wait in `take()`;
- * each is fresh memory that the writer does not touch again.
+ * Gathers an image from pieces at rising offsets, in one buffer that is used again. Gaps are zeros.
  */
 export class Output {
-  #buffer = new Uint8Array(BUFFER_SIZE);
+  readonly #buffer = new Uint8Array(BUFFER_SIZE);
+  #offset = 0;
   #used = 0;
-  #flushed = 0;
-  #full: Uint8Array[] = [];
+  /** What did not fit. */
+  #rest: Uint8Array[] = [];
 
-  /** Bytes so far: where the next piece goes. */
+  /** Where the next piece goes. */
   get position(): number {
-    return this.#flushed + this.#used;
+    return this.#offset + this.#used + this.#rest.reduce((sum, { length }) => sum + length, 0);
   }
 
+  /** Whether {@link drain} has something. */
+  get full(): boolean {
+    return this.#used === BUFFER_SIZE || this.#rest.length > 0;
+  }
+
+  /** Copies bytes, more than the buffer has room for where need be. */
   append(bytes: Uint8Array): void {
-    for (let at = 0; at < bytes.length; ) {
-      const count = Math.min(bytes.length - at, BUFFER_SIZE - this.#used);
-      this.#buffer.set(bytes.subarray(at, at + count), this.#used);
-      at += count;
-      this.#advance(count);
-    }
+    const count = this.#rest.length > 0 ? 0 : Math.min(bytes.length, BUFFER_SIZE - this.#used);
+    this.#buffer.set(count === bytes.length ? bytes : bytes.subarray(0, count), this.#used);
+    this.#used += count;
+    if (count < bytes.length) this.#rest.push(bytes.slice(count));
+  }
+
+  /** Room in the buffer, for `length` bytes at most and one at least: to be filled wholly. */
+  room(length: number): Uint8Array {
+    const start = this.#used;
+    this.#used = Math.min(start + length, BUFFER_SIZE);
+    return this.#buffer.subarray(start, this.#used);
   }
 
   /** Zeros up to `position`, which is not before the present one. */
-  skipTo(position: number): void {
-    while (this.position < position) {
-      this.#advance(Math.min(position - this.position, BUFFER_SIZE - this.#used));
+  *skipTo(position: number): Generator<ImagePart> {
+    yield* this.drain();
+    for (let left = position - this.position; left > 0; left = position - this.position) {
+      this.room(left).fill(0);
+      yield* this.drain();
     }
   }
 
-  /** Whether `take` has something. */
-  get ready(): boolean {
-    return this.#full.length > 0;
+  /** Goes on elsewhere. Everything before was given out. */
+  jumpTo(position: number): void {
+    this.#offset = position;
   }
 
-  /** The buffers that are full. */
-  take(): Uint8Array[] {
-    const full = this.#full;
-    this.#full = [];
-    return full;
+  /** What is full. To be called before more is put in. */
+  *drain(): Generator<ImagePart> {
+    while (this.full) yield* this.flush();
   }
 
-  /** Ends the present buffer early: `take` gives all there is. */
-  flush(): void {
-    if (this.#used === 0) return;
-    this.#full.push(this.#buffer.subarray(0, this.#used));
-    this.#flushed += this.#used;
+  /** All there is in the buffer. */
+  *flush(): Generator<ImagePart> {
+    if (this.#used > 0) yield { offset: this.#offset, bytes: this.#buffer.subarray(0, this.#used) };
+    this.#offset += this.#used;
     this.#used = 0;
-    this.#buffer = new Uint8Array(BUFFER_SIZE);
-  }
-
-  /** Accounts for bytes that pass by the buffer. Everything before was taken. */
-  passed(count: number): void {
-    this.#flushed += count;
-  }
-
-  #advance(count: number): void {
-    this.#used += count;
-    if (this.#used === BUFFER_SIZE) this.flush();
+    const rest = this.#rest;
+    this.#rest = [];
+    for (const bytes of rest) this.append(bytes);
   }
 }

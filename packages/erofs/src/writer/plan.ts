@@ -1,18 +1,18 @@
 import type { Timestamp } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
 import { BLOCK_MAP_ENTRY_SIZE } from '../layout/chunk.ts';
-import { COMPACT_SIZE, EXTENDED_SIZE, INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
+import { INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from '../layout/superblock.ts';
 import { storedRanges } from './chunks.ts';
 import type { CompressionResult } from './compress/compress-files.ts';
 import type { Compressed } from './compress/compressed.ts';
 import { configsSize } from './compress/configs.ts';
 import { indexesSize } from './compress/index-packs.ts';
-import type { Spool } from './compress/spool.ts';
 import type { Inode } from './inode.ts';
+import { coreSize } from './measure.ts';
 import type { Settings } from './options.ts';
 import { SlotAllocator } from './slots.ts';
-import { type XattrItem, type XattrPool, xattrSize } from './xattrs.ts';
+import type { XattrItem, XattrPool } from './xattrs.ts';
 
 /** Where everything of an image lies. */
 export interface Plan {
@@ -29,20 +29,32 @@ export interface Plan {
   readonly hasCompressed: boolean;
   /** The inode that holds fragments. */
   readonly packed: Inode | undefined;
-  /** Where compressed data wait. */
-  readonly spool: Spool | undefined;
+  /** What compressing gave: its blocks lie between the superblock and the metadata. */
+  readonly compression: CompressionResult | undefined;
+  /** First block of the metadata: numbers of inodes count from there. */
+  readonly metaBlock: number;
   /** First block after all metadata. */
   readonly dataBlock: number;
   readonly blocks: number;
 }
 
+/** First block of compressed data: what comes before them has a size that is known beforehand. */
+export function compressedStart(settings: Settings): number {
+  return Math.ceil(headEnd(settings) / settings.blockSize);
+}
+
+function headEnd(settings: Settings): number {
+  return SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
+}
+
 /**
- * Lays an image out: superblock, inodes with what lies beside them, shared attributes, directories,
- * files. All of it follows from names, attributes and sizes, so that the image can be written from
- * its first byte to its last without going back.
+ * Lays an image out: superblock, compressed data, inodes with what lies beside them, shared attributes,
+ * directories, other files. All of it follows from names, attributes and sizes, so that the image can be
+ * written from its first byte to its last without going back.
  */
 export function plan(
   files: readonly Inode[],
+  epoch: Timestamp,
   settings: Settings,
   pool: XattrPool,
   compression?: CompressionResult,
@@ -50,16 +62,16 @@ export function plan(
   const packed = compression?.packed;
   const inodes = packed ? [...files, packed] : files;
   const { blockSize } = settings;
-  const epoch = commonTime(inodes);
-  const reserved = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(inodes, settings);
+  const first = compressedStart(settings);
+  const metaBlock = compression?.blocks ? first + compression.blocks : 0;
+  // Behind data there is nothing to leave room for, but no inode has the number 0.
+  const reserved = metaBlock > 0 ? INODE_SLOT : headEnd(settings);
   const slots = new SlotAllocator(blockSize, Math.ceil(reserved / INODE_SLOT) * INODE_SLOT);
   for (const inode of inodes) {
-    inode.extended = settings.extendedOnly || !fitsCompact(inode, epoch);
-    inode.xattrSize = xattrSize(inode.xattrs);
-    chooseTail(inode, settings);
+    chooseTail(inode, settings, first);
     inode.nid = slots.place(headSize(inode)) / INODE_SLOT;
   }
-  const xattrBlock = slots.end / blockSize;
+  const xattrBlock = metaBlock + slots.end / blockSize;
   const shared = pool.share(0, blockSize);
   const dataBlock = xattrBlock + Math.ceil(shared.end / blockSize);
   return {
@@ -72,14 +84,11 @@ export function plan(
     hasChunks: inodes.some((inode) => inode.chunks !== undefined),
     hasCompressed: inodes.some((inode) => inode.compressed !== undefined),
     packed,
-    spool: compression?.spool,
+    compression,
+    metaBlock,
     dataBlock,
     blocks: placeData(inodes, dataBlock),
   };
-}
-
-export function coreSize(inode: Inode): number {
-  return inode.extended ? EXTENDED_SIZE : COMPACT_SIZE;
 }
 
 /** Bytes in the metadata: inode, attributes, chunk table or tail. */
@@ -98,15 +107,11 @@ function compressedHeadSize(inode: Inode, compressed: Compressed): number {
   return indexesSize(compressed, coreSize(inode) + inode.xattrSize) + compressed.inlineSize;
 }
 
-function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings): void {
+function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings, first: number): void {
   const { compressed } = inode;
   if (compressed !== undefined) {
-    // Inline data must not cross a block. What is larger than a block begins at one.
-    compressed.inlineSize = 0;
-    const used = headSize(inode) % blockSize;
-    const fits = compressed.tailSize > 0 && used + compressed.tailSize <= blockSize;
-    if (fits) compressed.inlineSize = compressed.tailSize;
-    inode.blocks = compressed.blocks + (compressed.tailSize > 0 && !fits ? 1 : 0);
+    inode.blocks = compressed.blocks;
+    inode.startBlock = first + compressed.firstBlock;
     return;
   }
   if (inode.chunks !== undefined) {
@@ -128,7 +133,8 @@ function placeData(inodes: readonly Inode[], first: number): number {
   let block = first;
   for (const wanted of [true, false]) {
     for (const inode of inodes) {
-      if (inode.blocks === 0 || (inode.directory !== undefined) !== wanted) continue;
+      if (inode.blocks === 0 || inode.compressed) continue;
+      if ((inode.directory !== undefined) !== wanted) continue;
       inode.startBlock = block;
       block += inode.blocks;
     }
@@ -138,33 +144,5 @@ function placeData(inodes: readonly Inode[], first: number): number {
     'EROFS_CANNOT_STORE',
     `Cannot write an image of ${block} blocks: the format counts at most ${NO_BLOCK - 1}`,
     { details: { blocks: block }, hint: 'give a larger block size' },
-  );
-}
-
-/**
- * Compact inodes have no time of their own that kernels before 6.15 read: they share one. The one
- * that most inodes have lets most be compact. Ties go to the earlier inode.
- */
-function commonTime(inodes: readonly Inode[]): Timestamp {
-  const counts = new Map<string, { time: Timestamp; count: number }>();
-  for (const { mtime } of inodes) {
-    const key = `${mtime.seconds}.${mtime.nanoseconds}`;
-    const entry = counts.get(key);
-    if (entry) entry.count++;
-    else counts.set(key, { time: mtime, count: 1 });
-  }
-  let best = { time: { seconds: 0, nanoseconds: 0 }, count: 0 };
-  for (const entry of counts.values()) if (entry.count > best.count) best = entry;
-  return best.time;
-}
-
-function fitsCompact({ stat, size, nlink, mtime }: Inode, epoch: Timestamp): boolean {
-  return (
-    stat.uid <= 0xffff &&
-    stat.gid <= 0xffff &&
-    nlink <= 0xffff &&
-    size <= 0xffffffff &&
-    mtime.seconds === epoch.seconds &&
-    mtime.nanoseconds === epoch.nanoseconds
   );
 }

@@ -57,6 +57,7 @@ async function scanDirectory(
   const listed = inode.node.list();
   const entries = isPromise(listed) ? await listed : listed;
   const names = sortNames(['.', '..', ...entries.map((entry) => entry.name)]);
+  const nodes = new Map(entries.map((entry) => [entry.name, entry.node]));
   const children: Inode[] = [];
   const subdirectories: Inode[] = [];
   for (const name of names) {
@@ -66,7 +67,7 @@ async function scanDirectory(
     }
     const path = inode.path === '/' ? `/${name}` : `${inode.path}/${name}`;
     checkName(name, path);
-    const looked = inode.node.lookup(name);
+    const looked = nodes.get(name) ?? inode.node.lookup(name);
     const node = isPromise(looked) ? await looked : looked;
     if (node === undefined) throw changed(path, 'it is gone');
     const known = byIno.get(node.stat.ino);

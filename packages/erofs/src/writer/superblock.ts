@@ -29,7 +29,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     epoch: epoch.seconds,
     fixedNanoseconds: epoch.nanoseconds,
     blocks: plan.blocks,
-    metaBlock: 0,
+    metaBlock: plan.metaBlock,
     xattrBlock: plan.sharedXattrs.length === 0 ? 0 : plan.xattrBlock,
     uuid,
     volumeName,

@@ -2,48 +2,64 @@ import { type CallOptions, isPromise } from '@anole/bytes';
 import { Pacer } from '../../pause.ts';
 import { storedRanges } from '../chunks.ts';
 import type { Inode } from '../inode.ts';
-import { readExactly } from '../read-exactly.ts';
+import { readInto } from '../read-exactly.ts';
 import { FileBuilder } from './file-builder.ts';
+import { type Lane, PIECE_SIZE } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
 import { Packed } from './packed.ts';
-import type { CompressedPiece, Piece, TailMode } from './piece.ts';
+import { type CompressedPiece, type Piece, storedSizeMax, type TailMode } from './piece.ts';
 import type { Spool } from './spool.ts';
 
-/** Bytes of a file that are compressed in one go. A fixed number: results depend on it. */
-const PIECE_SIZE = 8 * 1024 * 1024;
 /** Pieces go to a thread together until they have so many bytes, or are so many. */
 const BATCH_SIZE = 1024 * 1024;
 const BATCH_PIECES = 256;
 
 /** What compressing gave beside what each inode now says. */
 export interface CompressionResult {
+  /** Compressed data in whole blocks. */
   readonly spool: Spool;
+  readonly blocks: number;
+  /** Ends of files that lie beside their inodes. */
+  readonly ends: Spool | undefined;
   readonly packed: Inode | undefined;
 }
 
 /**
- * Compresses the files of a tree into a spool: each inode's `compressed` then says how, or is
- * undefined where compressing gains nothing. Results are the same whatever the concurrency.
+ * Compresses the files of a tree: each inode's `compressed` then says how, or is undefined where
+ * compressing gains nothing. Results are the same however many lanes there are.
+ *
+ * @param spool takes the blocks
+ * @param measure is told of the packed inode before that is compressed
  */
 export async function compressFiles(
   inodes: readonly Inode[],
   settings: CompressionSettings,
+  spool: Spool,
+  measure: (packed: Inode) => void,
   call: CallOptions,
 ): Promise<CompressionResult> {
-  const spool = await settings.spool();
-  const packed = settings.tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
-  const builder = new FileBuilder(settings, spool, packed);
+  const { tails } = settings;
+  const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
+  const ends = tails === 'inline' ? await settings.spool() : undefined;
+  const builder = new FileBuilder(settings, { blocks: spool, ends, packed });
   const files = inodes.filter((inode) => worthwhile(inode, settings));
   const total = files.reduce((sum, { size }) => sum + size, 0);
   const queue = new Queue(settings, builder, call, total);
-  for (const inode of files) await queue.add(inode, settings.tails);
+  for (const inode of files) {
+    const added = queue.add(inode, tails);
+    if (added) await added;
+  }
   await queue.drain();
-  if (packed === undefined || packed.size === 0) return { spool, packed: undefined };
+  const result = { spool, ends };
+  if (packed === undefined || packed.size === 0) {
+    return { ...result, blocks: builder.blocks, packed: undefined };
+  }
   const inode = packed.inode(inodes.length + 1, inodes[0]!.mtime);
+  measure(inode);
   const last = new Queue(settings, builder, call, inode.size);
   await last.add(inode, 'plain');
   await last.drain();
-  return { spool, packed: inode };
+  return { ...result, blocks: builder.blocks, packed: inode };
 }
 
 function worthwhile(inode: Inode, { tails, piece }: CompressionSettings): boolean {
@@ -58,17 +74,26 @@ function worthwhile(inode: Inode, { tails, piece }: CompressionSettings): boolea
   return size > (tails === 'plain' ? piece.blockSize : 0);
 }
 
-/** Pieces under way, whose results are taken in order. */
+/** Pieces in one lane, and whose they are. */
+interface Batch {
+  readonly lane: Lane;
+  readonly owners: Inode[];
+  readonly pieces: Piece[];
+  /** Bytes in the lane, and what becomes of them at most. */
+  bytes: number;
+  stored: number;
+  results: Promise<readonly CompressedPiece[]> | undefined;
+}
+
+/** Batches under way, whose results are taken in order. */
 class Queue {
   readonly #settings: CompressionSettings;
   readonly #builder: FileBuilder;
   readonly #call: CallOptions;
   readonly #total: number;
   readonly #pacer = new Pacer();
-  readonly #running: { owners: Inode[]; results: Promise<readonly CompressedPiece[]> }[] = [];
-  #owners: Inode[] = [];
-  #pieces: Piece[] = [];
-  #bytes = 0;
+  readonly #running: Batch[] = [];
+  #filling: Batch | undefined;
   #done = 0;
 
   constructor(
@@ -83,47 +108,94 @@ class Queue {
     this.#total = total;
   }
 
-  async add(inode: Inode, tails: TailMode): Promise<void> {
+  /** Takes a file. Small ones are only read: then there is nothing to wait for. */
+  add(inode: Inode, tails: TailMode): Promise<void> | undefined {
+    const batch = this.#filling;
+    if (batch === undefined || !this.#fits(batch, inode.size)) return this.#addSlowly(inode, tails);
+    const read = this.#put(batch, inode, 0, inode.size, tails);
+    return read ?? (this.#isFull(batch) ? this.#start() : undefined);
+  }
+
+  async #addSlowly(inode: Inode, tails: TailMode): Promise<void> {
     for (let at = 0; at < inode.size; at += PIECE_SIZE) {
       const count = Math.min(PIECE_SIZE, inode.size - at);
-      const read = readExactly(inode, at, count);
-      // A copy: pieces outlive the next read, and move to other threads.
-      const bytes = new Uint8Array(isPromise(read) ? await read : read);
-      this.#owners.push(inode);
-      this.#pieces.push({ bytes, tail: at + count === inode.size ? tails : undefined });
-      this.#bytes += count;
-      if (this.#bytes >= BATCH_SIZE || this.#pieces.length >= BATCH_PIECES) await this.#start();
+      if (this.#filling && !this.#fits(this.#filling, count)) await this.#start();
+      this.#filling ??= await this.#begin();
+      const tail = at + count === inode.size ? tails : undefined;
+      await this.#put(this.#filling, inode, at, count, tail);
+      if (this.#isFull(this.#filling)) await this.#start();
     }
   }
 
   async drain(): Promise<void> {
-    if (this.#pieces.length > 0) await this.#start();
+    if (this.#filling) await this.#start();
     while (this.#running.length > 0) await this.#finish();
   }
 
+  #fits({ lane, bytes, stored }: Batch, count: number): boolean {
+    const { start, end } = lane.output;
+    return (
+      bytes + count <= PIECE_SIZE &&
+      stored + storedSizeMax(count, this.#settings.piece) <= end - start
+    );
+  }
+
+  #isFull({ bytes, pieces }: Batch): boolean {
+    return bytes >= BATCH_SIZE || pieces.length >= BATCH_PIECES;
+  }
+
+  #put(
+    batch: Batch,
+    inode: Inode,
+    at: number,
+    count: number,
+    tail: TailMode | undefined,
+  ): Promise<void> | undefined {
+    const start = batch.lane.input.start + batch.bytes;
+    const { blockSize } = this.#settings.piece;
+    batch.owners.push(inode);
+    batch.pieces.push({ start, length: count, tail });
+    batch.bytes += count;
+    batch.stored += (Math.ceil(count / blockSize) + 1) * blockSize;
+    const read = readInto(inode, at, batch.lane.bytes.subarray(start, start + count));
+    return isPromise(read) ? read : undefined;
+  }
+
+  /** A lane to fill: where none is free, the oldest batch is waited for. */
+  async #begin(): Promise<Batch> {
+    for (;;) {
+      this.#call.signal?.throwIfAborted();
+      const lane = this.#settings.lanes.acquire();
+      if (lane) {
+        return { lane, owners: [], pieces: [], bytes: 0, stored: 0, results: undefined };
+      }
+      await this.#finish();
+    }
+  }
+
   async #start(): Promise<void> {
-    this.#call.signal?.throwIfAborted();
-    const { compress, piece, concurrency } = this.#settings;
-    const results = Promise.resolve(compress(this.#pieces, piece));
+    const batch = this.#filling!;
+    this.#filling = undefined;
+    const results = Promise.resolve(batch.lane.run(batch.pieces));
     // Whoever waits for it hears of a failure; until then nobody does.
     results.catch(() => {});
-    this.#running.push({ owners: this.#owners, results });
-    this.#owners = [];
-    this.#pieces = [];
-    this.#bytes = 0;
-    // One batch more than there are threads: none waits while this one reads and writes.
-    while (this.#running.length > concurrency) await this.#finish();
+    batch.results = results;
+    this.#running.push(batch);
+    const turn = this.#pacer.turn();
+    if (turn) await turn;
   }
 
   async #finish(): Promise<void> {
-    const { owners, results } = this.#running.shift()!;
-    const pieces = await results;
+    const { lane, owners, pieces, results } = this.#running.shift()!;
+    const done = await results!;
     for (const [index, owner] of owners.entries()) {
-      await this.#builder.add(owner, pieces[index]!);
-      this.#done += lengthOf(pieces[index]!);
+      const { start, length } = pieces[index]!;
+      const piece = done[index]!;
+      await this.#builder.add(owner, lane, start + length - piece.fragmentSize, piece);
+      this.#done += length;
     }
-    const turn = this.#pacer.turn();
-    if (turn) await turn;
+    await this.#builder.flush();
+    lane.release();
     this.#call.onProgress?.({
       step: 'compress files',
       done: this.#done,
@@ -131,10 +203,4 @@ class Queue {
       unit: 'bytes',
     });
   }
-}
-
-function lengthOf({ extents, fragment }: CompressedPiece): number {
-  let length = fragment?.length ?? 0;
-  for (let extent = 0; extent < extents.length; extent += 3) length += extents[extent]!;
-  return length;
 }

@@ -11,7 +11,6 @@ import {
   INCOMPAT_TAIL_PACKING,
   INCOMPAT_ZERO_PADDING,
 } from '../../layout/superblock.ts';
-import type { Inode } from '../inode.ts';
 import type { Settings } from '../options.ts';
 import type { Plan } from '../plan.ts';
 import type { CompressionSettings } from './options.ts';
@@ -21,17 +20,16 @@ const LENGTH_SIZE = 2;
 const ZSTD_WINDOW_LOG_MIN = 10;
 const LZ4_DISTANCE = 65535;
 
-/** Bytes after the superblock that describe the algorithm. */
-export function configsSize(inodes: readonly Inode[], { compression }: Settings): number {
-  const used = inodes.some((inode) => inode.compressed !== undefined);
-  if (compression === undefined || !used || !needsConfig(compression)) return 0;
+/** Bytes after the superblock that describe the algorithm, where a file is compressed. */
+export function configsSize({ compression }: Settings): number {
+  if (compression === undefined || !needsConfig(compression)) return 0;
   const size = LENGTH_SIZE + encodeConfig(compression).length;
   return Math.ceil(size / CONFIG_ALIGN) * CONFIG_ALIGN;
 }
 
 /** What {@link configsSize} counts. */
-export function encodeConfigs({ inodes, settings }: Plan): Uint8Array {
-  const out = new Uint8Array(configsSize(inodes, settings));
+export function encodeConfigs({ hasCompressed, settings }: Plan): Uint8Array {
+  const out = new Uint8Array(hasCompressed ? configsSize(settings) : 0);
   if (out.length === 0) return out;
   const config = encodeConfig(settings.compression!);
   out[0] = config.length;

@@ -1,71 +1,112 @@
 import { COMPACT_SIZE } from '../../layout/inode.ts';
 import type { Inode } from '../inode.ts';
-import { type Compressed, padded } from './compressed.ts';
+import { coreSize } from '../measure.ts';
+import type { Compressed } from './compressed.ts';
 import { indexesSize } from './index-packs.ts';
+import type { Lane } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
 import type { Packed } from './packed.ts';
-import type { CompressedPiece } from './piece.ts';
+import { type CompressedPiece, pad } from './piece.ts';
 import type { Spool } from './spool.ts';
+import { SpoolWriter } from './spool-writer.ts';
 
 /** Offsets of parts of files in the packed inode have 32 bits. */
 const FRAGMENT_MAX = 2 ** 32;
 
-/** Puts the pieces of one file after another into the spool, and says of each how it is stored. */
+/** What a builder writes to. */
+export interface BuilderOutputs {
+  /** Compressed data in whole blocks, as they will lie in the image. */
+  readonly blocks: Spool;
+  /** Ends that lie beside inodes. */
+  readonly ends: Spool | undefined;
+  readonly packed: Packed | undefined;
+}
+
+/** Puts the pieces of one file after another where they go, and says of each file how it is stored. */
 export class FileBuilder {
   readonly #settings: CompressionSettings;
-  readonly #spool: Spool;
-  readonly #packed: Packed | undefined;
-  /** End of what is in use of the spool. */
-  #spooled = 0;
+  readonly #blockSize: number;
+  readonly #outputs: BuilderOutputs;
+  readonly #writer: SpoolWriter;
+  /** End of what is in use of the blocks, and of the ends, in bytes. */
+  #used = 0;
+  #endsUsed = 0;
   // Of the file at hand:
   #extents: number[] = [];
   #length = 0;
   #stored = 0;
-  #tailSize = 0;
+  #inlineSize = 0;
 
-  constructor(settings: CompressionSettings, spool: Spool, packed: Packed | undefined) {
+  constructor(settings: CompressionSettings, outputs: BuilderOutputs) {
     this.#settings = settings;
-    this.#spool = spool;
-    this.#packed = packed;
+    this.#blockSize = settings.piece.blockSize;
+    this.#outputs = outputs;
+    this.#writer = new SpoolWriter(outputs.blocks);
+  }
+
+  /** Blocks so far. */
+  get blocks(): number {
+    return this.#used / this.#blockSize;
   }
 
   /** Takes the next piece of a file; with the last one, sets the inode's `compressed`. */
-  async add(inode: Inode, piece: CompressedPiece): Promise<void> {
-    await this.#store(inode, piece);
-    const { fragment } = piece;
-    if (this.#length + (fragment?.length ?? 0) < inode.size) return;
-    const offset = fragment && (await this.#packed!.place(fragment));
-    if (fragment) this.#extents.push(fragment.length, 0, 0);
+  async add(inode: Inode, lane: Lane, fragmentAt: number, piece: CompressedPiece): Promise<void> {
+    await this.#store(inode, lane, piece);
+    const { fragmentSize } = piece;
+    if (this.#length + fragmentSize < inode.size) return;
+    let offset: number | undefined;
+    if (fragmentSize > 0) {
+      const fragment = lane.bytes.subarray(fragmentAt, fragmentAt + fragmentSize);
+      offset = await this.#outputs.packed!.place(fragment);
+      this.#extents.push(fragmentSize, 0, 0);
+    }
     const compressed = this.#finish(inode, offset);
     if (this.#worthwhile(inode, compressed)) {
       inode.compressed = compressed;
-      this.#spooled += this.#stored + this.#tailSize;
+      this.#used += this.#stored;
+      this.#endsUsed += this.#inlineSize;
     }
     this.#extents = [];
     this.#length = 0;
     this.#stored = 0;
-    this.#tailSize = 0;
+    this.#inlineSize = 0;
   }
 
-  async #store(inode: Inode, { extents, data }: CompressedPiece): Promise<void> {
-    const { blockSize } = this.#settings.piece;
-    const parts: Uint8Array[] = [];
-    let at = 0;
-    let size = 0;
-    for (let extent = 0; extent < extents.length; extent += 3) {
-      const stored = extents[extent + 1]!;
-      const bytes = data.subarray(at, at + stored);
-      at += stored;
-      this.#extents.push(extents[extent]!, stored, extents[extent + 2]!);
-      this.#length += extents[extent]!;
-      const inline = this.#settings.tails === 'inline' && stored < blockSize;
-      if (inline && this.#length === inode.size) this.#tailSize = stored;
-      const part = this.#tailSize > 0 ? bytes : padded(bytes, extents[extent + 2] === 1, blockSize);
-      parts.push(part);
-      size += part.length;
+  /** What is in a lane is written: it can be used again. */
+  async flush(): Promise<void> {
+    await this.#writer.flush();
+  }
+
+  async #store(inode: Inode, lane: Lane, piece: CompressedPiece): Promise<void> {
+    const { extents, start, tailSize } = piece;
+    for (const value of extents) this.#extents.push(value);
+    for (let extent = 0; extent < extents.length; extent += 3) this.#length += extents[extent]!;
+    const end = piece.end - tailSize;
+    if (end > start) await this.#append(lane.bytes, start, end);
+    if (tailSize === 0) return;
+    if (this.#fitsBeside(inode, tailSize)) {
+      this.#inlineSize = tailSize;
+      await this.#outputs.ends!.write(this.#endsUsed, lane.bytes.subarray(end, piece.end));
+      return;
     }
-    await this.#spool.write(this.#spooled + this.#stored, joined(parts, size));
-    this.#stored += size - this.#tailSize;
+    const block = new Uint8Array(this.#blockSize);
+    block.set(lane.bytes.subarray(end, piece.end));
+    pad(block, 0, tailSize, extents.at(-1) === 1, this.#blockSize);
+    await this.#append(block, 0, block.length);
+  }
+
+  async #append(memory: Uint8Array, start: number, end: number): Promise<void> {
+    await this.#writer.write(this.#used + this.#stored, memory, start, end);
+    this.#stored += end - start;
+  }
+
+  /** Whether the end of a file lies in the block in which its inode and indexes end. */
+  #fitsBeside(inode: Inode, tailSize: number): boolean {
+    const blockSize = this.#blockSize;
+    const core = coreSize(inode) + inode.xattrSize;
+    const head = core + indexesSize(this.#finish(inode, undefined), core);
+    // What is larger than a block begins at one.
+    return (head % blockSize) + tailSize <= blockSize;
   }
 
   #finish(inode: Inode, fragmentOffset: number | undefined): Compressed {
@@ -77,34 +118,23 @@ export class FileBuilder {
       big: pclusterSize > blockSize,
       extents: Uint32Array.from(this.#extents),
       lclusters: Math.ceil(inode.size / blockSize),
-      spooled: this.#spooled,
+      firstBlock: this.#used / blockSize,
       blocks: this.#stored / blockSize,
-      tailSize: this.#tailSize,
-      inlineSize: this.#tailSize,
+      inlineSize: this.#inlineSize,
+      inlineAt: this.#endsUsed,
       fragmentOffset,
       wholeFragment: fragmentOffset !== undefined && this.#extents.length === 3,
     };
   }
 
-  /** Whether it takes less room than the same file as it is. */
   #worthwhile({ size }: Inode, compressed: Compressed): boolean {
-    const { blockSize } = this.#settings.piece;
+    const blockSize = this.#blockSize;
     if (compressed.wholeFragment) return true;
     if ((compressed.fragmentOffset ?? 0) >= FRAGMENT_MAX) return false;
     const tail = size % blockSize;
     const beside = tail + COMPACT_SIZE <= blockSize;
     const flat = beside ? size : size - tail + blockSize;
-    const { blocks, tailSize } = compressed;
-    return blocks * blockSize + tailSize + indexesSize(compressed, COMPACT_SIZE) < flat;
+    const { blocks, inlineSize } = compressed;
+    return blocks * blockSize + inlineSize + indexesSize(compressed, COMPACT_SIZE) < flat;
   }
-}
-
-function joined(parts: readonly Uint8Array[], size: number): Uint8Array {
-  const out = new Uint8Array(size);
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
-  }
-  return out;
 }

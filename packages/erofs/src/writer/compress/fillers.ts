@@ -1,13 +1,6 @@
 import { lz4Filler } from '@anole/bytes';
 import { ErofsError } from '../../errors.ts';
-import {
-  type CompressedPiece,
-  type Compressor,
-  compressPiece,
-  type Filler,
-  type Piece,
-  type PieceSettings,
-} from './piece.ts';
+import type { Compressor, Filler, PieceSettings } from './piece.ts';
 import { SearchFiller } from './search-filler.ts';
 
 /**
@@ -20,26 +13,19 @@ export interface Encoders {
   readonly deflate?: (bytes: Uint8Array, level: number, windowSize: number) => Uint8Array;
 }
 
-/**
- * Compresses pieces of files one by one, in the calling thread. Threads of a pool each have one:
- * wherever a piece is compressed, the result is the same.
- *
- * @throws ErofsError `EROFS_BAD_OPTION` where an encoder is missing
- */
-export function pieceCompressor(
-  settings: PieceSettings,
-  encoders: Encoders = {},
-): (piece: Piece) => CompressedPiece {
-  const filler = fillerOf(settings, encoders);
-  return (piece) => compressPiece(piece, settings, filler);
-}
-
-function fillerOf({ compressor, level, windowSize }: PieceSettings, encoders: Encoders): Filler {
-  if (compressor === 'lz4') return lz4Filler();
-  if (compressor === 'lz4hc') return lz4Filler(level);
+/** @throws ErofsError `EROFS_BAD_OPTION` where an encoder is missing */
+export function fillerOf(
+  { compressor, level, windowSize }: PieceSettings,
+  encoders: Encoders,
+  memory: WebAssembly.Memory,
+): Filler {
+  if (compressor === 'lz4' || compressor === 'lz4hc') {
+    return { begin() {}, ...lz4Filler(compressor === 'lz4' ? 0 : level, memory) };
+  }
   const encode = encoders[compressor];
   if (encode === undefined) throw missingEncoder(compressor);
-  return new SearchFiller((bytes) => encode(bytes, level, windowSize));
+  const bytes = new Uint8Array(memory.buffer);
+  return new SearchFiller((input) => encode(input, level, windowSize), bytes);
 }
 
 function missingEncoder(compressor: Compressor): ErofsError {

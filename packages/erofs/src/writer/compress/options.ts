@@ -3,15 +3,10 @@ import { LZ4_LEVEL_MAX } from '@anole/bytes';
 import { PCLUSTER_MAX_SIZE } from '../../layout/compression.ts';
 import { type Algorithm, ZSTD_WINDOW_MAX } from '../../layout/compression-config.ts';
 import { badOption } from '../bad-option.ts';
-import { type Encoders, pieceCompressor } from './fillers.ts';
-import type { CompressedPiece, Compressor, Piece, PieceSettings, TailMode } from './piece.ts';
+import type { Encoders } from './fillers.ts';
+import { type Lanes, laneInThisThread } from './lanes.ts';
+import type { Compressor, PieceSettings, TailMode } from './piece.ts';
 import { memorySpool, type Spool } from './spool.ts';
-
-/** Compresses pieces as `pieceCompressor` does, in order, perhaps on other threads. */
-export type CompressPieces = (
-  pieces: readonly Piece[],
-  settings: PieceSettings,
-) => Awaitable<readonly CompressedPiece[]>;
 
 export interface CompressionOptions {
   readonly compressor: Compressor;
@@ -25,12 +20,10 @@ export interface CompressionOptions {
    * Unless told, it has a block of its own.
    */
   readonly tails?: TailMode;
-  /** For zstd and deflate. Not used where `compress` is given. */
+  /** For zstd and deflate. Not used where `lanes` is given. */
   readonly encoders?: Encoders;
-  /** Where pieces are compressed. In this thread unless given. The caller ends it. */
-  readonly compress?: CompressPieces;
-  /** Batches that `compress` takes at once. 1 unless told. Memory: about 20 MiB for each. */
-  readonly concurrency?: number;
+  /** Where pieces are compressed. In one lane in this thread unless given. The caller ends them. */
+  readonly lanes?: (settings: PieceSettings) => Lanes;
   /** Makes a scratch file; at most two are made, and the caller frees them. In memory unless given. */
   readonly spool?: () => Awaitable<Spool>;
 }
@@ -40,8 +33,7 @@ export interface CompressionSettings {
   readonly algorithm: Algorithm;
   readonly piece: PieceSettings;
   readonly tails: TailMode;
-  readonly compress: CompressPieces;
-  readonly concurrency: number;
+  readonly lanes: Lanes;
   readonly spool: () => Awaitable<Spool>;
 }
 
@@ -81,15 +73,9 @@ export function settleCompression(
     algorithm: compressor === 'lz4hc' ? 'lz4' : compressor,
     piece,
     tails,
-    compress: options.compress ?? inThisThread(piece, encoders),
-    concurrency: options.compress ? Math.max(options.concurrency ?? 1, 1) : 1,
+    lanes: options.lanes ? options.lanes(piece) : laneInThisThread(piece, encoders),
     spool: options.spool ?? memorySpool,
   };
-}
-
-function inThisThread(settings: PieceSettings, encoders: Encoders | undefined): CompressPieces {
-  const compress = pieceCompressor(settings, encoders);
-  return (pieces) => pieces.map(compress);
 }
 
 function levelOf({ compressor, level }: CompressionOptions): number {

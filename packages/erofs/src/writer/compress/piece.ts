@@ -1,5 +1,3 @@
-import type { Lz4Filler } from '@anole/bytes';
-
 /** Compressors by the names that mkfs.erofs gives them. */
 export type Compressor = 'lz4' | 'lz4hc' | 'deflate' | 'zstd';
 
@@ -17,96 +15,110 @@ export interface PieceSettings {
   readonly windowSize: number;
 }
 
-/** Up to some megabytes of a file. Begins at a whole block. */
+/** Up to some megabytes of a file, in a memory. Begins at a whole block of the file. Plain data. */
 export interface Piece {
-  readonly bytes: Uint8Array;
+  /** First byte in the memory. */
+  readonly start: number;
+  readonly length: number;
   /** Undefined unless the file ends here: pieces before the last are whole blocks. */
   readonly tail: TailMode | undefined;
 }
 
-/** A piece as it will lie in the image, but for padding. */
+/** A piece as it will lie in the image: ranges of the memory it was compressed in. Plain data. */
 export interface CompressedPiece {
   /** For each pcluster: bytes of the file, bytes stored, and 1 where those are not compressed. */
   readonly extents: Uint32Array;
-  /** Stored bytes of all pclusters. */
-  readonly data: Uint8Array;
-  /** The end of the file that goes into the packed inode. */
-  readonly fragment: Uint8Array | undefined;
+  /** Pclusters in whole blocks, and behind them the tail. */
+  readonly start: number;
+  readonly end: number;
+  /** Stored bytes of a last pcluster of less than a block, which may lie beside the inode, or 0. */
+  readonly tailSize: number;
+  /** Bytes at the end of the piece that go into the packed inode, as they are. */
+  readonly fragmentSize: number;
+}
+
+/** A filler encodes as much of a source as fits into a room. Both lie in the same memory. */
+export interface Filler {
+  /** Another piece comes: nothing is remembered of the one before. */
+  begin(): void;
+  /**
+   * Encodes bytes from `start` on, before `end`, into `room` bytes from `target` on. `consumed` 0 means
+   * that what follows does not shrink.
+   */
+  fill(
+    start: number,
+    end: number,
+    target: number,
+    room: number,
+  ): { readonly consumed: number; readonly produced: number };
 }
 
 /**
- * Encodes as much of a source as fits into a room: {@link Lz4Filler} in general. `fill` consuming
- * nothing means that what follows does not shrink.
+ * Compresses one piece to `target`, where there is room for {@link storedSizeMax} bytes. The same
+ * piece and settings give the same result.
  */
-export type Filler = Pick<Lz4Filler, 'begin' | 'fill'>;
-
-/** Compresses one piece. The same piece and settings give the same result. */
 export function compressPiece(
-  { bytes, tail }: Piece,
+  memory: Uint8Array,
+  { start, length, tail }: Piece,
+  target: number,
   { blockSize, pclusterSize }: PieceSettings,
   filler: Filler,
 ): CompressedPiece {
-  const out = new PieceOutput(bytes.length);
-  const room = new Uint8Array(pclusterSize);
-  filler.begin(bytes);
-  let at = 0;
-  while (at < bytes.length) {
-    const left = bytes.length - at;
+  const end = start + length;
+  const extents: number[] = [];
+  let tailSize = 0;
+  let at = start;
+  let to = target;
+  filler.begin();
+  while (at < end) {
+    const left = end - at;
     if (tail === 'fragment' && left <= pclusterSize) break;
-    if (left <= blockSize && tail !== 'inline') {
-      out.plain(bytes.subarray(at));
-      at = bytes.length;
-      continue;
-    }
-    const { consumed, produced } = filler.fill(at, room);
+    const alone = left <= blockSize && tail !== 'inline';
+    const { consumed, produced } = alone
+      ? { consumed: 0, produced: 0 }
+      : filler.fill(at, end, to, pclusterSize);
     const all = consumed === left;
     if (tail === 'fragment' && all && produced < pclusterSize) break;
     const inlined = tail === 'inline' && all && produced < blockSize;
     const stored = inlined ? produced : Math.ceil(produced / blockSize) * blockSize;
-    if (stored < consumed) {
-      out.compressed(consumed, room.subarray(0, produced));
-      at += consumed;
-    } else {
-      const count = Math.min(left, blockSize);
-      out.plain(bytes.subarray(at, at + count));
-      at += count;
-    }
+    const plain = stored >= consumed;
+    const taken = plain ? Math.min(left, blockSize) : consumed;
+    const bytes = plain ? taken : produced;
+    if (plain) memory.copyWithin(to, at, at + taken);
+    extents.push(taken, bytes, plain ? 1 : 0);
+    at += taken;
+    if (tail === 'inline' && at === end && bytes < blockSize) {
+      tailSize = bytes;
+      to += bytes;
+    } else to = pad(memory, to, bytes, plain, blockSize);
   }
-  return out.finish(at < bytes.length ? bytes.slice(at) : undefined);
+  return {
+    extents: Uint32Array.from(extents),
+    start: target,
+    end: to,
+    tailSize,
+    fragmentSize: end - at,
+  };
 }
 
-class PieceOutput {
-  readonly #extents: number[] = [];
-  #data: Uint8Array;
-  #used = 0;
+/** Bytes that a piece takes at most, with what a filler may write behind its room. */
+export function storedSizeMax(length: number, { blockSize, pclusterSize }: PieceSettings): number {
+  return (Math.ceil(length / blockSize) + 1) * blockSize + pclusterSize;
+}
 
-  constructor(size: number) {
-    this.#data = new Uint8Array(Math.ceil(size / 2) + 64);
+/** Makes whole blocks of a pcluster: what is compressed ends, what is not begins where they do. */
+export function pad(
+  memory: Uint8Array,
+  at: number,
+  size: number,
+  plain: boolean,
+  blockSize: number,
+): number {
+  const padding = Math.ceil(size / blockSize) * blockSize - size;
+  if (padding > 0 && plain) memory.fill(0, at + size, at + size + padding);
+  else if (padding > 0) {
+    memory.copyWithin(at + padding, at, at + size);
+    memory.fill(0, at, at + padding);
   }
-
-  plain(bytes: Uint8Array): void {
-    this.#extents.push(bytes.length, bytes.length, 1);
-    this.#append(bytes);
-  }
-
-  compressed(length: number, bytes: Uint8Array): void {
-    this.#extents.push(length, bytes.length, 0);
-    this.#append(bytes);
-  }
-
-  finish(fragment: Uint8Array | undefined): CompressedPiece {
-    const data = this.#data.subarray(0, this.#used);
-    return { extents: Uint32Array.from(this.#extents), data, fragment };
-  }
-
-  #append(bytes: Uint8Array): void {
-    const end = this.#used + bytes.length;
-    if (end > this.#data.length) {
-      const larger = new Uint8Array(Math.max(end, this.#data.length * 2));
-      larger.set(this.#data.subarray(0, this.#used));
-      this.#data = larger;
-    }
-    this.#data.set(bytes, this.#used);
-    this.#used = end;
-  }
+  return at + size + padding;
 }

@@ -18,21 +18,20 @@ const TRIES_BY_SIZE = 5;
  */
 export class SearchFiller implements Filler {
   readonly #encode: Encode;
-  #source = new Uint8Array(0);
+  readonly #memory: Uint8Array;
   #ratio = FIRST_RATIO;
 
-  constructor(encode: Encode) {
+  constructor(encode: Encode, memory: Uint8Array) {
     this.#encode = encode;
+    this.#memory = memory;
   }
 
-  begin(source: Uint8Array): void {
-    this.#source = source as Uint8Array<ArrayBuffer>;
+  begin(): void {
     this.#ratio = FIRST_RATIO;
   }
 
-  fill(start: number, target: Uint8Array): { consumed: number; produced: number } {
-    const room = target.length;
-    const left = this.#source.length - start;
+  fill(start: number, end: number, target: number, room: number) {
+    const left = end - start;
     const enough = room - Math.floor(room / SLACK);
     let fits = 0;
     let produced = 0;
@@ -41,13 +40,13 @@ export class SearchFiller implements Filler {
     let guess = Math.floor(room * this.#ratio);
     for (let tries = 0; fits + 1 < tooLong && produced < enough && tries < TRIES; tries++) {
       const length = Math.max(Math.min(guess, tooLong - 1), fits + 1);
-      const encoded = this.#encode(this.#source.subarray(start, start + length));
+      const encoded = this.#encode(this.#memory.subarray(start, start + length));
       // Readers skip zeros before a stream: one that begins with a zero cannot be told from them.
       if (encoded[0] === 0) break;
       if (encoded.length <= room) {
         fits = length;
         produced = encoded.length;
-        target.set(encoded);
+        this.#memory.set(encoded, target);
       } else {
         tooLong = length;
         tooLongSize = encoded.length;

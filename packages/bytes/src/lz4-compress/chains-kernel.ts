@@ -1,0 +1,129 @@
+import { KERNEL_RESULT, KERNEL_TABLES, sequenceKernel } from './sequence-kernel.ts';
+
+const HASH_BITS = 14;
+/** By the hash of four bytes the last place with it; by the low 16 bits of a place the one before. */
+const HEADS = KERNEL_TABLES;
+const HEADS_SIZE = 2 ** HASH_BITS * 2;
+const BEFORE = HEADS + HEADS_SIZE;
+
+/** Candidates looked at, for levels 3 to 12. */
+const depths = [3, 5, 8, 12, 16, 24, 32, 64, 128, 256];
+/** A match of so many bytes is taken without a look at others. */
+const LONG_ENOUGH = 128;
+
+/**
+ * Looks at many candidates for a match, and then, from its end, for a longer one that overlaps it:
+ * that one takes the place of the first, or the first ends where it begins.
+ *
+ * Places are kept as the low 16 bits of their way from the start of the block, plus one; 0 is none.
+ */
+export const chainsKernel = (level: number): string => `${sequenceKernel}
+const HEADS = ${HEADS};
+const BEFORE = ${BEFORE};
+// What search leaves: where the match begins, and how far back its bytes are.
+const FOUND = ${KERNEL_RESULT + 4};
+const FOUND_DISTANCE = ${KERNEL_RESULT + 8};
+
+// Enters the places from at on, before end. Returns end, or at.
+inline function enter(at, end, start): i32 {
+  while (at < end) {
+    let head = HEADS + ((i32[at] * 0x9e3779b1) >>> ${32 - HASH_BITS} << 1);
+    let place = at - start;
+    u16[BEFORE + ((place & 0xffff) << 1)] = u16[head];
+    u16[head] = place + 1;
+    at += 1;
+  }
+  return at;
+}
+
+// The longest match around at, not before low, if it is longer than best. Returns its length or best.
+function search(at, low, best, start, matchEnd): i32 {
+  let four = i32[at];
+  let place = at - start;
+  let distance = 0;
+  let entry = u16[BEFORE + ((place & 0xffff) << 1)];
+  let tries = ${depths[level - 3]};
+  while (tries > 0) {
+    let farther = (place + 1 - entry) & 0xffff;
+    // None, or one that something newer has taken the place of.
+    if (entry == 0 || farther <= distance) return best;
+    distance = farther;
+    if (u16[low + best - 1] == u16[low + best - 1 - distance] && i32[at - distance] == four) {
+      let length = matchLength(at, distance, matchEnd);
+      let begin = at;
+      while (begin > low && begin - distance > start && u8[begin - 1] == u8[begin - distance - 1]) {
+        begin -= 1;
+      }
+      length += at - begin;
+      if (length > best) {
+        best = length;
+        i32[FOUND] = begin;
+        i32[FOUND_DISTANCE] = distance;
+        if (length >= ${LONG_ENOUGH}) return best;
+      }
+    }
+    entry = u16[BEFORE + ((place - distance & 0xffff) << 1)];
+    tries -= 1;
+  }
+  return best;
+}
+
+export function fill(start, end, target, room): i32 {
+  let limit = target + room;
+  let lastStart = end - LAST_MATCH_START;
+  let matchEnd = end - LAST_LITERALS;
+  let anchor = start;
+  let to = target;
+  let at = start;
+  let entered = start;
+  let stop = select(room < lastStart - start, start + room, lastStart);
+  set(HEADS, 0, ${HEADS_SIZE});
+  while (at <= stop) {
+    entered = enter(entered, at + 1, start);
+    let length = search(at, at, MATCH_MIN - 1, start, matchEnd);
+    if (length < MATCH_MIN) {
+      at += 1;
+      continue;
+    }
+    let distance = i32[FOUND_DISTANCE];
+    let full = 0;
+    // A match is at hand: what overlaps it?
+    while (1) {
+      let next = 0;
+      let nextLength = length;
+      let nextDistance = 0;
+      let ahead = at + length - 2;
+      if (length < ${LONG_ENOUGH} && ahead <= lastStart) {
+        entered = enter(entered, ahead + 1, start);
+        nextLength = search(ahead, at, length, start, matchEnd);
+        if (nextLength > length) {
+          next = i32[FOUND];
+          nextDistance = i32[FOUND_DISTANCE];
+          if (next - at < MATCH_MIN) {
+            at = next;
+            length = nextLength;
+            distance = nextDistance;
+            continue;
+          }
+          length = next - at;
+        }
+      }
+      let fits = length;
+      if (to + at - anchor + (at - anchor >> 7) + (length >> 7) + 20 > limit) {
+        fits = fitting(limit - to, at - anchor, length);
+        full = fits < length;
+        if (fits == 0) break;
+      }
+      to = putSequence(to, anchor, at - anchor, fits, distance);
+      at += fits;
+      anchor = at;
+      if (full || next == 0) break;
+      length = nextLength;
+      distance = nextDistance;
+    }
+    if (full) break;
+    stop = select(limit - to < lastStart - anchor, anchor + limit - to, lastStart);
+  }
+  return finish(to, anchor, end, target, limit, start);
+}
+`;

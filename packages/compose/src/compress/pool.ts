@@ -1,0 +1,129 @@
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { AnoleError } from '@anole/bytes';
+import {
+  type CompressedPiece,
+  type Lane,
+  type LaneRange,
+  type Lanes,
+  laneRanges,
+  type PieceSettings,
+} from '@anole/erofs';
+import { threadArguments } from '@anole/host';
+import type { CompressAnswer, CompressJob, CompressTask } from './compress-worker.ts';
+
+/** With the largest pieces under way each takes up to 40 MiB. */
+const MOST_THREADS = 8;
+/** One is filled or emptied while another is worked on. */
+const LANES = 2;
+
+/** Threads that compress pieces of files, started as they are needed. For one image. */
+export class CompressPool implements AsyncDisposable {
+  readonly size: number;
+  readonly #threads: CompressThread[] = [];
+  #closed = false;
+
+  constructor(size = Math.min(availableParallelism(), MOST_THREADS)) {
+    this.size = size;
+  }
+
+  /** Lanes for pieces that are compressed by `settings`: an option of `writeErofs`. */
+  readonly lanes = (settings: PieceSettings): Lanes => ({ acquire: () => this.#acquire(settings) });
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    await Promise.all(this.#threads.map((thread) => thread.close()));
+  }
+
+  #acquire(settings: PieceSettings): Lane | undefined {
+    if (this.#closed) throw stopped();
+    const idle = this.#threads.find(({ free }) => free === LANES);
+    if (idle) return idle.acquire();
+    if (this.#threads.length < this.size) {
+      const thread = new CompressThread(settings);
+      this.#threads.push(thread);
+      return thread.acquire();
+    }
+    return this.#threads.find(({ free }) => free > 0)?.acquire();
+  }
+}
+
+interface Pending {
+  readonly resolve: (pieces: readonly CompressedPiece[]) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/** A thread, and the memory that it shares with this one. */
+class CompressThread {
+  readonly #worker: Worker;
+  readonly #bytes: Uint8Array;
+  readonly #lanes: Lane[];
+  /** Jobs in the order in which they are answered. */
+  readonly #pending: Pending[] = [];
+  #failure: Error | undefined;
+
+  constructor(settings: PieceSettings) {
+    const { ranges, pages } = laneRanges(settings, LANES);
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#lanes = ranges.map(({ input, output }) => this.#lane(input, output));
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const task: CompressTask = { settings, memory };
+    this.#worker = new Worker(new URL(`./compress-worker.${extension}`, import.meta.url), {
+      ...threadArguments(),
+      workerData: task,
+    });
+    this.#worker.on('message', (answer: CompressAnswer) => {
+      const pending = this.#pending.shift();
+      if ('pieces' in answer) pending?.resolve(answer.pieces);
+      else pending?.reject(failed(answer.error));
+    });
+    this.#worker.on('error', (error) => this.#fail(failed(String(error))));
+  }
+
+  /** Lanes that are not in use. */
+  get free(): number {
+    return this.#lanes.length;
+  }
+
+  acquire(): Lane | undefined {
+    return this.#lanes.shift();
+  }
+
+  async close(): Promise<void> {
+    this.#fail(stopped());
+    await this.#worker.terminate();
+  }
+
+  #lane(input: LaneRange, output: LaneRange): Lane {
+    const lane: Lane = {
+      bytes: this.#bytes,
+      input,
+      output,
+      run: (pieces) => this.#run({ pieces, target: output.start }),
+      release: () => void this.#lanes.push(lane),
+    };
+    return lane;
+  }
+
+  #run(job: CompressJob): Promise<readonly CompressedPiece[]> {
+    if (this.#failure) return Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => {
+      this.#pending.push({ resolve, reject });
+      this.#worker.postMessage(job);
+    });
+  }
+
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { reject } of this.#pending.splice(0)) reject(error);
+  }
+}
+
+function failed(reason: string): AnoleError {
+  return new AnoleError('EROFS_CANNOT_COMPRESS', `Cannot compress a file: ${reason}`);
+}
+
+function stopped(): AnoleError {
+  return new AnoleError('EROFS_CANNOT_COMPRESS', 'Cannot compress a file: it was stopped');
+}

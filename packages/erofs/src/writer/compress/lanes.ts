@@ -1,0 +1,100 @@
+import { type Awaitable, LZ4_SCRATCH_SIZE, LZ4_SLACK } from '@anole/bytes';
+import { type Encoders, fillerOf } from './fillers.ts';
+import {
+  type CompressedPiece,
+  compressPiece,
+  type Piece,
+  type PieceSettings,
+  storedSizeMax,
+} from './piece.ts';
+
+/** Bytes of a file that are compressed in one go. A fixed number: results depend on it. */
+export const PIECE_SIZE = 8 * 1024 * 1024;
+const PAGE = 65536;
+
+/** A place where pieces of files are put, compressed, and taken from. */
+export interface Lane {
+  /** The memory that places are counted in. */
+  readonly bytes: Uint8Array;
+  /** Where pieces go, one after another. */
+  readonly input: LaneRange;
+  /** Where they come out. */
+  readonly output: LaneRange;
+  /** Compresses pieces that lie in `input`; what comes out is valid until the lane is released. */
+  run(pieces: readonly Piece[]): Awaitable<readonly CompressedPiece[]>;
+  release(): void;
+}
+
+export interface LaneRange {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** Lanes of one image. */
+export interface Lanes {
+  /** One that is free, or undefined where all are in use. There is one at least. */
+  acquire(): Lane | undefined;
+}
+
+/** Input and output of each lane of a memory that has several, and the memory's size. */
+export function laneRanges(settings: PieceSettings, count: number) {
+  const inputSize = PIECE_SIZE + LZ4_SLACK;
+  const outputSize = storedSizeMax(PIECE_SIZE, settings) + LZ4_SLACK;
+  let at = LZ4_SCRATCH_SIZE;
+  const ranges: { readonly input: LaneRange; readonly output: LaneRange }[] = [];
+  for (let lane = 0; lane < count; lane++) {
+    const input = { start: at, end: at + PIECE_SIZE };
+    const output = { start: at + inputSize, end: at + inputSize + outputSize };
+    ranges.push({ input, output });
+    at = output.end;
+  }
+  return { ranges, pages: Math.ceil(at / PAGE) };
+}
+
+/**
+ * Compresses pieces that lie in a memory one by one, in the calling thread, to `target`. Threads of a
+ * pool each have one: wherever a piece is compressed, the result is the same.
+ *
+ * @throws ErofsError `EROFS_BAD_OPTION` where an encoder is missing
+ */
+export function pieceCompressor(
+  settings: PieceSettings,
+  encoders: Encoders,
+  memory: WebAssembly.Memory,
+): (pieces: readonly Piece[], target: number) => readonly CompressedPiece[] {
+  const filler = fillerOf(settings, encoders, memory);
+  const bytes = new Uint8Array(memory.buffer);
+  return (pieces, target) => {
+    let to = target;
+    return pieces.map((piece) => {
+      const done = compressPiece(bytes, piece, to, settings, filler);
+      to = done.end;
+      return done;
+    });
+  };
+}
+
+/** One lane, in this thread. @throws ErofsError `EROFS_BAD_OPTION` */
+export function laneInThisThread(settings: PieceSettings, encoders: Encoders = {}): Lanes {
+  const { ranges, pages } = laneRanges(settings, 1);
+  const memory = new WebAssembly.Memory({ initial: pages });
+  const compress = pieceCompressor(settings, encoders, memory);
+  const { input, output } = ranges[0]!;
+  let free = true;
+  const lane: Lane = {
+    bytes: new Uint8Array(memory.buffer),
+    input,
+    output,
+    run: (pieces) => compress(pieces, output.start),
+    release: () => {
+      free = true;
+    },
+  };
+  return {
+    acquire() {
+      if (!free) return undefined;
+      free = false;
+      return lane;
+    },
+  };
+}
