@@ -9,9 +9,9 @@ import { type SignalName, signalName, signalNumber } from './signals.ts';
 export interface ExecOptions {
   /** Added to the image's own environment. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Working directory, absolute, in the image. Default `/`. */
+  /** Working directory, absolute, in the image. Default the image's own, else `/`. */
   readonly cwd?: string;
-  /** `user[:group]`, each by name or number, as in the image's /etc/passwd. Default root. */
+  /** `user[:group]`, each by name or number, as in the image's /etc/passwd. Default the image's own, else root. */
   readonly user?: string;
   /** Default: /dev/null, or nothing with a terminal. */
   readonly stdin?: Input;

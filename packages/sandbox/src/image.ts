@@ -1,5 +1,5 @@
 import { open, stat } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { systemCode } from '@anole/host';
 import type { TreeSource } from './engine/messages.ts';
 import { SandboxError } from './errors.ts';
@@ -11,6 +11,23 @@ const tarMagicOffset = 257;
 /** The recipe an image's name stands for (`os:base` → `base`), or undefined for a path. */
 export function recipeOf(image: string): string | undefined {
   return /^os:(.+)$/.exec(image)?.[1];
+}
+
+const transports = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive):)/;
+
+/** Whether an image's name is one of a container image: with a transport, or `HOST/NAME`. */
+export async function isContainer(image: string): Promise<boolean> {
+  if (transports.test(image)) return true;
+  if (await isThere(image)) return await isThere(join(image, 'oci-layout'));
+  // No path that is there: a name with a host, as `HOST/NAME:TAG`, is what it can be.
+  return /^(?:localhost|[^/]*[.:][^/]*)\/[a-z0-9]/.test(image) && !/^\.{1,2}\//.test(image);
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
 }
 
 /**
@@ -54,7 +71,7 @@ async function head(path: string): Promise<Uint8Array> {
 
 function missing(image: string): SandboxError {
   return new SandboxError('SANDBOX_BAD_IMAGE', `Cannot find the image ${image}`, {
-    hint: 'Give os:NAME for a recipe (anole os list), or the path of an image file or directory',
+    hint: 'Give os:NAME for a recipe (anole os list), HOST/NAME:TAG for a container image, or a path',
   });
 }
 

@@ -12,6 +12,7 @@ export {
   type ExecOptions,
   SandboxCommand,
 } from './command.ts';
+export type { ImageExecution } from './container-image.ts';
 export type { TerminalSize } from './engine/engine.ts';
 export { type SandboxCode, SandboxError } from './errors.ts';
 export type { FileToWrite, SandboxFiles } from './files/files.ts';

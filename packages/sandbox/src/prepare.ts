@@ -1,8 +1,9 @@
 import type { CallOptions } from '@anole/bytes';
 import { ensureImage, fetchKernel } from '@anole/compose/ensure';
+import type { ImageExecution } from './container-image.ts';
 import type { TreeSource } from './engine/messages.ts';
 import { ensureInitramfs } from './guest/initramfs.ts';
-import { imageAt, recipeOf } from './image.ts';
+import { imageAt, isContainer, recipeOf } from './image.ts';
 
 /** Where packages come from, and where what is made of them is kept. */
 export interface PrepareOptions extends CallOptions {
@@ -24,6 +25,8 @@ export interface Parts {
   /** Variables of every command. */
   readonly environment: Readonly<Record<string, string>>;
   readonly hostname: string;
+  /** How commands of a container image run. */
+  readonly execution?: ImageExecution;
 }
 
 /** Makes or finds the image, the kernel and the guest's first file system. */
@@ -38,16 +41,24 @@ export async function prepare(image: string, options: PrepareOptions): Promise<P
     ...(onNote && { onNote }),
   };
   const recipe = recipeOf(image);
-  const { root, environment, hostname } =
-    recipe === undefined
-      ? { root: await imageAt(image), environment: {}, hostname: 'anole' }
-      : await composed(recipe, call);
+  const found = recipe === undefined ? await given(image, call) : await composed(recipe, call);
   signal?.throwIfAborted();
   const kernel = await fetchKernel(recipe === undefined ? call : { ...call, recipe });
   signal?.throwIfAborted();
   const initramfs = await ensureInitramfs(call);
   signal?.throwIfAborted();
-  return { root, kernel: kernel.path, initramfs, environment, hostname };
+  return { ...found, kernel: kernel.path, initramfs };
+}
+
+async function given(image: string, call: PrepareOptions) {
+  const hostname = 'anole';
+  if (!(await isContainer(image))) return { root: await imageAt(image), environment: {}, hostname };
+  const [{ ensureContainer }, { layoutAt, parseLocation }] = await Promise.all([
+    import('./container-image.ts'),
+    import('@anole/oci/node'),
+  ]);
+  const location = (await layoutAt(image)) ?? parseLocation(image);
+  return { ...(await ensureContainer(location, call)), hostname };
 }
 
 async function composed(recipe: string, call: PrepareOptions) {

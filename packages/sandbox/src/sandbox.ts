@@ -4,6 +4,7 @@ import { AnoleError, type CallOptions } from '@anole/bytes';
 import type { Configuration, SpawnRequest } from './agent/wire.ts';
 import { AgentClient } from './client/agent-client.ts';
 import { type ExecOptions, SandboxCommand } from './command.ts';
+import type { ImageExecution } from './container-image.ts';
 import { endError } from './end.ts';
 import type { Engine, Terminal, TerminalSize } from './engine/engine.ts';
 import { MachineEngine } from './engine/machine-engine.ts';
@@ -52,7 +53,11 @@ interface Traits {
   readonly writesVolumes: boolean;
   readonly environment: Readonly<Record<string, string>>;
   readonly hostname: string;
+  readonly execution: ImageExecution;
 }
+
+/** Of images that say nothing of it. */
+const plainExecution: ImageExecution = { entrypoint: [], cmd: [] };
 
 const maxHostname = 64; // sethostname(2)
 const defaultMemory = 512;
@@ -78,6 +83,8 @@ export class Sandbox implements AsyncDisposable {
   readonly #environment: Readonly<Record<string, string>>;
   /** The guest's name for itself. */
   readonly hostname: string;
+  /** How the maker of a container image wants commands to run: `exec` takes directory and user of it. */
+  readonly execution: ImageExecution;
   /** Its files: its image with what was written over it, and its volumes. */
   readonly files: SandboxFiles;
   #forks = 0;
@@ -89,6 +96,7 @@ export class Sandbox implements AsyncDisposable {
     this.#writesVolumes = traits.writesVolumes;
     this.#environment = traits.environment;
     this.hostname = traits.hostname;
+    this.execution = traits.execution;
     this.#client = new AgentClient(engine.agent, next);
     this.files = new SandboxFiles(engine.files, this.#client);
     void engine.ended.then((end) => this.#client.fail(endError(end)));
@@ -97,7 +105,9 @@ export class Sandbox implements AsyncDisposable {
   /**
    * Boots a sandbox: resolves when it takes commands.
    *
-   * @param image `os:NAME` for a recipe, or the path of an EROFS image, a tar archive, a directory
+   * @param image `os:NAME` for a recipe; a container image of this computer (`HOST/NAME:TAG`), of a
+   * registry (`docker://HOST/NAME:TAG`) or of a layout (`oci:PATH`); or the path of an EROFS image, a
+   * tar archive, a directory
    * @throws SandboxError, and what making the image throws (ArchiveError, SolveError, HostError …)
    */
   static async create(image: string, options: SandboxOptions = {}): Promise<Sandbox> {
@@ -111,7 +121,7 @@ export class Sandbox implements AsyncDisposable {
     );
     const cpus = checkRange('processors', '', options.cpus ?? 1, 1, 16);
     const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
-    const { environment, hostname, ...files } = await prepare(image, options);
+    const { environment, hostname, execution, ...files } = await prepare(image, options);
     const shape = { memoryMiB, cpus, terminals, volumes: volumes.length };
     const order = {
       ...files,
@@ -126,10 +136,14 @@ export class Sandbox implements AsyncDisposable {
       writesVolumes: volumes.some((volume) => !volume.readOnly),
       environment,
       hostname: options.hostname ?? hostname,
+      execution: execution ?? plainExecution,
     };
     const start = async (engine: Engine) => {
       const sandbox = new Sandbox(engine, traits);
       await sandbox.#booted(options, () => configuration(traits.hostname, volumes));
+      // Container tools make it where the image lacks it.
+      const { workingDirectory } = traits.execution;
+      if (workingDirectory !== undefined) await sandbox.files.mkdir(workingDirectory);
       return sandbox;
     };
     try {
@@ -184,6 +198,7 @@ export class Sandbox implements AsyncDisposable {
       writesVolumes: this.#writesVolumes,
       environment: this.#environment,
       hostname,
+      execution: this.execution,
     };
     const copy = new Sandbox(engine, traits, this.#client.next);
     const machineId = randomBytes(16).toString('hex');
@@ -222,12 +237,13 @@ export class Sandbox implements AsyncDisposable {
     terminal: Terminal | undefined,
   ): SpawnRequest {
     const own = terminal === undefined ? {} : { TERM: 'xterm' };
+    const { user = this.execution.user } = options;
     return {
       argv,
       env: { ...own, ...this.#environment, ...options.env },
-      cwd: options.cwd ?? '/',
+      cwd: options.cwd ?? this.execution.workingDirectory ?? '/',
       stdin: terminal === undefined && options.stdin !== undefined,
-      ...(options.user !== undefined && { user: options.user }),
+      ...(user !== undefined && { user }),
       ...(terminal !== undefined && { terminal: terminal.name }),
     };
   }

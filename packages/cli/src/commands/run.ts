@@ -11,6 +11,7 @@ import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { act, usageError } from '../frame.ts';
 import {
+  commandOf,
   cpusOf,
   durationOf,
   environmentOf,
@@ -27,6 +28,7 @@ interface RunFlags {
   readonly env?: readonly string[];
   readonly workdir?: string;
   readonly user?: string;
+  readonly entrypoint?: string;
   readonly interactive?: boolean;
   readonly tty?: boolean;
   readonly memory?: string;
@@ -39,8 +41,12 @@ interface RunFlags {
 }
 
 const help = `
-IMAGE is os:NAME for a recipe (anole os list), or the path of an EROFS image, a tar archive or a
-directory. Without IMAGE, put -- before the command: it runs in os:base.
+IMAGE is os:NAME for a recipe (anole os list); HOST/NAME:TAG for a container image that was pulled,
+docker://HOST/NAME:TAG for one in its registry, oci:DIRECTORY and oci-archive:FILE for layouts, each
+for linux/riscv64; or the path of an EROFS image, a tar archive or a directory. Without IMAGE, put --
+before the command: it runs in os:base.
+
+Variables, directory, user, entrypoint and command of container images are respected.
 
 The exit code is the command's own, or 128 plus the number of the signal that ended it;
 124 when --timeout ended it, 125 when anole failed, 126 when the command cannot be executed,
@@ -53,6 +59,7 @@ Examples:
   anole run -- uname -a
   echo hello | anole run -i -- tr a-z A-Z
   anole run -t os:base -- bash
+  anole run docker://HOST/web:1.2
   anole run -v "$PWD:/work" -w /work os:base -- make
   anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'
   anole run --cpus 2 -v "$PWD:/work" -w /work os:gcc -- make -j2`;
@@ -66,7 +73,8 @@ export function runCommand(): Command {
     .passThroughOptions()
     .option('-e, --env <NAME=VALUE>', 'set a variable; NAME alone takes it from here', append)
     .option('-w, --workdir <directory>', 'working directory in the image')
-    .option('-u, --user <user[:group]>', 'who runs the command (default: root)')
+    .option('-u, --user <user[:group]>', "who runs the command (default: the image's, else root)")
+    .option('--entrypoint <program>', "run this instead of the image's entrypoint; '' for none")
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give the command this terminal')
     .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
@@ -102,7 +110,8 @@ async function runAction(
   const booted = performance.now();
   context.endProgress();
   try {
-    const session = { context, target, flags, sandbox, interrupts };
+    const argv = commandOf(target, sandbox.execution, flags);
+    const session = { context, target: { ...target, argv }, flags, sandbox, interrupts };
     const exit = await (flags.tty ? runInTerminal(session) : runWithStreams(session));
     if (exit.outOfMemory) context.err('anole: the guest killed the command: out of memory');
     if (context.json) report(context, exit, booted - begun, performance.now() - booted);

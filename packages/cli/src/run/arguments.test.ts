@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { durationOf, environmentOf, memoryOf, targetOf, volumeOf } from './arguments.ts';
+import { commandOf, durationOf, environmentOf, memoryOf, targetOf, volumeOf } from './arguments.ts';
 
 const usage = { code: 'CLI_USAGE' };
 
@@ -15,6 +15,18 @@ test('without a command a terminal gets a shell, and all else an error', () => {
   assert.deepEqual(targetOf([], false, true), { image: 'os:base', argv: ['sh'] });
   assert.deepEqual(targetOf(['a'], false, true), { image: 'a', argv: ['sh'] });
   assert.throws(() => targetOf(['a'], false, false), usage);
+});
+
+test('a container image has a command of its own, before or instead of that given', () => {
+  const target = (...words: string[]) => targetOf(['h.example/web', ...words], false, false);
+  const made = { entrypoint: ['/entry'], cmd: ['by', 'default'] };
+  const none = { entrypoint: [], cmd: [] };
+  assert.deepEqual(commandOf(target(), made, {}), ['/entry', 'by', 'default']);
+  assert.deepEqual(commandOf(target('x'), made, {}), ['/entry', 'x']);
+  assert.deepEqual(commandOf(target('x'), made, { entrypoint: '' }), ['x']);
+  assert.deepEqual(commandOf(target(), made, { entrypoint: '/other' }), ['/other']);
+  assert.deepEqual(commandOf(target(), none, { tty: true }), ['sh']);
+  assert.throws(() => commandOf(target(), none, {}), usage);
 });
 
 test('variables are set, taken from here, or left out', () => {

@@ -1,4 +1,4 @@
-import type { Volume } from '@anole/sandbox';
+import type { ImageExecution, Volume } from '@anole/sandbox';
 import { usageError } from '../frame.ts';
 
 export const defaultImage = 'os:base';
@@ -18,8 +18,29 @@ export function targetOf(words: readonly string[], bare: boolean, terminal: bool
   const rest = bare ? words : words.slice(1);
   const argv = !bare && rest[0] === '--' ? rest.slice(1) : rest;
   if (argv.length > 0) return { image, argv };
+  // Container images may have a command of their own.
+  if (/[/:]/.test(image) && !image.startsWith('os:')) return { image, argv: [] };
   if (terminal) return { image, argv: ['sh'] };
   throw usageError('Cannot run: no command given', 'run');
+}
+
+/**
+ * The whole command: what the image's maker put before it, and the maker's own where the user gives
+ * none. A terminal without either gets a shell.
+ */
+export function commandOf(
+  { argv }: Target,
+  { entrypoint, cmd }: ImageExecution,
+  flags: { readonly entrypoint?: string; readonly tty?: boolean },
+): readonly string[] {
+  const own = flags.entrypoint === undefined;
+  const before = own ? entrypoint : flags.entrypoint === '' ? [] : [flags.entrypoint];
+  // As container tools do: another entrypoint does not take the maker's arguments.
+  const rest = argv.length > 0 || !own ? argv : cmd;
+  const whole = [...before, ...rest];
+  if (whole.length > 0) return whole;
+  if (flags.tty) return ['sh'];
+  throw usageError('Cannot run: no command given, and the image has none', 'run');
 }
 
 /** `NAME=value`; `NAME` alone takes the value it has here, if it has one. */

@@ -1,0 +1,156 @@
+import { mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CallOptions } from '@anole/bytes';
+import { writeErofs } from '@anole/erofs';
+import { cacheDirectory, createFileAtomically, withLock } from '@anole/host';
+import {
+  copyImage,
+  type Descriptor,
+  formatPlatform,
+  type Image,
+  type ImageReader,
+  OciError,
+  openImage,
+  parsePlatform,
+} from '@anole/oci';
+import {
+  type ImageLocation,
+  ImageStore,
+  imageTree,
+  openReader,
+  Registries,
+  storeName,
+} from '@anole/oci/node';
+import type { TreeSource } from './engine/messages.ts';
+
+/** How an image's maker wants commands to run. */
+export interface ImageExecution {
+  /** Put before the arguments of a command, as container tools do. */
+  readonly entrypoint: readonly string[];
+  /** The arguments, where none are given. */
+  readonly cmd: readonly string[];
+  readonly workingDirectory?: string;
+  /** `user[:group]` */
+  readonly user?: string;
+}
+
+export interface ContainerImage {
+  readonly root: TreeSource;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly execution: ImageExecution;
+}
+
+const platform = parsePlatform('linux/riscv64');
+
+/**
+ * Makes the file system of a container image ready: pulled where it is in a registry, written once
+ * as an EROFS image that lies in the store beside what it was made of.
+ *
+ * @throws OciError, TarError, VfsError, HostError
+ */
+export async function ensureContainer(
+  location: ImageLocation,
+  { cache = cacheDirectory(), ...call }: CallOptions & { readonly cache?: string },
+): Promise<ContainerImage> {
+  using registries = await Registries.load();
+  const store = new ImageStore(join(cache, 'images'));
+  const { signal } = call;
+  await using _held = await store.hold(signal ? { signal } : {});
+  using from = await openReader(location, { registries, store }, call);
+  const isRemote = location.kind === 'registry';
+  const root = isRemote
+    ? await pulled(from.reader, from.selector, location, { registries, store }, call)
+    : await from.reader.resolve(from.selector, call);
+  const image = await openImage(isRemote ? store : from.reader, root, platform, call);
+  checkPlatform(image);
+  const path = await ensureErofs(image, store, call);
+  const { entrypoint, cmd, env, user, workingDirectory } = image.config.execution;
+  return {
+    root: { kind: 'erofs', path },
+    environment: variablesOf(env),
+    execution: {
+      entrypoint,
+      cmd,
+      ...(user !== undefined && { user }),
+      ...(workingDirectory !== undefined && { workingDirectory }),
+    },
+  };
+}
+
+async function pulled(
+  reader: ImageReader,
+  selector: string | undefined,
+  { reference }: Extract<ImageLocation, { kind: 'registry' }>,
+  { registries, store }: { readonly registries: Registries; readonly store: ImageStore },
+  call: CallOptions,
+): Promise<Descriptor> {
+  const root = await reader.resolve(selector, call);
+  const name = storeName(reference, registries);
+  const options = { ...call, selector: root.digest, platform, keepIndex: true };
+  // By its digest, an image has no name that could keep it: that it was asked for does.
+  const tag = name.startsWith('sha') ? `${registries.expand(reference).host}@${name}` : name;
+  await copyImage(reader, store, { ...options, tag });
+  return root;
+}
+
+function checkPlatform({ config, reader }: Image): void {
+  const { os, architecture } = config.platform;
+  if (os === platform.os && architecture === platform.architecture) return;
+  const found = formatPlatform(config.platform);
+  throw new OciError('OCI_NO_PLATFORM', `Cannot run ${reader.name}: the image is for ${found}`, {
+    details: { wanted: formatPlatform(platform), platforms: [found] },
+    hint: 'The machine runs images for linux/riscv64.',
+  });
+}
+
+/** The image as EROFS, made if need be: by one process, while others wait for it. */
+async function ensureErofs(image: Image, store: ImageStore, call: CallOptions): Promise<string> {
+  const hex = image.descriptor.digest.replace(/^.*:/, '');
+  const directory = join(store.directory, 'erofs');
+  const path = join(directory, `${hex}.erofs`);
+  if (await isThere(path)) return path;
+  await mkdir(directory, { recursive: true });
+  const lock = join(store.directory, 'locks', hex.slice(0, 3));
+  const { signal } = call;
+  await withLock(lock, () => makeErofs(image, path, directory, call), signal ? { signal } : {});
+  return path;
+}
+
+async function makeErofs(
+  image: Image,
+  path: string,
+  scratch: string,
+  call: CallOptions,
+): Promise<void> {
+  if (await isThere(path)) return;
+  const tree = await imageTree(image, { ...call, scratch });
+  try {
+    const erofs = await writeErofs(tree, call);
+    await createFileAtomically(path, async (file) => {
+      for await (const chunk of erofs) {
+        for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+      }
+    });
+  } finally {
+    await tree.close?.();
+  }
+}
+
+function isThere(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** What is no `NAME=value` is left out, as container tools do. */
+function variablesOf(env: readonly string[]): Record<string, string> {
+  const variables: Record<string, string> = {};
+  for (const setting of env) {
+    const equals = setting.indexOf('=');
+    if (equals > 0 && !setting.includes('\0')) {
+      variables[setting.slice(0, equals)] = setting.slice(equals + 1);
+    }
+  }
+  return variables;
+}

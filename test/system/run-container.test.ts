@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { ensureImage } from '@anole/compose/ensure';
+import { openErofs } from '@anole/erofs';
+import { cacheDirectory, fileSource } from '@anole/host';
+import { MemoryTree, writeTar } from '@anole/vfs';
+import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
+import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
+import { needs } from '../../packages/oci/src/testing/tools.ts';
+
+const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
+
+/** Container images that are os:base with a layer over it. */
+describe('anole run of container images', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'anole-container-'));
+  const cache = join(directory, 'cache');
+  after(() => rmSync(directory, { recursive: true, force: true }));
+
+  before(async () => {
+    // Of the cache that is there, all but images: those are of this test.
+    const { path } = await ensureImage('base', { architecture: 'riscv64' });
+    const kept = cacheDirectory();
+    spawnSync('mkdir', ['-p', cache]);
+    for (const name of readdirSync(kept)) {
+      if (name !== 'images') symlinkSync(join(kept, name), join(cache, name));
+    }
+    using source = fileSource(path);
+    const base = await collected(writeTar(await openErofs(source)));
+    const layer = new MemoryTree();
+    const script = '#!/bin/sh\necho "$GREETING from $(pwd) as $(id -u):$(id -g): $*"\n';
+    layer.putFile('usr/local/bin/greet', new TextEncoder().encode(script), { mode: 0o755 });
+    layer.putFile('etc/.wh.os-release', new Uint8Array(0));
+    const raw = new RawLayout(join(directory, 'layout'));
+    const layers = [{ tar: base, compression: 'none' as const }, { tar: await tarOf(layer) }];
+    const config = {
+      Env: ['GREETING=hello', 'PATH=/usr/local/bin:/usr/bin:/bin'],
+      Entrypoint: ['greet'],
+      Cmd: ['everyone'],
+      WorkingDir: '/srv/made/on demand',
+      User: '1000:50',
+    };
+    const ours = raw.image({ layers, config });
+    const other = raw.image({ platform: 'linux/amd64', layers: [] });
+    raw
+      .name(
+        raw.index([
+          ['linux/amd64', other],
+          ['linux/riscv64', ours],
+        ]),
+        'both',
+      )
+      .name(other, 'other');
+  });
+
+  function anole(...args: readonly string[]) {
+    const argv = ['-C', 'anole-source', main, ...args];
+    const env = { ...process.env, ANOLE_CACHE: cache, HOME: directory };
+    const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, cwd: directory });
+    return { status, stdout: stdout.toString(), stderr: stderr.toString() };
+  }
+
+  test('respects entrypoint, command, variables, directory and user', () => {
+    const run = anole('run', 'oci:layout:both');
+    assert.equal(run.stdout, 'hello from /srv/made/on demand as 1000:50: everyone\n', run.stderr);
+    const given = anole(
+      'run',
+      '-w',
+      '/',
+      '-u',
+      'root',
+      '-e',
+      'GREETING=hi',
+      'oci:layout:both',
+      'me',
+    );
+    assert.equal(given.stdout, 'hi from / as 0:0: me\n', given.stderr);
+    const other = ['run', '--entrypoint', 'cat', 'oci:layout:both', '/etc/os-release'];
+    assert.match(anole(...other).stderr, /No such file/);
+  });
+
+  test('finds pulled images by name, and pulls from registries', {
+    skip: needs('docker-registry'),
+  }, async (context) => {
+    const name = `${await startRegistry(context)}/team/greet:1`;
+    assert.match(anole('run', name).stderr, /next: anole image pull/);
+    const copied = anole('image', 'copy', 'oci:layout:both', `docker://${name}`);
+    assert.equal(copied.status, 0, copied.stderr);
+    assert.match(anole('run', `docker://${name}`).stdout, /^hello from .*: everyone\n$/);
+    assert.match(anole('run', name, 'again').stdout, /^hello from .*: again\n$/);
+    assert.match(anole('image', 'ls').stdout, new RegExp(`${name} .* linux/riscv64 `));
+    assert.equal(anole('image', 'rm', name).status, 0);
+    assert.match(anole('image', 'gc').stdout, / 0 kept\n$/);
+  });
+
+  test('says for what an image is that cannot run here', () => {
+    const { status, stderr } = anole('run', 'oci:layout:other');
+    assert.equal(status, 125);
+    assert.match(stderr, /the image is for linux\/amd64\n +next: The machine runs images for/);
+  });
+});
+
+async function collected(stream: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  for await (const part of stream) parts.push(part.slice());
+  return new Uint8Array(Buffer.concat(parts));
+}
