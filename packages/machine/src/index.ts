@@ -28,6 +28,8 @@ export {
   VirtioFs,
   type VirtioFsOptions,
 } from './devices/virtio-fs/device.ts';
+export { type NetPeer, VirtioNet, type VirtioNetOptions } from './devices/virtio-net/device.ts';
+export type { FrameOffload } from './devices/virtio-net/header.ts';
 export { type RandomSource, VirtioRng } from './devices/virtio-rng/device.ts';
 export { type MachineCode, MachineError } from './errors.ts';
 export { createHart, type HartParts, makeHartParts, useHartParts } from './hart/create.ts';

@@ -33,11 +33,10 @@ export function gather(memory: GuestMemory, chain: DescriptorChain, target: Uint
  */
 export function scatter(
   memory: GuestMemory,
-  chain: DescriptorChain,
+  { writable }: Pick<DescriptorChain, 'writable'>,
   chunks: readonly Uint8Array[],
   start = 0,
 ): number {
-  const { writable } = chain;
   let index = 0;
   let used = start;
   while (index < writable.length && used >= writable[index]!.length) {

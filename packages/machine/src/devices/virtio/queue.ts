@@ -93,15 +93,37 @@ export class Virtqueue {
     return chain;
   }
 
+  /**
+   * Undoes the last `count` calls of {@link pop}, whose chains were not completed. The driver still
+   * notifies when it adds to what was seen.
+   */
+  putBack(count: number): void {
+    this.state.nextAvailable = (this.state.nextAvailable - count) & 0xffff;
+  }
+
   /** Gives a chain back with `written` bytes put into its writable buffers. */
   complete(chain: DescriptorChain, written: number): void {
+    this.completeTogether([chain], written);
+  }
+
+  /**
+   * Gives chains back that were filled one after another with `written` bytes together. The driver sees
+   * all of them or none.
+   */
+  completeTogether(chains: readonly DescriptorChain[], written: number): void {
     const { state } = this;
-    if (!state.enabled || chain.generation !== state.generation) return;
-    const element = state.device + 4 + 8 * (state.nextUsed & (state.size - 1));
-    this.#memory.writeU32(element, chain.head);
-    this.#memory.writeU32(element + 4, written);
+    if (!state.enabled || chains.some(({ generation }) => generation !== state.generation)) return;
+    let left = written;
+    for (const [index, { head, writableLength }] of chains.entries()) {
+      const slot = (state.nextUsed + index) & (state.size - 1);
+      const element = state.device + 4 + 8 * slot;
+      const part = Math.min(left, writableLength);
+      this.#memory.writeU32(element, head);
+      this.#memory.writeU32(element + 4, part);
+      left -= part;
+    }
     const old = state.nextUsed;
-    state.nextUsed = (old + 1) & 0xffff;
+    state.nextUsed = (old + chains.length) & 0xffff;
     this.#memory.writeU16(state.device + 2, state.nextUsed);
     if (this.#wantsInterrupt(old)) this.#interrupt();
   }

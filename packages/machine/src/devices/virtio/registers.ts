@@ -67,6 +67,7 @@ export const BAR_SIZE = 0x4000;
 export const NOTIFY_MULTIPLIER = 4;
 
 /** 5 Device Types. */
+export const TYPE_NETWORK = 1;
 export const TYPE_CONSOLE = 3;
 export const TYPE_ENTROPY = 4;
 export const TYPE_FILE_SYSTEM = 26;
