@@ -8,13 +8,13 @@ const levels: readonly (readonly string[])[] = [
   ['bytes'],
   ['vfs'],
   ['host'],
-  ['erofs', 'fuse', 'machine', 'oci'],
+  ['erofs', 'fuse', 'machine', 'net', 'oci'],
   ['compose', 'nydus', 'smc', 'attest'],
   ['sandbox'],
   ['containerd', 'enclave', 'silicon', 'hub'],
   ['cli', 'console'],
 ];
-const forBrowsers = new Set(['bytes', 'vfs', 'erofs', 'fuse', 'machine', 'oci']);
+const forBrowsers = new Set(['bytes', 'vfs', 'erofs', 'fuse', 'machine', 'net', 'oci']);
 /** Folder of a package for browsers that runs under Node only; the rest must not import from it. */
 const nodePart: Readonly<Record<string, string>> = { oci: 'src/node/' };
 

@@ -31,6 +31,7 @@ export {
   type EnsureOptions,
   ensureImage,
   fetchKernel,
+  fetchKernelModules,
   type KernelOptions,
 } from './build/ensure.ts';
 export { type BuildCode, BuildError } from './build/errors.ts';

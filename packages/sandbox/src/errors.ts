@@ -11,6 +11,8 @@ export type SandboxCode =
   | 'SANDBOX_BAD_OPTION'
   /** The command or its directory cannot be read: the image, or a volume, is damaged. */
   | 'SANDBOX_DAMAGED'
+  /** A port that cannot be published: another program has it, or it needs rights. */
+  | 'SANDBOX_BAD_PORT'
   /** A volume that cannot be offered. */
   | 'SANDBOX_BAD_VOLUME'
   /** The guest did not come up in time. */

@@ -1,5 +1,5 @@
 import type { CallOptions } from '@anole/bytes';
-import { ensureImage, fetchKernel } from '@anole/compose/ensure';
+import { ensureImage, fetchKernel, type KernelOptions } from '@anole/compose/ensure';
 import type { ImageExecution } from './container-image.ts';
 import type { TreeSource } from './engine/messages.ts';
 import { ensureInitramfs } from './guest/initramfs.ts';
@@ -22,6 +22,8 @@ export interface Parts {
   readonly root: TreeSource;
   readonly kernel: string;
   readonly initramfs: string;
+  /** An archive with the network's driver, where there is to be one. */
+  readonly modules?: string;
   /** Variables of every command. */
   readonly environment: Readonly<Record<string, string>>;
   readonly hostname: string;
@@ -30,7 +32,11 @@ export interface Parts {
 }
 
 /** Makes or finds the image, the kernel and the guest's first file system. */
-export async function prepare(image: string, options: PrepareOptions): Promise<Parts> {
+export async function prepare(
+  image: string,
+  options: PrepareOptions,
+  hasNetwork = false,
+): Promise<Parts> {
   const { mirror, keyring, cache, signal, onProgress, onNote } = options;
   const call = {
     ...(mirror !== undefined && { mirror }),
@@ -43,11 +49,13 @@ export async function prepare(image: string, options: PrepareOptions): Promise<P
   const recipe = recipeOf(image);
   const found = recipe === undefined ? await given(image, call) : await composed(recipe, call);
   signal?.throwIfAborted();
-  const kernel = await fetchKernel(recipe === undefined ? call : { ...call, recipe });
+  const kernelOf = recipe === undefined ? call : { ...call, recipe };
+  const modules = hasNetwork ? { modules: await networkModules(kernelOf) } : {};
+  const kernel = await fetchKernel(kernelOf);
   signal?.throwIfAborted();
   const initramfs = await ensureInitramfs(call);
   signal?.throwIfAborted();
-  return { ...found, kernel: kernel.path, initramfs };
+  return { ...found, kernel: kernel.path, ...modules, initramfs };
 }
 
 async function given(image: string, call: PrepareOptions) {
@@ -68,4 +76,9 @@ async function composed(recipe: string, call: PrepareOptions) {
   });
   const root: TreeSource = { kind: 'erofs', path };
   return { root, environment, hostname };
+}
+
+async function networkModules(options: KernelOptions): Promise<string> {
+  const { ensureNetworkModules } = await import('./guest/network.ts');
+  return await ensureNetworkModules(options);
 }

@@ -12,6 +12,7 @@ import type { VolumeSource } from './engine/messages.ts';
 import { volumeTag } from './engine/shape.ts';
 import { SandboxError } from './errors.ts';
 import { SandboxFiles } from './files/files.ts';
+import type { NetworkOptions, NetworkOrder, PublishedPort } from './network/options.ts';
 import { type PrepareOptions, prepare } from './prepare.ts';
 import { templateFor } from './template-file.ts';
 
@@ -39,6 +40,11 @@ export interface SandboxOptions extends CallOptions, PrepareOptions {
   readonly template?: boolean;
   /** Commands with a terminal that may run at once, at most 15. Default 2. */
   readonly terminals?: number;
+  /**
+   * Default false: nothing but the guest's own loopback. With true the public Internet is open, and
+   * neither this computer nor private networks. See `docs/guides/network.md`.
+   */
+  readonly network?: boolean | NetworkOptions;
 }
 
 export interface ForkOptions extends CallOptions {
@@ -121,16 +127,23 @@ export class Sandbox implements AsyncDisposable {
     );
     const cpus = checkRange('processors', '', options.cpus ?? 1, 1, 16);
     const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
-    const { environment, hostname, execution, ...files } = await prepare(image, options);
+    const network = options.network ? await orderOf(options.network) : undefined;
+    const hasNetwork = network !== undefined;
+    const parts = await prepare(image, options, hasNetwork);
+    const { environment, hostname, execution, modules, ...files } = parts;
+    const driver = modules === undefined ? {} : { modules };
     const shape = { memoryMiB, cpus, terminals, volumes: volumes.length };
     const order = {
       ...files,
+      ...(network && modules !== undefined && { network: { ...network, modules } }),
       volumes,
       memoryMiB,
       cpus,
       terminals,
       maxWritten: options.maxWritten ?? defaultMaxWritten,
-      ...(options.template !== false && { template: await templateFor(files, shape, options) }),
+      ...(options.template !== false && {
+        template: await templateFor({ ...files, ...driver }, shape, options),
+      }),
     };
     const traits = {
       writesVolumes: volumes.some((volume) => !volume.readOnly),
@@ -138,8 +151,9 @@ export class Sandbox implements AsyncDisposable {
       hostname: options.hostname ?? hostname,
       execution: execution ?? plainExecution,
     };
-    const start = async (engine: Engine) => {
-      const sandbox = new Sandbox(engine, traits);
+    const onEvent = typeof options.network === 'object' ? options.network.onEvent : undefined;
+    const start = async () => {
+      const sandbox = new Sandbox(new MachineEngine(order, onEvent), traits);
       await sandbox.#booted(options, () => configuration(traits.hostname, volumes));
       // Container tools make it where the image lacks it.
       const { workingDirectory } = traits.execution;
@@ -147,11 +161,11 @@ export class Sandbox implements AsyncDisposable {
       return sandbox;
     };
     try {
-      return await start(new MachineEngine(order));
+      return await start();
     } catch (error) {
       if (!AnoleError.is(error) || error.code !== 'MACHINE_SNAPSHOT_DAMAGED') throw error;
       // The template is gone now: this one boots, and makes another.
-      return await start(new MachineEngine(order));
+      return await start();
     }
   }
 
@@ -221,6 +235,11 @@ export class Sandbox implements AsyncDisposable {
     return new SandboxCommand(guest, options);
   }
 
+  /** Ports of this computer that lead to the guest: `network.publish`, with the numbers of free ones. */
+  get ports(): readonly PublishedPort[] {
+    return this.#engine.ports;
+  }
+
   /** Stops the machine at once and frees all it held; volumes get what was written to them. */
   close(): Promise<void> {
     this.#closing ??= this.#close();
@@ -283,6 +302,11 @@ export class Sandbox implements AsyncDisposable {
 function forkName(hostname: string, number: number): string {
   const suffix = `-${number}`;
   return hostname.slice(0, maxHostname - suffix.length) + suffix;
+}
+
+async function orderOf(options: true | NetworkOptions): Promise<NetworkOrder> {
+  const { networkOrder } = await import('./network/options.ts');
+  return networkOrder(options);
 }
 
 function bootError(): SandboxError {

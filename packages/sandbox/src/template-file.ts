@@ -11,6 +11,8 @@ import { kernelCommandLine } from './guest/boot.ts';
 interface MachineFiles {
   readonly kernel: string;
   readonly initramfs: string;
+  /** The archive with the network's driver; absent without a network. */
+  readonly modules?: string;
 }
 
 interface Shape {
@@ -25,11 +27,13 @@ interface Shape {
  * Files of the cache have names by their content; others are told apart by size and time, too.
  */
 export async function templateFor(
-  { kernel, initramfs }: MachineFiles,
+  { kernel, initramfs, modules }: MachineFiles,
   { memoryMiB, cpus, terminals, volumes }: Shape,
   { cache = cacheDirectory() }: { readonly cache?: string },
 ): Promise<TemplateFile> {
-  const files = await Promise.all([kernel, initramfs].map(fingerprint));
+  const files = await Promise.all(
+    [kernel, initramfs, ...(modules === undefined ? [] : [modules])].map(fingerprint),
+  );
   const parts = [
     machineStamp(),
     kernelCommandLine,

@@ -86,6 +86,26 @@ export async function fetchKernel(options: KernelOptions = {}): Promise<EnsuredK
   });
 }
 
+/**
+ * Modules of that kernel, as files, likewise. Ask for them before the kernel: where the archive has a
+ * newer one, both are then of that.
+ *
+ * @param names in the order of the result: `virtio_net`
+ * @throws as {@link fetchKernel}
+ */
+export async function fetchKernelModules(
+  names: readonly string[],
+  options: KernelOptions = {},
+): Promise<readonly string[]> {
+  const name = options.recipe ?? 'base';
+  return ensure(`modules ${names.join()}`, name, options, async () => {
+    const { cachedModules, loadRecipe, lockPath } = await import('./slow.ts');
+    const recipe = await loadRecipe(name, options);
+    const result = await cachedModules(recipe, names, options);
+    return { result, files: [...result, lockPath(recipe, options), ...recipe.sources] };
+  });
+}
+
 async function ensure<T>(
   kind: string,
   name: string,

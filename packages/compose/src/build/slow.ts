@@ -1,5 +1,5 @@
 /** What `ensure.ts` loads only when it must: the parsers and the archive. */
 export { loadRecipe } from '../recipe/load.ts';
 export { cachedImage } from './image.ts';
-export { cachedKernel } from './kernel.ts';
+export { cachedKernel, cachedModules } from './kernel.ts';
 export { lockPath } from './lock-file.ts';

@@ -1,5 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Awaitable } from '@anole/bytes';
+import type { PublishedPort } from '../network/options.ts';
 
 /** A stream of bytes to and from the guest, in order. */
 export interface Channel {
@@ -51,6 +52,8 @@ export interface Engine {
   openTerminal(): Promise<Terminal>;
   /** Starts a copy of the machine as it is now, which goes on by itself. */
   fork(): Promise<Engine>;
+  /** Ports of this computer that lead to the guest; known once the agent has said something. */
+  readonly ports: readonly PublishedPort[];
   /** Stops the machine and frees all it held. May be called again. */
   close(): Promise<void>;
 }

@@ -28,7 +28,10 @@ export interface FileSystems {
 export async function fileSystems(order: MachineOrder): Promise<FileSystems> {
   const tree = memoryOverlay(await openTree(order.root), { maxBytes: order.maxWritten });
   // That of a fork comes as it is.
-  if (order.fork === undefined) await prepareRoot(tree);
+  if (order.fork === undefined) {
+    await prepareRoot(tree);
+    if (order.network !== undefined) await prepareNames(tree);
+  }
   const server = new FuseServer(tree, { unsettled: true });
   const slots = volumeSlots(order.volumes.length);
   const mounted: [Mounted, ...Mounted[]] = [{ tree, server, path: '/' }];
@@ -42,6 +45,11 @@ export async function fileSystems(order: MachineOrder): Promise<FileSystems> {
     ...volumes.map((volume, index) => fileSystem(volumeTag(index), volume)),
   ];
   return { root: { tree, server }, volumes, devices, mounted };
+}
+
+async function prepareNames(tree: MemoryOverlay): Promise<void> {
+  const names = await import('../guest/names.ts');
+  await names.prepareNames(tree);
 }
 
 function volumeMount(volume: VolumeSource | undefined) {

@@ -1,10 +1,17 @@
 import type { Machine } from '@anole/machine';
+import type { GuestNetwork } from '../network/serve-network.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { SandboxFork } from './messages.ts';
 
+interface Forked {
+  readonly machine: Machine;
+  readonly files: FileSystems;
+  readonly network: GuestNetwork | undefined;
+}
+
 /** Takes a running machine and what is behind its devices, at one moment. */
 export async function forkSandbox(
-  { machine, files }: { readonly machine: Machine; readonly files: FileSystems },
+  { machine, files, network }: Forked,
   hello: Uint8Array,
 ): Promise<SandboxFork> {
   const { root, volumes } = files;
@@ -12,6 +19,7 @@ export async function forkSandbox(
     () => ({
       root: { tree: root.tree.save(), server: root.server.forkState() },
       volumes: volumes.map((volume) => volume.saveNamed()),
+      connections: network?.stack.connections ?? [],
     }),
     { quiet: () => root.tree.idle },
   );

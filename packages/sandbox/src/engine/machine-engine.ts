@@ -1,5 +1,7 @@
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import type { NetworkEvent } from '@anole/net';
 import { SandboxError } from '../errors.ts';
+import type { PublishedPort } from '../network/options.ts';
 import type { Channel, Engine, EngineEnd, Terminal, TerminalSize } from './engine.ts';
 import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
 import { errorOf } from './reported.ts';
@@ -15,6 +17,7 @@ export class MachineEngine implements Engine {
   readonly agent: Channel;
   readonly files: MessagePort;
   readonly ended: Promise<EngineEnd>;
+  ports: readonly PublishedPort[] = [];
   readonly #worker: Worker;
   readonly #end = Promise.withResolvers<EngineEnd>();
   readonly #terminals: WorkerTerminal[] = [];
@@ -23,10 +26,12 @@ export class MachineEngine implements Engine {
   readonly #order: MachineOrder;
   readonly #forks = new Map<number, PromiseWithResolvers<SandboxFork>>();
   #nextFork = 1;
+  readonly #onNetwork: (event: NetworkEvent) => void;
 
-  constructor(order: MachineOrder) {
+  constructor(order: MachineOrder, onNetwork: (event: NetworkEvent) => void = () => {}) {
     const { fork: _, files: __, ...lasting } = order;
     this.#order = lasting;
+    this.#onNetwork = onNetwork;
     this.ended = this.#end.promise;
     this.#worker = takeThread();
     const { port1, port2 } = new MessageChannel();
@@ -68,7 +73,8 @@ export class MachineEngine implements Engine {
       const end = this.ended.then((): never => {
         throw new SandboxError('SANDBOX_CLOSED', 'Cannot fork: the sandbox ended');
       });
-      return new MachineEngine({ ...this.#order, fork: await Promise.race([taken.promise, end]) });
+      const fork = await Promise.race([taken.promise, end]);
+      return new MachineEngine({ ...forkOrder(this.#order), fork }, this.#onNetwork);
     } finally {
       this.#forks.delete(id);
     }
@@ -91,6 +97,8 @@ export class MachineEngine implements Engine {
     else if (report.type === 'taken') this.#terminals[report.terminal]?.took(report.bytes);
     else if (report.type === 'console') this.#keepConsole(report.text);
     else if (report.type === 'end') this.#stopped(report.reason);
+    else if (report.type === 'listening') this.ports = report.ports;
+    else if (report.type === 'network') this.#onNetwork(report.event);
     else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
     else if (report.type === 'forked') this.#forks.get(report.id)?.resolve(report.fork);
     else if (report.type === 'not-forked') {
@@ -112,6 +120,14 @@ export class MachineEngine implements Engine {
     this.files.close();
     void this.#worker.terminate();
   }
+}
+
+/** A copy's ports are other ones, any that are free; and its traffic is not captured. */
+function forkOrder(order: MachineOrder): MachineOrder {
+  if (order.network === undefined) return order;
+  const { capture: _, ...network } = order.network;
+  const publish = network.publish.map((port) => ({ ...port, port: 0 }));
+  return { ...order, network: { ...network, publish } };
 }
 
 class WorkerTerminal implements Terminal {

@@ -1,7 +1,9 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { FuseFork, FuseState } from '@anole/fuse';
 import type { HartParts, MachineFork } from '@anole/machine';
+import type { ConnectionRecord, NetworkEvent } from '@anole/net';
 import type { OverlayState } from '@anole/vfs';
+import type { NetworkOrder, PublishedPort } from '../network/options.ts';
 import type { TerminalSize } from './engine.ts';
 
 /** What a guest's file system comes from, as the worker opens it. */
@@ -32,6 +34,11 @@ export interface MachineOrder {
   readonly kernel: string;
   /** File of the guest's first file system. */
   readonly initramfs: string;
+  /** Absent: no network device. */
+  readonly network?: NetworkOrder & {
+    /** File of an archive that is unpacked behind `initramfs`: the device's driver. */
+    readonly modules: string;
+  };
   readonly memoryMiB: number;
   /** Harts, each with a thread beyond the first. */
   readonly cpus: number;
@@ -53,6 +60,8 @@ export interface SandboxFork {
   readonly root: { readonly tree: OverlayState; readonly server: FuseFork };
   /** What the guest knows of its volumes, which are the same directories. */
   readonly volumes: readonly FuseState[];
+  /** TCP connections of the guest: they stay the parent's, and end in the copy. */
+  readonly connections: readonly ConnectionRecord[];
   /** The agent's first frame. */
   readonly hello: Uint8Array;
 }
@@ -81,6 +90,9 @@ export type Report =
   | { readonly type: 'taken'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'console'; readonly text: string }
   | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'stopped' }
+  /** The published ports, before all else. */
+  | { readonly type: 'listening'; readonly ports: readonly PublishedPort[] }
+  | { readonly type: 'network'; readonly event: NetworkEvent }
   | { readonly type: 'panic'; readonly message: string }
   | { readonly type: 'forked'; readonly id: number; readonly fork: SandboxFork }
   | { readonly type: 'not-forked'; readonly id: number; readonly error: ReportedError }

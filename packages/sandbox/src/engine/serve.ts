@@ -19,6 +19,7 @@ export { prepareHarts } from './hart-parts.ts';
 
 import { kernelCommandLine } from '../guest/boot.ts';
 import { hasPlainMountPoints } from '../guest/root.ts';
+import type { GuestNetwork } from '../network/serve-network.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
@@ -58,21 +59,24 @@ export async function serve(order: MachineOrder): Promise<void> {
 interface Served {
   readonly machine: Machine;
   readonly files: FileSystems;
+  readonly network: GuestNetwork | undefined;
   readonly console: VirtioConsole;
   readonly gates: readonly OutputGate[];
 }
 
 async function runMachine(order: MachineOrder): Promise<MachineExit> {
   const files = await fileSystems(order);
+  const network = await networkOf(order);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
   const hello = Promise.withResolvers<Uint8Array>();
   const start = await startOf(order, files);
   const console = consoleDevice(gates, start === undefined ? hello.resolve : undefined);
-  const devices = [console, ...files.devices];
+  const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
     ? boot(order, devices)
     : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
-  const served = { machine, files, console, gates };
+  const served = { machine, files, network, console, gates };
+  if (order.fork !== undefined) network?.stack.reset(order.fork.connections);
   const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
   host.on('message', (command: Command) => obey(command, served, greeting));
   if (order.files !== undefined)
@@ -108,9 +112,13 @@ async function startOf(order: MachineOrder, files: FileSystems): Promise<Start |
 }
 
 async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Promise<Machine> {
-  const [kernel, initrd] = await Promise.all([readFile(order.kernel), readFile(order.initramfs)]);
+  const archives = [order.initramfs, ...(order.network ? [order.network.modules] : [])];
+  const [kernel, ...initrds] = await Promise.all(
+    [order.kernel, ...archives].map((path) => readFile(path)),
+  );
+  const initrd = Buffer.concat(initrds);
   return await Machine.create({
-    kernel,
+    kernel: kernel!,
     initrd,
     commandLine: kernelCommandLine,
     memoryMiB: order.memoryMiB,
@@ -135,6 +143,15 @@ async function booted(
   }
   root.server.settle();
   tell({ type: 'agent', bytes: hello });
+}
+
+/** Loaded only where there is a network: it is much code. */
+async function networkOf({ network }: MachineOrder): Promise<GuestNetwork | undefined> {
+  if (network === undefined) return undefined;
+  const { serveNetwork } = await import('../network/serve-network.ts');
+  const served = await serveNetwork(network, (event) => tell({ type: 'network', event }));
+  tell({ type: 'listening', ports: served.ports });
+  return served;
 }
 
 function onSerial(bytes: Uint8Array): void {

@@ -39,12 +39,12 @@ const agentModules = [
  * `mount -a` is one process for all mounts. Nothing here depends on what the guest is for, so that a
  * machine saved when its agent is up serves for every sandbox.
  */
-const init = `#!/anole/busybox sh
+const init = (networkSetup: string) => `#!/anole/busybox sh
 /anole/busybox mount -a || exec /anole/busybox sh -c 'echo "anole: cannot mount the image" > /dev/console; exit 1'
 /anole/busybox mkdir /newroot/dev/pts /newroot/dev/shm
 /anole/busybox mount -a -T /anole/fstab
 /anole/busybox ifconfig lo up
-cd /newroot
+${networkSetup}cd /newroot
 /anole/busybox mount --move . /
 exec /anole/busybox chroot . /run/anole/ld.so --library-path /run/anole /run/anole/qjs --std -m /run/anole/main.${extension}
 `;
@@ -76,11 +76,13 @@ export async function guestEntries(tools: GuestTools): Promise<CpioEntry[]> {
 export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file' })[]> {
   const file = (path: string, mode: number, bytes: Uint8Array) =>
     ({ path, type: 'file', mode, bytes }) as const;
+  // Not loaded but for a new agent: it brings all of the network with it.
+  const { networkSetup } = await import('./network.ts');
   const modules = agentModules.map(async (name) =>
     file(`anole/${name}`, 0o644, await agentModule(name)),
   );
   return [
-    file('init', 0o755, encoder.encode(init)),
+    file('init', 0o755, encoder.encode(init(networkSetup))),
     file('etc/fstab', 0o644, encoder.encode(mounts)),
     file('anole/fstab', 0o644, encoder.encode(lateMounts)),
     file('anole/launch', 0o755, launchProgram),
@@ -95,7 +97,7 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
  * size and time of what they are made of.
  */
 export async function agentStamp(): Promise<string> {
-  const own = ['boot', 'contents', 'cpio', 'elf', 'launch', 'renew', 'sync'].map(
+  const own = ['boot', 'contents', 'cpio', 'elf', 'launch', 'network', 'renew', 'sync'].map(
     (name) => `./${name}.${extension}`,
   );
   const modules = agentModules.map((name) => `../agent/${name}`);

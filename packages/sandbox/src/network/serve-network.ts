@@ -1,0 +1,101 @@
+import { openSync, writeSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server } from 'node:net';
+import { hostError } from '@anole/host';
+import { VirtioNet } from '@anole/machine';
+import {
+  Capture,
+  guestNetwork,
+  type NetworkEvent,
+  NetworkStack,
+  Policy,
+  type StreamEvents,
+} from '@anole/net';
+import { SandboxError } from '../errors.ts';
+import { EventThrottle } from './event-throttle.ts';
+import { HostOutside } from './host-outside.ts';
+import { HostStream } from './host-stream.ts';
+import type { NetworkOrder, PublishedPort } from './options.ts';
+
+/** A machine's network: its device, and what listens for it on this computer. */
+export interface GuestNetwork {
+  readonly device: VirtioNet;
+  readonly stack: NetworkStack;
+  /** As they are: without a 0. */
+  readonly ports: readonly PublishedPort[];
+}
+
+/**
+ * Makes the network of a machine in this thread, with which it ends.
+ *
+ * @throws SandboxError `SANDBOX_PORT_IN_USE`; HostError for a capture file that cannot be made
+ */
+export async function serveNetwork(
+  order: NetworkOrder,
+  onEvent: (event: NetworkEvent) => void,
+): Promise<GuestNetwork> {
+  const { guestMac, mtu } = guestNetwork;
+  const device: VirtioNet = new VirtioNet({
+    mac: guestMac,
+    mtu,
+    peer: {
+      receive: (frame, offload) => stack.receive(frame, offload),
+      flush: () => stack.flush(),
+      room: () => stack.room(),
+    },
+  });
+  const throttle = new EventThrottle(onEvent);
+  const stack = new NetworkStack({
+    link: device,
+    outside: new HostOutside(order.dns),
+    policy: new Policy(order.policy),
+    onEvent: (event) => {
+      if (order.events) throttle.add(event);
+    },
+    ...(order.capture !== undefined && { capture: captureTo(order.capture) }),
+  });
+  const ports: PublishedPort[] = [];
+  for (const port of order.publish) ports.push(await publish(stack, port));
+  return { device, stack, ports };
+}
+
+async function publish(stack: NetworkStack, port: PublishedPort): Promise<PublishedPort> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    const open = (events: StreamEvents) => new HostStream(socket, events);
+    if (!stack.accept(port.guest, open)) socket.destroy();
+  });
+  await listening(server, port);
+  return { ...port, port: (server.address() as AddressInfo).port };
+}
+
+async function listening(server: Server, { host, port }: PublishedPort): Promise<void> {
+  const { promise, resolve, reject } = Promise.withResolvers<void>();
+  server.once('error', reject);
+  server.listen({ host, port }, resolve);
+  try {
+    await promise;
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'another program has it' : String(code);
+    throw new SandboxError('SANDBOX_BAD_PORT', `Cannot publish ${host}:${port}: ${why}`, {
+      cause,
+      hint: 'Choose another port, or 0 for any that is free',
+    });
+  }
+}
+
+/** The file is closed with the thread. */
+function captureTo(path: string): Capture {
+  let file: number;
+  try {
+    file = openSync(path, 'w', 0o600);
+  } catch (error) {
+    throw hostError(error, `write the capture ${path}`);
+  }
+  return new Capture((bytes) => {
+    try {
+      for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
+    } catch (error) {
+      throw hostError(error, `write the capture ${path}`);
+    }
+  });
+}
