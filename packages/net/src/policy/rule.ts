@@ -70,6 +70,7 @@ function parseTarget(text: string, host: string): Rule['target'] {
 
 /** A host name as it stands in DNS, or undefined for what none can be. */
 function asciiName(name: string): string | undefined {
+  if (/[/?#@\\%]/.test(name)) return undefined;
   try {
     const { hostname } = new URL(`http://${name.replace(/\.$/, '')}/`);
     return /^(?!-)[a-z0-9_-]+(\.[a-z0-9_-]+)*$/.test(hostname) ? hostname : undefined;

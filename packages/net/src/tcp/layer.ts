@@ -158,6 +158,8 @@ export class TcpLayer implements ConnectionLayer {
     this.#timerAt = deadline;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#expire(), Math.max(0, deadline - this.now()));
+    // In Node: connections do not keep a program running.
+    if (typeof this.#timer === 'object') this.#timer.unref();
   }
 
   removed(connection: Connection): void {
@@ -205,15 +207,9 @@ export class TcpLayer implements ConnectionLayer {
   #expire(): void {
     this.#timerAt = Number.POSITIVE_INFINITY;
     const now = this.now();
-    let next = Number.POSITIVE_INFINITY;
     for (const connection of [...this.#connections.values()]) {
       if (connection.deadline <= now) connection.expire();
-      if (connection.state !== 'closed') next = Math.min(next, connection.deadline);
-    }
-    if (next < this.#timerAt) {
-      this.#timerAt = next;
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#expire(), Math.max(0, next - now));
+      if (connection.deadline < Number.POSITIVE_INFINITY) this.armed(connection);
     }
   }
 }
