@@ -19,17 +19,24 @@ export interface Source {
    * @throws AnoleError `SOURCE_OUT_OF_RANGE` where the range does not lie inside the Source.
    */
   read(offset: number, length: number, options?: ReadOptions): Awaitable<Uint8Array>;
+  /**
+   * As `read`, all of `target` from `offset` on. Only Sources have it that answer at once, for
+   * readers that use one piece of memory again and again.
+   */
+  readInto?(offset: number, target: Uint8Array): void;
   /** Frees what the Source holds open. Sources in memory have none. */
   close?(): Awaitable<void>;
 }
 
 /** A Source over memory. Reads alias `bytes`. */
 export function memorySource(bytes: Uint8Array): Source {
+  // A Buffer's own slice() would alias it where others copy.
+  const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
   return {
     size: bytes.length,
     read(offset, length) {
       checkRange(offset, length, bytes.length);
-      return bytes.subarray(offset, offset + length);
+      return view.subarray(offset, offset + length);
     },
   };
 }

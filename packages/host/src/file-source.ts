@@ -7,6 +7,7 @@ export interface FileSource extends Source {
   /** The descriptor, for callers that map or pass it on; the Source owns it. */
   readonly fd: number;
   read(offset: number, length: number): Uint8Array;
+  readInto(offset: number, target: Uint8Array): void;
   close(): void;
   [Symbol.dispose](): void;
 }
@@ -35,6 +36,10 @@ export function fileSource(path: string): FileSource {
     close();
     throw error;
   }
+  const fill = (offset: number, target: Uint8Array) => {
+    if (!open) throw new HostError('HOST_IO', `Cannot read ${path}: it has been closed`);
+    readFully(fd, offset, target, path);
+  };
   return {
     size,
     fd,
@@ -42,8 +47,13 @@ export function fileSource(path: string): FileSource {
     [Symbol.dispose]: close,
     read(offset, length) {
       checkRange(offset, length, size);
-      if (!open) throw new HostError('HOST_IO', `Cannot read ${path}: it has been closed`);
-      return readFully(fd, offset, length, path);
+      const bytes = new Uint8Array(length);
+      fill(offset, bytes);
+      return bytes;
+    },
+    readInto(offset, target) {
+      checkRange(offset, target.length, size);
+      fill(offset, target);
     },
   };
 }
@@ -65,10 +75,10 @@ function sizeOfFile(fd: number, path: string): number {
   return stat.size;
 }
 
-function readFully(fd: number, offset: number, length: number, path: string): Uint8Array {
-  const bytes = new Uint8Array(length);
-  const read = readInto(fd, bytes, offset, path);
-  if (read === length) return bytes;
+function readFully(fd: number, offset: number, target: Uint8Array, path: string): void {
+  const { length } = target;
+  const read = readInto(fd, target, offset, path);
+  if (read === length) return;
   throw new HostError(
     'HOST_WRONG_CONTENT',
     `Cannot read ${length} bytes at offset ${offset} of ${path}: it has been cut short`,

@@ -61,6 +61,8 @@ export class DataReader {
     const storage = {
       image: (inode: InodeInfo, offset: number, length: number) =>
         this.#bytes(inode, { length, ...this.#resolve(offset) }),
+      into: (inode: InodeInfo, offset: number, length: number, take: () => Uint8Array) =>
+        this.#into(inode, offset, length, take),
       packed: (offset: number, length: number) => this.#readPacked(offset, length),
     };
     this.#compressed = new CompressedReader(info, storage, decoders, decodedCache);
@@ -277,9 +279,23 @@ export class DataReader {
     return { block: isHole ? undefined : block, device: index.deviceId & this.#deviceMask };
   }
 
-  *#bytes(inode: InodeInfo, { device, offset, length }: Run): Flow<Uint8Array> {
-    if (device === undefined) return new Uint8Array(length);
-    if (device === 'inode') return yield* inode.space.read(offset, length, 'the end of a file');
+  /** Bytes of the image in memory of the caller's; undefined where its Source cannot do that. */
+  #into(
+    inode: InodeInfo,
+    offset: number,
+    length: number,
+    take: () => Uint8Array,
+  ): Uint8Array | undefined {
+    const place = this.#resolve(offset);
+    const source = this.#source(inode, place.device, place.offset, length);
+    if (source.readInto === undefined) return undefined;
+    const target = take().subarray(0, length);
+    source.readInto(place.offset, target);
+    return target;
+  }
+
+  /** The Source of a device, which has these bytes. */
+  #source(inode: InodeInfo, device: number, offset: number, length: number): Source {
     const source = device === 0 ? this.#spaces.image.source : this.#devices[device - 1];
     if (source === undefined) {
       throw new ErofsError(
@@ -288,13 +304,18 @@ export class DataReader {
         { details: { nid: inode.nid, device } },
       );
     }
-    if (offset + length > source.size) {
-      throw damaged(
-        'EROFS_OUT_OF_RANGE',
-        `Cannot read inode ${inode.nid}: its data end outside the ${source.size} bytes there are`,
-        offset,
-      );
-    }
+    if (offset + length <= source.size) return source;
+    throw damaged(
+      'EROFS_OUT_OF_RANGE',
+      `Cannot read inode ${inode.nid}: its data end outside the ${source.size} bytes there are`,
+      offset,
+    );
+  }
+
+  *#bytes(inode: InodeInfo, { device, offset, length }: Run): Flow<Uint8Array> {
+    if (device === undefined) return new Uint8Array(length);
+    if (device === 'inode') return yield* inode.space.read(offset, length, 'the end of a file');
+    const source = this.#source(inode, device, offset, length);
     return yield* wait(source.read(offset, length));
   }
 }

@@ -17,10 +17,23 @@ import { INTERLACED, type Piece, PLAIN } from './piece.ts';
 /** Most bytes of neighbouring pclusters that are read at once. */
 const RUN = PCLUSTER_MAX_SIZE;
 
+/** Pieces of memory for runs that are kept. */
+const SPARE = 2;
+
 /** Reads bytes of the image or of other inodes for compressed ones. */
 export interface Storage {
   /** Bytes of the image, or of the device that has them; valid until the next read. */
   image(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array>;
+  /**
+   * As `image`, in the memory that `take` gives, which has room for a megabyte; undefined where the
+   * Source of those bytes cannot do that.
+   */
+  into(
+    inode: InodeInfo,
+    offset: number,
+    length: number,
+    take: () => Uint8Array,
+  ): Uint8Array | undefined;
   /** Bytes of the packed inode, short only at its end. */
   packed(offset: number, length: number): Flow<Uint8Array>;
 }
@@ -32,6 +45,8 @@ type PieceMap = ExtentMap | IndexMap;
 interface Run {
   start: number;
   bytes: Uint8Array;
+  /** Memory of the reader's that `bytes` lie in, for this run only. */
+  memory: Uint8Array | undefined;
 }
 
 /** Reads compressed files. */
@@ -40,6 +55,8 @@ export class CompressedReader {
   readonly #storage: Storage;
   readonly #decoders: Required<Decoders>;
   readonly #cache: PclusterCache;
+  /** Memory for runs that nobody uses at the moment. */
+  readonly #spare: Uint8Array[] = [];
   readonly #maps = new WeakMap<InodeInfo, PieceMap>();
 
   /** @param cacheSize bytes of decoded pclusters to keep */
@@ -52,8 +69,16 @@ export class CompressedReader {
 
   /** `length` bytes from `offset`, all of which must lie in the file. May alias the cache. */
   *read(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array> {
+    const run: Run = { start: 0, bytes: new Uint8Array(0), memory: undefined };
+    try {
+      return yield* this.#read(inode, offset, length, run);
+    } finally {
+      if (run.memory && this.#spare.length < SPARE) this.#spare.push(run.memory);
+    }
+  }
+
+  *#read(inode: InodeInfo, offset: number, length: number, run: Run): Flow<Uint8Array> {
     const pieces = yield* this.#pieces(inode, offset, offset + length);
-    const run: Run = { start: 0, bytes: new Uint8Array(0) };
     const [only] = pieces;
     // Holes and fragments may be far longer than what is wanted of them.
     const isStored = only?.kind === 'image' || only?.kind === 'inline';
@@ -228,10 +253,20 @@ export class CompressedReader {
         if (end + neighbour.size - start > RUN) break;
         end += neighbour.size;
       }
-      run.bytes = yield* this.#storage.image(inode, start, end - start);
-      run.start = start;
+      yield* this.#load(inode, start, end - start, run);
     }
     return run.bytes.subarray(start - run.start, start - run.start + size);
+  }
+
+  *#load(inode: InodeInfo, start: number, length: number, run: Run): Flow<void> {
+    const take = () => {
+      run.memory ??= this.#spare.pop() ?? new Uint8Array(RUN);
+      return run.memory;
+    };
+    run.bytes =
+      this.#storage.into(inode, start, length, take) ??
+      (yield* this.#storage.image(inode, start, length));
+    run.start = start;
   }
 }
 
