@@ -248,6 +248,8 @@ export class InterpretedHart implements Hart {
     out.set(state, HEADER);
     view.setInt32(HEADER + at.BACKED, 0, true);
     view.setInt32(HEADER + at.ATTENTION, 0, true);
+    for (const slot of scratch) view.setBigUint64(HEADER + slot, 0n, true);
+    for (const slot of [at.ACCESS_SIZE, at.FAULT]) view.setInt32(HEADER + slot, 0, true);
     // What TLBs hold is no state: a restored hart starts with none, and so would differ.
     for (const half of [at.SUPERPAGES, at.SUPERPAGES + 16]) {
       view.setBigUint64(HEADER + half, NEVER, true);
@@ -400,6 +402,7 @@ export class InterpretedHart implements Hart {
       hot: (place: number) => (this.#jit?.hot(place) === true ? 0 : 1),
       codeWritten: (page: number) => this.#jit?.heap.written(page),
       ...(this.#jit !== undefined && { table: this.#jit.heap.table }),
+      time: () => Math.floor(this.#ticks()),
       wait: () => this.#wait(),
       firmware: () => this.#callFirmware(firmware!),
     };
@@ -421,6 +424,9 @@ export class InterpretedHart implements Hart {
 
 /** Slots that a reset of the hart leaves alone: levels of devices, and counts. */
 const survivesReset: ReadonlySet<number> = new Set([at.LINES]);
+
+/** Slots by which an instruction's parts speak to each other: no state between two of them. */
+const scratch = [at.FLOAT_A, at.FLOAT_B, at.FLOAT_C, at.FLOAT_RESULT, at.CSR_VALUE] as const;
 
 const MAGIC = 0x31526148;
 const HEADER = 24;

@@ -19,6 +19,8 @@ const signatures = {
   hot: { params: ['i32'], results: ['i32'] },
   /** (index of a page of RAM): drops its compiled code, before the page is written. */
   codeWritten: { params: ['i32'], results: [] },
+  /** Ticks, as the CSR `time` shows them. */
+  time: { params: [], results: ['f64'] },
   wait: { params: [], results: [] },
   firmware: { params: [], results: [] },
 } as const satisfies Record<string, Signature>;
@@ -33,6 +35,8 @@ const internal = {
   updateModes: { params: [], results: [] },
   /** Takes the interrupt of the highest priority among those pending and enabled, if any. */
   interrupt: { params: [], results: [] },
+  /** (number, action, writes), for what needs no host: → 1, or 0 where `csr` is to be asked. */
+  quickCsr: { params: ['i32', 'i32', 'i32'], results: ['i32'] },
   returnFromS: { params: [], results: [] },
   returnFromM: { params: [], results: [] },
   flushAll: { params: [], results: [] },

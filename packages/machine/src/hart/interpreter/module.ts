@@ -5,6 +5,7 @@ import { defineAccess } from './access.ts';
 import { defineFast } from './fast.ts';
 import { type Define, declareHelpers, signatureOf } from './helpers.ts';
 import { defineMmu } from './mmu.ts';
+import { defineQuickCsr } from './quick-csrs.ts';
 import { run, runCompiled } from './run.ts';
 import { defineSlow } from './slow.ts';
 import { defineTraps } from './traps.ts';
@@ -25,6 +26,7 @@ export function interpreterModule(options: InterpreterOptions): Uint8Array<Array
   const helpers = declareHelpers(module);
   const define: Define = (name, body) => module.define(helpers[name], signatureOf(name), body);
   defineTraps(define, helpers);
+  defineQuickCsr(define, helpers);
   defineMmu(define, helpers, options);
   defineAccess(define, helpers);
   defineFast(define, options);

@@ -33,7 +33,7 @@ export function run(helpers: Helpers): Code {
   );
 }
 
-/** The same where code is compiled. Interrupts come up in `slow` only. */
+/** The same where code is compiled. Interrupts come up in `slow`, and where compiled code says so. */
 export function runCompiled(helpers: Helpers, type: TypeRef, scope: FunctionScope): Code {
   const skip = scope.local('i32');
   const what = scope.local('i32');
@@ -57,6 +57,7 @@ export function runCompiled(helpers: Helpers, type: TypeRef, scope: FunctionScop
           [
             set(what, callIndirect(type, slot32(ENTERED), slot64(PC), slot32(REMAINING))),
             brIf(is(Outcome.slow), slow),
+            brIf(is(Outcome.interrupt), again),
             set(skip, is(Outcome.short)),
           ],
           set(skip, call(helpers.hot, slot32(ENTERED))),

@@ -271,11 +271,12 @@ class SlowStep {
     const reads = action === 'write' ? field(7) : i32(1);
     const writes = action === 'write' ? i32(1) : field(15);
     const number = op('i32.shr_u', get(this.#word), i32(20));
+    const code = i32(actions[action]);
     return [
       setSlot64(CSR_VALUE, source),
-      brIf(
-        op('i32.eqz', call(this.#helpers.csr, number, i32(actions[action]), reads, writes)),
-        this.#illegal,
+      when(
+        op('i32.eqz', call(this.#helpers.quickCsr, number, code, writes)),
+        brIf(op('i32.eqz', call(this.#helpers.csr, number, code, reads, writes)), this.#illegal),
       ),
       store('i64.store', registerAt(this.#word, 'rd'), slot64(CSR_VALUE), X),
       setSlot64(X, i64(0)),

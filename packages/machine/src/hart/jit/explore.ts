@@ -1,6 +1,15 @@
 import type { Block, Region } from './region.ts';
 import { pagesOf } from './region.ts';
-import { decode, flowOf, isReturn, links, type ReadHalf, type Step, targetOf } from './step.ts';
+import {
+  decode,
+  flowOf,
+  isForeign,
+  isReturn,
+  links,
+  type ReadHalf,
+  type Step,
+  targetOf,
+} from './step.ts';
 
 /** Calls within calls that are followed. */
 const DEPTH = 3;
@@ -95,7 +104,7 @@ export class Explorer {
     for (let offset = from; this.#steps < this.#limit && !context.steps.has(offset); ) {
       if (context === this.#root && this.#known(offset)) return;
       const step = decode(this.#read, offset);
-      if (step === undefined || flowOf(step.instruction) === 'leave') return;
+      if (step === undefined || isForeign(step)) return;
       // Its own block: what comes before it is in one page, and so is what follows.
       if ((offset & 0xfff) === 0 || (offset & 0xfff) + step.size > 0x1000) {
         context.leaders.add(offset);
@@ -222,7 +231,7 @@ function isShort(read: ReadHalf, start: number): boolean {
       seen.add(offset);
       offset += step.size;
       const flow = flowOf(step.instruction);
-      if (flow === 'leave') return false;
+      if (isForeign(step)) return false;
       const isJump = flow === 'jump' || flow === 'indirect';
       if (flow === 'branch' || (isJump && !links(step))) {
         const target = targetOf(step, before);

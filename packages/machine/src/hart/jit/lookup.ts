@@ -31,8 +31,11 @@ import {
  */
 export const compiledSignature: Signature = { params: ['i64', 'i32'], results: ['i32'] };
 
-/** What is to be done next: go on, execute the instruction at PC by `slow`, or a few by `fast`. */
-export const Outcome = { proceed: 0, slow: 1, short: 2 } as const;
+/**
+ * What is to be done next: go on, execute the instruction at PC by `slow`, or a few by `fast`, or take
+ * an interrupt if there is one.
+ */
+export const Outcome = { proceed: 0, slow: 1, short: 2, interrupt: 3 } as const;
 
 /** Offset from JUMPS of the entry for a place. */
 export const jumpEntry = (place: Local): Code => {

@@ -4,6 +4,7 @@ import { type Instruction, immediateOf } from '../../isa/instruction.ts';
 import type { Stmt } from '../../isa/ir.ts';
 import { isRelative } from '../../isa/lower.ts';
 import { findInstruction } from '../../isa/table.ts';
+import { compiledCsrs } from './csrs.ts';
 
 /** One instruction at its place. Offsets count from the start of the region's first page. */
 export interface Step {
@@ -34,7 +35,7 @@ export function decode(read: ReadHalf, offset: number): Step | undefined {
   return { offset, size, word, instruction, immediate };
 }
 
-/** How an instruction passes control on; `leave`: it is the interpreter's. */
+/** How an instruction passes control on; `leave`: it is always the interpreter's. */
 export type Flow = 'next' | 'branch' | 'jump' | 'indirect' | 'leave';
 
 const flows = new WeakMap<Instruction, Flow>();
@@ -56,7 +57,14 @@ function findFlow({ semantics }: Instruction): Flow {
 }
 
 function needsInterpreter(stmt: Stmt): boolean {
-  return stmt.kind === 'csr' || (stmt.kind === 'system' && stmt.action !== 'fence');
+  return stmt.kind === 'system' && stmt.action !== 'fence';
+}
+
+/** Whether it has no place in compiled code: it would leave each time. */
+export function isForeign(step: Step): boolean {
+  const { instruction, word } = step;
+  if (flowOf(instruction) === 'leave') return true;
+  return instruction.extension === 'Zicsr' && !compiledCsrs.has(word >>> 20);
 }
 
 export const rdOf = ({ word }: Step): number => (word >>> 7) & 31;

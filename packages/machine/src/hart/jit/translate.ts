@@ -18,7 +18,7 @@ import {
   when,
 } from '@anole/bytes/wasm';
 import { dirtiesFloat } from '../../isa/instruction.ts';
-import type { FloatOperation } from '../../isa/ir.ts';
+import type { CsrAction, FloatOperation } from '../../isa/ir.ts';
 import type { BackEnd } from '../../isa/lower.ts';
 import { lower } from '../../isa/lower.ts';
 import { LocalPool } from '../interpreter/atomics.ts';
@@ -38,6 +38,7 @@ import {
 import { entryOf, TlbAccess, tableOf } from '../interpreter/tlb-access.ts';
 import { DATA_MODE, F, FCSR, FETCH_MODE, MSTATUS, PC, REMAINING, TlbKind, X } from '../layout.ts';
 import { status } from '../status.ts';
+import { accessCsr } from './csrs.ts';
 import { Outcome } from './lookup.ts';
 import { type Block, pagesOf, type Region } from './region.ts';
 import { flowOf, type Step } from './step.ts';
@@ -101,8 +102,16 @@ class Translator {
   readonly #chain = label('chain');
   readonly #structure: Structure;
   #hasFloats = false;
-  /** The instruction at hand, the block it is in, and whether it may leave in its middle. */
-  #at!: { readonly index: number; readonly step: Step; leaves: boolean };
+  /**
+   * The instruction at hand, the block it is in, how many of its block's are not executed before it,
+   * and whether it may leave in its middle.
+   */
+  #at!: {
+    readonly index: number;
+    readonly step: Step;
+    readonly refund: number;
+    leaves: boolean;
+  };
   readonly #backEnd: BackEnd;
 
   constructor(region: PlacedRegion, scope: FunctionScope, options: TranslateOptions) {
@@ -216,7 +225,7 @@ class Translator {
 
   #step(index: number, step: Step, refund: number): Code {
     this.#pool.reset();
-    this.#at = { index, step, leaves: false };
+    this.#at = { index, step, refund, leaves: false };
     const code = lower(step.instruction.semantics, this.#backEnd);
     return this.#at.leaves ? [this.#mayLeave(step.offset, refund, Outcome.slow), code] : code;
   }
@@ -294,8 +303,8 @@ class Translator {
         const wanted = dirtiesFloat(this.#at.step.instruction) ? dirty : on;
         return brIf(op('i32.eqz', get(wanted)), this.#leave);
       },
-      // No region has others than fences: see `flowOf`.
-      csr: () => [],
+      csr: (action, source) => this.#csr(action, source),
+      // No region has others than fences.
       system: () => (this.#options.shared ? atomicFence : []),
     };
   }
@@ -306,6 +315,30 @@ class Translator {
 
   #field(name: keyof typeof positions): number {
     return (this.#at.step.word >>> positions[name]) & 31;
+  }
+
+  #csr(action: CsrAction, source: Code): Code {
+    this.#at.leaves = true;
+    const { step, refund } = this.#at;
+    const rd = this.#field('rd');
+    const access = {
+      number: step.word >>> 20,
+      action,
+      writes: action === 'write' || this.#field('rs1') !== 0,
+      source,
+    };
+    return accessCsr(access, {
+      old: this.#pool.take('i64'),
+      value: this.#pool.take('i64'),
+      read: this.#read,
+      write: this.#write,
+      leave: this.#leave,
+      interrupt: [
+        this.#mayLeave(step.offset + step.size, refund - 1, Outcome.interrupt),
+        br(this.#leave),
+      ],
+      setResult: (value) => (rd === 0 ? [] : this.#setRegister(rd, value)),
+    });
   }
 
   #floatOperation(operation: FloatOperation, args: readonly Code[]): Code {
