@@ -1,0 +1,173 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import {
+  AnoleError,
+  decodeLz4,
+  decodeMicroLzma,
+  decodeZstd,
+  inflate,
+  memorySource,
+} from '@anole/bytes';
+import { checkErofs, type ErofsNode, openErofs } from '@anole/erofs';
+import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
+import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
+import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
+
+/** Something that takes bytes from outside. */
+export interface Target {
+  readonly name: string;
+  readonly seeds: ReadonlyMap<string, Uint8Array>;
+  /** Bytes of a seed that count. */
+  places?(seed: Uint8Array): Promise<readonly number[]>;
+  /** Makes a mutant get further than the first check. */
+  repair?(bytes: Uint8Array): void;
+  /** Raises errors with codes only; gives what happened on the way, one word for each kind. */
+  run(bytes: Uint8Array): Promise<ReadonlySet<string>>;
+}
+
+const seedsDirectory = join(import.meta.dirname, 'seeds');
+
+function seedsOf(prefix: string): Map<string, Uint8Array> {
+  const names = readdirSync(seedsDirectory).filter((name) => name.startsWith(`${prefix}-`));
+  return new Map(
+    names
+      .sort()
+      .map((name) => [
+        name.replace(/\.gz$/, ''),
+        new Uint8Array(gunzipSync(readFileSync(join(seedsDirectory, name)))),
+      ]),
+  );
+}
+
+/** What was met: codes with the words of their messages, without numbers and names. */
+class Met {
+  readonly kinds = new Set<string>();
+
+  async attempt<T>(action: () => T | Promise<T>): Promise<T | undefined> {
+    try {
+      return await action();
+    } catch (error) {
+      if (!AnoleError.is(error)) throw error;
+      this.kinds.add(
+        `${error.code} ${error.message.replace(/"[^"]*"|0x[0-9a-f]+|\d+/g, '#')}`.slice(0, 200),
+      );
+      return undefined;
+    }
+  }
+}
+
+/** More than any seed has. */
+const MANY = 20_000;
+const PART = 65_536;
+
+async function readNode(node: TreeNode, met: Met): Promise<void> {
+  const { type, size } = node.stat;
+  await met.attempt(() => node.xattrs());
+  if (type === 'symlink') await met.attempt(() => node.readLink());
+  if (type !== 'file') return;
+  for (const at of [0, Math.max(0, Math.floor(size / 2)), Math.max(0, size - PART), size]) {
+    await met.attempt(() => node.read(at, PART));
+  }
+  await met.attempt(() => node.extents?.());
+}
+
+async function runImage(bytes: Uint8Array): Promise<ReadonlySet<string>> {
+  const met = new Met();
+  const source = memorySource(bytes);
+  const tree = await met.attempt(() => openErofs(source));
+  let names = 0;
+  const pending: TreeNode[] = tree ? [tree.root] : [];
+  for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
+    const current = node;
+    if (++names > MANY) throw new Error('a walk does not end');
+    await readNode(current, met);
+    if (current.stat.type !== 'directory') continue;
+    for (const { name } of (await met.attempt(() => current.list())) ?? []) {
+      if (name.includes('/') || name.includes('\0')) throw new Error('a name that leads away');
+      const child = await met.attempt(() => current.lookup(name));
+      if (child) pending.push(child);
+    }
+  }
+  const { findings } = await checkErofs(source, { limit: 50 });
+  for (const { code, message } of findings) {
+    met.kinds.add(`check ${code} ${message.replace(/0x[0-9a-f]+|\d+/g, '#')}`.slice(0, 200));
+  }
+  return met.kinds;
+}
+
+function decoder(
+  name: string,
+  decode: (input: Uint8Array, output: Uint8Array, options: { partial: boolean }) => void,
+): Target {
+  return {
+    name,
+    seeds: seedsOf(name),
+    /** The first three bytes say how many bytes are wanted, and whether a part will do. */
+    async run(bytes) {
+      const met = new Met();
+      const [low = 0, high = 0, flags = 0] = bytes;
+      const output = new Uint8Array(low + (high << 8) + ((flags & 15) << 16));
+      await met.attempt(() => decode(bytes.subarray(3), output, { partial: (flags & 16) !== 0 }));
+      return met.kinds;
+    },
+  };
+}
+
+const image: Target = {
+  name: 'erofs',
+  seeds: seedsOf('erofs'),
+  async places(seed) {
+    const tree = await openErofs(memorySource(seed));
+    const places = [1024];
+    for await (const { node } of walk(tree)) {
+      const { nid, stat } = node as ErofsNode;
+      places.push(offsetOf(tree.info, nid));
+      if (stat.size > 0) places.push((await (node as ErofsNode).mapping(0)).start);
+    }
+    return places;
+  },
+  /** The checksum would catch all damage in the first block. */
+  repair(bytes) {
+    const end = checkedEnd(2 ** Math.min(16, Math.max(9, bytes[1024 + 12] ?? 12)));
+    if (bytes.length < end) return;
+    const view = new DataView(bytes.buffer, bytes.byteOffset);
+    view.setUint32(1028, 0, true);
+    view.setUint32(1028, superblockChecksum(bytes.subarray(1024, end)), true);
+  },
+  run: runImage,
+};
+
+const tar: Target = {
+  name: 'tar',
+  seeds: seedsOf('tar'),
+  /** Checksums of headers would catch most. */
+  repair(bytes) {
+    for (let at = 0; at + 512 <= bytes.length; at += 512) {
+      const header = bytes.subarray(at, at + 512);
+      if (header[257] !== 0x75 || header[258] !== 0x73) continue;
+      header.fill(0x20, 148, 156);
+      const sum = header.reduce((total, byte) => total + byte, 0);
+      header.set(new TextEncoder().encode(`${sum.toString(8).padStart(6, '0')}\0 `), 148);
+    }
+  },
+  async run(bytes) {
+    const met = new Met();
+    const tree = await met.attempt(() => treeFromTar(memorySource(bytes)));
+    if (tree === undefined) return met.kinds;
+    for await (const { path, node } of walk(tree)) {
+      if (path.split('/').includes('..')) throw new Error('a path that climbs out');
+      await readNode(node, met);
+    }
+    return met.kinds;
+  },
+};
+
+export const targets: readonly Target[] = [
+  image,
+  tar,
+  decoder('lz4', decodeLz4),
+  decoder('deflate', inflate),
+  decoder('zstd', decodeZstd),
+  decoder('lzma', decodeMicroLzma),
+];
