@@ -7,6 +7,8 @@
  * for await (const bytes of command.stdout) process.stdout.write(bytes);
  * process.exitCode = (await command.exit).code;
  */
+
+export type { NetworkEvent } from '@anole/net';
 export {
   type CommandExit,
   type ExecOptions,

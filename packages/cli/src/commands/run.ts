@@ -21,6 +21,14 @@ import {
   volumeOf,
 } from '../run/arguments.ts';
 import { Interrupts } from '../run/interrupts.ts';
+import {
+  addNetworkOptions,
+  announcePorts,
+  type NetworkFlags,
+  networkExamples,
+  networkHelp,
+  networkOf,
+} from '../run/network.ts';
 import { pump } from '../run/pump.ts';
 import { RawTerminal } from '../run/terminal.ts';
 
@@ -40,6 +48,8 @@ interface RunFlags {
   readonly keyring?: string;
 }
 
+type AllFlags = RunFlags & NetworkFlags;
+
 const help = `
 IMAGE is os:NAME for a recipe (anole os list); HOST/NAME:TAG for a container image that was pulled,
 docker://HOST/NAME:TAG for one in its registry, oci:DIRECTORY and oci-archive:FILE for layouts, each
@@ -47,6 +57,7 @@ for linux/riscv64; or the path of an EROFS image, a tar archive or a directory. 
 before the command: it runs in os:base.
 
 Variables, directory, user, entrypoint and command of container images are respected.
+${networkHelp}
 
 The exit code is the command's own, or 128 plus the number of the signal that ended it;
 124 when --timeout ended it, 125 when anole failed, 126 when the command cannot be executed,
@@ -62,11 +73,12 @@ Examples:
   anole run docker://HOST/web:1.2
   anole run -v "$PWD:/work" -w /work os:base -- make
   anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'
-  anole run --cpus 2 -v "$PWD:/work" -w /work os:gcc -- make -j2`;
+  anole run --cpus 2 -v "$PWD:/work" -w /work os:gcc -- make -j2
+${networkExamples}`;
 
 /** `anole run`: one command in a machine of its own. */
 export function runCommand(): Command {
-  return new Command('run')
+  const command = new Command('run')
     .description('run a command in a virtual machine')
     .usage('[options] [IMAGE] [--] COMMAND [ARGUMENT...]')
     .argument('[words...]')
@@ -81,7 +93,8 @@ export function runCommand(): Command {
     .option('--cpus <count>', 'processors of the machine, 1 to 16 (default: 1)')
     .option('--timeout <duration>', 'kill the command after, such as 30s or 5m')
     .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append)
-    .option('--hostname <name>', 'name of the machine')
+    .option('--hostname <name>', 'name of the machine');
+  return addNetworkOptions(command)
     .option('--mirror <uri>', 'Debian archive to take packages from')
     .option('--keyring <file>', "OpenPGP keys to trust instead of Debian's")
     .option('--json', "print the command's end and outputs as JSON")
@@ -97,7 +110,7 @@ function append(value: string, before: readonly string[] = []): readonly string[
 async function runAction(
   context: CommandContext,
   words: readonly string[],
-  flags: RunFlags,
+  flags: AllFlags,
 ): Promise<number> {
   const target = targetOf(words, isBare(words), flags.tty ?? false);
   if (flags.tty && (!process.stdin.isTTY || !process.stdout.isTTY || context.json)) {
@@ -109,6 +122,7 @@ async function runAction(
   const sandbox = await createSandbox(context, target, flags, signal);
   const booted = performance.now();
   context.endProgress();
+  announcePorts(sandbox, flags, context);
   try {
     const argv = commandOf(target, sandbox.execution, flags);
     const session = { context, target: { ...target, argv }, flags, sandbox, interrupts };
@@ -130,15 +144,17 @@ function isBare(words: readonly string[]): boolean {
 function createSandbox(
   context: CommandContext,
   target: Target,
-  flags: RunFlags,
+  flags: AllFlags,
   signal: AbortSignal,
 ): Promise<Sandbox> {
+  const network = networkOf(flags, context);
   const options: SandboxOptions = {
     signal,
     onProgress: context.progress,
     onNote: (note) => context.err(`anole: note: ${note}`),
     volumes: (flags.volume ?? []).map(volumeOf),
     terminals: flags.tty ? 1 : 0,
+    ...(network && { network }),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
     ...(flags.hostname !== undefined && { hostname: flags.hostname }),
@@ -151,7 +167,7 @@ function createSandbox(
 interface Session {
   readonly context: CommandContext;
   readonly target: Target;
-  readonly flags: RunFlags;
+  readonly flags: AllFlags;
   readonly sandbox: Sandbox;
   readonly interrupts: Interrupts;
 }

@@ -54,14 +54,15 @@ describe('a rule', () => {
 });
 
 describe('a policy', () => {
-  it('opens the public Internet and nothing else by default', () => {
+  it('that is public opens the public Internet and nothing else, and by default nothing', () => {
     for (const open of ['1.1.1.1:443', '8.8.8.8:53', '192.0.1.1:1', '172.32.0.1:80']) {
-      assert.equal(opens({}, open), true, open);
+      assert.equal(opens({ public: true }, open), true, open);
+      assert.equal(opens({}, open), false, open);
     }
     const closed = '0.0.0.0 10.1.2.3 100.64.0.1 127.0.0.1 127.255.0.1 169.254.169.254 172.16.0.1';
     const more = '172.31.255.255 192.168.1.1 192.0.2.1 198.18.0.1 224.0.0.1 255.255.255.255';
     for (const host of `${closed} ${more}`.split(' ')) {
-      assert.equal(opens({}, `${host}:80`), false, host);
+      assert.equal(opens({ public: true }, `${host}:80`), false, host);
     }
   });
 
@@ -94,7 +95,7 @@ describe('a policy', () => {
 
   it('keeps the host’s own addresses closed, public ones too, but to a rule for each', () => {
     const to = '5.6.7.8:22';
-    assert.equal(opens({}, to, [], true), false);
+    assert.equal(opens({ public: true }, to, [], true), false);
     assert.equal(opens({ allow: ['*', '5.6.0.0/16'] }, to, [], true), false);
     assert.equal(opens({ allow: ['5.6.7.8'] }, to, [], true), true);
   });
@@ -112,10 +113,10 @@ describe('a policy', () => {
   });
 
   it('with denied names, opens public addresses only as answers to a lookup', () => {
-    const options = { deny: ['bad.org'] };
+    const options = { public: true, deny: ['bad.org'] };
     assert.equal(opens(options, '1.2.3.4:80'), false);
     assert.equal(opens(options, '1.2.3.4:80', ['good.org']), true);
-    assert.equal(opens({ ...options, public: true, allow: ['1.2.3.4'] }, '1.2.3.4:80'), true);
+    assert.equal(opens({ ...options, allow: ['1.2.3.4'] }, '1.2.3.4:80'), true);
   });
 
   it('judges names and answers', () => {

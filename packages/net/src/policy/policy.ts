@@ -3,7 +3,7 @@ import { privateRangeOf } from './private-ranges.ts';
 import { coversName, coversPort, type Protocol, parseRule, type Rule } from './rule.ts';
 
 export interface PolicyOptions {
-  /** Whether the public Internet is open but for `deny`. Default: only where `allow` is not given. */
+  /** Whether the public Internet is open but for `deny`. Default false. */
   readonly public?: boolean;
   /** Rules as {@link parseRule} takes them. */
   readonly allow?: readonly string[];
@@ -44,9 +44,9 @@ export class Policy {
   readonly #needsLookup: boolean;
 
   /** @throws NetError `NET_BAD_RULE` */
-  constructor({ allow, deny = [], public: open = allow === undefined }: PolicyOptions = {}) {
+  constructor({ allow = [], deny = [], public: open = false }: PolicyOptions = {}) {
     this.#public = open;
-    this.#allow = (allow ?? []).map(parseRule);
+    this.#allow = allow.map(parseRule);
     this.#deny = deny.map(parseRule);
     this.#needsLookup = this.#deny.some(({ target }) => target.kind === 'name');
   }

@@ -12,6 +12,7 @@ import { NetworkStack } from '../stack.ts';
 import { readSegment, type Segment } from '../tcp/segment.ts';
 import { FakeOutside } from './outside.ts';
 
+/** Without `allow`, the public Internet is open. */
 export interface TestGuestOptions extends PolicyOptions {
   /** Whether the guest makes checksums and parts segments. Default true. */
   readonly offloads?: boolean;
@@ -46,7 +47,7 @@ export class TestGuest implements Link {
     this.stack = new NetworkStack({
       link: this,
       outside: this.outside,
-      policy: new Policy(policy),
+      policy: new Policy({ public: policy.allow === undefined, ...policy }),
       now: () => this.now,
       onEvent: (event) => this.events.push(event),
     });

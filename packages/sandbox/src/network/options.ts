@@ -36,7 +36,13 @@ export interface NetworkOrder {
  * @throws NetError `NET_BAD_RULE`, `NET_BAD_PORT`
  */
 export function networkOrder(options: true | NetworkOptions): NetworkOrder {
-  const { publish = [], dns = [], capture, onEvent, ...policy } = options === true ? {} : options;
+  const {
+    publish = [],
+    dns = [],
+    capture,
+    onEvent,
+    ...policy
+  } = options === true ? { public: true } : options;
   new Policy(policy); // what is wrong with its rules shows here
   return {
     policy,
