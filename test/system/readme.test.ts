@@ -10,11 +10,26 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 
 interface Example {
   readonly readme: string;
+  /** Which of the README's examples; the first unless told. */
+  readonly number?: number;
   /** What the example takes for granted. */
   readonly before?: string;
   readonly after?: string;
   readonly prints: RegExp;
 }
+
+/** An image with one file, and a server for it. */
+const SERVED = `
+  import { MemoryTree as Made } from '@anole/vfs';
+  import { writeErofs as write } from '@anole/erofs';
+  import { collect } from './packages/vfs/test/trees.ts';
+  import { RangeServer } from './packages/bytes/test/range-server.ts';
+  const made = new Made();
+  made.putFile('etc/motd', new TextEncoder().encode('kept'));
+  made.putFile('usr/large', new Uint8Array(100000).fill(7));
+  const image = await collect(await write(made, { compression: { compressor: 'lz4' } }));
+  const server = new RangeServer(image);
+  const served = () => server.listen();`;
 
 const examples: readonly Example[] = [
   {
@@ -60,6 +75,35 @@ const examples: readonly Example[] = [
       await web.putManifest(await describe(mediaType, bytes), bytes, '1.2');`,
     prints: /^\[ 'sh' \] \[\]\n$/,
   },
+  {
+    readme: 'packages/erofs/README.md',
+    number: 2,
+    before: `${SERVED} import { memorySource } from '@anole/bytes';
+      import { openErofs } from '@anole/erofs'; const source = memorySource(image);`,
+    after: 'console.log(await tree.root.list());',
+    prints: /name: 'etc'/,
+  },
+  {
+    readme: 'packages/erofs/README.md',
+    number: 3,
+    before: `${SERVED} const url = await served();`,
+    after: 'await server[Symbol.asyncDispose]();',
+    prints: /^kept\n$/,
+  },
+  {
+    readme: 'packages/erofs/README.md',
+    number: 4,
+    before: `${SERVED} import { memorySource } from '@anole/bytes';
+      const source = memorySource(image);`,
+    prints: /^4096 100000\n$/,
+  },
+  {
+    readme: 'packages/bytes/README.md',
+    number: 2,
+    before: `${SERVED} const url = await served();`,
+    after: 'await server[Symbol.asyncDispose]();',
+    prints: /^\d+ Uint8Array\(16\)/,
+  },
   { readme: 'packages/compose/README.md', prints: /^\d+ \[\]\n$/ },
   {
     readme: 'packages/smc/README.md',
@@ -75,9 +119,10 @@ const examples: readonly Example[] = [
 ];
 
 /** Runs the first example of a README in a directory of its own. */
-function runExample({ readme, before = '', after = '' }: Example): string {
-  const example = /```ts\n(.*?)```/s.exec(readFileSync(join(root, readme), 'utf8'))?.[1];
-  assert.ok(example, `${readme} has no example`);
+function runExample({ readme, number = 1, before = '', after = '' }: Example): string {
+  const all = readFileSync(join(root, readme), 'utf8').matchAll(/```ts\n(.*?)```/gs);
+  const example = [...all][number - 1]?.[1];
+  assert.ok(example, `${readme} has no example ${number}`);
   const directory = mkdtempSync(join(tmpdir(), 'anole-readme-'));
   try {
     // Imports are resolved from where the process starts, before any of this runs.
@@ -93,7 +138,7 @@ function runExample({ readme, before = '', after = '' }: Example): string {
 
 describe('the example of', () => {
   for (const example of examples) {
-    test(`${example.readme} runs as it stands`, () => {
+    test(`${example.readme}${example.number ? ` (${example.number})` : ''} runs as it stands`, () => {
       assert.match(runExample(example), example.prints);
     });
   }
