@@ -251,6 +251,37 @@ export class Machine implements AsyncDisposable {
     });
   }
 
+  /** Has the guest stand still. Its clock goes on. */
+  pause(): void {
+    this.#runner.governor.paused = true;
+    this.#runner.wake();
+  }
+
+  /** Lets the guest go on. */
+  resume(): void {
+    this.#runner.governor.paused = false;
+    this.#runner.wake();
+  }
+
+  /**
+   * Bounds the time of a processor that the guest takes: 0.5 is half of one. Undefined: no bound. What it
+   * did not take for a while it may take at once, up to 50 ms.
+   *
+   * @throws MachineError `MACHINE_BAD_OPTION` where it is not above 0
+   */
+  set cpuShare(share: number | undefined) {
+    if (share !== undefined && !(share > 0 && share < 1024)) {
+      throw new MachineError(
+        'MACHINE_BAD_OPTION',
+        `Cannot give the machine ${share} of a processor`,
+        {
+          hint: 'give a number above 0',
+        },
+      );
+    }
+    this.#runner.governor.share = share;
+  }
+
   /** Ends the machine as if its power cord was pulled. Resolves when nothing of it runs any more. */
   async stop(): Promise<void> {
     this.#control.finish({ reason: 'stopped' });

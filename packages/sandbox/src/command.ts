@@ -4,6 +4,7 @@ import type { GuestCommand } from './client/guest-command.ts';
 import type { Terminal, TerminalSize } from './engine/engine.ts';
 import { SandboxError } from './errors.ts';
 import { chunksOf, type Input } from './input.ts';
+import { outputError } from './lifecycle.ts';
 import { type SignalName, signalName, signalNumber } from './signals.ts';
 
 export interface ExecOptions {
@@ -19,9 +20,14 @@ export interface ExecOptions {
   readonly tty?: boolean | TerminalSize;
   /** Milliseconds after which the command is killed and `exit` raises `SANDBOX_TIMEOUT`. */
   readonly timeout?: number;
+  /** Bytes of output after which the command is killed and `exit` raises `SANDBOX_OUTPUT`. */
+  readonly maxOutput?: number;
   /** Kills the command; `exit` then raises the signal's reason. */
   readonly signal?: AbortSignal;
 }
+
+/** Bytes that `output` keeps unless told otherwise. */
+const maxKept = 256 << 20;
 
 /** How a command ended. */
 export interface CommandExit {
@@ -31,6 +37,8 @@ export interface CommandExit {
   readonly signal?: SignalName;
   /** The guest's kernel killed a process of it for want of memory. */
   readonly outOfMemory?: boolean;
+  /** The guest's kernel refused it a process: there were as many as the sandbox may have. */
+  readonly outOfProcesses?: boolean;
 }
 
 /**
@@ -44,12 +52,17 @@ export class SandboxCommand {
    * Resolves at the command's end, also where a signal ended it. What it wrote before is then in
    * the streams; processes it left behind may still write to them.
    *
-   * @throws SandboxError `SANDBOX_TIMEOUT`, `SANDBOX_CLOSED`, `SANDBOX_PANIC`,
+   * @throws SandboxError `SANDBOX_TIMEOUT`, `SANDBOX_OUTPUT`, `SANDBOX_CLOSED`, `SANDBOX_PANIC`,
    * `SANDBOX_OUT_OF_MEMORY`; the reason of an aborted signal; what the input threw
    */
   readonly exit: Promise<CommandExit>;
   readonly #guest: GuestCommand;
   readonly #terminal: Terminal | undefined;
+  readonly #shown: ByteStream;
+  /** Bytes of output that it may still write. */
+  #left = Number.POSITIVE_INFINITY;
+  /** Told of a limit that the command met. */
+  onLimit: (limit: 'output' | 'time') => void = () => {};
   readonly #cut = Promise.withResolvers<never>();
 
   /** Number of the command in its sandbox and in the forks of it. */
@@ -61,11 +74,13 @@ export class SandboxCommand {
     this.#guest = guest;
     this.#terminal = terminal;
     const shown = terminal === undefined ? guest.stdout : terminalOutput(terminal);
+    this.#shown = shown;
     this.stdout = shown;
     this.stderr = guest.stderr;
     this.exit = this.#supervise(options, shown);
     this.exit.catch(() => {});
     this.#cut.promise.catch(() => {});
+    if (options.maxOutput !== undefined) this.#bound(options.maxOutput);
     if (options.stdin !== undefined) void this.#feed(options.stdin);
   }
 
@@ -80,8 +95,16 @@ export class SandboxCommand {
     else this.#guest.resize(size.columns, size.rows);
   }
 
-  /** Reads both outputs to their ends. For commands that print little: all is kept. */
-  async output(): Promise<{ exit: CommandExit; stdout: Uint8Array; stderr: Uint8Array }> {
+  /**
+   * Reads both outputs to their ends, and keeps all: at most `maxOutput` bytes (default 256 MiB), or
+   * the command is killed.
+   */
+  async output({ maxOutput = maxKept }: Pick<ExecOptions, 'maxOutput'> = {}): Promise<{
+    exit: CommandExit;
+    stdout: Uint8Array;
+    stderr: Uint8Array;
+  }> {
+    this.#bound(maxOutput);
     const streams = Promise.all([collect(this.stdout), collect(this.stderr)]);
     streams.catch(() => {});
     const exit = await this.exit;
@@ -93,9 +116,7 @@ export class SandboxCommand {
     const { signal, timeout } = options;
     const onAbort = () => this.#stop(signal?.reason);
     const timer =
-      timeout === undefined
-        ? undefined
-        : setTimeout(() => this.#stop(timeoutError(timeout)), timeout);
+      timeout === undefined ? undefined : setTimeout(() => this.#late(timeout), timeout);
     if (signal?.aborted) onAbort();
     else signal?.addEventListener('abort', onAbort, { once: true });
     try {
@@ -106,6 +127,25 @@ export class SandboxCommand {
       if (this.#terminal !== undefined) shown.end();
       this.#terminal?.release();
     }
+  }
+
+  #late(timeout: number): void {
+    this.onLimit('time');
+    this.#stop(timeoutError(timeout));
+  }
+
+  /** Kills the command when it writes more than so many bytes from now on. */
+  #bound(maxOutput: number): void {
+    if (maxOutput >= this.#left) return;
+    this.#left = maxOutput;
+    const count = (bytes: number) => {
+      this.#left -= bytes;
+      if (this.#left >= 0 || this.#left + bytes < 0) return;
+      this.onLimit('output');
+      this.#stop(outputError(maxOutput));
+    };
+    this.#shown.observe = count;
+    this.#guest.stderr.observe = count;
   }
 
   /** Kills the command; its `exit` raises the reason. */
@@ -141,7 +181,9 @@ function terminalOutput(terminal: Terminal): ByteStream {
 }
 
 function exitOf(report: ExitReport): CommandExit {
-  if (report.signal === undefined) return { code: report.code ?? 0 };
+  if (report.signal === undefined) {
+    return { code: report.code ?? 0, ...(report.outOfProcesses && { outOfProcesses: true }) };
+  }
   const name = signalName(report.signal);
   return {
     code: 128 + report.signal,

@@ -19,6 +19,10 @@ export type SandboxCode =
   | 'SANDBOX_BOOT'
   /** The machine or its worker failed. */
   | 'SANDBOX_ENGINE'
+  /** The command wrote more than allowed and was killed. */
+  | 'SANDBOX_OUTPUT'
+  /** The sandbox is paused. */
+  | 'SANDBOX_PAUSED'
   /** The working directory is not one of the image's. */
   | 'SANDBOX_NO_DIRECTORY'
   /** The command is not in the image; exit code 127. */

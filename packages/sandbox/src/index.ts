@@ -20,6 +20,7 @@ export { type SandboxCode, SandboxError } from './errors.ts';
 export type { FileToWrite, SandboxFiles } from './files/files.ts';
 export type { FileEvent, FileInfo, NewFileOptions } from './files/messages.ts';
 export type { Input } from './input.ts';
+export type { Limit, SandboxEnd, SandboxEvents, SandboxState, SandboxStats } from './lifecycle.ts';
 export type { NetworkOptions, PublishedPort } from './network/options.ts';
 export type { PrepareOptions } from './prepare.ts';
 export { type RunOptions, run } from './run.ts';

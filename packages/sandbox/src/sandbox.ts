@@ -1,17 +1,31 @@
 import { randomBytes } from 'node:crypto';
-import { resolve } from 'node:path';
+import { EventEmitter } from 'node:events';
 import { AnoleError, type CallOptions } from '@anole/bytes';
 import type { Configuration, SpawnRequest } from './agent/wire.ts';
+import {
+  checkArguments,
+  checkLifetime,
+  checkRange,
+  checkShare,
+  configuration,
+  forkName,
+  volumeSource,
+} from './checks.ts';
 import { AgentClient } from './client/agent-client.ts';
 import { type ExecOptions, SandboxCommand } from './command.ts';
 import type { ImageExecution } from './container-image.ts';
 import { endError } from './end.ts';
 import type { Engine, Terminal, TerminalSize } from './engine/engine.ts';
 import { MachineEngine } from './engine/machine-engine.ts';
-import type { VolumeSource } from './engine/messages.ts';
-import { volumeTag } from './engine/shape.ts';
 import { SandboxError } from './errors.ts';
 import { SandboxFiles } from './files/files.ts';
+import {
+  lifetimeError,
+  type SandboxEvents,
+  type SandboxState,
+  type SandboxStats,
+  within,
+} from './lifecycle.ts';
 import type { NetworkOptions, NetworkOrder, PublishedPort } from './network/options.ts';
 import { type PrepareOptions, prepare } from './prepare.ts';
 import { templateFor } from './template-file.ts';
@@ -38,6 +52,12 @@ export interface SandboxOptions extends CallOptions, PrepareOptions {
    * true. A machine of another kernel, memory size or number of devices has its own.
    */
   readonly template?: boolean;
+  /** Time of a processor that the guest may take: 0.5 is half of one. Default: all of its own. */
+  readonly cpuShare?: number;
+  /** Processes and threads that commands may have at once. Default 1024. */
+  readonly maxProcesses?: number;
+  /** Milliseconds after which the sandbox ends, and all commands raise `SANDBOX_TIMEOUT`. */
+  readonly lifetime?: number;
   /** Commands with a terminal that may run at once, at most 15. Default 2. */
   readonly terminals?: number;
   /**
@@ -54,6 +74,8 @@ export interface ForkOptions extends CallOptions {
 
 export type AttachOptions = Pick<ExecOptions, 'stdin' | 'timeout' | 'signal'>;
 
+type Events = { -readonly [K in keyof SandboxEvents]: SandboxEvents[K] };
+
 /** What a sandbox is besides its machine. */
 interface Traits {
   readonly writesVolumes: boolean;
@@ -65,11 +87,15 @@ interface Traits {
 /** Of images that say nothing of it. */
 const plainExecution: ImageExecution = { entrypoint: [], cmd: [] };
 
-const maxHostname = 64; // sethostname(2)
 const defaultMemory = 512;
 /** With less, Debian's kernel gives up before it can tell anyone. */
 const leastMemory = 96; // MiB
+const defaultProcesses = 1024;
+/** How long a guest may take to say how it is. */
+const statsPatience = 2000; // ms
 const defaultMaxWritten = 4 * 2 ** 30;
+/** How long a guest that is closed may take to write what it has to volumes. */
+const closePatience = 30_000; // ms
 const bootPatience = 120_000; // ms
 const defaultSize: TerminalSize = { columns: 80, rows: 24 };
 
@@ -81,7 +107,7 @@ const defaultSize: TerminalSize = { columns: 80, rows: 24 };
  * await using sandbox = await Sandbox.create('os:base');
  * const { exit, stdout } = await (await sandbox.exec(['uname', '-m'])).output();
  */
-export class Sandbox implements AsyncDisposable {
+export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #client: AgentClient;
   readonly #writesVolumes: boolean;
@@ -93,11 +119,15 @@ export class Sandbox implements AsyncDisposable {
   readonly execution: ImageExecution;
   /** Its files: its image with what was written over it, and its volumes. */
   readonly files: SandboxFiles;
+  readonly #begun = Date.now();
+  #state: SandboxState = 'running';
+  #lifetime: NodeJS.Timeout | undefined;
   #forks = 0;
   #closing: Promise<void> | undefined;
 
   /** @param next number of its next command */
   private constructor(engine: Engine, traits: Traits, next?: number) {
+    super();
     this.#engine = engine;
     this.#writesVolumes = traits.writesVolumes;
     this.#environment = traits.environment;
@@ -105,7 +135,13 @@ export class Sandbox implements AsyncDisposable {
     this.execution = traits.execution;
     this.#client = new AgentClient(engine.agent, next);
     this.files = new SandboxFiles(engine.files, this.#client);
-    void engine.ended.then((end) => this.#client.fail(endError(end)));
+    this.#client.onLimit = (limit) => this.emit('limit', limit);
+    engine.onLimit = (limit) => this.emit('limit', limit);
+    void engine.ended.then((end) => {
+      const error = endError(end);
+      this.#client.fail(error);
+      this.#end({ reason: end.reason, ...(end.reason !== 'closed' && { error }) });
+    });
   }
 
   /**
@@ -127,6 +163,9 @@ export class Sandbox implements AsyncDisposable {
     );
     const cpus = checkRange('processors', '', options.cpus ?? 1, 1, 16);
     const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
+    if (options.lifetime !== undefined) checkLifetime(options.lifetime);
+    const processes = options.maxProcesses ?? defaultProcesses;
+    const maxProcesses = checkRange('processes', '', processes, 1, 4_194_304);
     const network = options.network ? await orderOf(options.network) : undefined;
     const hasNetwork = network !== undefined;
     const parts = await prepare(image, options, hasNetwork);
@@ -141,6 +180,7 @@ export class Sandbox implements AsyncDisposable {
       cpus,
       terminals,
       maxWritten: options.maxWritten ?? defaultMaxWritten,
+      ...(options.cpuShare !== undefined && { cpuShare: checkShare(options.cpuShare) }),
       ...(options.template !== false && {
         template: await templateFor({ ...files, ...driver }, shape, options),
       }),
@@ -154,7 +194,11 @@ export class Sandbox implements AsyncDisposable {
     const onEvent = typeof options.network === 'object' ? options.network.onEvent : undefined;
     const start = async () => {
       const sandbox = new Sandbox(new MachineEngine(order, onEvent), traits);
-      await sandbox.#booted(options, () => configuration(traits.hostname, volumes));
+      await sandbox.#booted(options, () => ({
+        ...configuration(traits.hostname, volumes),
+        maxProcesses,
+      }));
+      sandbox.setLifetime(options.lifetime);
       // Container tools make it where the image lacks it.
       const { workingDirectory } = traits.execution;
       if (workingDirectory !== undefined) await sandbox.files.mkdir(workingDirectory);
@@ -178,6 +222,7 @@ export class Sandbox implements AsyncDisposable {
   async exec(argv: readonly string[], options: ExecOptions = {}): Promise<SandboxCommand> {
     checkArguments(argv, options);
     options.signal?.throwIfAborted();
+    this.#checkRunning();
     const terminal = options.tty ? await this.#engine.openTerminal() : undefined;
     try {
       const size = typeof options.tty === 'object' ? options.tty : defaultSize;
@@ -187,7 +232,7 @@ export class Sandbox implements AsyncDisposable {
       if (terminal !== undefined && terminal.resize === undefined) {
         guest.resize(size.columns, size.rows);
       }
-      return new SandboxCommand(guest, options, terminal);
+      return this.#watched(new SandboxCommand(guest, options, terminal));
     } catch (error) {
       terminal?.release();
       throw error;
@@ -232,7 +277,71 @@ export class Sandbox implements AsyncDisposable {
     if (guest === undefined) {
       throw new SandboxError('SANDBOX_NOT_FOUND', `Cannot find command ${command.id}: it ended`);
     }
-    return new SandboxCommand(guest, options);
+    return this.#watched(new SandboxCommand(guest, options));
+  }
+
+  /** Has all of it stand still; its clock goes on. Files can be read and written meanwhile. */
+  pause(): void {
+    this.#checkRunning();
+    this.#state = 'paused';
+    this.files.still = true;
+    this.#engine.pause();
+    this.emit('paused');
+  }
+
+  /** Lets it go on. */
+  resume(): void {
+    if (this.#state !== 'paused') return;
+    this.#state = 'running';
+    this.files.still = false;
+    this.#engine.resume();
+    this.emit('resumed');
+  }
+
+  get state(): SandboxState {
+    return this.#state;
+  }
+
+  /** What it took so far. */
+  async stats(): Promise<SandboxStats> {
+    const engine = await this.#engine.statistics();
+    const asked = this.#state === 'running' ? this.#client.statistics() : undefined;
+    const guest = asked && (await within(asked, statsPatience));
+    const { total = 0, available = 0 } = guest?.memory ?? {};
+    return {
+      state: this.#state,
+      uptime: Date.now() - this.#begun,
+      cpu: {
+        used: engine.cpuMilliseconds,
+        throttled: engine.throttledMilliseconds,
+        instructions: engine.instructions,
+      },
+      disk: { written: engine.written, max: engine.maxWritten },
+      ...(guest && {
+        memory: { total: total * 1024, available: available * 1024 },
+        processes: guest.processes,
+      }),
+    };
+  }
+
+  /** Has the sandbox end so many milliseconds from now. Undefined: only when it is closed. */
+  setLifetime(lifetime: number | undefined): void {
+    if (lifetime !== undefined) checkLifetime(lifetime);
+    clearTimeout(this.#lifetime);
+    if (lifetime === undefined || this.#state === 'ended') return;
+    this.#lifetime = setTimeout(() => this.#timeOut(lifetime), lifetime).unref();
+  }
+
+  /** Bounds its time of a processor from now on; see `cpuShare` of the options. */
+  setCpuShare(share: number | undefined): void {
+    this.#engine.share(share === undefined ? undefined : checkShare(share));
+  }
+
+  /** Ends it at once, whatever it does: also what it had still to write to volumes is gone. */
+  async kill(): Promise<void> {
+    this.#client.fail(new SandboxError('SANDBOX_CLOSED', 'Cannot go on: the sandbox was killed'));
+    this.#closing ??= this.#engine.close();
+    await this.#closing;
   }
 
   /** Ports of this computer that lead to the guest: `network.publish`, with the numbers of free ones. */
@@ -267,8 +376,38 @@ export class Sandbox implements AsyncDisposable {
     };
   }
 
+  #checkRunning(): void {
+    if (this.#state !== 'paused') return;
+    throw new SandboxError('SANDBOX_PAUSED', 'Cannot do that: the sandbox is paused', {
+      hint: 'Resume it first',
+    });
+  }
+
+  #watched(command: SandboxCommand): SandboxCommand {
+    command.onLimit = (limit) => this.emit('limit', limit);
+    return command;
+  }
+
+  #timeOut(lifetime: number): void {
+    const error = lifetimeError(lifetime);
+    this.emit('limit', 'time');
+    this.#client.fail(error);
+    this.#end({ reason: 'timeout', error });
+    this.#closing ??= this.#engine.close();
+  }
+
+  #end(end: SandboxEvents['ended'][0]): void {
+    if (this.#state === 'ended') return;
+    this.#state = 'ended';
+    clearTimeout(this.#lifetime);
+    this.emit('ended', end);
+  }
+
   async #close(): Promise<void> {
-    if (this.#writesVolumes) await this.#client.sync().catch(() => {});
+    if (this.#writesVolumes) {
+      this.resume();
+      await within(this.#client.sync(), closePatience);
+    }
     this.#client.fail(new SandboxError('SANDBOX_CLOSED', 'Cannot go on: the sandbox was closed'));
     await this.#engine.close();
   }
@@ -299,11 +438,6 @@ export class Sandbox implements AsyncDisposable {
   }
 }
 
-function forkName(hostname: string, number: number): string {
-  const suffix = `-${number}`;
-  return hostname.slice(0, maxHostname - suffix.length) + suffix;
-}
-
 async function orderOf(options: true | NetworkOptions): Promise<NetworkOrder> {
   const { networkOrder } = await import('./network/options.ts');
   return networkOrder(options);
@@ -313,65 +447,4 @@ function bootError(): SandboxError {
   return new SandboxError('SANDBOX_BOOT', `Cannot boot: no agent after ${bootPatience / 1000} s`, {
     hint: 'The computer may be busy; try again',
   });
-}
-
-/** What the kernel could not take: it has strings that end with a NUL. */
-function checkArguments(argv: readonly string[], options: ExecOptions): void {
-  if (argv.length === 0) throw badOption('no command', 'Give at least the name of a program');
-  const names = Object.keys(options.env ?? {});
-  const name = names.find((each) => each === '' || each.includes('='));
-  if (name !== undefined)
-    throw badOption(`the variable ${JSON.stringify(name)}`, 'Give NAME=value');
-  const texts = [...argv, ...names, ...Object.values(options.env ?? {}), options.cwd ?? '/'];
-  if (texts.some((text) => text.includes('\0'))) {
-    throw badOption('a text with a NUL', 'Remove the NUL');
-  }
-  if (options.cwd !== undefined && !options.cwd.startsWith('/')) {
-    throw badOption(`the directory ${options.cwd}`, 'Give an absolute path');
-  }
-}
-
-function configuration(hostname: string, volumes: readonly VolumeSource[]): Configuration {
-  const now = Date.now();
-  return {
-    hostname,
-    seconds: Math.floor(now / 1000),
-    nanoseconds: (now % 1000) * 1e6,
-    entropy: randomBytes(32).toString('hex'),
-    volumes: volumes.map(({ path, readOnly }, index) => ({
-      tag: volumeTag(index),
-      path,
-      readOnly,
-    })),
-  };
-}
-
-function volumeSource(volume: Volume): VolumeSource {
-  if (!volume.guest.startsWith('/') || volume.guest === '/' || volume.guest.includes('\0')) {
-    throw new SandboxError(
-      'SANDBOX_BAD_VOLUME',
-      `Cannot offer ${volume.host} at ${volume.guest || 'no path'}`,
-      { hint: 'Give an absolute path of the guest, other than /' },
-    );
-  }
-  return {
-    directory: resolve(volume.host),
-    path: volume.guest,
-    readOnly: volume.readOnly ?? false,
-  };
-}
-
-function checkRange(
-  what: string,
-  unit: string,
-  value: number,
-  least: number,
-  most: number,
-): number {
-  if (Number.isInteger(value) && value >= least && value <= most) return value;
-  throw badOption(`${value} ${unit} as ${what}`.replace('  ', ' '), `Give ${least} to ${most}`);
-}
-
-function badOption(what: string, hint: string): SandboxError {
-  return new SandboxError('SANDBOX_BAD_OPTION', `Cannot use ${what}`, { hint });
 }

@@ -1,5 +1,6 @@
 import { type RunExit, TIMEBASE_HZ } from '../hart/hart.ts';
 import type { Board } from '../platform/board.ts';
+import { Governor } from './governor.ts';
 import { HostLoop } from './host-loop.ts';
 
 export interface RunnerOptions {
@@ -19,6 +20,8 @@ export interface RunnerOptions {
 const SLICE = 100_000;
 /** How long the host's event loop may have to wait. */
 const TURN_MS = 2;
+/** How often harts are looked after that run while the first one waits. */
+const LOOK_MS = 20;
 /** A timer of the host is no finer than this; shorter waits are made of turns of its loop. */
 const TIMER_MS = 1;
 
@@ -27,6 +30,8 @@ export interface RunStatistics {
   readonly instructions: number;
   /** Milliseconds the harts were running, added up, sleep excluded. */
   readonly busy: number;
+  /** Milliseconds it was kept from running by its share of time. */
+  readonly throttled: number;
 }
 
 /**
@@ -39,6 +44,7 @@ export class Runner {
   /** There while running: it would keep a process alive. */
   #loop: HostLoop | undefined;
   #busy = 0;
+  readonly governor = new Governor();
   /** Called between slices, while set; `idle`: the guest waits for an interrupt. */
   inspect: ((idle: boolean) => void) | undefined;
 
@@ -52,6 +58,7 @@ export class Runner {
     return {
       instructions: this.#board.hart.instret + others.instructions,
       busy: this.#busy + others.busy,
+      throttled: this.governor.throttled,
     };
   }
 
@@ -80,6 +87,7 @@ export class Runner {
         if (!idle && performance.now() - turned < TURN_MS) continue;
         if (ended()) return;
         await this.#turn(loop, idle, timer, bell);
+        if (this.governor.rest(this.statistics.busy) > 0) await this.#hold(loop, idle);
         turned = performance.now();
       }
     } finally {
@@ -105,8 +113,22 @@ export class Runner {
     if (crew !== undefined) crew.resting = false;
   }
 
+  /** Has all harts rest. */
+  async #hold(loop: HostLoop, idle: boolean): Promise<void> {
+    const { crew, hart } = this.#board;
+    const { ended } = this.#options;
+    crew?.pause(hart);
+    const { busy } = this.statistics;
+    await this.governor.hold(loop, busy, ended, () => {
+      this.inspect?.(idle);
+      // Who looked at them let them go on.
+      crew?.pause(hart);
+    });
+    crew?.resume();
+  }
+
   async #idle(loop: HostLoop, timer: number | undefined): Promise<void> {
-    const { hart, rtc } = this.#board;
+    const { hart, rtc, crew } = this.#board;
     if (this.#options.clock === 'instructions') {
       // What the host has ready comes first; then time jumps to when something happens.
       await loop.yield();
@@ -117,7 +139,9 @@ export class Runner {
     }
     const untilTimer =
       timer === undefined ? undefined : ((timer - Number(hart.time)) * 1000) / TIMEBASE_HZ;
-    const waits = [untilTimer, rtc.untilAlarm].filter((wait) => wait !== undefined);
+    // While this hart waits, others may be ahead of their share.
+    const look = crew !== undefined && this.governor.share !== undefined ? LOOK_MS : undefined;
+    const waits = [untilTimer, rtc.untilAlarm, look].filter((wait) => wait !== undefined);
     if (waits.length === 0) await this.#sleepUntilWoken(loop);
     else if (Math.min(...waits) < TIMER_MS) await loop.yield();
     else await loop.sleep(Math.min(...waits));

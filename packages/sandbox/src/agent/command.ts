@@ -1,9 +1,9 @@
 import { type LaunchRequest, writeLaunchRequest } from './launch-request.ts';
 import { takeLauncher } from './launcher.ts';
+import { metSoFar, ranOutOfMemory, ranOutOfProcesses } from './limits.ts';
 import type { Port } from './port.ts';
 import { busybox, type Examined, examine } from './process.ts';
 import { InputStream, OutputStream } from './streams.ts';
-import { readText } from './system.ts';
 import { type ExitReport, type Refusal, type SpawnRequest, toHost } from './wire.ts';
 
 const hangUp = 1;
@@ -15,6 +15,8 @@ export class Command {
   readonly pid: number;
   readonly #port: Port;
   readonly #terminal: string | undefined;
+  /** Limits that were met before it. */
+  readonly #met = metSoFar();
   #exited = false;
   #stdin: InputStream | undefined;
   #outputs: OutputStream[] = [];
@@ -128,8 +130,11 @@ export class Command {
 
   #report(status: number): ExitReport {
     const signal = status & 0x7f;
-    if (signal === 0) return { code: (status >> 8) & 0xff };
-    return signal === 9 && ranOutOfMemory() ? { signal, outOfMemory: true } : { signal };
+    if (signal === 0) {
+      const code = (status >> 8) & 0xff;
+      return code !== 0 && ranOutOfProcesses(this.#met) ? { code, outOfProcesses: true } : { code };
+    }
+    return signal === 9 && ranOutOfMemory(this.#met) ? { signal, outOfMemory: true } : { signal };
   }
 }
 
@@ -144,13 +149,4 @@ function launchOf(request: SpawnRequest, { path, identity, env }: Examined): Lau
 
 function isRefusal(error: unknown): error is Refusal {
   return typeof error === 'object' && error !== null && 'reason' in error;
-}
-
-let killsSeen = 0;
-
-/** Whether the kernel killed a process for want of memory since the last look (/proc/vmstat). */
-function ranOutOfMemory(): boolean {
-  const before = killsSeen;
-  killsSeen = Number(/^oom_kill (\d+)$/m.exec(readText('/proc/vmstat'))?.[1] ?? 0);
-  return killsSeen > before;
 }

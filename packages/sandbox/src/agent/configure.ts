@@ -1,5 +1,6 @@
+import { boundProcesses } from './limits.ts';
 import { busybox } from './process.ts';
-import { kindOf, openFlags, toolsDirectory } from './system.ts';
+import { kindOf, openFlags, toolsDirectory, writeText } from './system.ts';
 import type { Configuration, GuestVolume } from './wire.ts';
 
 /** Bytes of entropy that the kernel gets; `renew` expects them so (guest/renew.ts). */
@@ -7,12 +8,14 @@ const entropyBytes = 32;
 const machineIdFile = '/etc/machine-id';
 
 /** Makes the guest a sandbox's own. Throws what went wrong. */
-export function configure({ hostname, volumes, fork, ...moment }: Configuration): void {
+export function configure(configuration: Configuration): void {
+  const { hostname, volumes, fork, maxProcesses, ...moment } = configuration;
   renew(moment);
-  write('/proc/sys/kernel/hostname', hostname);
+  writeText('/proc/sys/kernel/hostname', hostname);
   if (fork !== undefined && kindOf(machineIdFile) === 'file') {
-    write(machineIdFile, `${fork.machineId}\n`);
+    writeText(machineIdFile, `${fork.machineId}\n`);
   }
+  boundProcesses(maxProcesses);
   for (const volume of volumes) mount(volume);
 }
 
@@ -67,14 +70,6 @@ function renewalMessage({
   message.setUint32(entropyBytes + 4, Math.floor(seconds / 2 ** 32), true);
   message.setUint32(entropyBytes + 8, nanoseconds, true);
   return message.buffer as ArrayBuffer;
-}
-
-function write(path: string, text: string): void {
-  const fd = os.open(path, openFlags.writeOnly);
-  const bytes = new Uint8Array(text.length);
-  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
-  os.write(fd, bytes.buffer, 0, bytes.length);
-  os.close(fd);
 }
 
 function mount({ tag, path, readOnly }: GuestVolume): void {

@@ -1,3 +1,4 @@
+import { join } from './limits.ts';
 import { openFlags, toolsDirectory, withoutBlocking } from './system.ts';
 
 /** A process that waits for what to become, and this side of its streams. */
@@ -69,6 +70,7 @@ function start(): Launcher {
     for (const fd of own) os.close(fd);
     throw new Error(`no process could be started: errno ${-pid}`);
   }
+  join(pid);
   return {
     pid,
     stdin: withoutBlocking(own[0], openFlags.writeOnly),

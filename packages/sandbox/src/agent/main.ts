@@ -6,6 +6,7 @@ import { Command } from './command.ts';
 import { configure, startRenewal } from './configure.ts';
 import { drop } from './drop.ts';
 import { launcherEnded, prepareLauncher } from './launcher.ts';
+import { lookForLimits, memoryOf, prepareGroup, processCount, reportLimits } from './limits.ts';
 import { Port } from './port.ts';
 import { run } from './process.ts';
 import { readText } from './system.ts';
@@ -25,6 +26,10 @@ import {
 const commands = new Map<number, Command>();
 /** Those whose process lives, by process id. */
 const running = new Map<number, Command>();
+/** Whether {@link watch} will be called. */
+let watching = false;
+/** The process that was started ahead. */
+const idleProcesses = 1;
 const portsDirectory = '/sys/class/virtio-ports';
 
 const port = new Port(findPort(), onFrame, () => {
@@ -37,6 +42,8 @@ for (const [fd, name] of ['stdin', 'stdout', 'stderr'].entries()) {
   os.symlink(`/proc/self/fd/${fd}`, `/dev/${name}`);
 }
 startRenewal();
+prepareGroup();
+reportLimits((limit) => port.sendJson(toHost.limit, 0, { limit }));
 prepareLauncher();
 port.sendJson(toHost.hello, 0, { version: protocolVersion });
 
@@ -53,6 +60,10 @@ function onFrame(
   }
   if (type === toGuest.sync) {
     sync(id);
+    return;
+  }
+  if (type === toGuest.statistics) {
+    port.sendJson(toHost.statistics, id, { processes: processCount(), memory: memoryOf() });
     return;
   }
   if (type === toGuest.drop) {
@@ -79,7 +90,8 @@ function spawn(id: number, json: string): void {
   const command = Command.start(port, id, JSON.parse(json) as SpawnRequest);
   if (command === undefined) return;
   commands.set(id, command);
-  if (running.size === 0) os.setTimeout(watch, 1000);
+  if (!watching) os.setTimeout(watch, 1000);
+  watching = true;
   running.set(command.pid, command);
 }
 
@@ -129,7 +141,9 @@ function reap(): void {
 function watch(): void {
   reap();
   for (const [id, command] of commands) if (command.finished) commands.delete(id);
-  if (running.size > 0) os.setTimeout(watch, 1000);
+  lookForLimits();
+  watching = running.size > 0 || processCount() > idleProcesses;
+  if (watching) os.setTimeout(watch, 1000);
 }
 
 /** The port's device, by its name; the kernel adds ports a moment after it starts this process. */

@@ -35,6 +35,17 @@ export function readText(path: string, limit = 1 << 20): string {
   return parts.join('');
 }
 
+/** Writes ASCII text into a file that is there, as the kernel's own are. False where that fails. */
+export function writeText(path: string, text: string): boolean {
+  const fd = os.open(path, openFlags.writeOnly);
+  if (fd < 0) return false;
+  const bytes = new Uint8Array(text.length);
+  for (let at = 0; at < text.length; at++) bytes[at] = text.charCodeAt(at);
+  const count = os.write(fd, bytes.buffer, 0, bytes.length);
+  os.close(fd);
+  return count === bytes.length;
+}
+
 export type FileKind = 'file' | 'executable' | 'directory' | 'absent' | 'unreadable';
 
 export function kindOf(path: string): FileKind {

@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 4;
+export const protocolVersion = 5;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -31,6 +31,7 @@ export const toGuest = {
   configure: 7,
   sync: 8,
   drop: 9,
+  statistics: 10,
 } as const;
 
 /** From the guest. */
@@ -46,6 +47,8 @@ export const toHost = {
   synced: 136,
   configured: 137,
   dropped: 138,
+  limit: 139,
+  statistics: 140,
 } as const;
 
 export interface Hello {
@@ -65,6 +68,8 @@ export interface Configuration {
   readonly entropy: string;
   /** virtio-fs devices to mount, in order. */
   readonly volumes: readonly GuestVolume[];
+  /** Processes and threads that commands may have at once. Absent: as before, or any number. */
+  readonly maxProcesses?: number;
   /** There for a copy: who listens is new, and knows nothing of the streams. */
   readonly fork?: ForkConfiguration;
 }
@@ -139,6 +144,20 @@ export interface ExitReport {
   readonly signal?: number;
   /** The kernel killed a process for want of memory while the command ran. */
   readonly outOfMemory?: boolean;
+  /** The kernel refused to make a process while the command ran: there were as many as may be. */
+  readonly outOfProcesses?: boolean;
+}
+
+/** A limit that the guest met. */
+export interface LimitReport {
+  readonly limit: 'memory' | 'processes';
+}
+
+export interface GuestStatistics {
+  /** Processes and threads of commands. */
+  readonly processes: number;
+  /** In KiB. */
+  readonly memory: { readonly total: number; readonly available: number };
 }
 
 export function writeHeader(view: DataView, type: number, command: number, payload: number): void {

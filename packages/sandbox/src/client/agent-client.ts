@@ -5,7 +5,9 @@ import {
   type ConfigurationReport,
   type DropRequest,
   type ForkedCommand,
+  type GuestStatistics,
   type Hello,
+  type LimitReport,
   maxPayload,
   protocolVersion,
   type SpawnRequest,
@@ -25,6 +27,9 @@ export class AgentClient {
   readonly #ready = Promise.withResolvers<void>();
   readonly #answers = new Map<number, PromiseWithResolvers<void>>();
   readonly #configured = Promise.withResolvers<void>();
+  readonly #statistics = new Map<number, PromiseWithResolvers<GuestStatistics>>();
+  /** Told of limits that the guest met. */
+  onLimit: (limit: LimitReport['limit']) => void = () => {};
   #next: number;
   #failure: unknown;
 
@@ -85,6 +90,16 @@ export class AgentClient {
     return this.#ask(toGuest.drop, asciiBytes(asciiJson(requests)));
   }
 
+  /** What the guest says of itself. See `sync`. */
+  statistics(): Promise<GuestStatistics> {
+    if (this.#failure !== undefined) return Promise.reject(this.#failure);
+    const id = this.#next++;
+    const waiting = Promise.withResolvers<GuestStatistics>();
+    this.#statistics.set(id, waiting);
+    this.#send(toGuest.statistics, id, new Uint8Array(0));
+    return waiting.promise;
+  }
+
   /** Sends a request that has an empty answer. */
   #ask(type: number, payload: Uint8Array): Promise<void> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
@@ -103,6 +118,8 @@ export class AgentClient {
     this.#configured.reject(error);
     for (const command of this.#commands.values()) command.fail(error);
     for (const waiting of this.#answers.values()) waiting.reject(error);
+    for (const waiting of this.#statistics.values()) waiting.reject(error);
+    this.#statistics.clear();
     this.#commands.clear();
     this.#answers.clear();
   }
@@ -128,6 +145,16 @@ export class AgentClient {
     if (frame.type === toHost.synced || frame.type === toHost.dropped) {
       this.#answers.get(frame.command)?.resolve();
       this.#answers.delete(frame.command);
+      return;
+    }
+    if (frame.type === toHost.limit) {
+      const { limit } = parseReport<LimitReport>(frame);
+      if (limit === 'memory' || limit === 'processes') this.onLimit(limit);
+      return;
+    }
+    if (frame.type === toHost.statistics) {
+      this.#statistics.get(frame.command)?.resolve(statisticsOf(frame));
+      this.#statistics.delete(frame.command);
       return;
     }
     if (frame.type === toHost.configured) {
@@ -158,6 +185,15 @@ export class AgentClient {
     }
     this.#ready.resolve();
   }
+}
+
+function statisticsOf(frame: Frame): GuestStatistics {
+  const { processes, memory } = parseReport<GuestStatistics>(frame);
+  const count = (value: unknown) => (Number.isSafeInteger(value) ? Number(value) : 0);
+  return {
+    processes: count(processes),
+    memory: { total: count(memory?.total), available: count(memory?.available) },
+  };
 }
 
 function configurationError(message: string): SandboxError {

@@ -10,6 +10,8 @@ export class ByteStream implements AsyncIterableIterator<Uint8Array> {
   #discarding = false;
   #error: unknown;
   #owed = 0;
+  /** Told of all bytes that come. */
+  observe: ((bytes: number) => void) | undefined;
 
   /** @param grant told how many bytes the reader took: so many more may be sent */
   constructor(grant: (bytes: number) => void) {
@@ -18,6 +20,7 @@ export class ByteStream implements AsyncIterableIterator<Uint8Array> {
 
   /** Adds bytes, which the stream keeps. */
   push(bytes: Uint8Array): void {
+    this.observe?.(bytes.length);
     if (this.#discarding) {
       this.#grant(bytes.length);
       return;

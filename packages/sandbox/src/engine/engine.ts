@@ -42,6 +42,19 @@ export interface EngineEnd {
   readonly panic?: string;
 }
 
+/** What a machine took so far. */
+export interface EngineStatistics {
+  /** Instructions of the guest. */
+  readonly instructions: number;
+  /** Time of a processor. */
+  readonly cpuMilliseconds: number;
+  /** Time for which the guest was held back by its share. */
+  readonly throttledMilliseconds: number;
+  /** Bytes that the guest wrote over its image, as they are counted. */
+  readonly written: number;
+  readonly maxWritten: number;
+}
+
 /** Something that runs a guest with the agent in it. */
 export interface Engine {
   readonly agent: Channel;
@@ -49,7 +62,15 @@ export interface Engine {
   readonly files: MessagePort;
   /** Resolves, never rejects, when the machine stopped. */
   readonly ended: Promise<EngineEnd>;
+  /** Sets who is told that the guest met a limit. */
+  onLimit: (limit: 'disk') => void;
   openTerminal(): Promise<Terminal>;
+  /** Has the guest stand still, and go on. */
+  pause(): void;
+  resume(): void;
+  /** Bounds the guest's time of a processor from now on. Undefined: no bound. */
+  share(share: number | undefined): void;
+  statistics(): Promise<EngineStatistics>;
   /** Starts a copy of the machine as it is now, which goes on by itself. */
   fork(): Promise<Engine>;
   /** Ports of this computer that lead to the guest; known once the agent has said something. */

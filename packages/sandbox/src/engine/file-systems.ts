@@ -25,8 +25,14 @@ export interface FileSystems {
 }
 
 /** The image under a layer that takes the writes, and the volumes: a device each. */
-export async function fileSystems(order: MachineOrder): Promise<FileSystems> {
-  const tree = memoryOverlay(await openTree(order.root), { maxBytes: order.maxWritten });
+export async function fileSystems(
+  order: MachineOrder,
+  onLimit: (limit: 'disk') => void,
+): Promise<FileSystems> {
+  const tree = memoryOverlay(await openTree(order.root), {
+    maxBytes: order.maxWritten,
+    onFull: () => onLimit('disk'),
+  });
   // That of a fork comes as it is.
   if (order.fork === undefined) {
     await prepareRoot(tree);

@@ -2,7 +2,14 @@ import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threa
 import type { NetworkEvent } from '@anole/net';
 import { SandboxError } from '../errors.ts';
 import type { PublishedPort } from '../network/options.ts';
-import type { Channel, Engine, EngineEnd, Terminal, TerminalSize } from './engine.ts';
+import type {
+  Channel,
+  Engine,
+  EngineEnd,
+  EngineStatistics,
+  Terminal,
+  TerminalSize,
+} from './engine.ts';
 import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
 import { errorOf } from './reported.ts';
 import { takeThread } from './threads.ts';
@@ -25,6 +32,8 @@ export class MachineEngine implements Engine {
   #console = '';
   readonly #order: MachineOrder;
   readonly #forks = new Map<number, PromiseWithResolvers<SandboxFork>>();
+  readonly #statistics = new Map<number, PromiseWithResolvers<EngineStatistics>>();
+  onLimit: Engine['onLimit'] = () => {};
   #nextFork = 1;
   readonly #onNetwork: (event: NetworkEvent) => void;
 
@@ -80,6 +89,33 @@ export class MachineEngine implements Engine {
     }
   }
 
+  pause(): void {
+    this.#tell({ type: 'pause' });
+  }
+
+  resume(): void {
+    this.#tell({ type: 'resume' });
+  }
+
+  share(share: number | undefined): void {
+    this.#tell({ type: 'share', share });
+  }
+
+  async statistics(): Promise<EngineStatistics> {
+    const waiting = Promise.withResolvers<EngineStatistics>();
+    const id = this.#nextFork++;
+    this.#statistics.set(id, waiting);
+    this.#tell({ type: 'statistics', id });
+    const end = this.ended.then((): never => {
+      throw new SandboxError('SANDBOX_CLOSED', 'Cannot count: the sandbox ended');
+    });
+    try {
+      return await Promise.race([waiting.promise, end]);
+    } finally {
+      this.#statistics.delete(id);
+    }
+  }
+
   async close(): Promise<void> {
     this.#finish('closed');
     await this.#worker.terminate();
@@ -96,9 +132,12 @@ export class MachineEngine implements Engine {
     else if (report.type === 'output') this.#terminals[report.terminal]?.accept(report.bytes);
     else if (report.type === 'taken') this.#terminals[report.terminal]?.took(report.bytes);
     else if (report.type === 'console') this.#keepConsole(report.text);
-    else if (report.type === 'end') this.#stopped(report.reason);
     else if (report.type === 'listening') this.ports = report.ports;
     else if (report.type === 'network') this.#onNetwork(report.event);
+    else if (report.type === 'limit') this.onLimit(report.limit);
+    else if (report.type === 'statistics') {
+      this.#statistics.get(report.id)?.resolve(report.value);
+    } else if (report.type === 'end') this.#stopped(report.reason);
     else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
     else if (report.type === 'forked') this.#forks.get(report.id)?.resolve(report.fork);
     else if (report.type === 'not-forked') {

@@ -4,7 +4,7 @@ import type { HartParts, MachineFork } from '@anole/machine';
 import type { ConnectionRecord, NetworkEvent } from '@anole/net';
 import type { OverlayState } from '@anole/vfs';
 import type { NetworkOrder, PublishedPort } from '../network/options.ts';
-import type { TerminalSize } from './engine.ts';
+import type { EngineStatistics, TerminalSize } from './engine.ts';
 
 /** What a guest's file system comes from, as the worker opens it. */
 export type TreeSource =
@@ -44,6 +44,8 @@ export interface MachineOrder {
   readonly cpus: number;
   /** Bytes the writable layer over the image may take. */
   readonly maxWritten: number;
+  /** Time of a processor that the guest may take. Absent: all of one. */
+  readonly cpuShare?: number;
   /** Terminals the guest gets: hvc1 and on. */
   readonly terminals: number;
   /** Where a booted machine of this kind is kept, or shall be. Absent: boot, and keep nothing. */
@@ -72,8 +74,16 @@ export interface ThreadData {
   readonly code: HartParts | undefined;
 }
 
+/** How the machine runs. */
+export type ControlCommand =
+  | { readonly type: 'pause' }
+  | { readonly type: 'resume' }
+  | { readonly type: 'share'; readonly share: number | undefined }
+  | { readonly type: 'statistics'; readonly id: number };
+
 /** To the worker. */
 export type Command =
+  | ControlCommand
   | { readonly type: 'agent'; readonly bytes: Uint8Array }
   | { readonly type: 'input'; readonly terminal: number; readonly bytes: Uint8Array }
   | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
@@ -89,6 +99,8 @@ export type Report =
   /** The guest took a terminal's input: so much, that more may be sent. */
   | { readonly type: 'taken'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'console'; readonly text: string }
+  | { readonly type: 'statistics'; readonly id: number; readonly value: EngineStatistics }
+  | { readonly type: 'limit'; readonly limit: 'disk' }
   | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'stopped' }
   /** The published ports, before all else. */
   | { readonly type: 'listening'; readonly ports: readonly PublishedPort[] }

@@ -24,9 +24,10 @@ import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
 import { continueFiles, forkSandbox } from './fork.ts';
-import type { Command, MachineOrder, Report } from './messages.ts';
+import type { Command, ControlCommand, MachineOrder, Report } from './messages.ts';
 import { OutputGate } from './output-gate.ts';
 import { reported } from './reported.ts';
+import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
 import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
 
@@ -65,7 +66,7 @@ interface Served {
 }
 
 async function runMachine(order: MachineOrder): Promise<MachineExit> {
-  const files = await fileSystems(order);
+  const files = await fileSystems(order, limitReporter(tell));
   const network = await networkOf(order);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
   const hello = Promise.withResolvers<Uint8Array>();
@@ -81,6 +82,7 @@ async function runMachine(order: MachineOrder): Promise<MachineExit> {
   host.on('message', (command: Command) => obey(command, served, greeting));
   if (order.files !== undefined)
     new FilesServer(new Namespace(files.mounted[0], files.mounted.slice(1)), order.files);
+  machine.cpuShare = order.cpuShare;
   const ended = machine.run();
   if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));
   else tell({ type: 'agent', bytes: start.hello });
@@ -183,8 +185,18 @@ function consoleDevice(
   ]);
 }
 
+const controls: ReadonlySet<string> = new Set(['pause', 'resume', 'share', 'statistics']);
+
+function isControl(command: Command): command is ControlCommand {
+  return controls.has(command.type);
+}
+
 function obey(command: Command, served: Served, hello: Promise<Uint8Array>): void {
   const { machine, console, gates } = served;
+  if (isControl(command)) {
+    control(command, served, tell);
+    return;
+  }
   if (command.type === 'stop') void machine.stop();
   else if (command.type === 'fork') void forkFor(command.id, served, hello);
   else if (command.type === 'agent') void console.ports[agentPort]!.write(command.bytes);

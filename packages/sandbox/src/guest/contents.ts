@@ -24,6 +24,7 @@ const agentModules = [
   'command',
   'configure',
   'drop',
+  'limits',
   'launch-request',
   'launcher',
   'port',
@@ -50,7 +51,8 @@ exec /anole/busybox chroot . /run/anole/ld.so --library-path /run/anole /run/ano
 `;
 
 /** What is mounted below mounts of /etc/fstab. */
-const lateMounts = `devpts /newroot/dev/pts devpts gid=5,mode=620,ptmxmode=666 0 0
+const lateMounts = `cgroup2 /newroot/sys/fs/cgroup cgroup2 nosuid,nodev,noexec 0 0
+devpts /newroot/dev/pts devpts gid=5,mode=620,ptmxmode=666 0 0
 shm /newroot/dev/shm tmpfs nosuid,nodev,mode=1777 0 0
 `;
 

@@ -8,13 +8,15 @@ export const ENTRY_COST = 256;
 /** Counts the memory that a writable layer takes, so that a guest cannot take all of the host's. */
 export class Budget {
   readonly limit: number;
+  readonly #onFull: (() => void) | undefined;
   #used = 0;
 
-  constructor(limit: number) {
+  constructor(limit: number, onFull?: () => void) {
     if (!Number.isSafeInteger(limit) || limit < 0) {
       throw new VfsError('VFS_INVALID', `Cannot bound a writable layer to ${limit} bytes`);
     }
     this.limit = limit;
+    this.#onFull = onFull;
   }
 
   get used(): number {
@@ -33,6 +35,7 @@ export class Budget {
   take(bytes: number): void {
     const used = this.#used + bytes;
     if (bytes > 0 && used > this.limit) {
+      this.#onFull?.();
       throw new VfsError(
         'VFS_NO_SPACE',
         `Cannot keep ${bytes} more bytes: the writable layer holds ${this.#used} of ${this.limit}`,

@@ -12,6 +12,8 @@ const FIRST_OWN_INO = 2 ** 40;
 export interface MemoryOverlayOptions {
   /** What the layer may hold in memory, in bytes, inodes and names included. Default 1 GiB. */
   readonly maxBytes?: number;
+  /** Told each time that `maxBytes` kept a change from being made. */
+  readonly onFull?: () => void;
   /** The time written into changed nodes. Default: the clock, to the millisecond. */
   readonly now?: () => Timestamp;
 }
@@ -30,7 +32,7 @@ export class OverlayTree implements WritableTree {
 
   constructor(lower: Tree, options: MemoryOverlayOptions) {
     this.#lower = lower;
-    this.budget = new Budget(options.maxBytes ?? 2 ** 30);
+    this.budget = new Budget(options.maxBytes ?? 2 ** 30, options.onFull);
     this.now = options.now ?? clock;
     this.root = this.wrap(lower.root, '');
     if (this.root.stat.type !== 'directory') {

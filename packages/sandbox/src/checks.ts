@@ -1,0 +1,87 @@
+import { randomBytes } from 'node:crypto';
+import { resolve } from 'node:path';
+import type { Configuration } from './agent/wire.ts';
+import type { ExecOptions } from './command.ts';
+import type { VolumeSource } from './engine/messages.ts';
+import { volumeTag } from './engine/shape.ts';
+import { SandboxError } from './errors.ts';
+import type { Volume } from './sandbox.ts';
+
+const maxHostname = 64; // sethostname(2)
+
+export function forkName(hostname: string, number: number): string {
+  const suffix = `-${number}`;
+  return hostname.slice(0, maxHostname - suffix.length) + suffix;
+}
+
+/** What the kernel could not take: it has strings that end with a NUL. */
+export function checkArguments(argv: readonly string[], options: ExecOptions): void {
+  if (argv.length === 0) throw badOption('no command', 'Give at least the name of a program');
+  const names = Object.keys(options.env ?? {});
+  const name = names.find((each) => each === '' || each.includes('='));
+  if (name !== undefined)
+    throw badOption(`the variable ${JSON.stringify(name)}`, 'Give NAME=value');
+  const texts = [...argv, ...names, ...Object.values(options.env ?? {}), options.cwd ?? '/'];
+  if (texts.some((text) => text.includes('\0'))) {
+    throw badOption('a text with a NUL', 'Remove the NUL');
+  }
+  if (options.cwd !== undefined && !options.cwd.startsWith('/')) {
+    throw badOption(`the directory ${options.cwd}`, 'Give an absolute path');
+  }
+}
+
+export function configuration(hostname: string, volumes: readonly VolumeSource[]): Configuration {
+  const now = Date.now();
+  return {
+    hostname,
+    seconds: Math.floor(now / 1000),
+    nanoseconds: (now % 1000) * 1e6,
+    entropy: randomBytes(32).toString('hex'),
+    volumes: volumes.map(({ path, readOnly }, index) => ({
+      tag: volumeTag(index),
+      path,
+      readOnly,
+    })),
+  };
+}
+
+export function volumeSource(volume: Volume): VolumeSource {
+  if (!volume.guest.startsWith('/') || volume.guest === '/' || volume.guest.includes('\0')) {
+    throw new SandboxError(
+      'SANDBOX_BAD_VOLUME',
+      `Cannot offer ${volume.host} at ${volume.guest || 'no path'}`,
+      { hint: 'Give an absolute path of the guest, other than /' },
+    );
+  }
+  return {
+    directory: resolve(volume.host),
+    path: volume.guest,
+    readOnly: volume.readOnly ?? false,
+  };
+}
+
+export function checkRange(
+  what: string,
+  unit: string,
+  value: number,
+  least: number,
+  most: number,
+): number {
+  if (Number.isInteger(value) && value >= least && value <= most) return value;
+  throw badOption(`${value} ${unit} as ${what}`.replace('  ', ' '), `Give ${least} to ${most}`);
+}
+
+export function checkShare(share: number): number {
+  if (share > 0 && share <= 64) return share;
+  throw badOption(`${share} of a processor`, 'Give a number above 0, such as 0.5');
+}
+
+/** Milliseconds, as timers take them. */
+export function checkLifetime(lifetime: number): void {
+  if (lifetime >= 1 && lifetime < 2 ** 31) return;
+  throw badOption(`a lifetime of ${lifetime} ms`, 'Give 1 to 2147483647');
+}
+
+function badOption(what: string, hint: string): SandboxError {
+  return new SandboxError('SANDBOX_BAD_OPTION', `Cannot use ${what}`, { hint });
+}
