@@ -149,6 +149,8 @@ export interface Hart {
 
   /** Forgets all translations (a remote fence; RAM layout changed under the hart). */
   flushTlb(): void;
+  /** Sees code that others wrote to shared RAM, as after a fence.i. */
+  fenceCode(): void;
   /** Starts afresh at `state.pc`. Keeps {@link instret} and time. */
   reset(state: ResetState): void;
   /** Everything architectural, RAM excepted, as bytes in a format of this version. */

@@ -208,6 +208,10 @@ export class InterpretedHart implements Hart {
     return armed.length === 0 ? undefined : Math.min(...armed.map((each) => Number(each.at)));
   }
 
+  fenceCode(): void {
+    this.#jit?.heap.suspectAll();
+  }
+
   flushTlb(): void {
     this.#interpreter.flushAll();
   }
@@ -400,6 +404,7 @@ export class InterpretedHart implements Hart {
       float: floatImport(this.#state),
       fillPage: (page: number) => (memory.shared ? memory.bringPage(page) : memory.fillPage(page)),
       hot: (place: number) => (this.#jit?.hot(place) === true ? 0 : 1),
+      fenceCode: () => this.fenceCode(),
       codeWritten: (page: number) => this.#jit?.heap.written(page),
       ...(this.#jit !== undefined && { table: this.#jit.heap.table }),
       time: () => Math.floor(this.#ticks()),

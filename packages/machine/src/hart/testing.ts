@@ -46,9 +46,10 @@ export async function makeHart(options: TestOptions = {}): Promise<TestHart> {
 }
 
 /** Puts a program at `address` and gives the number of its instructions. */
-export function place({ memory }: TestHart, source: string, address = BASE): number {
+export function place({ hart, memory }: TestHart, source: string, address = BASE): number {
   const words = assemble(source, BigInt(address));
   memory.writable(address, words.length * 4).set(new Uint8Array(words.buffer));
+  hart.fenceCode();
   return words.length;
 }
 

@@ -93,6 +93,8 @@ class HartThread {
   run(): never {
     const hart = this.#hart;
     const { own } = this.#harts;
+    // It was taken for one that sleeps until it was here.
+    own.set(at.ASLEEP, 0);
     for (;;) {
       while (!this.#harts.enter(hart)) this.#sleep(() => false);
       const started = performance.now();

@@ -137,4 +137,5 @@ export class SharedHarts implements Harts, Attention {
 
 function doFence(hart: Hart, kind: at.Fence): void {
   if (kind === at.Fence.translations) hart.flushTlb();
+  else hart.fenceCode();
 }

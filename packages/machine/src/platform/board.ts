@@ -115,9 +115,7 @@ export class Board {
 
   /** @throws HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM` */
   static async create(options: BoardOptions, events: BoardEvents): Promise<Board> {
-    const { memorySize, fill, startTicks = 0, cpus = 1 } = options;
-    // Code that another hart changes is not noticed yet.
-    const jit = cpus > 1 ? undefined : options.jit;
+    const { memorySize, fill, startTicks = 0, cpus = 1, jit } = options;
     const memory = new GuestMemory(memorySize, fill, cpus > 1 ? {} : undefined);
     const bus = new SystemBus();
     const host = {

@@ -26,7 +26,9 @@ export const soleHart: Harts = {
     if (mask !== 0) hart.raiseSoftware();
   },
   fence(hart, mask, code) {
-    if (mask !== 0 && !code) hart.flushTlb();
+    if (mask === 0) return;
+    if (code) hart.fenceCode();
+    else hart.flushTlb();
   },
 };
 

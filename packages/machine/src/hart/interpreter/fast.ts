@@ -323,8 +323,9 @@ class FastLoop {
   }
 
   #system(action: SystemAction): Code {
-    if (action === 'fence') return this.#attention === undefined ? [] : atomicFence;
-    return action === 'fence.i' ? [] : br(this.#slow);
+    const shared = this.#attention !== undefined;
+    if (action === 'fence') return shared ? atomicFence : [];
+    return action === 'fence.i' && !shared ? [] : br(this.#slow);
   }
 
   #floatOperation(

@@ -21,6 +21,8 @@ const signatures = {
   codeWritten: { params: ['i32'], results: [] },
   /** Ticks, as the CSR `time` shows them. */
   time: { params: [], results: ['f64'] },
+  /** What fence.i does where others write code, too. */
+  fenceCode: { params: [], results: [] },
   wait: { params: [], results: [] },
   firmware: { params: [], results: [] },
 } as const satisfies Record<string, Signature>;

@@ -312,7 +312,7 @@ class SlowStep {
       case 'fence':
         return this.#shared ? atomicFence : [];
       case 'fence.i':
-        return [];
+        return this.#shared ? call(this.#helpers.fenceCode) : [];
     }
   }
 

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 const variants = {
   'with everything compiled at its first jump': ['ANOLE_TEST_JIT'],
   'with RAM that harts share': ['ANOLE_TEST_SHARED'],
+  'compiled, with RAM that harts share': ['ANOLE_TEST_JIT', 'ANOLE_TEST_SHARED'],
 };
 
 for (const [title, variables] of Object.entries(variants)) {

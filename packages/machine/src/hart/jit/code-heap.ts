@@ -1,5 +1,11 @@
 import * as at from '../layout.ts';
-import { jumpSlot } from './lookup.ts';
+import { counterSlot, jumpSlot } from './lookup.ts';
+
+/** Bytes of code, and where in the memory of RAM they lie. */
+export interface SourceBytes {
+  readonly place: number;
+  readonly bytes: Uint8Array;
+}
 
 /** A function in the table, and what it stands for. */
 export interface Compiled {
@@ -8,6 +14,10 @@ export interface Compiled {
   readonly entries: readonly number[];
   /** Pages of RAM that have its instructions. */
   readonly pages: readonly number[];
+  /** What it was compiled of, where others may change that unnoticed: RAM that harts share. */
+  readonly source: readonly SourceBytes[];
+  /** The fence of code after which its source was last compared. */
+  checked: number;
 }
 
 /** A page whose code is written over so often is left to the interpreter. */
@@ -28,9 +38,16 @@ export class CodeHeap {
   readonly #strikes = new Map<number, number>();
   readonly #free: number[] = [];
   #used = 0;
+  /** Fences of code so far. */
+  #fences = 0;
+  readonly #ram: Uint8Array;
 
-  /** @param own memory of the hart's state and TLBs */
-  constructor(own: WebAssembly.Memory, capacity: number) {
+  /**
+   * @param own memory of the hart's state and TLBs
+   * @param ram memory that RAM is in
+   */
+  constructor(own: WebAssembly.Memory, ram: WebAssembly.Memory, capacity: number) {
+    this.#ram = new Uint8Array(ram.buffer);
     this.#capacity = capacity;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: capacity });
     const { buffer } = own;
@@ -46,15 +63,44 @@ export class CodeHeap {
   /** Has the interpreter find what is entered at `place`, if there is any. */
   enter(place: number): boolean {
     const compiled = this.#byPlace.get(place);
-    if (compiled === undefined) return false;
+    if (compiled === undefined || !this.#isCurrent(compiled)) return false;
     this.#announce(place, compiled.index);
     return true;
   }
 
+  /**
+   * Code may have been changed by others: none is entered any more before its source was compared.
+   * At the next jump to its entries that is done.
+   */
+  suspectAll(): void {
+    this.#fences++;
+    const soon = this.#words[at.THRESHOLD >> 2]! - 1;
+    for (const place of this.#byPlace.keys()) {
+      const slot = jumpSlot(place) >> 2;
+      if (this.#words[slot] === place) this.#words[slot] = 0;
+      this.#words[counterSlot(place) >> 2] = soon;
+    }
+  }
+
+  /** Drops code that is no longer what it was compiled of. */
+  #isCurrent(compiled: Compiled): boolean {
+    if (compiled.checked === this.#fences) return true;
+    if (compiled.source.every(({ place, bytes }) => this.#holds(place >>> 0, bytes))) {
+      compiled.checked = this.#fences;
+      return true;
+    }
+    this.#drop(compiled);
+    return false;
+  }
+
+  #holds(place: number, bytes: Uint8Array): boolean {
+    return bytes.every((byte, index) => this.#ram[place + index] === byte);
+  }
+
   /** Drops the oldest code when there is no room. */
-  add(code: Omit<Compiled, 'index'>, body: () => void): void {
+  add(code: Omit<Compiled, 'index' | 'checked'>, body: () => void): void {
     const index = this.#room();
-    const compiled = { ...code, index };
+    const compiled = { ...code, index, checked: this.#fences };
     this.table.set(index, body);
     this.#all.add(compiled);
     for (const page of compiled.pages) {

@@ -1,6 +1,6 @@
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
-import { CodeHeap, type Compiled } from './code-heap.ts';
+import { CodeHeap, type Compiled, type SourceBytes } from './code-heap.ts';
 import { Explorer } from './explore.ts';
 import { regionsModule } from './module.ts';
 import { PageMap } from './page-map.ts';
@@ -22,6 +22,10 @@ const CAPACITY = 16384;
 const PATIENCE = 64;
 /** Instructions of a region. */
 const LIMIT = 320;
+
+interface MappedRegion extends PlacedRegion {
+  readonly map: PageMap;
+}
 
 interface Hot {
   readonly place: number;
@@ -48,7 +52,7 @@ export class Jit {
     this.#own = own;
     this.#options = options;
     this.#fused = fused;
-    this.heap = new CodeHeap(own, options.capacity ?? CAPACITY);
+    this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
     new Int32Array(own.buffer)[at.THRESHOLD >> 2] = options.threshold;
     memory.onCodeWritten = (page) => this.heap.written(page);
   }
@@ -77,9 +81,9 @@ export class Jit {
     this.#waiting.clear();
     this.#patience = 0;
     if (regions.length === 0) return;
+    const { shared } = this.#memory;
     let functions: WebAssembly.Exports;
     try {
-      const { shared } = this.#memory;
       const module = new WebAssembly.Module(regionsModule(regions, { fused: this.#fused, shared }));
       const env = { memory: this.#own, ram: this.#memory.wasm, table: this.heap.table };
       functions = new WebAssembly.Instance(module, { env }).exports;
@@ -89,13 +93,14 @@ export class Jit {
       return;
     }
     for (const [number, region] of regions.entries()) {
-      this.heap.add(compiledOf(region), functions[number] as () => void);
+      const source = shared ? sourceOf(region) : [];
+      this.heap.add({ ...compiledOf(region), source }, functions[number] as () => void);
     }
     this.heap.markTlb();
   }
 
   /** Places that another one's region covers become entries of it. */
-  #regions(hot: readonly Hot[]): PlacedRegion[] {
+  #regions(hot: readonly Hot[]): MappedRegion[] {
     const found: { readonly map: PageMap; readonly explorer: Explorer }[] = [];
     for (const { place, map } of hot) {
       if (this.heap.has(place) || this.heap.isGivenUp(place)) continue;
@@ -113,15 +118,41 @@ export class Jit {
       found.push({ map, explorer });
     }
     return found
-      .map(({ map, explorer }) => ({ ...explorer.region(), places: map.places }))
+      .map(({ map, explorer }) => ({ ...explorer.region(), places: map.places, map }))
       .filter(({ entries }) => entries.length > 0);
   }
 }
 
-function compiledOf({ entries, blocks, pages, places }: PlacedRegion): Omit<Compiled, 'index'> {
+function compiledOf({
+  entries,
+  blocks,
+  pages,
+  places,
+}: PlacedRegion): Pick<Compiled, 'entries' | 'pages'> {
   const start = places.get(0)!;
   return {
     entries: entries.map((index) => (start + blocks[index]!.offset) | 0),
     pages: pages.map((page) => at.pageOf(places.get(page)!)),
   };
+}
+
+/** The bytes of a region's instructions, by ranges that each lie in one page. */
+function sourceOf({ blocks, map }: MappedRegion): SourceBytes[] {
+  const ranges: { readonly start: number; end: number }[] = [];
+  const sorted = [...blocks].sort((a, b) => a.offset - b.offset);
+  for (const { offset, next } of sorted) {
+    for (let start = offset; start < next; ) {
+      const end = Math.min(next, (start | 0xfff) + 1);
+      const last = ranges.at(-1);
+      // Functions that are called from several places are there several times.
+      if (last !== undefined && start <= last.end && start >> 12 === last.start >> 12) {
+        last.end = Math.max(last.end, end);
+      } else ranges.push({ start, end });
+      start = end;
+    }
+  }
+  return ranges.map(({ start, end }) => ({
+    place: map.placeOf(start)!,
+    bytes: map.bytesOf(start, end),
+  }));
 }

@@ -48,11 +48,20 @@ export class PageMap {
         this.#memory.base + at.pageOf(place) * PAGE,
         PAGE,
       );
-      bytes = new DataView(buffer, byteOffset, PAGE);
+      // Others may change shared RAM while it is looked at.
+      bytes = this.#memory.shared
+        ? new DataView(new Uint8Array(buffer, byteOffset, PAGE).slice().buffer)
+        : new DataView(buffer, byteOffset, PAGE);
       this.#bytes.set(page, bytes);
     }
     return bytes.getUint16(offset & (PAGE - 1), true);
   };
+
+  /** What was read of a range that lies in one page. */
+  bytesOf(start: number, end: number): Uint8Array {
+    const { buffer, byteOffset } = this.#bytes.get(start >> 12)!;
+    return new Uint8Array(buffer, byteOffset + (start & (PAGE - 1)), end - start).slice();
+  }
 
   placeOf(offset: number): number | undefined {
     const place = this.#find(offset >> 12);

@@ -15,6 +15,7 @@ export const sbi = (extension: number, id: number): string =>
 export function powerOff(register: string): string {
   const hang = `hang${++labels}`;
   return `
+  csrrw zero, 0x180, zero
   slli t0, ${register}, 16
   ${loadConstant('t1', 0x3333)}
   or t0, t0, t1
