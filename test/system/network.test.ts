@@ -197,9 +197,11 @@ describe('a sandbox with a network', () => {
     const held = createServer({ allowHalfOpen: true });
     open.add(held);
     const port = await listen(held);
-    const script = `${bb} nc ${gateway} ${port}; echo ended | tee /tmp/ended`;
+    const script = `echo up | ${bb} nc ${gateway} ${port}; echo ended | tee /tmp/ended`;
     const client = await sandbox.exec(['sh', '-c', script]);
     const [socket] = (await once(held, 'connection')) as [Socket];
+    // Only then the guest knows of the connection: one that is still asking asks in the copy, too.
+    await once(socket, 'data');
     await using copy = await sandbox.fork();
     await sh(copy, `until [ -s /tmp/ended ]; do ${bb} usleep 50000; done`);
     assert.equal((await sh(sandbox, 'test -e /tmp/ended')).code, 1);

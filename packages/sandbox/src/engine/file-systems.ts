@@ -15,7 +15,7 @@ export interface Root {
 }
 
 /** What is behind a machine's virtio-fs devices. */
-export interface FileSystems {
+export interface FileSystems extends AsyncDisposable {
   readonly root: Root;
   /** A server for each slot, also where no volume is in it. */
   readonly volumes: readonly FuseServer[];
@@ -41,16 +41,20 @@ export async function fileSystems(
   const server = new FuseServer(tree, { unsettled: true });
   const slots = volumeSlots(order.volumes.length);
   const mounted: [Mounted, ...Mounted[]] = [{ tree, server, path: '/' }];
-  const volumes = Array.from({ length: slots }, (_, index) => {
-    const mount = volumeMount(order.volumes[index]);
+  const mounts = Array.from({ length: slots }, (_, index) => volumeMount(order.volumes[index]));
+  for (const mount of mounts) {
     if (mount.path !== undefined) mounted.push({ ...mount, path: mount.path });
-    return mount.server;
-  });
+  }
+  const volumes = mounts.map((mount) => mount.server);
   const devices = [
     fileSystem(rootTag, server),
     ...volumes.map((volume, index) => fileSystem(volumeTag(index), volume)),
   ];
-  return { root: { tree, server }, volumes, devices, mounted };
+  const close = async () => {
+    for (const mount of mounts) await mount.tree.close?.();
+    await tree.close?.();
+  };
+  return { root: { tree, server }, volumes, devices, mounted, [Symbol.asyncDispose]: close };
 }
 
 async function prepareNames(tree: MemoryOverlay): Promise<void> {

@@ -1,4 +1,4 @@
-import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { NetworkEvent } from '@anole/net';
 import { SandboxError } from '../errors.ts';
 import type { PublishedPort } from '../network/options.ts';
@@ -12,20 +12,26 @@ import type {
 } from './engine.ts';
 import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
 import { errorOf } from './reported.ts';
-import { takeThread } from './threads.ts';
+import { type MachineHandle, type MachineThread, takeThread } from './threads.ts';
 
 /** Bytes of the kernel's console that are kept to explain an end. */
 const consoleTail = 16 * 1024;
 /** Bytes of terminal input on their way to the guest before a writer waits. */
 const inputBound = 64 * 1024;
 
-/** The engine of this process: anole's own machine, in a worker thread of its own. */
+/** How long a machine may take to stop before its thread is ended. */
+const stopPatience = 5000; // ms
+
+/** The engine of this process: anole's own machine, in a worker thread. */
 export class MachineEngine implements Engine {
   readonly agent: Channel;
   readonly files: MessagePort;
   readonly ended: Promise<EngineEnd>;
   ports: readonly PublishedPort[] = [];
-  readonly #worker: Worker;
+  readonly #thread: MachineThread;
+  readonly #handle: MachineHandle;
+  /** Nothing of the machine runs any more. */
+  readonly #stopped = Promise.withResolvers<void>();
   readonly #end = Promise.withResolvers<EngineEnd>();
   readonly #terminals: WorkerTerminal[] = [];
   #onAgent: (bytes: Uint8Array) => void = () => {};
@@ -42,10 +48,14 @@ export class MachineEngine implements Engine {
     this.#order = lasting;
     this.#onNetwork = onNetwork;
     this.ended = this.#end.promise;
-    this.#worker = takeThread();
+    this.#thread = takeThread(order.cpus);
     const { port1, port2 } = new MessageChannel();
     this.files = port1;
-    this.#worker.postMessage({ ...order, files: port2 } satisfies MachineOrder, [port2]);
+    const onLost = (error: unknown) => {
+      this.#finish(error === undefined ? 'closed' : 'failed', error === undefined ? {} : { error });
+      this.#stopped.resolve();
+    };
+    this.#handle = this.#thread.start({ ...order, files: port2 }, [port2], onLost);
     for (let index = 0; index < order.terminals; index++) {
       this.#terminals.push(new WorkerTerminal(index, (command) => this.#tell(command)));
     }
@@ -55,9 +65,7 @@ export class MachineEngine implements Engine {
         this.#onAgent = handler;
       },
     };
-    this.#worker.on('message', (report: Report) => this.#accept(report));
-    this.#worker.on('error', (error) => this.#finish('failed', { error }));
-    this.#worker.on('exit', () => this.#finish('closed'));
+    this.#handle.port.on('message', (report: Report) => this.#accept(report));
   }
 
   async openTerminal(): Promise<Terminal> {
@@ -118,27 +126,30 @@ export class MachineEngine implements Engine {
 
   async close(): Promise<void> {
     this.#finish('closed');
-    await this.#worker.terminate();
+    this.#tell({ type: 'stop' });
+    const timer = setTimeout(() => void this.#thread.end(), stopPatience);
+    await this.#stopped.promise;
+    clearTimeout(timer);
   }
 
   #tell(command: Command, bytes?: Uint8Array): void {
     const whole = bytes !== undefined && bytes.byteLength === bytes.buffer.byteLength;
-    this.#worker.postMessage(command, whole ? [bytes.buffer as ArrayBuffer] : []);
+    this.#handle.port.postMessage(command, whole ? [bytes.buffer as ArrayBuffer] : []);
   }
 
   #accept(report: Report): void {
-    if (report.type === 'code') return; // for threads.ts
     if (report.type === 'agent') this.#onAgent(report.bytes);
     else if (report.type === 'output') this.#terminals[report.terminal]?.accept(report.bytes);
     else if (report.type === 'taken') this.#terminals[report.terminal]?.took(report.bytes);
     else if (report.type === 'console') this.#keepConsole(report.text);
+    else if (report.type === 'ended') this.#leave();
+    else if (report.type === 'end') this.#finish(report.reason);
     else if (report.type === 'listening') this.ports = report.ports;
     else if (report.type === 'network') this.#onNetwork(report.event);
     else if (report.type === 'limit') this.onLimit(report.limit);
     else if (report.type === 'statistics') {
       this.#statistics.get(report.id)?.resolve(report.value);
-    } else if (report.type === 'end') this.#stopped(report.reason);
-    else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
+    } else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
     else if (report.type === 'forked') this.#forks.get(report.id)?.resolve(report.fork);
     else if (report.type === 'not-forked') {
       this.#forks.get(report.id)?.reject(errorOf(report.error));
@@ -149,15 +160,17 @@ export class MachineEngine implements Engine {
     this.#console = (this.#console + text).slice(-consoleTail);
   }
 
-  #stopped(reason: 'poweroff' | 'reboot' | 'stopped'): void {
-    this.#finish(reason === 'stopped' ? 'closed' : reason);
+  /** The thread has let go of the machine. */
+  #leave(): void {
+    this.#finish('closed');
+    this.#handle.leave();
+    this.#stopped.resolve();
   }
 
   #finish(reason: EngineEnd['reason'], more: Pick<EngineEnd, 'error' | 'panic'> = {}): void {
     this.#end.resolve({ reason, console: this.#console, ...more });
     for (const terminal of this.#terminals) terminal.stop();
     this.files.close();
-    void this.#worker.terminate();
   }
 }
 

@@ -68,6 +68,12 @@ export interface SandboxFork {
   readonly hello: Uint8Array;
 }
 
+/** To a thread: a machine to run, and where to talk about it: {@link Command}, {@link Report}. */
+export interface ThreadOrder {
+  readonly order: MachineOrder;
+  readonly port: MessagePort;
+}
+
 /** What a worker has before its order. */
 export interface ThreadData {
   /** Of the first worker, for those after it. */
@@ -81,7 +87,7 @@ export type ControlCommand =
   | { readonly type: 'share'; readonly share: number | undefined }
   | { readonly type: 'statistics'; readonly id: number };
 
-/** To the worker. */
+/** To a machine. */
 export type Command =
   | ControlCommand
   | { readonly type: 'agent'; readonly bytes: Uint8Array }
@@ -91,9 +97,13 @@ export type Command =
   | { readonly type: 'fork'; readonly id: number }
   | { readonly type: 'stop' };
 
-/** From the worker. */
+/** From a thread, once it is ready for orders. */
+export interface ThreadReport {
+  readonly code: HartParts;
+}
+
+/** About a machine, from its thread. */
 export type Report =
-  | { readonly type: 'code'; readonly code: HartParts }
   | { readonly type: 'agent'; readonly bytes: Uint8Array }
   | { readonly type: 'output'; readonly terminal: number; readonly bytes: Uint8Array }
   /** The guest took a terminal's input: so much, that more may be sent. */
@@ -101,7 +111,9 @@ export type Report =
   | { readonly type: 'console'; readonly text: string }
   | { readonly type: 'statistics'; readonly id: number; readonly value: EngineStatistics }
   | { readonly type: 'limit'; readonly limit: 'disk' }
-  | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'stopped' }
+  | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'closed' }
+  /** Last of all: nothing of the machine is left. */
+  | { readonly type: 'ended' }
   /** The published ports, before all else. */
   | { readonly type: 'listening'; readonly ports: readonly PublishedPort[] }
   | { readonly type: 'network'; readonly event: NetworkEvent }

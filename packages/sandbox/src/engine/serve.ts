@@ -1,9 +1,9 @@
 /**
- * A machine's own thread: the machine, its devices, and the file systems behind them. It ends with
- * its thread and leaves nothing.
+ * In a thread for machines: a machine, its devices, and the file systems behind them. Several share a
+ * thread by turns; each talks through a port of its own, and leaves nothing when it ends.
  */
 import { readFile } from 'node:fs/promises';
-import { parentPort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
 import {
   Machine,
@@ -38,26 +38,52 @@ const jit = process.env['ANOLE_JIT'] === '1';
 const firstTerminal = 2;
 const agentPort = 1;
 
-const host = parentPort!;
-
 /** Runs the machine of an order until it ends. Failures are reported, not thrown. */
-export async function serve(order: MachineOrder): Promise<void> {
+export async function serve(order: MachineOrder, port: MessagePort): Promise<void> {
+  const link = new Link(port);
   try {
-    const end = await runMachine(order);
-    if (end.reason === 'panic') tell({ type: 'panic', message: end.message });
-    else tell({ type: 'end', reason: end.reason });
-    host.close();
+    await using files = await fileSystems(
+      order,
+      limitReporter((report) => link.tell(report)),
+    );
+    const end = await runMachine(order, files, link);
+    if (end.reason === 'panic') link.tell({ type: 'panic', message: end.message });
+    else link.tell({ type: 'end', reason: end.reason === 'stopped' ? 'closed' : end.reason });
   } catch (error) {
     // Met in the middle of a run; at its start, a bad template is as none.
     if (order.template && AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
       removeTemplate(order.template);
     }
-    tell({ type: 'failed', error: reported(error) });
+    link.tell({ type: 'failed', error: reported(error) });
   }
+  link.tell({ type: 'ended' });
+  port.close();
+}
+
+/** What a machine has to do with the one who ordered it. */
+class Link {
+  readonly port: MessagePort;
+  /** Forks are taken one after the other: each finds the machine at rest. */
+  lastFork: Promise<unknown> = Promise.resolve();
+
+  constructor(port: MessagePort) {
+    this.port = port;
+  }
+
+  /** Posts a report; `bytes` that own their memory move instead of being copied. */
+  tell(report: Report, bytes?: Uint8Array): void {
+    const whole = bytes !== undefined && bytes.byteLength === bytes.buffer.byteLength;
+    this.port.postMessage(report, whole ? [bytes.buffer as ArrayBuffer] : []);
+  }
+
+  readonly onSerial = (bytes: Uint8Array): void => {
+    this.tell({ type: 'console', text: Buffer.from(bytes).toString('latin1') });
+  };
 }
 
 /** A machine, and all that is behind its devices. */
 interface Served {
+  readonly link: Link;
   readonly machine: Machine;
   readonly files: FileSystems;
   readonly network: GuestNetwork | undefined;
@@ -65,32 +91,36 @@ interface Served {
   readonly gates: readonly OutputGate[];
 }
 
-async function runMachine(order: MachineOrder): Promise<MachineExit> {
-  const files = await fileSystems(order, limitReporter(tell));
-  const network = await networkOf(order);
+async function runMachine(
+  order: MachineOrder,
+  files: FileSystems,
+  link: Link,
+): Promise<MachineExit> {
+  const { onSerial } = link;
+  using network = await networkOf(order, link);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
   const hello = Promise.withResolvers<Uint8Array>();
-  const start = await startOf(order, files);
-  const console = consoleDevice(gates, start === undefined ? hello.resolve : undefined);
+  using start = await startOf(order, files);
+  const console = consoleDevice(link, gates, start === undefined ? hello.resolve : undefined);
   const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
-    ? boot(order, devices)
+    ? boot(order, devices, onSerial)
     : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
-  const served = { machine, files, network, console, gates };
+  const served = { link, machine, files, network, console, gates };
   if (order.fork !== undefined) network?.stack.reset(order.fork.connections);
   const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
-  host.on('message', (command: Command) => obey(command, served, greeting));
+  link.port.on('message', (command: Command) => obey(command, served, greeting));
   if (order.files !== undefined)
     new FilesServer(new Namespace(files.mounted[0], files.mounted.slice(1)), order.files);
   machine.cpuShare = order.cpuShare;
   const ended = machine.run();
   if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));
-  else tell({ type: 'agent', bytes: start.hello });
+  else link.tell({ type: 'agent', bytes: start.hello });
   return await ended;
 }
 
 /** What a machine goes on from, its file systems already where the guest left them. */
-interface Start {
+interface Start extends Disposable {
   readonly snapshot: Snapshot;
   readonly hello: Uint8Array;
 }
@@ -99,10 +129,10 @@ interface Start {
 async function startOf(order: MachineOrder, files: FileSystems): Promise<Start | undefined> {
   const { fork, template } = order;
   if (fork !== undefined) {
-    const base = fork.machine.based && template ? openTemplate(template)?.snapshot : undefined;
-    const snapshot = openFork(fork.machine, base);
+    const base = fork.machine.based && template ? openTemplate(template) : undefined;
+    const snapshot = openFork(fork.machine, base?.snapshot);
     await continueFiles(files, fork);
-    return { snapshot, hello: fork.hello };
+    return { snapshot, hello: fork.hello, [Symbol.dispose]: () => base?.[Symbol.dispose]() };
   }
   const { root } = files;
   if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;
@@ -113,7 +143,11 @@ async function startOf(order: MachineOrder, files: FileSystems): Promise<Start |
   return found;
 }
 
-async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Promise<Machine> {
+async function boot(
+  order: MachineOrder,
+  devices: readonly VirtioDevice[],
+  onSerial: (bytes: Uint8Array) => void,
+): Promise<Machine> {
   const archives = [order.initramfs, ...(order.network ? [order.network.modules] : [])];
   const [kernel, ...initrds] = await Promise.all(
     [order.kernel, ...archives].map((path) => readFile(path)),
@@ -134,7 +168,7 @@ async function boot(order: MachineOrder, devices: readonly VirtioDevice[]): Prom
 /** The agent serves: what all sandboxes have in common is done. */
 async function booted(
   { template }: MachineOrder,
-  { machine, files }: Served,
+  { link, machine, files }: Served,
   hello: Uint8Array,
 ): Promise<void> {
   const { root } = files;
@@ -144,42 +178,39 @@ async function booted(
     await saveTemplate(machine, template, { hello, root: state }).catch(() => {});
   }
   root.server.settle();
-  tell({ type: 'agent', bytes: hello });
+  link.tell({ type: 'agent', bytes: hello });
 }
 
 /** Loaded only where there is a network: it is much code. */
-async function networkOf({ network }: MachineOrder): Promise<GuestNetwork | undefined> {
+async function networkOf({ network }: MachineOrder, link: Link): Promise<GuestNetwork | undefined> {
   if (network === undefined) return undefined;
   const { serveNetwork } = await import('../network/serve-network.ts');
-  const served = await serveNetwork(network, (event) => tell({ type: 'network', event }));
-  tell({ type: 'listening', ports: served.ports });
+  const served = await serveNetwork(network, (event) => link.tell({ type: 'network', event }));
+  link.tell({ type: 'listening', ports: served.ports });
   return served;
-}
-
-function onSerial(bytes: Uint8Array): void {
-  tell({ type: 'console', text: Buffer.from(bytes).toString('latin1') });
 }
 
 /** @param onHello takes the first bytes of an agent that is still to greet: one frame */
 function consoleDevice(
+  link: Link,
   gates: readonly OutputGate[],
   onHello: ((bytes: Uint8Array) => void) | undefined,
 ): VirtioConsole {
   let greeted = onHello === undefined;
   const onAgent = (bytes: Uint8Array) => {
-    if (greeted) tell({ type: 'agent', bytes }, bytes);
+    if (greeted) link.tell({ type: 'agent', bytes }, bytes);
     else onHello?.(bytes);
     greeted = true;
   };
   const terminals = gates.map((gate, terminal) => ({
     console: true,
     onData: (bytes: Uint8Array) => {
-      tell({ type: 'output', terminal, bytes }, bytes);
+      link.tell({ type: 'output', terminal, bytes }, bytes);
       return gate.sent(bytes.length);
     },
   }));
   return new VirtioConsole([
-    { console: true, onData: onSerial },
+    { console: true, onData: link.onSerial },
     { name: agentPortName, onData: onAgent },
     ...terminals,
   ]);
@@ -192,9 +223,9 @@ function isControl(command: Command): command is ControlCommand {
 }
 
 function obey(command: Command, served: Served, hello: Promise<Uint8Array>): void {
-  const { machine, console, gates } = served;
+  const { link, machine, console, gates } = served;
   if (isControl(command)) {
-    control(command, served, tell);
+    control(command, served, (report) => link.tell(report));
     return;
   }
   if (command.type === 'stop') void machine.stop();
@@ -207,26 +238,20 @@ function obey(command: Command, served: Served, hello: Promise<Uint8Array>): voi
     if (command.type === 'resize') port.resize(command.size);
     else {
       const { terminal, bytes } = command;
-      void port.write(bytes).then(() => tell({ type: 'taken', terminal, bytes: bytes.length }));
+      void port
+        .write(bytes)
+        .then(() => link.tell({ type: 'taken', terminal, bytes: bytes.length }));
     }
   }
 }
 
-/** One after the other: each finds the machine at rest. */
-let lastFork: Promise<unknown> = Promise.resolve();
-
 async function forkFor(id: number, served: Served, greeting: Promise<Uint8Array>): Promise<void> {
-  const taken = lastFork.then(async () => forkSandbox(served, await greeting));
-  lastFork = taken.catch(() => {});
+  const { link } = served;
+  const taken = link.lastFork.then(async () => forkSandbox(served, await greeting));
+  link.lastFork = taken.catch(() => {});
   try {
-    tell({ type: 'forked', id, fork: await taken });
+    link.tell({ type: 'forked', id, fork: await taken });
   } catch (error) {
-    tell({ type: 'not-forked', id, error: reported(error) });
+    link.tell({ type: 'not-forked', id, error: reported(error) });
   }
-}
-
-/** Posts a report; `bytes` that own their memory move instead of being copied. */
-function tell(report: Report, bytes?: Uint8Array): void {
-  const whole = bytes !== undefined && bytes.byteLength === bytes.buffer.byteLength;
-  host.postMessage(report, whole ? [bytes.buffer as ArrayBuffer] : []);
 }

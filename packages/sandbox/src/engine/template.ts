@@ -1,5 +1,6 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { Source } from '@anole/bytes';
 import type { FuseState } from '@anole/fuse';
 import { fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
@@ -15,7 +16,8 @@ interface HostState {
   readonly root: FuseState;
 }
 
-export interface Template {
+/** Open until it is disposed of. */
+export interface Template extends Disposable {
   readonly snapshot: Snapshot;
   readonly hello: Uint8Array;
   readonly root: FuseState;
@@ -27,11 +29,16 @@ const bufferBytes = 0x10_0000;
 
 /** Opens a template; undefined where there is none that is whole and of this machine. */
 export function openTemplate({ path, identity }: TemplateFile): Template | undefined {
+  let source: Source | undefined;
+  const close = () => void source?.close?.();
   try {
-    const snapshot = openSnapshot(chunkedSource(fileSource(path)), identity);
+    source = chunkedSource(fileSource(path));
+    const snapshot = openSnapshot(source, identity);
     const { hello, root } = JSON.parse(new TextDecoder().decode(snapshot.host)) as HostState;
-    return { snapshot, hello: Uint8Array.from(Buffer.from(hello, 'base64')), root };
+    const bytes = Uint8Array.from(Buffer.from(hello, 'base64'));
+    return { snapshot, hello: bytes, root, [Symbol.dispose]: close };
   } catch {
+    close();
     return undefined;
   }
 }

@@ -1,4 +1,4 @@
-import { openSync, writeSync } from 'node:fs';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import { hostError } from '@anole/host';
 import { VirtioNet } from '@anole/machine';
@@ -17,7 +17,7 @@ import { HostStream } from './host-stream.ts';
 import type { NetworkOrder, PublishedPort } from './options.ts';
 
 /** A machine's network: its device, and what listens for it on this computer. */
-export interface GuestNetwork {
+export interface GuestNetwork extends Disposable {
   readonly device: VirtioNet;
   readonly stack: NetworkStack;
   /** As they are: without a 0. */
@@ -25,7 +25,7 @@ export interface GuestNetwork {
 }
 
 /**
- * Makes the network of a machine in this thread, with which it ends.
+ * Makes the network of a machine, in its thread. Disposing of it closes all connections and ports.
  *
  * @throws SandboxError `SANDBOX_PORT_IN_USE`; HostError for a capture file that cannot be made
  */
@@ -44,6 +44,7 @@ export async function serveNetwork(
     },
   });
   const throttle = new EventThrottle(onEvent);
+  using resources = new DisposableStack();
   const stack = new NetworkStack({
     link: device,
     outside: new HostOutside(order.dns),
@@ -51,19 +52,26 @@ export async function serveNetwork(
     onEvent: (event) => {
       if (order.events) throttle.add(event);
     },
-    ...(order.capture !== undefined && { capture: captureTo(order.capture) }),
+    ...(order.capture !== undefined && { capture: captureTo(order.capture, resources) }),
   });
+  resources.defer(() => stack.close());
   const ports: PublishedPort[] = [];
-  for (const port of order.publish) ports.push(await publish(stack, port));
-  return { device, stack, ports };
+  for (const port of order.publish) ports.push(await publish(stack, port, resources));
+  const kept = resources.move();
+  return { device, stack, ports, [Symbol.dispose]: () => kept.dispose() };
 }
 
-async function publish(stack: NetworkStack, port: PublishedPort): Promise<PublishedPort> {
+async function publish(
+  stack: NetworkStack,
+  port: PublishedPort,
+  resources: DisposableStack,
+): Promise<PublishedPort> {
   const server = createServer({ allowHalfOpen: true }, (socket) => {
     const open = (events: StreamEvents) => new HostStream(socket, events);
     if (!stack.accept(port.guest, open)) socket.destroy();
   });
   await listening(server, port);
+  resources.defer(() => server.close());
   return { ...port, port: (server.address() as AddressInfo).port };
 }
 
@@ -83,14 +91,14 @@ async function listening(server: Server, { host, port }: PublishedPort): Promise
   }
 }
 
-/** The file is closed with the thread. */
-function captureTo(path: string): Capture {
+function captureTo(path: string, resources: DisposableStack): Capture {
   let file: number;
   try {
     file = openSync(path, 'w', 0o600);
   } catch (error) {
     throw hostError(error, `write the capture ${path}`);
   }
+  resources.defer(() => closeSync(file));
   return new Capture((bytes) => {
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
