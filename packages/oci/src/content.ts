@@ -19,6 +19,17 @@ export interface BlobOptions extends ReadOptions {
   readonly start?: number;
 }
 
+/** A repository of a registry, which may have a blob that another repository wants. */
+export interface Origin {
+  readonly host: string;
+  readonly repository: string;
+}
+
+export interface PutOptions extends CallOptions {
+  /** Where else the bytes may be: a registry takes over what it has in another repository. */
+  readonly origins?: readonly Origin[];
+}
+
 /**
  * Where images are read from: a registry's repository, a layout, an archive, the local store. What
  * it gives is not verified: {@link readManifest} and those who keep blobs do that.
@@ -36,6 +47,8 @@ export interface ImageReader {
   manifest(descriptor: Descriptor, options?: ReadOptions): Promise<Uint8Array>;
   /** A blob's bytes from `start` to its end, in chunks that pass to the reader. */
   blob(descriptor: Descriptor, options?: BlobOptions): AsyncIterable<Uint8Array>;
+  /** Of a repository of a registry. */
+  readonly origin?: Origin;
   close?(): void;
 }
 
@@ -47,13 +60,12 @@ export interface ImageWriter {
   /**
    * Keeps a blob. `open` gives its bytes from an offset, and may be called again.
    *
-   * @param origin where the bytes come from: a registry takes over what it has in another repository
    * @throws OciError, HostError where they are not those of the descriptor
    */
   putBlob(
     descriptor: Descriptor,
     open: (start: number) => AsyncIterable<Uint8Array>,
-    options?: CallOptions & { readonly origin?: ImageReader },
+    options?: PutOptions,
   ): Promise<void>;
   /** Keeps a manifest or an index; `tag` names it. What it refers to has been put before. */
   putManifest(

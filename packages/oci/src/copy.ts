@@ -5,6 +5,7 @@ import {
   type ImageReader,
   type ImageWriter,
   type ManifestDocument,
+  type Origin,
   readGraph,
 } from './content.ts';
 import type { Descriptor } from './manifest.ts';
@@ -22,6 +23,8 @@ export interface CopyOptions extends CallOptions {
    * stays, and other platforms can follow. For stores, not for registries.
    */
   readonly keepIndex?: boolean;
+  /** Repositories that may have the blobs, beside the source. */
+  readonly origins?: readonly Origin[];
   /** Blobs under way at once. Default 4. */
   readonly concurrency?: number;
 }
@@ -159,7 +162,8 @@ class Transfer {
         report(chunk.length);
       }
     }
-    await this.to.putBlob(descriptor, open, { signal, origin: this.from });
+    const origins = [...(from.origin ? [from.origin] : []), ...(this.options.origins ?? [])];
+    await this.to.putBlob(descriptor, open, { signal, origins });
     this.copied += descriptor.size;
     report(descriptor.size - seen);
   }

@@ -56,9 +56,12 @@ export async function pushAction(
   const source = parseReference(name);
   const goal = withoutTransport(destination ?? name);
   const to = await session.writer(`docker://${goal}`);
+  const { host, repository } = session.registries.expand(source);
   const report = await copyImage(session.store, to.writer, {
     ...session.call,
     selector: storeName(source, session.registries),
+    // What was pulled from there need not be sent there again.
+    origins: [{ host, repository }],
     ...(to.tag !== undefined && { tag: to.tag }),
     ...(flags.platform !== undefined && { platform: parsePlatform(flags.platform) }),
   });

@@ -2,7 +2,6 @@ import { readdir, readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { systemCode } from '@anole/host';
-import { parse } from 'smol-toml';
 import { OciError } from '../errors.ts';
 import { JsonObject } from '../json.ts';
 import {
@@ -214,6 +213,7 @@ async function readToml(path: string): Promise<JsonObject | undefined> {
     if (code === 'ENOENT') return undefined;
     throw new OciError('OCI_BAD_CONFIGURATION', `Cannot read ${path}: ${code}`, { cause });
   }
+  const { parse } = await import('smol-toml');
   try {
     return new JsonObject(parse(text), { what: path, code: 'OCI_BAD_CONFIGURATION' });
   } catch (cause) {

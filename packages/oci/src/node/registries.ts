@@ -111,7 +111,7 @@ export class Registries implements Disposable {
       ...(stall !== undefined && { stall }),
     });
     this.transports.push(transport);
-    const plain = (insecure || isLoopback(host)) && !(await speaksTls(transport, host, signal));
+    const plain = await isPlain(transport, host, insecure, signal);
     return new RegistryClient(host, new URL(`${plain ? 'http' : 'https'}://${host}/`), {
       transport,
       credentials:
@@ -133,14 +133,15 @@ function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(host);
 }
 
-/** False where a server answers a TLS greeting with something else, or is not there. */
-async function speaksTls(
+/** Whether a host is to be spoken to without TLS. Nothing is told to it here. */
+async function isPlain(
   transport: NodeTransport,
   host: string,
+  insecure: boolean,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  try {
-    const url = new URL(`https://${host}/v2/`);
+  const greet = async (scheme: string) => {
+    const url = new URL(`${scheme}://${host}/v2/`);
     const answer = await transport.send({
       method: 'GET',
       url,
@@ -148,11 +149,18 @@ async function speaksTls(
       ...(signal && { signal }),
     });
     answer.close();
-    return true;
+    return answer.status;
+  };
+  try {
+    // On loopback most do not speak TLS; those that do answer a plain greeting with 400 or nothing.
+    if (isLoopback(host)) return [200, 401].includes(await greet('http'));
+    if (!insecure) return false;
+    await greet('https');
+    return false;
   } catch (error) {
     signal?.throwIfAborted();
     // A certificate that is refused is TLS: what follows must not be said in the clear.
-    return isCertificateError(error);
+    return insecure && !isLoopback(host) && !isCertificateError(error);
   }
 }
 

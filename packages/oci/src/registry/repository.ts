@@ -1,5 +1,5 @@
-import type { CallOptions, ReadOptions } from '@anole/bytes';
-import type { BlobOptions, ImageReader, ImageWriter } from '../content.ts';
+import type { ReadOptions } from '@anole/bytes';
+import type { BlobOptions, ImageReader, ImageWriter, Origin, PutOptions } from '../content.ts';
 import { checkDigest, digestOf, isDigest } from '../digest.ts';
 import { OciError } from '../errors.ts';
 import { parseJson } from '../json.ts';
@@ -24,12 +24,14 @@ const MAX_LIST = 16 * 1024 * 1024;
 export class Repository implements ImageReader, ImageWriter {
   readonly name: string;
   readonly client: RegistryClient;
+  readonly origin: Origin;
   /** Path in the registry. */
   readonly path: string;
 
   constructor(client: RegistryClient, reference: Pick<Reference, 'repository'>) {
     this.client = client;
     this.path = reference.repository;
+    this.origin = { host: client.host, repository: reference.repository };
     this.name = `${client.host}/${reference.repository}`;
   }
 
@@ -149,7 +151,7 @@ export class Repository implements ImageReader, ImageWriter {
   putBlob(
     descriptor: Descriptor,
     open: (start: number) => AsyncIterable<Uint8Array>,
-    options: CallOptions & { readonly origin?: ImageReader } = {},
+    options: PutOptions = {},
   ): Promise<void> {
     return uploadBlob(this, descriptor, open, options);
   }

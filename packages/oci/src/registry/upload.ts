@@ -1,5 +1,5 @@
 import type { CallOptions } from '@anole/bytes';
-import type { ImageReader } from '../content.ts';
+import type { Origin, PutOptions } from '../content.ts';
 import { OciError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
 import type { Call } from './client.ts';
@@ -16,10 +16,10 @@ export async function uploadBlob(
   to: Repository,
   descriptor: Descriptor,
   open: (start: number) => AsyncIterable<Uint8Array>,
-  options: CallOptions & { readonly origin?: ImageReader },
+  options: PutOptions,
 ): Promise<void> {
   const upload = new Upload(to, descriptor, options);
-  if (await upload.begin(options.origin)) return;
+  if (await upload.begin(options.origins)) return;
   for (let failures = 0; ; ) {
     const before = upload.sent;
     try {
@@ -50,20 +50,15 @@ class Upload {
   }
 
   /** True where the blob has been taken over from another repository. */
-  async begin(origin: ImageReader | undefined): Promise<boolean> {
-    const { digest } = this.descriptor;
-    const from = origin !== undefined && isRepository(origin) ? origin : undefined;
-    const isNear = from?.client.base.href === this.to.client.base.href && from !== undefined;
-    const query = isNear ? `?mount=${digest}&from=${encodeURIComponent(from.path)}` : '';
-    const answer = await this.call(
-      this.to.push(
-        'POST',
-        `blobs/uploads/${query}`,
-        [201, 202],
-        this.options,
-        isNear ? from.path : undefined,
-      ),
+  async begin(origins: readonly Origin[] = []): Promise<boolean> {
+    const { client, path } = this.to;
+    const near = origins.find(
+      ({ host, repository }) => host === client.host && repository !== path,
     );
+    const from = near?.repository;
+    const mount = `?mount=${this.descriptor.digest}&from=${encodeURIComponent(from ?? '')}`;
+    const place = `blobs/uploads/${from === undefined ? '' : mount}`;
+    const answer = await this.call(this.to.push('POST', place, [201, 202], this.options, from));
     if (answer.status === 201) return true;
     this.moveOn(answer);
     return false;
@@ -106,7 +101,7 @@ class Upload {
     );
     if (answer.status === 404) {
       this.sent = 0;
-      await this.begin(undefined);
+      await this.begin();
       return;
     }
     const range = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '');
@@ -114,7 +109,7 @@ class Upload {
     // "0-0" says nothing has come, in some servers one byte.
     this.sent = last === 0 ? 0 : Math.min(last + 1, this.descriptor.size);
     this.moveOn(answer);
-    if (last === 0) await this.begin(undefined);
+    if (last === 0) await this.begin();
   }
 
   private async call(call: Call): Promise<HttpAnswer> {
@@ -139,9 +134,4 @@ class Upload {
   private bad(what: string): OciError {
     return new OciError('OCI_BAD_ANSWER', `Cannot upload to ${this.to.name}: it gives ${what}`);
   }
-}
-
-/** Told by its shape: this file and that of repositories would need each other otherwise. */
-function isRepository(reader: ImageReader): reader is Repository {
-  return 'client' in reader && 'path' in reader;
 }

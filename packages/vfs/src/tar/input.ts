@@ -11,8 +11,8 @@ export interface TarInput {
   take(length: number): Awaitable<Uint8Array | undefined>;
   /** Between 1 and `limit` bytes, however they come; undefined at the end. May alias the input. */
   some(limit: number): Awaitable<Uint8Array | undefined>;
-  /** Passes over `length` bytes, which must be there. */
-  skip(length: number): Awaitable<void>;
+  /** Passes over `length` bytes, which must be there, and over `padding` more unless the input ends. */
+  skip(length: number, padding?: number): Awaitable<void>;
   /** Reads to the end, so that whatever makes the stream may check its own trailer. */
   drain(): Awaitable<void>;
   close(): Promise<void>;
@@ -55,12 +55,13 @@ class StreamInput implements TarInput {
     return this.more().then((more) => (more ? this.some(limit) : undefined));
   }
 
-  skip(length: number): Awaitable<void> {
+  skip(length: number, padding = 0): Awaitable<void> {
     const there = this.current.length - this.at;
-    const step = Math.min(there, length);
+    const all = length + padding;
+    const step = Math.min(there, all);
     this.at += step;
     this.position += step;
-    if (step < length) return this.skipOn(length - step);
+    if (step < all) return this.skipOn(all - step, padding);
   }
 
   async drain(): Promise<void> {
@@ -72,10 +73,13 @@ class StreamInput implements TarInput {
     this.ended = true;
   }
 
-  private async skipOn(length: number): Promise<void> {
+  private async skipOn(length: number, padding: number): Promise<void> {
     let left = length;
     while (left > 0) {
-      if (!(await this.more())) throw truncated(this.position);
+      if (!(await this.more())) {
+        if (left <= padding) return;
+        throw truncated(this.position);
+      }
       const step = Math.min(this.current.length, left);
       this.at = step;
       this.position += step;
@@ -157,9 +161,10 @@ class SourceInput implements TarInput {
     return this.source.read(start, length);
   }
 
-  skip(length: number): void {
-    if (this.position + length > this.source.size) throw truncated(this.source.size);
-    this.position += length;
+  skip(length: number, padding = 0): void {
+    const { size } = this.source;
+    if (this.position + length > size) throw truncated(size);
+    this.position = Math.min(this.position + length + padding, size);
   }
 
   drain(): void {}

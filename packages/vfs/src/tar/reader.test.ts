@@ -6,6 +6,23 @@ import { all, collect, pieces } from '../../test/trees.ts';
 import { readTar, type TarEntry } from '../index.ts';
 
 describe('readTar', () => {
+  it('takes an archive that ends without its last padding, but not within a file', async () => {
+    const archive = rawMember({ name: 'a', body: 'alpha' });
+    for (let length = 512 + 5; length <= archive.length; length += 101) {
+      const cut = archive.subarray(0, length);
+      for (const from of [memorySource(cut), pieces(cut, 7), pieces(cut, 512), pieces(cut, 9999)]) {
+        assert.deepEqual(
+          (await all(readTar(from))).map(({ path }) => path),
+          ['a'],
+        );
+      }
+    }
+    const short = archive.subarray(0, 512 + 4);
+    for (const from of [memorySource(short), pieces(short, 7), pieces(short, 9999)]) {
+      await assert.rejects(all(readTar(from)), { code: 'TAR_TRUNCATED' });
+    }
+  });
+
   it('gives entries with their places in the archive', async () => {
     const archive = rawTar(
       { name: 'a', body: 'alpha' },

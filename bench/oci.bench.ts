@@ -1,0 +1,163 @@
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { connect, createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Report } from './harness.ts';
+
+const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
+/** Directories of this computer, a layer each: some hundred megabytes of programs and texts. */
+const sources = ['/usr/lib/python3', '/usr/share/perl', '/usr/lib/git-core', '/usr/share/doc'];
+
+/** Whole commands beside one another, against a registry on loopback. */
+export default async function oci(report: Report): Promise<void> {
+  const missing = ['docker-registry', 'skopeo', 'umoci'].filter((tool) => !isThere(tool));
+  if (missing.length > 0 || process.geteuid?.() !== 0) {
+    return report.skip('images', `needs root and ${missing.join(', ') || 'nothing else'}`);
+  }
+  await using resources = new AsyncDisposableStack();
+  const directory = mkdtempSync(join(tmpdir(), 'anole-bench-'));
+  resources.defer(() => rmSync(directory, { recursive: true, force: true }));
+  const start = async () => (await resources.use(await registry(directory))).host;
+  await compare(report, directory, start);
+}
+
+async function compare(
+  report: Report,
+  directory: string,
+  start: () => Promise<string>,
+): Promise<void> {
+  const host = await start();
+  const at = (name: string) => join(directory, name);
+  const layout = makeImage(at('image'), at('bundle'));
+  const env = { ...process.env, ANOLE_CACHE: at('cache'), HOME: directory };
+  const ours = (...args: string[]) =>
+    void execFileSync(process.execPath, [anole, 'image', ...args], { env, stdio: 'ignore' });
+  const skopeo = (...args: string[]) =>
+    void execFileSync('skopeo', ['copy', ...args], { stdio: 'ignore' });
+  const size = Number(execFileSync('du', ['-sb', layout]).toString().split('\t')[0]);
+  report.note(`an image of ${sources.length} layers, ${Math.round(size / 1e6)} MB compressed`);
+  const name = `${host}/bench/image:1`;
+  skopeo('--dest-tls-verify=false', `oci:${layout}:made`, `docker://${name}`);
+  await report.compare({
+    name: 'pull',
+    ours: {
+      name: 'anole',
+      before: () => rmSync(at('cache'), { recursive: true, force: true }),
+      run: () => ours('pull', name),
+    },
+    peer: {
+      name: 'skopeo',
+      before: () => rmSync(at('pulled'), { recursive: true, force: true }),
+      run: () => skopeo('--src-tls-verify=false', `docker://${name}`, `oci:${at('pulled')}:made`),
+    },
+    target: 1,
+  });
+  // A registry of its own for each: one that has the blobs takes them over from one another.
+  let fresh = '';
+  const before = async () => {
+    fresh = `${await start()}/bench/image:1`;
+  };
+  await report.compare({
+    name: 'push',
+    ours: { name: 'anole', before, run: () => ours('push', name, fresh) },
+    peer: {
+      name: 'skopeo',
+      before,
+      run: () => skopeo('--dest-tls-verify=false', `oci:${layout}:made`, `docker://${fresh}`),
+    },
+    target: 1,
+  });
+  await report.compare({
+    name: 'unpack',
+    ours: {
+      name: 'anole',
+      before: () => rmSync(at('ours'), { recursive: true, force: true }),
+      run: () => ours('unpack', `oci:${layout}:made`, at('ours')),
+    },
+    peer: {
+      name: 'umoci',
+      before: () => rmSync(at('theirs'), { recursive: true, force: true }),
+      run: () =>
+        void execFileSync('umoci', ['unpack', '--image', `${layout}:made`, at('theirs')], {
+          stdio: 'ignore',
+        }),
+    },
+    target: 1,
+  });
+}
+
+/** An image by umoci: a layer for each source. */
+function makeImage(layout: string, bundle: string): string {
+  const umoci = (...args: string[]) => execFileSync('umoci', args, { stdio: 'ignore' });
+  umoci('init', '--layout', layout);
+  umoci('new', '--image', `${layout}:made`);
+  for (const source of sources.filter(isThereFile)) {
+    umoci('insert', '--image', `${layout}:made`, source, source);
+  }
+  rmSync(bundle, { recursive: true, force: true });
+  return layout;
+}
+
+/** A registry on loopback. */
+async function registry(directory: string): Promise<AsyncDisposable & { readonly host: string }> {
+  const port = await freePort();
+  const file = join(directory, `registry-${port}.yml`);
+  const storage = { filesystem: { rootdirectory: join(directory, `registry-${port}`) } };
+  const http = { addr: `127.0.0.1:${port}` };
+  // JSON is YAML.
+  writeFileSync(file, JSON.stringify({ version: '0.1', log: { level: 'error' }, storage, http }));
+  const child = spawn('docker-registry', ['serve', file], { stdio: 'ignore' });
+  const ended = once(child, 'close');
+  await listening(port);
+  return {
+    host: `localhost:${port}`,
+    async [Symbol.asyncDispose]() {
+      child.kill('SIGKILL');
+      await ended;
+    },
+  };
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  server.close();
+  await once(server, 'close');
+  return typeof address === 'object' && address !== null ? address.port : 0;
+}
+
+async function listening(port: number): Promise<void> {
+  for (let attempt = 0; attempt < 600; attempt++) {
+    const socket = connect(port, '127.0.0.1');
+    const there = await once(socket, 'connect').then(
+      () => true,
+      () => false,
+    );
+    socket.destroy();
+    if (there) return;
+    await sleep(50);
+  }
+  throw new Error('the registry does not listen');
+}
+
+function isThere(tool: string): boolean {
+  try {
+    execFileSync(tool, ['--version'], { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isThereFile(path: string): boolean {
+  try {
+    execFileSync('test', ['-e', path]);
+    return true;
+  } catch {
+    return false;
+  }
+}
