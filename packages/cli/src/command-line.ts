@@ -7,6 +7,11 @@ interface Verb {
   load(): Promise<Command>;
 }
 
+/** A verb of `commands/sandboxes.ts`. */
+function sandboxVerb(name: keyof typeof import('./commands/sandboxes.ts'), summary: string): Verb {
+  return { summary, load: async () => (await import('./commands/sandboxes.ts'))[name]() };
+}
+
 /** Every verb, loaded only when it is the one asked for: start-up stays short. */
 const verbs: Readonly<Record<string, Verb>> = {
   run: {
@@ -16,6 +21,25 @@ const verbs: Readonly<Record<string, Verb>> = {
       (await import('@anole/sandbox/threads')).warmUp();
       return (await import('./commands/run.ts')).runCommand();
     },
+  },
+  ps: sandboxVerb('psCommand', 'list sandboxes that live on'),
+  exec: {
+    summary: 'run a command in a sandbox that lives on',
+    load: async () => (await import('./commands/exec.ts')).execCommand(),
+  },
+  pause: sandboxVerb('pauseCommand', 'have a sandbox stand still'),
+  resume: sandboxVerb('resumeCommand', 'let a paused sandbox go on'),
+  kill: sandboxVerb('killCommand', 'end sandboxes at once'),
+  fork: sandboxVerb('forkCommand', 'copy a running sandbox'),
+  logs: sandboxVerb('logsCommand', "print what a sandbox's command printed"),
+  stats: sandboxVerb('statsCommand', 'say what a sandbox takes'),
+  cp: {
+    summary: 'copy files into a sandbox, or out of it',
+    load: async () => (await import('./commands/cp.ts')).cpCommand(),
+  },
+  daemon: {
+    summary: 'hold sandboxes that live on (started when it is needed)',
+    load: async () => (await import('./commands/daemon.ts')).daemonCommand(),
   },
   os: {
     summary: 'compose OS images from packages',

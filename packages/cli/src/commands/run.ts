@@ -37,6 +37,8 @@ interface RunFlags {
   readonly workdir?: string;
   readonly user?: string;
   readonly entrypoint?: string;
+  readonly detach?: boolean;
+  readonly name?: string;
   readonly interactive?: boolean;
   readonly tty?: boolean;
   readonly memory?: string;
@@ -72,6 +74,7 @@ Examples:
   anole run -t os:base -- bash
   anole run docker://HOST/web:1.2
   anole run -v "$PWD:/work" -w /work os:base -- make
+  anole run -d --name web -- sh -c 'while sleep 1; do date; done'
   anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'
   anole run --cpus 2 -v "$PWD:/work" -w /work os:gcc -- make -j2
 ${networkExamples}`;
@@ -87,6 +90,8 @@ export function runCommand(): Command {
     .option('-w, --workdir <directory>', 'working directory in the image')
     .option('-u, --user <user[:group]>', "who runs the command (default: the image's, else root)")
     .option('--entrypoint <program>', "run this instead of the image's entrypoint; '' for none")
+    .option('-d, --detach', 'run on in the background, and print the name of the sandbox')
+    .option('--name <name>', 'name of the sandbox, for other commands (with --detach)')
     .option('-i, --interactive', 'pass standard input on')
     .option('-t, --tty', 'give the command this terminal')
     .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
@@ -112,6 +117,7 @@ async function runAction(
   words: readonly string[],
   flags: AllFlags,
 ): Promise<number> {
+  if (flags.detach) return await detach(context, words, flags);
   const target = targetOf(words, isBare(words), flags.tty ?? false);
   if (flags.tty && (!process.stdin.isTTY || !process.stdout.isTTY || context.json)) {
     throw usageError('Cannot give the command a terminal: this is none', 'run');
@@ -136,6 +142,46 @@ async function runAction(
   }
 }
 
+/** Without a command the sandbox stays until it is killed. */
+async function detach(
+  context: CommandContext,
+  words: readonly string[],
+  flags: AllFlags,
+): Promise<number> {
+  if (flags.tty || flags.interactive || networkOf(flags, context) !== undefined) {
+    throw usageError('Cannot detach with -t, -i or a network', 'run');
+  }
+  const { image, argv } = targetOf(words, isBare(words), true);
+  const given = words.filter((word) => word !== '--').length - (isBare(words) ? 0 : 1) > 0;
+  const { runDetached } = await import('../run/detached.ts');
+  return await runDetached(context, {
+    image,
+    options: machineOptions(flags),
+    ...(flags.name !== undefined && { name: flags.name }),
+    ...(given && { command: { argv, ...plainExec(flags) } }),
+  });
+}
+
+function plainExec(flags: AllFlags) {
+  return {
+    env: environmentOf(flags.env ?? [], process.env),
+    ...(flags.workdir !== undefined && { cwd: flags.workdir }),
+    ...(flags.user !== undefined && { user: flags.user }),
+    ...(flags.timeout !== undefined && { timeout: durationOf(flags.timeout) }),
+  };
+}
+
+function machineOptions(flags: AllFlags) {
+  return {
+    volumes: (flags.volume ?? []).map(volumeOf),
+    ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
+    ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
+    ...(flags.hostname !== undefined && { hostname: flags.hostname }),
+    ...(flags.mirror !== undefined && { mirror: flags.mirror }),
+    ...(flags.keyring !== undefined && { keyring: flags.keyring }),
+  };
+}
+
 /** Whether `--` came before the first word: commander has removed it then. */
 function isBare(words: readonly string[]): boolean {
   return process.argv.at(-words.length - 1) === '--' && words.length > 0;
@@ -152,14 +198,9 @@ function createSandbox(
     signal,
     onProgress: context.progress,
     onNote: (note) => context.err(`anole: note: ${note}`),
-    volumes: (flags.volume ?? []).map(volumeOf),
+    ...machineOptions(flags),
     terminals: flags.tty ? 1 : 0,
     ...(network && { network }),
-    ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
-    ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
-    ...(flags.hostname !== undefined && { hostname: flags.hostname }),
-    ...(flags.mirror !== undefined && { mirror: flags.mirror }),
-    ...(flags.keyring !== undefined && { keyring: flags.keyring }),
   };
   return Sandbox.create(target.image, options);
 }
@@ -178,13 +219,7 @@ interface Outcome extends CommandExit {
 }
 
 function execOptions({ flags, interrupts }: Session): ExecOptions {
-  return {
-    env: environmentOf(flags.env ?? [], process.env),
-    signal: interrupts.signal,
-    ...(flags.workdir !== undefined && { cwd: flags.workdir }),
-    ...(flags.user !== undefined && { user: flags.user }),
-    ...(flags.timeout !== undefined && { timeout: durationOf(flags.timeout) }),
-  };
+  return { ...plainExec(flags), signal: interrupts.signal };
 }
 
 async function runWithStreams(session: Session): Promise<Outcome> {

@@ -1,5 +1,8 @@
 import type { SandboxCommand } from '@anole/sandbox';
 
+/** What signals are passed on to. */
+export type Killable = Pick<SandboxCommand, 'kill'>;
+
 /** Signals that go to the command: what a user or a supervisor sends it. */
 const forwarded = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const;
 
@@ -16,7 +19,7 @@ const grace = 10_000; // ms
 export class Interrupts implements Disposable {
   readonly #controller = new AbortController();
   readonly #listeners: (readonly [(typeof forwarded)[number], () => void])[];
-  #command: SandboxCommand | undefined;
+  #command: Killable | undefined;
   #last = Number.NEGATIVE_INFINITY;
   #count = 0;
 
@@ -32,7 +35,7 @@ export class Interrupts implements Disposable {
   }
 
   /** From now on signals go to the command. */
-  forward(command: SandboxCommand): void {
+  forward(command: Killable): void {
     this.#command = command;
   }
 

@@ -1,0 +1,190 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+
+const anole = fileURLToPath(new URL('../../packages/cli/bin/anole.js', import.meta.url));
+
+describe('sandboxes that live on', () => {
+  let runtime: string;
+
+  before(() => {
+    runtime = mkdtempSync(join(tmpdir(), 'anole-daemon-'));
+    chmodSync(runtime, 0o700);
+  });
+  after(async () => {
+    await run('kill', '--all');
+    await gone();
+    rmSync(runtime, { recursive: true, force: true });
+  });
+
+  const place = (name: string) => join(runtime, 'anole', name);
+
+  function start(words: readonly string[], input?: string) {
+    const env = { ...process.env, XDG_RUNTIME_DIR: runtime, ANOLE_DAEMON_IDLE: '2s' };
+    const child = spawn(process.execPath, [anole, ...words], { env });
+    const outputs = [child.stdout, child.stderr].map(async (stream) => {
+      const chunks: Buffer[] = [];
+      for await (const chunk of stream) chunks.push(chunk as Buffer);
+      return Buffer.concat(chunks).toString();
+    });
+    child.stdin.end(input);
+    const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
+    return { child, ended, outputs };
+  }
+
+  async function run(...words: string[]) {
+    const { ended, outputs } = start(words);
+    const [out = '', err = ''] = await Promise.all(outputs);
+    return { code: await ended, out, err };
+  }
+
+  /** The daemon's process, which holds its lock. */
+  async function daemon(): Promise<number> {
+    const { connect } = await import('node:net');
+    const socket = connect(place('daemon.sock'));
+    const json = Buffer.from('{"verb":"ping"}');
+    const head = Buffer.from([1, json.length, 0, 0, 0]);
+    socket.end(Buffer.concat([head, json]));
+    const answer: Buffer[] = [];
+    for await (const chunk of socket) answer.push(chunk as Buffer);
+    return JSON.parse(Buffer.concat(answer).subarray(5).toString()).ok.pid;
+  }
+
+  const lives = (pid: number) =>
+    existsSync(`/proc/${pid}/stat`) && !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+
+  async function gone(): Promise<void> {
+    while (existsSync(place('daemon.sock'))) await delay(50);
+  }
+
+  test('run, are listed, take commands, and are killed', async () => {
+    assert.deepEqual(JSON.parse((await run('ps', '--json')).out), []);
+    assert.equal(existsSync(place('daemon.sock')), false);
+    const made = await run(
+      'run',
+      '-d',
+      '--name',
+      'web',
+      '--',
+      'sh',
+      '-c',
+      'echo started; echo bad >&2; exec sleep 1000',
+    );
+    assert.deepEqual([made.code, made.out], [0, 'web\n'], made.err);
+    const [listed] = JSON.parse((await run('ps', '--json')).out);
+    assert.deepEqual([listed.name, listed.state, listed.image], ['web', 'running', 'os:base']);
+    const exec = await run('exec', 'web', 'sh', '-c', 'echo out; echo err >&2; exit 7');
+    assert.deepEqual(exec, { code: 7, out: 'out\n', err: 'err\n' });
+    assert.equal((await run('exec', listed.id.slice(0, 6), 'hostname')).out, 'web\n');
+    assert.equal((await run('exec', 'web', 'no-such')).code, 127);
+    const { ended, outputs } = start(['exec', '-i', 'web', 'tr', 'a-z', 'A-Z'], 'input\n');
+    assert.deepEqual([await ended, await outputs[0]], [0, 'INPUT\n']);
+    const logs = await run('logs', 'web');
+    assert.deepEqual([logs.out, logs.err], ['started\n', 'bad\n']);
+    const again = await run('run', '-d', '--name', 'web', '--', 'true');
+    assert.deepEqual([again.code, /there is one/.test(again.err)], [2, true]);
+  });
+
+  test('are paused, resumed, counted and copied', async () => {
+    assert.equal((await run('pause', 'web')).code, 0);
+    assert.match((await run('exec', 'web', 'true')).err, /paused/);
+    assert.equal(JSON.parse((await run('stats', 'web', '--json')).out).state, 'paused');
+    assert.equal((await run('resume', 'web')).code, 0);
+    assert.equal((await run('exec', 'web', 'sh', '-c', 'echo kept > /root/note')).code, 0);
+    assert.equal((await run('fork', 'web', '--name', 'copy')).out, 'copy\n');
+    assert.equal((await run('exec', 'copy', 'cat', '/root/note')).out, 'kept\n');
+    assert.equal((await run('kill', 'copy')).code, 0);
+    const ended = await run('exec', 'copy', 'true');
+    assert.deepEqual([ended.code, /ended/.test(ended.err)], [125, true]);
+  });
+
+  test('give and take files', async () => {
+    const directory = join(runtime, 'files');
+    mkdirSync(join(directory, 'below'), { recursive: true });
+    writeFileSync(join(directory, 'tool'), '#!/bin/sh\necho tool\n', { mode: 0o755 });
+    writeFileSync(join(directory, 'below', 'big'), Buffer.alloc(3_000_000, 'xyz'));
+    const copied = await run('cp', '--json', directory, 'web:/root');
+    assert.deepEqual(JSON.parse(copied.out), { files: 2 }, copied.err);
+    assert.equal((await run('exec', 'web', '/root/files/tool')).out, 'tool\n');
+    const back = join(runtime, 'back');
+    assert.equal((await run('cp', 'web:/root/files', back)).code, 0);
+    assert.equal(
+      Buffer.compare(
+        readFileSync(join(back, 'below/big')),
+        readFileSync(join(directory, 'below/big')),
+      ),
+      0,
+    );
+    assert.equal(statSync(join(back, 'tool')).mode & 0o777, 0o755);
+    assert.match((await run('cp', 'web:/root/nothing', back)).err, /Cannot find \/root\/nothing/);
+    assert.equal((await run('cp', 'a', 'b')).code, 2);
+  });
+
+  test('end with their command, and are remembered with how', async () => {
+    await run('run', '-d', '--name', 'short', '--', 'sh', '-c', 'echo done; exit 5');
+    let listed: { name: string; state: string; exitCode: number }[] = [];
+    while (!listed.some(({ name, state }) => name === 'short' && state === 'ended')) {
+      listed = JSON.parse((await run('ps', '-a', '--json')).out);
+    }
+    assert.equal(listed.find(({ name }) => name === 'short')?.exitCode, 5);
+    assert.equal((await run('logs', '-f', 'short')).out, 'done\n');
+  });
+
+  test('are their user’s alone', () => {
+    assert.equal(statSync(place('')).mode & 0o777, 0o700);
+    assert.equal(statSync(place('daemon.sock')).mode & 0o777, 0o600);
+  });
+
+  test('who shares the directory is refused', async () => {
+    chmodSync(place(''), 0o755);
+    const refused = await run('ps');
+    chmodSync(place(''), 0o700);
+    assert.deepEqual([refused.code, /others have access/.test(refused.err)], [1, true]);
+  });
+
+  test('a daemon that is killed leaves nothing, and the next one starts afresh', async () => {
+    const pid = await daemon();
+    const { ended } = start(['exec', 'web', 'sleep', '1000']);
+    await run('exec', 'web', 'true');
+    process.kill(pid, 'SIGKILL');
+    assert.equal(await ended, 125);
+    while (lives(pid)) await delay(20);
+    const children = readdirSync('/proc').filter((name) => {
+      try {
+        return readFileSync(`/proc/${name}/environ`, 'latin1').includes(
+          `XDG_RUNTIME_DIR=${runtime}`,
+        );
+      } catch {
+        return false;
+      }
+    });
+    assert.deepEqual(children, []);
+    assert.doesNotMatch(readFileSync('/proc/mounts', 'utf8'), /anole-daemon-/);
+    assert.deepEqual(JSON.parse((await run('ps', '-a', '--json')).out), []);
+    assert.equal((await run('run', '-d', '--name', 'web', 'os:base')).out, 'web\n');
+    assert.equal((await run('exec', 'web', 'echo', 'well')).out, 'well\n');
+    assert.notEqual(await daemon(), pid);
+  });
+
+  test('the daemon ends by itself, without its socket, when it holds none', async () => {
+    const pid = await daemon();
+    await run('kill', 'web');
+    await gone();
+    while (lives(pid)) await delay(20);
+  });
+});
