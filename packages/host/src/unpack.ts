@@ -71,16 +71,20 @@ const TURN = 16 * 1024 * 1024;
 
 async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions): Promise<void> {
   let turnAt = TURN;
+  const turn = (path: string): Promise<void> | undefined => {
+    options.signal?.throwIfAborted();
+    const { bytes } = unpacking;
+    if (bytes < turnAt) return undefined;
+    turnAt = bytes + TURN;
+    options.onProgress?.({ step: 'unpack', done: bytes, unit: 'bytes', detail: path });
+    return setImmediate();
+  };
   for await (const entry of walk(tree, options)) {
     const copying = unpacking.put(entry);
-    if (copying === undefined) continue;
-    for await (const written of copying) {
-      options.signal?.throwIfAborted();
-      if (unpacking.bytes < turnAt) continue;
-      turnAt = unpacking.bytes + TURN;
-      options.onProgress?.({ step: 'unpack', done: written, unit: 'bytes', detail: entry.path });
-      await setImmediate();
-    }
+    if (copying) for await (const _ of copying) await turn(entry.path);
+    // Awaiting nothing costs, too.
+    const waiting = turn(entry.path);
+    if (waiting) await waiting;
   }
 }
 

@@ -15,7 +15,7 @@ import {
   symlinkSync,
   writeSync,
 } from 'node:fs';
-import { encodeName } from '@anole/bytes';
+import { type Awaitable, encodeName, isPromise } from '@anole/bytes';
 import {
   type Extent,
   type Stat,
@@ -39,6 +39,9 @@ interface UnpackingOptions {
   readonly durable?: boolean;
 }
 
+/** Names that are no UTF-8 are bytes. */
+type Path = string | Buffer;
+
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 /** Bytes of a file copied at once. */
 const CHUNK = 1024 * 1024;
@@ -55,10 +58,11 @@ export class Unpacking {
   entries = 0;
   bytes = 0;
   private readonly options: UnpackingOptions;
+  private answersAtOnce = true;
   private readonly absent = new Set<string>();
-  private readonly directories: { readonly path: Buffer; readonly stat: Stat }[] = [];
+  private readonly directories: { readonly path: Path; readonly stat: Stat }[] = [];
   private readonly withXattrs = new Map<string, ReadonlyMap<string, Uint8Array>>();
-  private readonly lateModes: { readonly path: Buffer; readonly mode: number }[] = [];
+  private readonly lateModes: { readonly path: Path; readonly mode: number }[] = [];
 
   constructor(base: string, options: UnpackingOptions) {
     this.base = base;
@@ -75,7 +79,61 @@ export class Unpacking {
       this.entries++;
       return undefined;
     }
+    if (node.stat.type === 'file' && this.answersAtOnce) {
+      if (this.smallFile(path, here, node)) return undefined;
+    }
     return this.make(path, here, node);
+  }
+
+  /**
+   * Writes a file of one chunk without holes whose tree answers at once, as nearly all are: the steps
+   * of {@link make} without its waiting. False where it has not even begun.
+   */
+  private smallFile(path: string, here: Path, node: TreeNode): boolean {
+    const { stat } = node;
+    if (stat.size > CHUNK) return false;
+    const xattrs = this.options.xattrs === false ? undefined : this.now(node.xattrs());
+    const extents = this.now(node.extents?.());
+    const [whole] = extents ?? [];
+    const hasHoles = extents !== undefined && stat.size > 0 && whole?.length !== stat.size;
+    if (!this.answersAtOnce || hasHoles) return false;
+    const bytes = stat.size === 0 ? undefined : this.now(node.read(0, stat.size));
+    if (!this.answersAtOnce || (bytes?.length ?? 0) < stat.size) return false;
+    const fd = openSync(here, CREATE, 0o600);
+    try {
+      if (bytes) writeWhole(fd, bytes, 0);
+      this.settle(fd, here, stat, xattrs);
+    } finally {
+      closeSync(fd);
+    }
+    this.bytes += stat.size;
+    this.entries++;
+    if (xattrs && xattrs.size > 0) this.withXattrs.set(path, xattrs);
+    return true;
+  }
+
+  /** The value, where it is there; else notes that this tree answers later. */
+  private now<T>(value: Awaitable<T>): T | undefined {
+    if (!isPromise(value)) return value;
+    this.answersAtOnce = false;
+    // It will be asked for again, by who can wait.
+    value.catch(() => undefined);
+    return undefined;
+  }
+
+  /** What a file gets when its data are in it. */
+  private settle(
+    fd: number,
+    here: Path,
+    stat: Stat,
+    xattrs: ReadonlyMap<string, Uint8Array> | undefined,
+  ): void {
+    if (this.owners) fchownSync(fd, stat.uid, stat.gid);
+    // Attributes can be set only while the user may write, and chown takes set-uid bits away.
+    if (xattrs === undefined || xattrs.size === 0) fchmodSync(fd, stat.mode);
+    else this.lateModes.push({ path: here, mode: stat.mode });
+    futimesSync(fd, unixTime(stat.mtime), unixTime(stat.mtime));
+    if (this.options.durable) fdatasyncSync(fd);
   }
 
   /** Sets what had to wait until everything is in place. Not to be interrupted. */
@@ -97,7 +155,7 @@ export class Unpacking {
     for (const { path } of this.directories) chmodSync(path, 0o700);
   }
 
-  private async *make(path: string, here: Buffer, node: TreeNode): AsyncGenerator<number> {
+  private async *make(path: string, here: Path, node: TreeNode): AsyncGenerator<number> {
     const { stat } = node;
     switch (stat.type) {
       case 'file':
@@ -117,7 +175,7 @@ export class Unpacking {
     await this.attributes(path, here, node);
   }
 
-  private async attributes(path: string, here: Buffer, node: TreeNode): Promise<void> {
+  private async attributes(path: string, here: Path, node: TreeNode): Promise<void> {
     const { stat } = node;
     const xattrs = this.options.xattrs === false ? undefined : await node.xattrs();
     if (xattrs && xattrs.size > 0) this.withXattrs.set(path, xattrs);
@@ -127,7 +185,7 @@ export class Unpacking {
     lutimesSync(here, unixTime(stat.mtime), unixTime(stat.mtime));
   }
 
-  private async *file(path: string, here: Buffer, node: TreeNode): AsyncGenerator<number> {
+  private async *file(path: string, here: Path, node: TreeNode): AsyncGenerator<number> {
     const { stat } = node;
     const fd = openSync(here, CREATE, 0o600);
     try {
@@ -135,13 +193,8 @@ export class Unpacking {
       for (const extent of extents) yield* this.copy(fd, path, node, extent);
       const last = extents.at(-1);
       if (!last || last.offset + last.length < stat.size) ftruncateSync(fd, stat.size);
-      if (this.owners) fchownSync(fd, stat.uid, stat.gid);
-      // Attributes can be set only while the user may write, and chown takes set-uid bits away.
-      if (this.options.xattrs === false || (await node.xattrs()).size === 0)
-        fchmodSync(fd, stat.mode);
-      else this.lateModes.push({ path: here, mode: stat.mode });
-      futimesSync(fd, unixTime(stat.mtime), unixTime(stat.mtime));
-      if (this.options.durable) fdatasyncSync(fd);
+      const xattrs = this.options.xattrs === false ? undefined : await node.xattrs();
+      this.settle(fd, here, stat, xattrs);
     } finally {
       closeSync(fd);
     }
@@ -161,16 +214,14 @@ export class Unpacking {
           `Cannot copy ${path}: it ends at byte ${at} of ${node.stat.size}`,
         );
       }
-      for (let done = 0; done < bytes.length; ) {
-        done += writeSync(fd, bytes, done, bytes.length - done, at + done);
-      }
+      writeWhole(fd, bytes, at);
       at += bytes.length;
       this.bytes += bytes.length;
       yield this.bytes;
     }
   }
 
-  private special(path: string, here: Buffer, stat: Stat): boolean {
+  private special(path: string, here: Path, stat: Stat): boolean {
     const reason = makeSpecial(here, stat);
     if (reason === undefined) return true;
     this.skipped.push({ path, reason });
@@ -178,8 +229,15 @@ export class Unpacking {
     return false;
   }
 
-  private at(path: string): Buffer {
-    return Buffer.from(encodeName(path === '' ? this.base : `${this.base}/${path}`));
+  private at(path: string): Path {
+    const whole = path === '' ? this.base : `${this.base}/${path}`;
+    return whole.isWellFormed() ? whole : Buffer.from(encodeName(whole));
+  }
+}
+
+function writeWhole(fd: number, bytes: Uint8Array, at: number): void {
+  for (let done = 0; done < bytes.length; ) {
+    done += writeSync(fd, bytes, done, bytes.length - done, at + done);
   }
 }
 

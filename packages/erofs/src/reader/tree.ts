@@ -105,11 +105,16 @@ class Image {
   }
 }
 
+/** Names that are remembered of one listing. */
+const LISTED_MAX = 4096;
+
 /** One inode of an image. */
 export class ErofsNode implements TreeNode {
   readonly stat: Stat;
   readonly #image: Image;
   readonly #inode: InodeInfo;
+  /** Inodes by name, once listed: who lists a directory looks up what is in it. */
+  #listed: Map<string, number> | undefined;
 
   constructor(image: Image, inode: InodeInfo) {
     this.stat = inode.stat;
@@ -145,6 +150,8 @@ export class ErofsNode implements TreeNode {
   *#lookup(name: string, data: DataReader, blockSize: number): Flow<ErofsNode | undefined> {
     this.#check('directory', 'VFS_NOT_DIRECTORY');
     if (name === '' || name === '.' || name === '..') return undefined;
+    const known = this.#listed?.get(name);
+    if (known !== undefined) return yield* this.#child(name, known);
     const record = yield* findRecord(data, this.#inode, blockSize, name);
     if (record === undefined) return undefined;
     return yield* this.#child(record.name, record.nid);
@@ -164,11 +171,14 @@ export class ErofsNode implements TreeNode {
     this.#check('directory', 'VFS_NOT_DIRECTORY');
     const { data, info } = this.#image;
     const entries: DirectoryEntry[] = [];
+    const listed = new Map<string, number>();
     for (const { name, nid, type } of yield* listDirectory(data, this.#inode, info.blockSize)) {
       if (name === '.' || name === '..') continue;
       const known = type ?? (yield* this.#child(name, nid)).stat.type;
       entries.push({ name, type: known, ino: inoOf(info, nid) });
+      if (listed.size < LISTED_MAX) listed.set(name, nid);
     }
+    this.#listed = listed;
     return entries;
   }
 

@@ -17,6 +17,8 @@ import type { ImageInfo } from './superblock.ts';
 /** A long prefix: one of the short ones and what follows it. */
 export type LongPrefix = string;
 
+const none: ReadonlyMap<string, Uint8Array> = new Map();
+
 /** Reads extended attributes of inodes. */
 export class XattrReader {
   readonly #spaces: Spaces;
@@ -35,8 +37,8 @@ export class XattrReader {
    * @throws ErofsError `EROFS_BAD_XATTR`, `EROFS_OUT_OF_RANGE`
    */
   *all(inode: InodeInfo): Flow<ReadonlyMap<string, Uint8Array>> {
+    if (inode.xattrSize === 0) return none;
     const found = new Map<string, Uint8Array>();
-    if (inode.xattrSize === 0) return found;
     const body = yield* inode.space.read(inode.xattrOffset, inode.xattrSize, 'attributes');
     const { sharedCount } = XattrHeader.at(viewOf(body));
     const inlineStart = XATTR_HEADER_SIZE + sharedCount * XATTR_UNIT;

@@ -83,7 +83,9 @@ export class CompressedReader {
     // Holes and fragments may be far longer than what is wanted of them.
     const isStored = only?.kind === 'image' || only?.kind === 'inline';
     if (pieces.length === 1 && isStored) {
-      const bytes = yield* this.#bytes(inode, pieces, 0, run, undefined);
+      // What is read wholly is not read again soon: it is not kept.
+      const target = length === only.length ? new Uint8Array(length) : undefined;
+      const bytes = yield* this.#bytes(inode, pieces, 0, run, target);
       return bytes.subarray(offset - only.offset, offset - only.offset + length);
     }
     const out = new Uint8Array(length);
