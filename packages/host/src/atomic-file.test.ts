@@ -25,6 +25,15 @@ test('a file that exists keeps its content until the new one is whole', async (c
   assert.deepEqual(readdirSync(directory), ['file']);
 });
 
+test('a failure takes the directories away that were made for the file', async (context) => {
+  const directory = scratchDirectory(context);
+  const broken = createFileAtomically(join(directory, 'a/b/file'), async () => {
+    throw new Error('no more');
+  });
+  await assert.rejects(broken, /no more/);
+  assert.deepEqual(readdirSync(directory), []);
+});
+
 test('a failure or an abort while writing leaves nothing behind', async (context) => {
   const directory = scratchDirectory(context);
   const path = join(directory, 'file');

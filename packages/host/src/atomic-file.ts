@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { hostError } from './errors.ts';
-import { makeDirectories } from './make-directories.ts';
+import { makeDirectories, removeDirectories } from './make-directories.ts';
 
 export interface AtomicOptions {
   /** Permission bits, before the umask. Default 0o666. */
@@ -14,7 +14,8 @@ export interface AtomicOptions {
 
 /**
  * Writes a file that appears whole or not at all: into a hidden sibling, which is renamed over
- * `path` at the end and removed when anything fails. Missing parent directories are made.
+ * `path` at the end and removed when anything fails. Missing parent directories are made, and are
+ * taken away again with it.
  *
  * @throws HostError such as `HOST_NO_SPACE`; whatever `fill` throws.
  */
@@ -27,9 +28,10 @@ export async function createFileAtomically(
   const directory = dirname(path);
   const name = `.${basename(path).slice(0, 200)}.${randomBytes(6).toString('hex')}`;
   const temporary = join(directory, name);
+  let made: readonly string[] = [];
   try {
     options.signal?.throwIfAborted();
-    await makeDirectories(directory);
+    made = await makeDirectories(directory);
     const file = await open(temporary, 'wx+', options.mode ?? 0o666);
     try {
       await fill(file);
@@ -41,6 +43,7 @@ export async function createFileAtomically(
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
+    await removeDirectories(made);
     throw hostError(error, action);
   }
 }
