@@ -222,7 +222,6 @@ describe('a sandbox with a network', () => {
       spawnSync('tshark', ['-r', capture, ...checks, '-Y', filter], { encoding: 'utf8' }).stdout;
     assert.equal(read(filter), '');
     assert.ok(read('tcp').length > 1000, 'there is something to look at');
-    assert.equal(read('tcp.analysis.retransmission && ip.src == 192.0.2.1'), '');
   });
 });
 
