@@ -11,8 +11,17 @@ export interface BenchGuest {
 /** Printed on the console when the guest has reached its init. */
 export const readyMark = 'GUEST-READY';
 
+/** A file of the guest's, at its root. */
+interface GuestFile {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
 /** A kernel and an initramfs of busybox that says it is there, runs `script`, and powers off. */
-export async function benchGuest(script: string): Promise<BenchGuest> {
+export async function benchGuest(
+  script: string,
+  files: readonly GuestFile[] = [],
+): Promise<BenchGuest> {
   const kernel = await fetchKernel();
   const busybox = await fetchBusybox();
   const init = `#!/bin/busybox sh\n/bin/busybox mount -t devtmpfs dev /dev\necho ${readyMark}\n${script}\n/bin/busybox poweroff -f\n`;
@@ -22,6 +31,7 @@ export async function benchGuest(script: string): Promise<BenchGuest> {
     { type: 'file', path: 'bin/busybox', mode: 0o755, bytes: busybox },
     { type: 'symlink', path: 'bin/sh', mode: 0o777, target: 'busybox' },
     { type: 'file', path: 'init', mode: 0o755, bytes: new TextEncoder().encode(init) },
+    ...files.map((file) => ({ type: 'file', mode: 0o644, ...file }) as const),
   ]);
   return { kernel: kernel.path, initrd };
 }
