@@ -26,8 +26,12 @@ export interface StreamEvents {
 
 /** A TCP connection of the host. */
 export interface OutsideStream {
-  /** Queues bytes, which are the stream's from then on. */
-  write(bytes: Uint8Array): void;
+  /**
+   * Queues bytes.
+   *
+   * @returns whether it keeps their memory; else the caller may use it again
+   */
+  write(bytes: Uint8Array): boolean;
   /** Bytes queued that the system has not taken. */
   readonly waiting: number;
   /** Sends the end behind what waits. */

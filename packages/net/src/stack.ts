@@ -99,18 +99,23 @@ export class NetworkStack {
     });
   }
 
-  /** Takes a frame of the guest's; it is the stack's from then on. */
-  receive(frame: Uint8Array, offload: Offload): void {
+  /**
+   * Takes a frame of the guest's.
+   *
+   * @returns whether the stack keeps any of its memory
+   */
+  receive(frame: Uint8Array, offload: Offload): boolean {
     this.#options.capture?.add([frame], offload);
-    if (frame.length < Ethernet.size) return;
+    if (frame.length < Ethernet.size) return false;
     const type = viewOf(frame).getUint16(12);
     if (type === TYPE_ARP) {
       const reply = answerArp(frame.subarray(Ethernet.size), this.network);
       if (reply !== undefined) this.#sender.ethernet(TYPE_ARP, reply);
     } else if (type === TYPE_IPV4) {
       const packet = readIpv4(frame, Ethernet.size);
-      if (packet !== undefined) this.#receivePacket(packet, offload.checksum !== undefined);
+      return packet !== undefined && this.#receivePacket(packet, offload.checksum !== undefined);
     }
+    return false;
   }
 
   /** The guest's frames were received, for now. */
@@ -155,27 +160,25 @@ export class NetworkStack {
     this.#udp.close();
   }
 
-  #receivePacket(packet: Ipv4Packet, trusted: boolean): void {
+  #receivePacket(packet: Ipv4Packet, trusted: boolean): boolean {
     const isFragment = packet.more || packet.offset > 0;
     const whole = isFragment ? this.#reassembly.add(packet) : packet;
-    if (whole === undefined) return;
+    if (whole === undefined) return false;
     const { protocol, destination } = whole;
-    if (whole.source !== this.network.guest) {
-      // A guest that has no address yet asks for one; from others nothing is taken.
-      if (protocol === I.PROTOCOL_UDP && destination === BROADCAST)
-        this.#receiveUdp(whole, trusted);
-      return;
-    }
-    if (protocol === I.PROTOCOL_TCP) this.#receiveTcp(whole, trusted);
-    else if (protocol === I.PROTOCOL_UDP) this.#receiveUdp(whole, trusted);
+    const isUdp = protocol === I.PROTOCOL_UDP;
+    // A guest that has no address yet asks for one; from others nothing is taken.
+    if (whole.source !== this.network.guest && !(isUdp && destination === BROADCAST)) return false;
+    if (protocol === I.PROTOCOL_TCP) return this.#receiveTcp(whole, trusted);
+    if (isUdp) this.#receiveUdp(whole, trusted);
     else if (protocol === I.PROTOCOL_ICMP) this.#receiveIcmp(whole);
+    return isUdp;
   }
 
-  #receiveTcp(packet: Ipv4Packet, trusted: boolean): void {
-    if (!trusted && !isIntact(packet)) return;
+  #receiveTcp(packet: Ipv4Packet, trusted: boolean): boolean {
+    if (!trusted && !isIntact(packet)) return false;
     const segment = readSegment(packet.body);
-    if (segment === undefined || this.#isNowhere(packet.destination)) return;
-    this.#tcp.receive({ address: packet.destination, port: segment.destination }, segment);
+    if (segment === undefined || this.#isNowhere(packet.destination)) return false;
+    return this.#tcp.receive({ address: packet.destination, port: segment.destination }, segment);
   }
 
   #receiveUdp(packet: Ipv4Packet, trusted: boolean): void {

@@ -26,7 +26,7 @@ export class DnsStream implements OutsideStream {
     });
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): boolean {
     const all = new Uint8Array(this.#input.length + bytes.length);
     all.set(this.#input);
     all.set(bytes, this.#input.length);
@@ -38,6 +38,7 @@ export class DnsStream implements OutsideStream {
       at += 2 + length;
     }
     this.#input = all.slice(at);
+    return false;
   }
 
   end(): void {

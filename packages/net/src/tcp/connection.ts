@@ -14,8 +14,11 @@ export interface ConnectionLayer {
   /** Bytes that one connection may hold in each direction now. */
   bufferLimit(): number;
   now(): number;
-  /** {@link Connection.flush} is to be called at the end of this turn. */
-  dirty(connection: Connection): void;
+  /**
+   * {@link Connection.flush} is to be called: at the end of this turn, or, where it is `urgent`, when the
+   * guest's frames of the moment are received.
+   */
+  dirty(connection: Connection, urgent?: boolean): void;
   /** {@link Connection.deadline} is earlier than before. */
   armed(connection: Connection): void;
   removed(connection: Connection): void;
@@ -64,6 +67,8 @@ const maxTimeouts = 8;
 const lingerTime = 1000; // ms
 /** Silence after which the guest is asked whether it still knows the connection. */
 const keepAliveTime = 7200_000; // ms
+/** Bytes that the guest may have sent without hearing of them while it goes on. */
+const unheard = 1 << 18;
 const duplicatesForLoss = 3; // RFC 5681, 3.2
 
 /**
@@ -98,6 +103,8 @@ export class Connection implements StreamEvents {
   #hostEnded = false;
   #guestEnded = false;
   #acknowledge = false;
+  /** What the guest was last told of {@link #expected}. */
+  #told = 0;
   #duplicates = 0;
   #timeouts = 0;
   /** The deadline is for a loss, not for silence. */
@@ -176,10 +183,11 @@ export class Connection implements StreamEvents {
 
   // What the guest sends.
 
-  receive(segment: Segment): void {
+  /** @returns whether the data's memory is kept */
+  receive(segment: Segment): boolean {
     if (this.state === 'connecting' || this.state === 'closed') {
       if (segment.flags & RST) this.abandon();
-      return;
+      return false;
     }
     if (segment.flags & RST) {
       const ahead = distance(this.#expected, segment.sequence);
@@ -189,10 +197,11 @@ export class Connection implements StreamEvents {
       ) {
         this.abandon();
       }
-      return;
+      return false;
     }
     if (segment.flags & SYN) this.#synAgain(segment);
-    else if (segment.flags & ACK) this.#accept(segment);
+    else if (segment.flags & ACK) return this.#accept(segment);
+    return false;
   }
 
   /** Sends what can be sent. Called at the end of each turn in which something changed. */
@@ -247,6 +256,7 @@ export class Connection implements StreamEvents {
   #learn({ sequence, window, options }: Segment): void {
     this.#expected = advance(sequence, 1);
     this.#windowEnd = this.#expected;
+    this.#told = this.#expected;
     this.#synchronized = true;
     this.#guestWindow = window; // of a SYN: never scaled
     this.#scaled = options.windowScale !== undefined;
@@ -276,22 +286,32 @@ export class Connection implements StreamEvents {
     this.#layer.dirty(this);
   }
 
-  #accept(segment: Segment): void {
-    const { acknowledgment, window, sequence, flags } = segment;
+  #accept(segment: Segment): boolean {
+    const { acknowledgment, sequence, flags, data } = segment;
+    const window = segment.window << this.#guestScale;
     if (this.state === 'opening') {
-      if (distance(this.#unacknowledged, acknowledgment) !== 1 || !this.#synchronized) return;
-      this.#guestWindow = window << this.#guestScale;
+      const isOurs = distance(this.#unacknowledged, acknowledgment) === 1;
+      if (!isOurs || !this.#synchronized) return false;
+      this.#guestWindow = window;
       this.#opened(acknowledgment);
-    } else
-      this.#acknowledged(acknowledgment, window << this.#guestScale, segment.data.length === 0);
-    if (this.state === 'closed') return;
+    } else this.#acknowledged(acknowledgment, window, data.length === 0);
+    if (this.state === 'closed') return false;
     const past = distance(sequence, this.#expected);
     const ends = (flags & FIN) !== 0;
-    if (segment.data.length === 0 && !ends) {
-      // A probe for the window, or whether we are there.
-      if (past !== 0) this.#acknowledge = true;
-    } else this.#take(segment.data, past, ends);
-    this.#layer.dirty(this);
+    let kept = false;
+    if (data.length > 0 || ends) kept = this.#take(data, past, ends);
+    // A probe for the window, or whether we are there.
+    else if (past !== 0) this.#acknowledge = true;
+    this.#layer.dirty(this, this.#isUrgent);
+    return kept;
+  }
+
+  /** Whether the guest should hear of us at once: it has something to get, or waits for a window. */
+  get #isUrgent(): boolean {
+    const waiting = this.#buffer.length > distance(this.#unacknowledged, this.#next);
+    const silent = distance(this.#told, this.#expected) >= unheard;
+    const short = distance(this.#expected, this.#windowEnd) < unheard / 2;
+    return waiting || silent || short || this.#guestEnded;
   }
 
   #acknowledged(acknowledgment: number, window: number, empty: boolean): void {
@@ -321,19 +341,19 @@ export class Connection implements StreamEvents {
   }
 
   /** @param past bytes at the beginning that came before; negative where some are missing */
-  #take(data: Uint8Array, past: number, ends: boolean): void {
+  #take(data: Uint8Array, past: number, ends: boolean): boolean {
     this.#acknowledge = true;
-    if (past < 0 || past > data.length || this.#guestEnded) return;
+    if (past < 0 || past > data.length || this.#guestEnded) return false;
     const room = distance(this.#expected, this.#windowEnd);
     const fresh = data.subarray(past, past + room);
-    if (fresh.length > 0) {
-      this.#expected = advance(this.#expected, fresh.length);
-      this.stream.write(fresh);
+    this.#expected = advance(this.#expected, fresh.length);
+    const kept = fresh.length > 0 && this.stream.write(fresh);
+    if (ends && past + fresh.length === data.length) {
+      this.#expected = advance(this.#expected, 1);
+      this.#guestEnded = true;
+      this.stream.end();
     }
-    if (!ends || past + fresh.length < data.length) return;
-    this.#expected = advance(this.#expected, 1);
-    this.#guestEnded = true;
-    this.stream.end();
+    return kept;
   }
 
   /** Whether FIN was acknowledged: the buffer does not count it. */
@@ -390,6 +410,7 @@ export class Connection implements StreamEvents {
     }
     this.#acknowledge = false;
     if ((flags & ACK) === 0) return true;
+    this.#told = this.#expected;
     const end = advance(this.#expected, isSyn ? Math.min(window, 0xffff) : window);
     if (distance(this.#windowEnd, end) > 0) this.#windowEnd = end;
     return true;

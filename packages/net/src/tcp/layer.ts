@@ -36,8 +36,9 @@ export class TcpLayer implements ConnectionLayer {
   readonly #host: TcpHost;
   readonly #connections = new Map<string, Connection>();
   readonly #dirty = new Set<Connection>();
+  /** Those of them that do not wait for the end of the turn. */
+  readonly #urgent = new Set<Connection>();
   readonly #blocked = new Set<Connection>();
-  #receiving = false;
   #flushQueued = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #timerAt = Number.POSITIVE_INFINITY;
@@ -54,7 +55,8 @@ export class TcpLayer implements ConnectionLayer {
     return this.#connections.size;
   }
 
-  receive(remote: Endpoint, segment: Segment): void {
+  /** @returns whether the memory of the segment's data is kept */
+  receive(remote: Endpoint, segment: Segment): boolean {
     const ends = { guestPort: segment.source, remote };
     const key = keyOf(ends);
     let connection = this.#connections.get(key);
@@ -63,10 +65,10 @@ export class TcpLayer implements ConnectionLayer {
       connection.abandon();
       connection = undefined;
     }
-    this.#receiving = true; // until flush(): many segments, one acknowledgment
-    if (connection !== undefined) connection.receive(segment);
-    else if (isNew) this.#open(ends, segment);
+    if (connection !== undefined) return connection.receive(segment);
+    if (isNew) this.#open(ends, segment);
     else if (!(segment.flags & RST)) this.#refuse(ends, segment);
+    return false;
   }
 
   /** Opens a connection to a port of the guest's. @returns false where there are too many */
@@ -86,13 +88,9 @@ export class TcpLayer implements ConnectionLayer {
     return true;
   }
 
-  /** Sends what the segments received so far brought about. */
+  /** Sends what must not wait of what the segments received so far brought about. */
   flush(): void {
-    this.#receiving = false;
-    for (const connection of this.#dirty) {
-      this.#dirty.delete(connection);
-      connection.flush();
-    }
+    this.#flush(this.#urgent);
   }
 
   /** The guest has room again. */
@@ -143,14 +141,24 @@ export class TcpLayer implements ConnectionLayer {
     return this.#host.now();
   }
 
-  dirty(connection: Connection): void {
+  /** A guest that goes on sending is interrupted once a turn, not for each segment. */
+  dirty(connection: Connection, urgent = false): void {
     this.#dirty.add(connection);
-    if (this.#receiving || this.#flushQueued) return;
+    if (urgent) this.#urgent.add(connection);
+    if (this.#flushQueued) return;
     this.#flushQueued = true;
     queueMicrotask(() => {
       this.#flushQueued = false;
-      this.flush();
+      this.#flush(this.#dirty);
     });
+  }
+
+  #flush(connections: Set<Connection>): void {
+    for (const connection of connections) {
+      this.#dirty.delete(connection);
+      this.#urgent.delete(connection);
+      connection.flush();
+    }
   }
 
   armed({ deadline }: Connection): void {
@@ -165,6 +173,7 @@ export class TcpLayer implements ConnectionLayer {
   removed(connection: Connection): void {
     this.#connections.delete(keyOf(connection.ends));
     this.#dirty.delete(connection);
+    this.#urgent.delete(connection);
     this.#blocked.delete(connection);
   }
 

@@ -71,6 +71,11 @@ export class TestGuest implements Link {
     this.stack.flush();
   }
 
+  /** Lets the turn of the event loop end. */
+  async turn(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+
   /** The frames that came since, in hexadecimal. */
   hex(): string[] {
     return this.frames.splice(0).map(({ frame }) => Buffer.from(frame).toString('hex'));

@@ -28,9 +28,10 @@ export class FakeStream implements OutsideStream {
     return Buffer.concat(this.written).toString();
   }
 
-  write(bytes: Uint8Array): void {
+  write(bytes: Uint8Array): boolean {
     this.written.push(bytes.slice());
     if (this.isStuck) this.waiting += bytes.length;
+    return false;
   }
 
   end(): void {

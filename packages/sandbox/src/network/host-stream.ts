@@ -39,10 +39,15 @@ export class HostStream implements OutsideStream {
     return this.#socket.writableLength + this.#queued;
   }
 
-  write(bytes: Uint8Array): void {
-    if (this.#closed) return;
-    if (this.waiting === 0) this.#socket.write(bytes, this.#written);
-    else this.#gather(bytes);
+  write(bytes: Uint8Array): boolean {
+    if (this.#closed) return false;
+    if (this.waiting > 0) {
+      this.#gather(bytes);
+      return false;
+    }
+    this.#socket.write(bytes, this.#written);
+    // What the system took at once is not looked at again.
+    return this.#socket.writableLength > 0;
   }
 
   end(): void {

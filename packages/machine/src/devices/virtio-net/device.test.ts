@@ -15,9 +15,13 @@ class Recorder implements NetPeer {
   readonly frames: { frame: Uint8Array; offload: FrameOffload }[] = [];
   readonly calls: string[] = [];
 
-  receive(frame: Uint8Array, offload: FrameOffload): void {
+  /** What {@link receive} answers. */
+  keeps = true;
+
+  receive(frame: Uint8Array, offload: FrameOffload): boolean {
     this.frames.push({ frame, offload });
     this.calls.push('receive');
+    return this.keeps;
   }
 
   flush(): void {
@@ -79,6 +83,17 @@ describe('the network device', () => {
       assert.deepEqual(peer.calls, ['receive', 'receive', 'flush']);
       assert.deepEqual(peer.frames[0], { frame: bytes(60), offload: {} });
       assert.equal(driver.used(R.TRANSMIT_QUEUE).length, 2);
+    }
+  });
+
+  it('uses the memory of a frame again, unless the peer keeps it', () => {
+    for (const keeps of [true, false]) {
+      const { peer, driver } = started();
+      peer.keeps = keeps;
+      driver.send(R.TRANSMIT_QUEUE, [header(), bytes(60)]);
+      driver.send(R.TRANSMIT_QUEUE, [header(), bytes(60, 2)]);
+      const [first, second] = peer.frames;
+      assert.equal(first!.frame.buffer === second!.frame.buffer, !keeps);
     }
   });
 

@@ -8,8 +8,12 @@ import * as R from './registers.ts';
 
 /** What is at the other end of the cable. */
 export interface NetPeer {
-  /** Takes a frame of the guest's, Ethernet header first, without checksum at the end; it is the callee's. */
-  receive(frame: Uint8Array, offload: FrameOffload): void;
+  /**
+   * Takes a frame of the guest's, Ethernet header first, without checksum at the end.
+   *
+   * @returns whether the peer keeps any of its memory, which is used for the next frame else
+   */
+  receive(frame: Uint8Array, offload: FrameOffload): boolean;
   /** The frames that the guest had ready were all received. */
   flush?(): void;
   /** The guest has room again, after {@link VirtioNet.send} found none; or it has another driver. */
@@ -49,6 +53,8 @@ export class VirtioNet implements VirtioDevice {
   readonly state = {};
   readonly #peer: NetPeer;
   readonly #header = new Uint8Array(R.HEADER_SIZE);
+  /** Where frames of the guest's are copied to, so that it cannot change them any more. */
+  #scratch = new Uint8Array(R.MAX_FRAME);
   #host: VirtioHost | undefined;
   /** A frame found no room: the peer waits to be told. */
   #full = false;
@@ -154,7 +160,7 @@ export class VirtioNet implements VirtioDevice {
   #take(host: VirtioHost, chain: DescriptorChain): void {
     const length = chain.readableLength - R.HEADER_SIZE;
     if (length < 0 || length > R.MAX_FRAME) throw misused(`a frame of ${length} bytes`);
-    const frame = new Uint8Array(length);
+    const frame = this.#scratch.subarray(0, length);
     let at = -R.HEADER_SIZE;
     for (const segment of chain.readable) {
       const bytes = host.memory.readable(segment.address, segment.length);
@@ -165,7 +171,8 @@ export class VirtioNet implements VirtioDevice {
       }
       at += bytes.length;
     }
-    this.#peer.receive(frame, readHeader(this.#header, length));
+    const offload = readHeader(this.#header, length);
+    if (this.#peer.receive(frame, offload)) this.#scratch = new Uint8Array(R.MAX_FRAME);
   }
 }
 
