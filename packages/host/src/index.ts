@@ -22,6 +22,7 @@ export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { threadArguments } from './thread-arguments.ts';
 export { type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
+export { type Elsewhere, fileUnpacker } from './unpack-elsewhere.ts';
 export type { SkippedPart } from './unpacking.ts';
 export { type HostVolume, hostVolume, type VolumeOptions } from './volume.ts';
 export { zlibEncoders } from './zlib-encoders.ts';

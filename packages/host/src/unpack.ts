@@ -2,8 +2,9 @@ import { lstatSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { CallOptions } from '@anole/bytes';
-import { type Tree, walk } from '@anole/vfs';
+import { type Tree, type WalkEntry, walk } from '@anole/vfs';
 import { HostError, hostError } from './errors.ts';
+import type { Elsewhere } from './unpack-elsewhere.ts';
 import { type SkippedPart, Unpacking } from './unpacking.ts';
 
 export interface UnpackOptions extends CallOptions {
@@ -13,6 +14,8 @@ export interface UnpackOptions extends CallOptions {
   readonly xattrs?: boolean;
   /** Waits until the data is on the disk before the directory appears. Default false. */
   readonly durable?: boolean;
+  /** Threads that write files without attributes and further names. Default: none, all is written here. */
+  readonly elsewhere?: Elsewhere;
 }
 
 export interface UnpackReport {
@@ -55,9 +58,11 @@ export async function unpackTree(
     unpacking.finish();
     options.signal?.throwIfAborted();
     renameSync(temporary, goal);
-    const { entries, bytes, owners, skipped } = unpacking;
+    const { entries, owners, skipped } = unpacking;
+    const bytes = unpacking.bytes + (options.elsewhere?.bytes ?? 0);
     return { entries, bytes, owners, skipped };
   } catch (error) {
+    await options.elsewhere?.stop();
     if (unpacking) {
       unpacking.openUp();
       rmSync(unpacking.base, { recursive: true, force: true });
@@ -70,22 +75,37 @@ export async function unpackTree(
 const TURN = 16 * 1024 * 1024;
 
 async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions): Promise<void> {
+  const { elsewhere } = options;
+  elsewhere?.begin(unpacking.base, unpacking.owners);
   let turnAt = TURN;
   const turn = (path: string): Promise<void> | undefined => {
     options.signal?.throwIfAborted();
-    const { bytes } = unpacking;
+    const bytes = unpacking.bytes + (elsewhere?.bytes ?? 0);
     if (bytes < turnAt) return undefined;
     turnAt = bytes + TURN;
     options.onProgress?.({ step: 'unpack', done: bytes, unit: 'bytes', detail: path });
     return setImmediate();
   };
   for await (const entry of walk(tree, options)) {
-    const copying = unpacking.put(entry);
-    if (copying) for await (const _ of copying) await turn(entry.path);
+    if (elsewhere && (await isPlainFile(entry, options))) {
+      unpacking.entries++;
+      const waiting = elsewhere.put(entry);
+      if (waiting) await waiting;
+    } else {
+      const copying = unpacking.put(entry);
+      if (copying) for await (const _ of copying) await turn(entry.path);
+    }
     // Awaiting nothing costs, too.
     const waiting = turn(entry.path);
     if (waiting) await waiting;
   }
+  await elsewhere?.finish();
+}
+
+/** Whether nothing of a file must be known but what it holds: no other name, no attributes. */
+async function isPlainFile({ node }: WalkEntry, { xattrs }: UnpackOptions): Promise<boolean> {
+  if (node.stat.type !== 'file' || node.stat.nlink > 1) return false;
+  return xattrs === false || (await node.xattrs()).size === 0;
 }
 
 function checkGoal(goal: string): void {

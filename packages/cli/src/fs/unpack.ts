@@ -1,7 +1,11 @@
 import { unpackTree } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { shown } from './format.ts';
-import { OpenImage } from './image.ts';
+import { isUrl, OpenImage } from './image.ts';
+import { UnpackThreads } from './unpack-threads.ts';
+
+/** Images from so many bytes on are worth starting threads for. */
+const FOR_THREADS = 64 * 1024 * 1024;
 
 interface UnpackFlags {
   readonly owners: boolean;
@@ -15,7 +19,9 @@ export async function unpackAction(
   flags: UnpackFlags,
 ): Promise<number> {
   await using image = await OpenImage.open(file, 'much', context.signal);
+  await using threads = worthThreads(image) ? new UnpackThreads(file) : undefined;
   const report = await unpackTree(image.tree, directory, {
+    ...(threads && { elsewhere: threads }),
     signal: context.signal,
     onProgress: context.progress,
     xattrs: flags.xattrs,
@@ -31,4 +37,9 @@ export async function unpackAction(
   }
   context.out(`${directory}: ${report.entries} entries, ${report.bytes} bytes`);
   return 0;
+}
+
+function worthThreads({ file, source, tree }: OpenImage): boolean {
+  const isAlone = tree.devices.length === 0;
+  return isAlone && !isUrl(file) && source.size >= FOR_THREADS;
 }

@@ -1,0 +1,88 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { AnoleError, memorySource } from '@anole/bytes';
+import { openErofs, writeErofs } from '@anole/erofs';
+import { hostTree, unpackTree } from '@anole/host';
+import { describeDifferences, MemoryTree } from '@anole/vfs';
+import { UnpackThreads } from './unpack-threads.ts';
+
+const base = mkdtempSync(join(tmpdir(), 'anole-threads-'));
+after(() => rmSync(base, { recursive: true, force: true }));
+
+const { uid, gid } = { uid: process.getuid?.() ?? 0, gid: process.getgid?.() ?? 0 };
+const attributes = { uid, gid, mtime: { seconds: 1_700_000_000, nanoseconds: 5000 } };
+const program = readFileSync(process.execPath).subarray(0, 6_000_000);
+
+async function imageFile(name: string): Promise<string> {
+  const tree = new MemoryTree();
+  for (let count = 0; count < 700; count++) {
+    const path = `some/directory-${count % 7}/file-${count}`;
+    tree.putFile(path, program.subarray(count * 1000, count * 1000 + count * 10), attributes);
+  }
+  tree.putFile('large', program, { ...attributes, mode: 0o4755 });
+  tree.putFile('not-\udcff-text', program.subarray(0, 100), attributes);
+  tree.putFile('linked', program.subarray(0, 5000), attributes);
+  tree.putLink('some/other-name', 'linked');
+  tree.putSymlink('link', 'some/other-name');
+  const image = await writeErofs(tree, { compression: { compressor: 'lz4' } });
+  const parts: Uint8Array[] = [];
+  for await (const chunk of image) parts.push(new Uint8Array(chunk));
+  const file = join(base, name);
+  writeFileSync(file, Buffer.concat(parts));
+  return file;
+}
+
+test('an image unpacked by threads has all that is in it', async () => {
+  const file = await imageFile('image');
+  const image = await openErofs(memorySource(readFileSync(file)));
+  await using threads = new UnpackThreads(file);
+  const target = join(base, 'target');
+  const report = await unpackTree(image, target, { elsewhere: threads });
+  assert.ok(report.bytes > 6_000_000);
+  assert.equal(report.entries, 714);
+  using seen = hostTree(target);
+  const ignore = ['owner', 'mtime'] as const;
+  assert.equal(
+    await describeDifferences(image, seen, { ignore, filter: (path) => path !== '' }),
+    '',
+  );
+  const times = await describeDifferences(image, seen, {
+    ignore: ['owner'],
+    times: 'microseconds',
+    filter: (path) => path === 'large' || path.endsWith('6'),
+  });
+  assert.doesNotMatch(times, /file-|large/);
+});
+
+test('what a thread meets ends the unpacking, and nothing is left', async () => {
+  const file = await imageFile('damaged');
+  const bytes = readFileSync(file);
+  const image = await openErofs(memorySource(new Uint8Array(bytes)));
+  const node = await image.root.lookup('large');
+  const { start, size } = await node!.mapping(3_000_000);
+  bytes.fill(0xff, start + size - 100, start + size);
+  writeFileSync(file, bytes);
+  await using threads = new UnpackThreads(file);
+  const before = readdirSync(base).sort();
+  await assert.rejects(
+    unpackTree(image, join(base, 'failed'), { elsewhere: threads }),
+    (error) => AnoleError.is(error) && error.code === 'EROFS_BAD_DATA',
+  );
+  assert.deepEqual(readdirSync(base).sort(), before);
+});
+
+test('a signal ends threads too, and nothing is left', async () => {
+  const file = await imageFile('stopped');
+  const image = await openErofs(memorySource(readFileSync(file)));
+  await using threads = new UnpackThreads(file);
+  const before = readdirSync(base).sort();
+  const controller = new AbortController();
+  controller.abort(new Error('enough'));
+  const { signal } = controller;
+  const goal = join(base, 'aborted');
+  await assert.rejects(unpackTree(image, goal, { elsewhere: threads, signal }), /enough/);
+  assert.deepEqual(readdirSync(base).sort(), before);
+});
