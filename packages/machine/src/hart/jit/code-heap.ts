@@ -1,11 +1,5 @@
 import * as at from '../layout.ts';
-import { counterSlot, jumpSlot } from './lookup.ts';
-
-/** Bytes of code, and where in the memory of RAM they lie. */
-export interface SourceBytes {
-  readonly place: number;
-  readonly bytes: Uint8Array;
-}
+import { jumpSlot } from './lookup.ts';
 
 /** A function in the table, and what it stands for. */
 export interface Compiled {
@@ -14,10 +8,6 @@ export interface Compiled {
   readonly entries: readonly number[];
   /** Pages of RAM that have its instructions. */
   readonly pages: readonly number[];
-  /** What it was compiled of, where others may change that unnoticed: RAM that harts share. */
-  readonly source: readonly SourceBytes[];
-  /** The fence of code after which its source was last compared. */
-  checked: number;
 }
 
 /** A page whose code is written over so often is left to the interpreter. */
@@ -38,16 +28,16 @@ export class CodeHeap {
   readonly #strikes = new Map<number, number>();
   readonly #free: number[] = [];
   #used = 0;
-  /** Fences of code so far. */
-  #fences = 0;
-  readonly #ram: Uint8Array;
+  readonly #ram: Int32Array;
+  /** Pages as they were compiled, where others may change them unnoticed: in RAM that harts share. */
+  readonly #copies = new Map<number, Int32Array>();
 
   /**
    * @param own memory of the hart's state and TLBs
    * @param ram memory that RAM is in
    */
   constructor(own: WebAssembly.Memory, ram: WebAssembly.Memory, capacity: number) {
-    this.#ram = new Uint8Array(ram.buffer);
+    this.#ram = new Int32Array(ram.buffer);
     this.#capacity = capacity;
     this.table = new WebAssembly.Table({ element: 'anyfunc', initial: capacity });
     const { buffer } = own;
@@ -63,44 +53,32 @@ export class CodeHeap {
   /** Has the interpreter find what is entered at `place`, if there is any. */
   enter(place: number): boolean {
     const compiled = this.#byPlace.get(place);
-    if (compiled === undefined || !this.#isCurrent(compiled)) return false;
+    if (compiled === undefined) return false;
     this.#announce(place, compiled.index);
     return true;
   }
 
   /**
-   * Code may have been changed by others: none is entered any more before its source was compared.
-   * At the next jump to its entries that is done.
+   * Notes what a page holds that is about to be compiled; code of it that was made of something else
+   * goes.
    */
-  suspectAll(): void {
-    this.#fences++;
-    const soon = this.#words[at.THRESHOLD >> 2]! - 1;
-    for (const place of this.#byPlace.keys()) {
-      const slot = jumpSlot(place) >> 2;
-      if (this.#words[slot] === place) this.#words[slot] = 0;
-      this.#words[counterSlot(place) >> 2] = soon;
-    }
+  keep(page: number, copy: Int32Array): void {
+    const known = this.#copies.get(page);
+    if (known !== undefined && !isSame(known, copy, 0)) this.written(page);
+    this.#copies.set(page, copy);
   }
 
-  /** Drops code that is no longer what it was compiled of. */
-  #isCurrent(compiled: Compiled): boolean {
-    if (compiled.checked === this.#fences) return true;
-    if (compiled.source.every(({ place, bytes }) => this.#holds(place >>> 0, bytes))) {
-      compiled.checked = this.#fences;
-      return true;
+  /** Drops code of pages that others have changed. */
+  dropChanged(): void {
+    for (const [page, copy] of this.#copies) {
+      if (!isSame(copy, this.#ram, (at.RAM_OFFSET >>> 2) + page * copy.length)) this.written(page);
     }
-    this.#drop(compiled);
-    return false;
-  }
-
-  #holds(place: number, bytes: Uint8Array): boolean {
-    return bytes.every((byte, index) => this.#ram[place + index] === byte);
   }
 
   /** Drops the oldest code when there is no room. */
-  add(code: Omit<Compiled, 'index' | 'checked'>, body: () => void): void {
+  add(code: Omit<Compiled, 'index'>, body: () => void): void {
     const index = this.#room();
-    const compiled = { ...code, index, checked: this.#fences };
+    const compiled = { ...code, index };
     this.table.set(index, body);
     this.#all.add(compiled);
     for (const page of compiled.pages) {
@@ -177,10 +155,17 @@ export class CodeHeap {
       known.delete(compiled);
       if (known.size > 0) continue;
       this.#byPage.delete(page);
+      this.#copies.delete(page);
       this.#codePages[page >> 3]! &= ~(1 << (page & 7));
     }
     this.#all.delete(compiled);
     this.table.set(index, null);
     this.#free.push(index);
   }
+}
+
+/** Whether `words` has `copy` from its element `start` on. */
+function isSame(copy: Int32Array, words: Int32Array, start: number): boolean {
+  for (let i = 0; i < copy.length; i++) if (copy[i] !== words[start + i]) return false;
+  return true;
 }

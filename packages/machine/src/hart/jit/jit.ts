@@ -1,6 +1,6 @@
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
-import { CodeHeap, type Compiled, type SourceBytes } from './code-heap.ts';
+import { CodeHeap, type Compiled } from './code-heap.ts';
 import { Explorer } from './explore.ts';
 import { regionsModule } from './module.ts';
 import { PageMap } from './page-map.ts';
@@ -93,10 +93,14 @@ export class Jit {
       return;
     }
     for (const [number, region] of regions.entries()) {
-      const source = shared ? sourceOf(region) : [];
-      this.heap.add({ ...compiledOf(region), source }, functions[number] as () => void);
+      if (shared) this.#keep(region);
+      this.heap.add(compiledOf(region), functions[number] as () => void);
     }
     this.heap.markTlb();
+  }
+
+  #keep({ pages, places, map }: MappedRegion): void {
+    for (const page of pages) this.heap.keep(at.pageOf(places.get(page)!), map.copyOf(page));
   }
 
   /** Places that another one's region covers become entries of it. */
@@ -123,36 +127,10 @@ export class Jit {
   }
 }
 
-function compiledOf({
-  entries,
-  blocks,
-  pages,
-  places,
-}: PlacedRegion): Pick<Compiled, 'entries' | 'pages'> {
+function compiledOf({ entries, blocks, pages, places }: PlacedRegion): Omit<Compiled, 'index'> {
   const start = places.get(0)!;
   return {
     entries: entries.map((index) => (start + blocks[index]!.offset) | 0),
     pages: pages.map((page) => at.pageOf(places.get(page)!)),
   };
-}
-
-/** The bytes of a region's instructions, by ranges that each lie in one page. */
-function sourceOf({ blocks, map }: MappedRegion): SourceBytes[] {
-  const ranges: { readonly start: number; end: number }[] = [];
-  const sorted = [...blocks].sort((a, b) => a.offset - b.offset);
-  for (const { offset, next } of sorted) {
-    for (let start = offset; start < next; ) {
-      const end = Math.min(next, (start | 0xfff) + 1);
-      const last = ranges.at(-1);
-      // Functions that are called from several places are there several times.
-      if (last !== undefined && start <= last.end && start >> 12 === last.start >> 12) {
-        last.end = Math.max(last.end, end);
-      } else ranges.push({ start, end });
-      start = end;
-    }
-  }
-  return ranges.map(({ start, end }) => ({
-    place: map.placeOf(start)!,
-    bytes: map.bytesOf(start, end),
-  }));
 }

@@ -16,7 +16,6 @@ import {
 import { add32, and32, and64, setSlot32, setSlot64, wrap } from '../interpreter/slots.ts';
 import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
 import {
-  COUNTERS,
   COUNTERS_BYTES,
   FETCH_MODE,
   JUMPS,
@@ -53,8 +52,6 @@ const MIX = 10;
 export const counterOf = (place: Local): Code =>
   and32(op('i32.shl', get(place), i32(1)), COUNTERS_BYTES - 4);
 /** The same for the host. */
-export const counterSlot = (place: number): number =>
-  COUNTERS + ((place << 1) & (COUNTERS_BYTES - 4));
 export const jumpSlot = (place: number): number =>
   JUMPS + (((place << 2) ^ (place >>> MIX)) & (JUMPS_BYTES - 8));
 

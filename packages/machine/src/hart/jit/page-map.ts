@@ -57,10 +57,9 @@ export class PageMap {
     return bytes.getUint16(offset & (PAGE - 1), true);
   };
 
-  /** What was read of a range that lies in one page. */
-  bytesOf(start: number, end: number): Uint8Array {
-    const { buffer, byteOffset } = this.#bytes.get(start >> 12)!;
-    return new Uint8Array(buffer, byteOffset + (start & (PAGE - 1)), end - start).slice();
+  /** A page of shared RAM as it was read. */
+  copyOf(page: number): Int32Array {
+    return new Int32Array(this.#bytes.get(page)!.buffer);
   }
 
   placeOf(offset: number): number | undefined {
