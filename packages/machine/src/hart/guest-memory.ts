@@ -44,6 +44,8 @@ export class GuestMemory {
   readonly #bring: ((page: number) => void) | undefined;
   /** Told before a page is written that has compiled code. For the hart. */
   onCodeWritten: (page: number) => void = () => {};
+  /** Told when shared RAM is written through this object: what devices wrote before is there. */
+  onDeviceWrite: () => void = () => {};
 
   /**
    * @param fill gives pages their content at their first touch. Default: they are zero.
@@ -181,6 +183,7 @@ export class GuestMemory {
   /** Offset of a range that is about to be written. */
   #written(address: number, length: number): number {
     const offset = this.#offset(address, length);
+    if (this.shared) this.onDeviceWrite();
     const last = Math.floor((offset + length - 1) / GUEST_PAGE);
     for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
       this.#mark(this.#writtenPages, page);

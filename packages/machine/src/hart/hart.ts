@@ -34,6 +34,8 @@ export interface Attention {
   readonly place: number;
   /** Whether it is; called between slices. Lowers the word. */
   asked(): boolean;
+  /** Whether others may have written to RAM since the last call. */
+  mayHaveWritten(): boolean;
   /** Does what others want of the hart, between two instructions. */
   lookUp(hart: Hart): void;
 }

@@ -209,7 +209,7 @@ export class InterpretedHart implements Hart {
   }
 
   fenceCode(): void {
-    this.#jit?.heap.dropChanged();
+    if (this.#attention?.mayHaveWritten() !== false) this.#jit?.heap.dropChanged();
   }
 
   flushTlb(): void {

@@ -57,10 +57,11 @@ export class Crew {
     this.#parts = parts;
     this.links = Array.from({ length: count }, (_, index) => new HartLink(memory.wasm, index));
     this.#others = this.links.slice(1);
+    this.resting = false;
+    memory.onDeviceWrite = () => this.harts.own.count(at.DEVICE_WRITES);
     this.harts = new SharedHarts(this.links, 0, () => this.#server?.serve());
     for (const link of this.#others) {
       link.set(at.STATUS, at.HartStatus.stopped);
-      link.set(at.ASLEEP, 1);
     }
   }
 
@@ -128,7 +129,7 @@ export class Crew {
 
   /** Hart 0 does not run while the host's event loop turns: nobody need wait for it. */
   set resting(value: boolean) {
-    this.links[0]!.set(at.ASLEEP, value ? 1 : 0);
+    this.links[0]!.isAsleep = value;
   }
 
   /** Has `wake` called at the next ring for hart 0. Whether there was one since `bell`. */
@@ -148,7 +149,7 @@ export class Crew {
 
   /** Whether all others wait for an interrupt, or for their start. */
   get isIdle(): boolean {
-    return this.#others.every((link) => link.get(at.ASLEEP) !== 0);
+    return this.#others.every((link) => link.isAsleep);
   }
 
   /** Instructions retired by the other harts, and milliseconds spent on them. */

@@ -46,6 +46,11 @@ export class HartLink {
     return Atomics.or(this.#words, word >> 2, bits);
   }
 
+  /** Counts a word up. */
+  count(word: number): void {
+    Atomics.add(this.#words, word >> 2, 1);
+  }
+
   getLong(field: number): bigint {
     return Atomics.load(this.#longs, field >> 3);
   }
@@ -75,7 +80,7 @@ export class HartLink {
   }
 
   ring(): void {
-    Atomics.add(this.#words, at.DOORBELL >> 2, 1);
+    this.count(at.DOORBELL);
     Atomics.notify(this.#words, at.DOORBELL >> 2);
   }
 
@@ -95,6 +100,20 @@ export class HartLink {
     return result.async ? result.value : undefined;
   }
 
+  /** Even while the hart sleeps; the same again only if it did nothing in between. */
+  get turns(): number {
+    return this.get(at.TURNS);
+  }
+
+  get isAsleep(): boolean {
+    return (this.turns & 1) === 0;
+  }
+
+  /** Of the thread's own hart. */
+  set isAsleep(value: boolean) {
+    if (value !== this.isAsleep) this.set(at.TURNS, this.turns + 1);
+  }
+
   /** Level of an interrupt line, by its bit's number in mip. */
   setLine(cause: number, asserted: boolean): void {
     const bit = 1 << cause;
@@ -112,12 +131,12 @@ export class HartLink {
     const ticket = Atomics.add(this.#words, (at.FENCES_WANTED >> 2) + kind, 1) + 1;
     this.set(at.ATTENTION, 1);
     // One that sleeps looks up by itself when it wakes.
-    if (this.get(at.ASLEEP) === 0) this.ring();
+    if (!this.isAsleep) this.ring();
     return ticket;
   }
 
   hasFenced(kind: at.Fence, ticket: number): boolean {
-    if (this.get(at.ASLEEP) !== 0) return true;
+    if (this.isAsleep) return true;
     return ((this.get(at.FENCES_DONE + 4 * kind) - ticket) | 0) >= 0;
   }
 

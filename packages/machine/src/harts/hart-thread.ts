@@ -26,7 +26,7 @@ export async function runHart(order: HartOrder): Promise<never> {
     return hart.run();
   } catch (error) {
     // Nobody is to wait for this hart.
-    own.set(at.ASLEEP, 1);
+    own.isAsleep = true;
     own.set(at.PAUSED, 1);
     own.set(at.READY, 1);
     for (const link of links) link.ring();
@@ -94,7 +94,7 @@ class HartThread {
     const hart = this.#hart;
     const { own } = this.#harts;
     // It was taken for one that sleeps until it was here.
-    own.set(at.ASLEEP, 0);
+    own.isAsleep = false;
     for (;;) {
       while (!this.#harts.enter(hart)) this.#sleep(() => false);
       const started = performance.now();
@@ -113,9 +113,9 @@ class HartThread {
     const hart = this.#hart;
     const { own } = this.#harts;
     const { bell } = own;
-    own.set(at.ASLEEP, 1);
+    own.isAsleep = true;
     if (own.get(at.ATTENTION) === 0 && !awake()) own.wait(bell, this.#untilTimer());
-    own.set(at.ASLEEP, 0);
+    own.isAsleep = false;
     if (this.#harts.asked()) this.#harts.lookUp(hart);
   }
 

@@ -11,8 +11,11 @@ export const blockOf = (hart: number): number => BLOCK * (hart + 1);
 export const ATTENTION = 0x00;
 /** Counted up whenever the hart may have to wake; what it waits on. */
 export const DOORBELL = 0x04;
-/** Not 0 while the hart waits for an interrupt, or is stopped: it looks up before it goes on. */
-export const ASLEEP = 0x08;
+/**
+ * Counted up when the hart goes to sleep (it waits for an interrupt, or is stopped) and when it wakes:
+ * even while it sleeps. It looks up before it goes on.
+ */
+export const TURNS = 0x08;
 /** Interrupt lines held by devices: bits as in mip. */
 export const LINES = 0x0c;
 /** Not 0 where another hart sent an IPI that was not taken yet. */
@@ -30,6 +33,8 @@ export const FENCES_WANTED = 0x28;
 export const FENCES_DONE = 0x30;
 /** Harts that wait for such a fence, a bit each. */
 export const FENCE_WAITERS = 0x38;
+/** In hart 0's block: counted up when a device has written to RAM. */
+export const DEVICE_WRITES = 0x78;
 /** In hart 0's block: harts that call its thread, a bit each. */
 export const CALLERS = 0x3c;
 /** Not 0 once the thread of the hart is there. */

@@ -22,6 +22,8 @@ export class SharedHarts implements Harts, Attention {
   readonly #extra: (hart: Hart) => void;
   /** Levels of lines as the hart knows them. */
   #lines = 0;
+  /** Turns of the links, and writes of devices, when they were last looked at. */
+  #turns: readonly number[] = [];
 
   /** @param extra what else is to be done when the hart looks up */
   constructor(links: readonly HartLink[], self: number, extra: (hart: Hart) => void) {
@@ -53,6 +55,17 @@ export class SharedHarts implements Harts, Attention {
     if (this.own.exchange(at.IPI, 0) !== 0) hart.raiseSoftware();
     if (this.own.get(at.LINES) !== this.#lines) this.takeLines(hart);
     this.#extra(hart);
+  }
+
+  mayHaveWritten(): boolean {
+    const turns = [...this.#links.map((link) => link.turns), this.board.get(at.DEVICE_WRITES)];
+    const { index: self } = this.own;
+    const wrote = turns.some(
+      (turn, index) =>
+        index !== self && (turn !== this.#turns[index] || (index < this.count && (turn & 1) === 1)),
+    );
+    this.#turns = turns;
+    return wrote;
   }
 
   /** Sets the hart's lines to what devices hold. */
