@@ -254,6 +254,25 @@ describe('DNS', () => {
     assert.equal(guest.packets().length, 1, 'after its time');
   });
 
+  it('asks for a name and nothing else, and gives it back as it was written', async () => {
+    const guest = new TestGuest();
+    const queries: string[] = [];
+    guest.outside.answer = (query) => {
+      queries.push(Buffer.from(query).toString('hex'));
+      return Promise.resolve(writeAddresses(query, []));
+    };
+    const query = Buffer.from([...writeQuery(7, 'eXample.org', 1), ...bytes('secret')]);
+    query[11] = 1; // a record behind the question
+    guest.udp(4000, dns, 53, query);
+    await setImmediate();
+    assert.deepEqual(queries, [Buffer.from(writeQuery(7, 'example.org', 1)).toString('hex')]);
+    assert.match(text(guest.packets()[0]!.body), /eXample/);
+    guest.udp(4000, dns, 53, writeQuery(7, 'a b\u0001.example.org', 1));
+    await setImmediate();
+    assert.equal(guest.packets()[0]!.body[8 + 3]! & 15, 3);
+    assert.equal(queries.length, 1);
+  });
+
   it('does not ask for other names', async () => {
     const guest = new TestGuest({ allow: ['example.org'] });
     const asked = answering(guest, '5.6.7.8');

@@ -4,7 +4,7 @@ import * as D from '../layout/dns.ts';
 import type { Outside } from '../outside.ts';
 import type { Policy } from '../policy/policy.ts';
 import type { Lookups } from './lookups.ts';
-import { type Query, readAddresses, readQuestion, writeResponse } from './message.ts';
+import { type Query, readAddresses, readQuestion, writeQuery, writeResponse } from './message.ts';
 
 /** Queries under way at once; more are refused. */
 const maxQueries = 128;
@@ -47,6 +47,7 @@ export class DnsService {
     if ((query.flags & D.OPCODE) !== 0 || query.class !== D.CLASS_IN) {
       return respond(code.notImplemented);
     }
+    if (query.name.includes('?')) return respond(code.nameError);
     const local = this.#localAnswer(message, query);
     if (local !== undefined) return local;
     const verdict = this.#options.policy.checkName(query.name);
@@ -85,13 +86,10 @@ export class DnsService {
 
   async #forward(message: Uint8Array, query: Query): Promise<Uint8Array> {
     const { outside, policy, lookups } = this.#options;
-    const response = await outside.query(message);
+    // Made anew: nothing of the guest's but a name and a type leaves the host.
+    const response = await outside.query(writeQuery(query.id, query.name, query.type));
     const answered = readQuestion(response);
-    const same =
-      answered.name === query.name && answered.type === query.type && answered.id === query.id;
-    if (!same || (answered.flags & D.RESPONSE) === 0) {
-      return writeResponse(message, query, code.serverFailure);
-    }
+    if (!isResponseTo(query, answered)) return writeResponse(message, query, code.serverFailure);
     const records = readAddresses(response);
     const closed = records.find(
       ({ address }) => !policy.checkAnswer(address, outside.isOwn(address)),
@@ -102,10 +100,17 @@ export class DnsService {
       return writeResponse(message, query, code.refused);
     }
     lookups.remember(query.name, records);
+    // Some look whether the name comes back letter by letter as they sent it.
+    response.set(message.subarray(D.DnsHeader.size, query.end), D.DnsHeader.size);
     return response;
   }
 
   #report({ name }: Query, reason: string): void {
     this.#options.onEvent({ type: 'lookup', name, allowed: false, reason });
   }
+}
+
+function isResponseTo({ id, name, type, end }: Query, response: Query): boolean {
+  const same = response.id === id && response.name === name && response.type === type;
+  return same && response.end === end && (response.flags & D.RESPONSE) !== 0;
 }

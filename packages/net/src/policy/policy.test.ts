@@ -98,6 +98,9 @@ describe('a policy', () => {
     assert.equal(opens({ public: true }, to, [], true), false);
     assert.equal(opens({ allow: ['*', '5.6.0.0/16'] }, to, [], true), false);
     assert.equal(opens({ allow: ['5.6.7.8'] }, to, [], true), true);
+    assert.equal(opens({ allow: ['10.0.0.0/8'] }, '10.0.0.5:22', [], true), false);
+    assert.equal(opens({ allow: ['10.0.0.5:22'] }, '10.0.0.5:22', [], true), true);
+    assert.equal(opens({ allow: ['127.0.0.0/8'] }, '127.0.0.1:22', [], true), true);
   });
 
   it('denies before it allows', () => {

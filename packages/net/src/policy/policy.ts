@@ -31,8 +31,9 @@ export interface Destination {
  * when something is sent: an address is as good as the names it was given for, and no better.
  *
  * - What a `deny` rule covers is closed.
- * - Addresses that are not public, and the host's own, are open only to an `allow` rule for a range
- *   that lies wholly inside theirs: no name leads to them, and neither does `*` or `0.0.0.0/0`.
+ * - Addresses that are not public are open only to an `allow` rule for a range that lies wholly inside
+ *   theirs: no name leads to them, and neither does `*` or `0.0.0.0/0`. The host's own addresses, but for
+ *   loopback, are open only to a rule for just the address: it may lie in a range by chance.
  * - Everything else is open to an `allow` rule, or where `public` is.
  * - With a `deny` rule for a name, public addresses are open only as answers to a lookup, so that
  *   nobody goes around the rule with the address; `allow` rules for ranges stand.
@@ -67,7 +68,7 @@ export class Policy {
   checkAnswer(address: Ipv4, isOwn: boolean): boolean {
     if (this.#deny.some((rule) => coversAllOf(rule, address))) return false;
     if (!isOwn && privateRangeOf(address) === undefined) return true;
-    return this.#allow.some((rule) => opensPrivate(rule, address));
+    return this.#allow.some((rule) => opensPrivate(rule, address, isOwn));
   }
 
   /** Whether something may be sent to an address. */
@@ -80,7 +81,9 @@ export class Policy {
     );
     if (denying !== undefined) return denied(denying);
     if (isOwn || privateRangeOf(address) !== undefined) {
-      const opening = this.#allow.find((rule) => applies(rule) && opensPrivate(rule, address));
+      const opening = this.#allow.find(
+        (rule) => applies(rule) && opensPrivate(rule, address, isOwn),
+      );
       return opening === undefined ? closedPrivate(address, isOwn) : allowed(opening);
     }
     const allowing = this.#allow.find(
@@ -121,10 +124,12 @@ function coversAllOf(rule: Rule, address: Ipv4): boolean {
   return rule.ports.length === 0 && rule.protocol === undefined && coversAddress(rule, address);
 }
 
-/** Whether a rule means an address that is not public: by a range that is no larger than its kind. */
-function opensPrivate({ target }: Rule, address: Ipv4): boolean {
+/** Whether a rule means an address that is not public, or the host's: see {@link Policy}. */
+function opensPrivate({ target }: Rule, address: Ipv4, isOwn: boolean): boolean {
   if (target.kind !== 'range' || !inRange(address, target.range)) return false;
   const kind = privateRangeOf(address);
-  // An address of the host's own that is public: only itself is meant.
-  return kind === undefined ? target.range.prefix === 32 : isWithin(target.range, kind);
+  const alone = isOwn && kind !== loopback;
+  return alone || kind === undefined ? target.range.prefix === 32 : isWithin(target.range, kind);
 }
+
+const loopback = privateRangeOf(0x7f000001);

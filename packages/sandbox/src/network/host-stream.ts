@@ -2,6 +2,8 @@ import type { Socket } from 'node:net';
 import type { OutsideStream, StreamEvents } from '@anole/net';
 
 const blockBytes = 65536;
+/** Someone is there, and does not want us: some listen and reset at once. */
+const refusals = new Set<string | undefined>(['ECONNREFUSED', 'ECONNRESET']);
 
 /**
  * A TCP socket of the host as the stack sees it. While the system takes no more, what is written is
@@ -103,7 +105,7 @@ export class HostStream implements OutsideStream {
     this.#tell(() => {
       this.#closed = true;
       if (this.#connected) this.#events.reset();
-      else this.#events.failed(code === 'ECONNREFUSED' ? 'refused' : 'unreachable');
+      else this.#events.failed(refusals.has(code) ? 'refused' : 'unreachable');
     });
   }
 
