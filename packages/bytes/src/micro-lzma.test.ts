@@ -3,6 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AnoleError, decodeMicroLzma } from './index.ts';
+import { LZMA_RESERVED, lzmaModule } from './lzma-module.ts';
+import { decodeMicroLzmaPlainly } from './micro-lzma.ts';
+import { WasmDecoder } from './wasm-decoder.ts';
 
 const noPython =
   spawnSync('python3', ['-c', 'import lzma']).status === 0 ? false : 'python3 is not installed';
@@ -67,4 +70,36 @@ test('whatever the input, decoding ends with an error of its own or a full outpu
     }),
     { seed: 3, numRuns: 2000 },
   );
+});
+
+test('compiled or not, damaged streams decode to the same or not at all', {
+  skip: noPython,
+}, () => {
+  const streams = [stream(sample(4000), 3, 0, 2), stream(sample(4000), 1, 2, 0)];
+  const compiled = new WasmDecoder(lzmaModule, LZMA_RESERVED);
+  let decoded = 0;
+  fc.assert(
+    fc.property(
+      fc.nat(streams.length - 1),
+      fc.array(fc.tuple(fc.nat(), fc.nat(255)), { maxLength: 3 }),
+      fc.integer({ min: 0, max: 5000 }),
+      (which, changes, length) => {
+        const input = streams[which]!.slice();
+        for (const [at, value] of changes) input[at % input.length] = value;
+        const [one, other] = [new Uint8Array(length), new Uint8Array(length)];
+        let plainly = true;
+        try {
+          decodeMicroLzmaPlainly(input, one);
+        } catch {
+          plainly = false;
+        }
+        assert.equal(compiled.decode(input, other, false), plainly);
+        if (!plainly) return;
+        decoded++;
+        assert.deepEqual(other, one);
+      },
+    ),
+    { seed: 4, numRuns: 1500 },
+  );
+  assert.ok(decoded > 100);
 });

@@ -1,31 +1,35 @@
 import { AnoleError } from './errors.ts';
 import type { BlockOptions } from './lz4.ts';
+import {
+  ADAPT,
+  AFTER_LITERAL,
+  ALIGN,
+  HALF,
+  IS_MATCH,
+  IS_REPEAT,
+  IS_REPEAT_0,
+  IS_REPEAT_0_LONG,
+  IS_REPEAT_1,
+  IS_REPEAT_2,
+  LITERAL_BITS_MAX,
+  LITERAL_SIZE,
+  LITERALS,
+  MATCH_LENGTH,
+  MATCH_MIN,
+  POSITION_STATES,
+  PROBABILITY_BITS,
+  REPEAT_LENGTH,
+  SLOTS,
+  SPECIAL,
+  TOP,
+} from './lzma-layout.ts';
+import { LZMA_RESERVED, lzmaModule } from './lzma-module.ts';
+import { WasmDecoder } from './wasm-decoder.ts';
 
-const TOP = 2 ** 24;
-const PROBABILITY_BITS = 11;
-const HALF = 1 << (PROBABILITY_BITS - 1);
-const ADAPT = 5;
-const STATES = 12;
-const POSITION_STATES = 16;
-/** States below it follow a literal. */
-const AFTER_LITERAL = 7;
-const MATCH_MIN = 2;
-
-/** Where each set of probabilities begins in the one array. */
-const IS_MATCH = 0;
-const IS_REPEAT = IS_MATCH + STATES * POSITION_STATES;
-const IS_REPEAT_0 = IS_REPEAT + STATES;
-const IS_REPEAT_1 = IS_REPEAT_0 + STATES;
-const IS_REPEAT_2 = IS_REPEAT_1 + STATES;
-const IS_REPEAT_0_LONG = IS_REPEAT_2 + STATES;
-const SLOTS = IS_REPEAT_0_LONG + STATES * POSITION_STATES;
-const SPECIAL = SLOTS + 4 * 64;
-const ALIGN = SPECIAL + 128;
-const MATCH_LENGTH = ALIGN + 16;
-/** Of a set for lengths: two choices, then trees of 3 bits by position, twice, then one of 8. */
-const LENGTH_SIZE = 2 + 2 * POSITION_STATES * 8 + 256;
-const REPEAT_LENGTH = MATCH_LENGTH + LENGTH_SIZE;
-const LITERALS = REPEAT_LENGTH + LENGTH_SIZE;
+const compiled = new WasmDecoder(lzmaModule, LZMA_RESERVED);
+/** Outputs for which it pays to fill WebAssembly's probabilities; far more than any image has. */
+const COMPILED_FROM = 256;
+const COMPILED_OUTPUT = 256 * 1024 * 1024;
 
 /**
  * Decodes a MicroLZMA stream into `output`, which must become exactly full: LZMA1 without header and
@@ -38,13 +42,22 @@ export function decodeMicroLzma(
   input: Uint8Array,
   output: Uint8Array,
   // The stream has no end of its own: the output's length is always where decoding stops.
-  _options: BlockOptions = {},
+  { partial = false }: BlockOptions = {},
 ): void {
+  const { length } = output;
+  const pays = length >= COMPILED_FROM && length <= COMPILED_OUTPUT;
+  if (pays && compiled.decode(input, output, partial)) return;
+  // What is damaged is decoded again, up to where the damage lies.
+  decodeMicroLzmaPlainly(input, output);
+}
+
+/** As {@link decodeMicroLzma}, in JavaScript: says what is wrong, and serves without WebAssembly. */
+export function decodeMicroLzmaPlainly(input: Uint8Array, output: Uint8Array): void {
   const properties = ~(input[0] ?? 0) & 0xff;
   const literalBits = properties % 9;
   const positionBits = Math.floor(properties / 45);
   const literalPositionBits = Math.floor(properties / 9) % 5;
-  if (properties >= 225 || literalBits + literalPositionBits > 4) {
+  if (properties >= 225 || literalBits + literalPositionBits > LITERAL_BITS_MAX) {
     fail(`its properties are ${properties}`, 0);
   }
   if (input.length < 5) fail('it ends too early', input.length);
@@ -74,7 +87,7 @@ class Decoder {
     this.#literalBits = literalBits;
     this.#literalPositionMask = (1 << literalPositionBits) - 1;
     this.#positionMask = (1 << positionBits) - 1;
-    const size = LITERALS + (0x300 << (literalBits + literalPositionBits));
+    const size = LITERALS + (LITERAL_SIZE << (literalBits + literalPositionBits));
     this.#probabilities = new Uint16Array(size).fill(HALF);
     this.#code = ((input[1]! << 24) | (input[2]! << 16) | (input[3]! << 8) | input[4]!) >>> 0;
   }
@@ -129,7 +142,7 @@ class Decoder {
     const before = to > 0 ? this.#output[to - 1]! : 0;
     const context =
       ((to & this.#literalPositionMask) << this.#literalBits) + (before >> (8 - this.#literalBits));
-    const base = LITERALS + 0x300 * context;
+    const base = LITERALS + LITERAL_SIZE * context;
     let symbol = 1;
     if (distance >= 0) {
       let matched = to > distance ? this.#output[to - distance - 1]! : 0;
