@@ -8,7 +8,7 @@ import { ensureImage } from '@anole/compose';
 import { openErofs } from '@anole/erofs';
 import { fileSource, unpackTree } from '@anole/host';
 import { Machine, openSnapshot } from '@anole/machine';
-import { Sandbox } from '@anole/sandbox';
+import { Sandbox, SandboxPool } from '@anole/sandbox';
 import { warmUp } from '@anole/sandbox/threads';
 import { type BenchGuest, benchGuest, readyMark } from './guest.ts';
 import { type Bench, median, type Report } from './harness.ts';
@@ -18,12 +18,13 @@ const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: '
 const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 const answer = 'GUEST-ANSWER';
 
-/** From nothing to the first output: a process, a sandbox in this program, a machine. */
+/** From nothing to the first output: a process, a sandbox in this program, a machine; then many. */
 const bench: Bench = async (report) => {
   const directory = await mkdtemp(join(tmpdir(), 'anole-bench-'));
   try {
     await processes(report, directory);
     await sandboxes(report);
+    await manySandboxes(report);
     await restores(report, directory);
   } finally {
     await rm(directory, { recursive: true, force: true });
@@ -90,18 +91,105 @@ async function bundle(runtime: string, directory: string): Promise<string | unde
 /** In a running program, its threads warm: from `Sandbox.create` to the first byte of `echo hi`. */
 async function sandboxes(report: Report): Promise<void> {
   const times: number[] = [];
-  for (let round = 0; round <= 20; round++) {
+  for (let round = 0; round <= 50; round++) {
     warmUp();
-    await new Promise((resolve) => setTimeout(resolve, 500));
+    await pause(100);
     const start = performance.now();
     await using sandbox = await Sandbox.create('os:base', { terminals: 0 });
-    const command = await sandbox.exec(['echo', 'hi']);
-    for await (const _ of command.stdout) {
-      if (round > 0) times.push(performance.now() - start);
-      break;
-    }
+    await firstByte(sandbox);
+    if (round > 0) times.push(performance.now() - start);
   }
   report.figure('first output in a running program (target 30)', median(times), 'ms');
+  await using sandbox = await Sandbox.create('os:base', { terminals: 0 });
+  const commands: number[] = [];
+  for (let round = 0; round < 50; round++) {
+    await pause(50);
+    commands.push(await timed(() => firstByte(sandbox)));
+  }
+  report.figure('exec in a live sandbox to first output (target 10)', median(commands), 'ms');
+  await using pool = SandboxPool.of('os:base', { terminals: 0, size: 2 });
+  const taken: number[] = [];
+  for (let round = 0; round < 20; round++) {
+    while (pool.ready < 2) await pause(20);
+    await pause(100);
+    let one: Sandbox | undefined;
+    taken.push(
+      await timed(async () => {
+        one = await pool.take();
+        await firstByte(one);
+      }),
+    );
+    await one?.close();
+  }
+  report.figure('first output from a pool (target 15)', median(taken), 'ms');
+}
+
+/** Starts in a row, what one that waits costs, and copies of one that runs. */
+async function manySandboxes(report: Report): Promise<void> {
+  const options = { terminals: 0 };
+  const starts = 40;
+  const seconds = await timed(async () => {
+    const one = async () => {
+      await using sandbox = await Sandbox.create('os:base', options);
+      await firstByte(sandbox);
+    };
+    for (let done = 0; done < starts; done += 2) await Promise.all([one(), one()]);
+  });
+  report.figure('starts (target 40)', (1000 * starts) / seconds, 'per second');
+  await using stack = new AsyncDisposableStack();
+  const few = 4;
+  const many = 24;
+  const add = async () => stack.use(await Sandbox.create('os:base', options));
+  for (let count = 0; count < few; count++) await add();
+  await pause(2000);
+  const before = process.memoryUsage.rss();
+  for (let count = few; count < few + many; count++) await add();
+  await pause(2000);
+  const each = (process.memoryUsage.rss() - before) / many / 2 ** 20;
+  report.figure('memory of an idle sandbox (target 16)', each, 'MiB');
+  await forks(report);
+}
+
+/** A Python that has loaded its modules and waits for a line; each copy runs it. */
+async function forks(report: Report): Promise<void> {
+  const program = 'import json, re, decimal, sys\nprint("ready", flush=True)\nexec(input())';
+  await using parent = await Sandbox.create('os:python', { terminals: 0 });
+  const input = new TransformStream<Uint8Array>();
+  const python = await parent.exec(['python3', '-c', program], { stdin: input.readable });
+  await python.stdout.next();
+  await using stack = new AsyncDisposableStack();
+  const times: number[] = [];
+  const copies: Sandbox[] = [];
+  const all = await timed(async () => {
+    for (let count = 0; count < 100; count++) {
+      times.push(await timed(async () => void copies.push(stack.use(await parent.fork()))));
+    }
+  });
+  report.figure('fork of a warmed Python (target 10)', median(times), 'ms');
+  report.figure('a hundred forks of it (target 5)', all / 1000, 's');
+  const answers = await timed(async () => {
+    for (const copy of copies) {
+      const { stdout } = await copy.attach(python, { stdin: 'print(6 * 7)\n' }).output();
+      if (new TextDecoder().decode(stdout) !== '42\n') throw new Error('a copy cannot count');
+    }
+  });
+  report.figure('an answer of each copy', answers / copies.length, 'ms');
+  python.kill('SIGKILL');
+}
+
+async function firstByte(sandbox: Sandbox): Promise<void> {
+  const command = await sandbox.exec(['echo', 'hi']);
+  await command.stdout.next();
+}
+
+async function timed(work: () => Promise<void>): Promise<number> {
+  const start = performance.now();
+  await work();
+  return performance.now() - start;
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /** A machine that waits for a line, saved; from its file to its answer, beside QEMU's snapshots. */

@@ -107,7 +107,7 @@ export class Machine implements AsyncDisposable {
     panic: PanicWatch,
     control: Control,
     clock: ClockKind,
-    ground: Ground = { based: false, layers: [] },
+    ground: Ground = { base: undefined, layers: [] },
   ) {
     this.#ground = ground;
     this.#board = board;
@@ -319,8 +319,8 @@ export class Machine implements AsyncDisposable {
 }
 
 /** What forks of a machine that was restored from a snapshot share with it. */
-function groundOf({ layers, based }: Snapshot): Ground {
-  return layers === undefined ? { based: true, layers: [] } : { based: based === true, layers };
+function groundOf({ sum, layers = [] }: Snapshot): Ground {
+  return { base: sum, layers };
 }
 
 type ClockKind = NonNullable<MachineOptions['clock']>;

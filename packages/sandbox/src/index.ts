@@ -22,6 +22,7 @@ export type { FileEvent, FileInfo, NewFileOptions } from './files/messages.ts';
 export type { Input } from './input.ts';
 export type { Limit, SandboxEnd, SandboxEvents, SandboxState, SandboxStats } from './lifecycle.ts';
 export type { NetworkOptions, PublishedPort } from './network/options.ts';
+export { type PoolOptions, SandboxPool } from './pool.ts';
 export type { PrepareOptions } from './prepare.ts';
 export { type RunOptions, run } from './run.ts';
 export {

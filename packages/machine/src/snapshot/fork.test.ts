@@ -10,7 +10,7 @@ import { writeSnapshot } from './write.ts';
 
 const events = { power: () => {}, wake: () => {}, fault: () => {} };
 const memorySize = 0x100_0000;
-const bare: Ground = { based: false, layers: [] };
+const bare: Ground = { base: undefined, layers: [] };
 
 /** Strides through memory for ever and around, reading and writing. */
 const work = `
@@ -110,10 +110,12 @@ describe('a fork of a machine', () => {
     const snapshot = openSnapshot(memorySource(file));
     const original = await restored(snapshot);
     original.hart.run(100);
-    const fork = forkBoard(original, 'instructions', { based: true, layers: [] });
+    const fork = forkBoard(original, 'instructions', { base: snapshot.sum, layers: [] });
     assert.ok(size(fork) <= 12);
     same(await restored(openFork(posted(fork), snapshot)), original);
     assert.throws(() => openFork(fork, undefined), { code: 'MACHINE_SNAPSHOT_FOREIGN' });
+    const changed = openSnapshot(memorySource(saved(await working(90_001))));
+    assert.throws(() => openFork(fork, changed), { code: 'MACHINE_SNAPSHOT_FOREIGN' });
     const other = { ...snapshot, shape: { ...snapshot.shape, memorySize: 0x200_0000 } };
     assert.throws(() => openFork(fork, other), { code: 'MACHINE_SNAPSHOT_FOREIGN' });
   });

@@ -23,8 +23,8 @@ export interface MachineFork {
   readonly ticks: number;
   readonly hart: Uint8Array;
   readonly devices: Json;
-  /** Whether it stands on the pages of the snapshot that the machine was restored from. */
-  readonly based: boolean;
+  /** Sum of the snapshot on whose pages it stands; undefined where its machine was booted. */
+  readonly base: number | undefined;
   /** The last ones count. */
   readonly layers: readonly PageLayer[];
 }
@@ -34,7 +34,7 @@ const MAX_LAYERS = 8;
 
 /** What a machine stands on, and what it shares with its forks. */
 export interface Ground {
-  readonly based: boolean;
+  readonly base: number | undefined;
   readonly layers: readonly PageLayer[];
 }
 
@@ -53,7 +53,7 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
     ticks: Number(hart.time),
     hart: savedHarts(board),
     devices: devicesToJson(board),
-    based: ground.based,
+    base: ground.base,
     layers: layers.length > MAX_LAYERS ? [merge(layers)] : layers,
   };
 }
@@ -66,16 +66,16 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
  * @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` where `base` is not what the fork stands on
  */
 export function openFork(fork: MachineFork, base: Snapshot | undefined): Snapshot {
-  const { shape, ticks, hart, devices, based, layers } = fork;
-  if (based !== (base !== undefined)) throw foreign('its base is missing, or it has none');
+  const { shape, ticks, hart, devices, layers } = fork;
+  if (fork.base !== base?.sum) throw foreign('it stands on another one than is there');
   if (base !== undefined && base.shape.memorySize !== shape.memorySize) {
     throw foreign('its base is of another machine');
   }
   const pages = shape.memorySize / GUEST_PAGE;
   const found = newestPages(layers, pages);
   return {
+    sum: base?.sum,
     layers,
-    based,
     shape,
     ticks,
     hart,

@@ -10,10 +10,13 @@ import type { Json } from './state.ts';
 
 /** A snapshot, opened: all but its pages is read and checked; they are when the guest touches them. */
 export interface Snapshot {
-  /** Pages over those that the snapshot was made of, where it is a fork: the last ones count. */
+  /**
+   * Stands for all that is in the file, as its header has it. Of a fork: of the file that it stands on,
+   * undefined where that is none.
+   */
+  readonly sum: number | undefined;
+  /** Of a fork: pages over those of the file. The last ones count. */
   readonly layers?: readonly PageLayer[];
-  /** Of a fork: whether it stands on another snapshot. */
-  readonly based?: boolean;
   readonly shape: MachineShape;
   /** `time` of the hart when it was saved. */
   readonly ticks: number;
@@ -46,7 +49,7 @@ const MAX_TICKS = 2 ** 52;
  *   `MACHINE_SNAPSHOT_VERSION`; what the source throws
  */
 export function openSnapshot(source: Source, identity?: Uint8Array): Snapshot {
-  const sections = readHead(source, identity);
+  const { sections, sum } = readHead(source, identity);
   const section = (kind: number, limit: number) => readSection(source, sections, kind, limit);
   const { ticks, ...shape } = parseMachine(section(L.Section.machine, L.MAX_TEXT));
   const hart = section(L.Section.hart, L.MAX_TEXT);
@@ -60,10 +63,10 @@ export function openSnapshot(source: Source, identity?: Uint8Array): Snapshot {
     throw damaged('its tables of pages do not agree');
   }
   const fill = filler(source, content.offset, placesOf(numbers, pages), sums);
-  return { shape, ticks, hart, devices, host, contentSize: content.length, fill };
+  return { sum, shape, ticks, hart, devices, host, contentSize: content.length, fill };
 }
 
-function readHead(source: Source, identity: Uint8Array | undefined): Map<number, Section> {
+function readHead(source: Source, identity: Uint8Array | undefined) {
   const size = L.HEADER.end + L.SECTION_COUNT * L.ENTRY.end;
   const magic = source.size < L.HEADER.end ? '' : text(read(source, 0, L.MAGIC.length));
   if (magic !== L.MAGIC) throw foreign('the file is none');
@@ -88,7 +91,7 @@ function readHead(source: Source, identity: Uint8Array | undefined): Map<number,
   if (view.getUint32(L.HEADER.sections, true) !== L.SECTION_COUNT) throw damaged('bad sections');
   const own = head.subarray(L.HEADER.identity, L.HEADER.identity + L.IDENTITY_SIZE);
   if (identity?.some((byte, i) => byte !== own[i])) throw foreign('it is of another machine');
-  return readTable(view, source.size);
+  return { sections: readTable(view, source.size), sum };
 }
 
 function readTable(view: DataView, size: number): Map<number, Section> {
@@ -179,11 +182,16 @@ function placesOf(numbers: Uint32Array, pages: number): Uint32Array {
 }
 
 function filler(source: Source, start: number, places: Uint32Array, sums: Uint32Array): PageFiller {
+  // Many machines may be restored from one snapshot: each page is checked for the first of them.
+  const checked = new Uint8Array(places.length);
   return (page, target) => {
     const place = places[page]!;
     if (place === 0) return;
     const bytes = read(source, start + (place - 1) * GUEST_PAGE, GUEST_PAGE);
-    if (crc32c(bytes) !== sums[place - 1]) throw damaged(`page ${page} is not what was written`);
+    if (checked[page] === 0) {
+      if (crc32c(bytes) !== sums[place - 1]) throw damaged(`page ${page} is not what was written`);
+      checked[page] = 1;
+    }
     target.set(bytes);
   };
 }

@@ -7,11 +7,12 @@ interface Forked {
   readonly machine: Machine;
   readonly files: FileSystems;
   readonly network: GuestNetwork | undefined;
+  readonly base: string | undefined;
 }
 
 /** Takes a running machine and what is behind its devices, at one moment. */
 export async function forkSandbox(
-  { machine, files, network }: Forked,
+  { machine, files, network, base }: Forked,
   hello: Uint8Array,
 ): Promise<SandboxFork> {
   const { root, volumes } = files;
@@ -23,7 +24,7 @@ export async function forkSandbox(
     }),
     { quiet: () => root.tree.idle },
   );
-  return { machine: taken.machine, ...taken.alongside, hello };
+  return { machine: taken.machine, ...taken.alongside, hello, ...(base !== undefined && { base }) };
 }
 
 /** Puts the file systems of a new machine where those of the forked one were. */

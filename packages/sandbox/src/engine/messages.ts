@@ -59,6 +59,8 @@ export interface MachineOrder {
 /** A running machine as it was at one moment, and what is behind its devices. Memory is shared. */
 export interface SandboxFork {
   readonly machine: MachineFork;
+  /** Path of the file that the machine stands on, open as long as the sandbox that was forked. */
+  readonly base?: string;
   readonly root: { readonly tree: OverlayState; readonly server: FuseFork };
   /** What the guest knows of its volumes, which are the same directories. */
   readonly volumes: readonly FuseState[];

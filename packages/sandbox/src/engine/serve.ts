@@ -89,6 +89,8 @@ interface Served {
   readonly network: GuestNetwork | undefined;
   readonly console: VirtioConsole;
   readonly gates: readonly OutputGate[];
+  /** The file that pages come from. */
+  readonly base: string | undefined;
 }
 
 async function runMachine(
@@ -106,7 +108,7 @@ async function runMachine(
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
     : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
-  const served = { link, machine, files, network, console, gates };
+  const served = { link, machine, files, network, console, gates, base: start?.path };
   if (order.fork !== undefined) network?.stack.reset(order.fork.connections);
   const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
   link.port.on('message', (command: Command) => obey(command, served, greeting));
@@ -123,16 +125,20 @@ async function runMachine(
 interface Start extends Disposable {
   readonly snapshot: Snapshot;
   readonly hello: Uint8Array;
+  /** The file that pages come from. */
+  readonly path: string | undefined;
 }
 
 /** A fork, else a template that fits; undefined: boot. */
 async function startOf(order: MachineOrder, files: FileSystems): Promise<Start | undefined> {
   const { fork, template } = order;
   if (fork !== undefined) {
-    const base = fork.machine.based && template ? openTemplate(template) : undefined;
+    const path = fork.base;
+    const base = path !== undefined && template ? openTemplate({ ...template, path }) : undefined;
     const snapshot = openFork(fork.machine, base?.snapshot);
     await continueFiles(files, fork);
-    return { snapshot, hello: fork.hello, [Symbol.dispose]: () => base?.[Symbol.dispose]() };
+    const close = () => base?.[Symbol.dispose]();
+    return { snapshot, hello: fork.hello, path: base?.path, [Symbol.dispose]: close };
   }
   const { root } = files;
   if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;

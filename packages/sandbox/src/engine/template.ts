@@ -1,8 +1,7 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { Source } from '@anole/bytes';
 import type { FuseState } from '@anole/fuse';
-import { fileSource } from '@anole/host';
+import { type FileSource, fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
 import { chunkedSource } from './chunked-source.ts';
 import { keepNewest } from './keep-newest.ts';
@@ -21,25 +20,69 @@ export interface Template extends Disposable {
   readonly snapshot: Snapshot;
   readonly hello: Uint8Array;
   readonly root: FuseState;
+  /** The file for other threads of this process, whatever becomes of its name. */
+  readonly path: string;
 }
 
 /** Templates that are kept; the oldest go first. */
 const maxTemplates = 8;
 const bufferBytes = 0x10_0000;
 
+/** A template that machines of this thread use, or used a moment ago. */
+interface Opened {
+  /** Tells the file, as it was, from all others. */
+  readonly file: string;
+  readonly template: Omit<Template, typeof Symbol.dispose>;
+  readonly source: FileSource;
+  users: number;
+}
+
+/** The newest last. Opening one takes longer than all the rest of a restore. */
+const opened: Opened[] = [];
+/** Those that no machine uses, and that are kept. */
+const maxUnused = 2;
+
 /** Opens a template; undefined where there is none that is whole and of this machine. */
 export function openTemplate({ path, identity }: TemplateFile): Template | undefined {
-  let source: Source | undefined;
-  const close = () => void source?.close?.();
   try {
-    source = chunkedSource(fileSource(path));
-    const snapshot = openSnapshot(source, identity);
+    const { dev, ino, size, mtimeMs } = statSync(path);
+    const file = `${dev}:${ino}:${size}:${mtimeMs}`;
+    let found = opened.find((each) => each.file === file);
+    if (found === undefined) {
+      found = { file, ...readTemplate(path, identity), users: 0 };
+      opened.push(found);
+    }
+    found.users++;
+    const used = found;
+    const leave = () => {
+      used.users--;
+      closeUnused(maxUnused);
+    };
+    return { ...found.template, [Symbol.dispose]: leave };
+  } catch {
+    return undefined;
+  }
+}
+
+function readTemplate(path: string, identity: Uint8Array): Pick<Opened, 'template' | 'source'> {
+  const source = fileSource(path);
+  try {
+    const snapshot = openSnapshot(chunkedSource(source), identity);
     const { hello, root } = JSON.parse(new TextDecoder().decode(snapshot.host)) as HostState;
     const bytes = Uint8Array.from(Buffer.from(hello, 'base64'));
-    return { snapshot, hello: bytes, root, [Symbol.dispose]: close };
-  } catch {
-    close();
-    return undefined;
+    const template = { snapshot, hello: bytes, root, path: `/proc/self/fd/${source.fd}` };
+    return { template, source };
+  } catch (error) {
+    source.close();
+    throw error;
+  }
+}
+
+function closeUnused(keep: number): void {
+  const unused = opened.filter(({ users }) => users === 0);
+  for (const each of unused.slice(0, Math.max(0, unused.length - keep))) {
+    opened.splice(opened.indexOf(each), 1);
+    each.source.close();
   }
 }
 
@@ -73,6 +116,7 @@ export async function saveTemplate(
 
 export function removeTemplate({ path }: TemplateFile): void {
   rmSync(path, { force: true });
+  closeUnused(0);
 }
 
 /** Pages are small: a write for each would take most of the time. */
