@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -26,7 +26,7 @@ describe('anole run of container images', () => {
     const kept = cacheDirectory();
     spawnSync('mkdir', ['-p', cache]);
     for (const name of readdirSync(kept)) {
-      if (name !== 'images') symlinkSync(join(kept, name), join(cache, name));
+      if (name !== 'oci') symlinkSync(join(kept, name), join(cache, name));
     }
     using source = fileSource(path);
     const base = await collected(writeTar(await openErofs(source)));
@@ -94,6 +94,16 @@ describe('anole run of container images', () => {
     assert.match(anole('image', 'ls').stdout, new RegExp(`${name} .* linux/riscv64 `));
     assert.equal(anole('image', 'rm', name).status, 0);
     assert.match(anole('image', 'gc').stdout, / 0 kept\n$/);
+  });
+
+  test('takes the EROFS variant of an image where there is one, as it is', () => {
+    const flags = ['--platform', 'linux/riscv64', '--only', '-q'];
+    const converted = anole('image', 'convert', 'oci:layout:both', 'oci:fast', ...flags);
+    assert.equal(converted.status, 0, converted.stderr);
+    const made = join(cache, 'oci/erofs');
+    const before = existsSync(made) ? readdirSync(made) : [];
+    assert.match(anole('run', 'oci:fast').stdout, /^hello from .*: everyone\n$/);
+    assert.deepEqual(existsSync(made) ? readdirSync(made) : [], before);
   });
 
   test('says for what an image is that cannot run here', () => {

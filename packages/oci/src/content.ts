@@ -47,6 +47,8 @@ export interface ImageReader {
   manifest(descriptor: Descriptor, options?: ReadOptions): Promise<Uint8Array>;
   /** A blob's bytes from `start` to its end, in chunks that pass to the reader. */
   blob(descriptor: Descriptor, options?: BlobOptions): AsyncIterable<Uint8Array>;
+  /** The file of a blob, where blobs are files that stay. It must only be read. */
+  pathOf?(descriptor: Descriptor): string;
   /** Of a repository of a registry. */
   readonly origin?: Origin;
   close?(): void;

@@ -9,6 +9,7 @@ import {
   formatPlatform,
   type Image,
   type ImageReader,
+  mediaTypes,
   OciError,
   openImage,
   parsePlatform,
@@ -41,6 +42,8 @@ export interface ContainerImage {
 }
 
 const platform = parsePlatform('linux/riscv64');
+/** Where an image has a variant that is EROFS already, that is taken. */
+const preferred = { ...platform, features: ['erofs'] };
 
 /**
  * Makes the file system of a container image ready: pulled where it is in a registry, written once
@@ -53,7 +56,7 @@ export async function ensureContainer(
   { cache = cacheDirectory(), ...call }: CallOptions & { readonly cache?: string },
 ): Promise<ContainerImage> {
   using registries = await Registries.load();
-  const store = new ImageStore(join(cache, 'images'));
+  const store = new ImageStore(join(cache, 'oci'));
   const { signal } = call;
   await using _held = await store.hold(signal ? { signal } : {});
   using from = await openReader(location, { registries, store }, call);
@@ -61,9 +64,9 @@ export async function ensureContainer(
   const root = isRemote
     ? await pulled(from.reader, from.selector, location, { registries, store }, call)
     : await from.reader.resolve(from.selector, call);
-  const image = await openImage(isRemote ? store : from.reader, root, platform, call);
+  const image = await openPreferred(isRemote ? store : from.reader, root, call);
   checkPlatform(image);
-  const path = await ensureErofs(image, store, call);
+  const path = erofsFile(image) ?? (await ensureErofs(image, store, call));
   const { entrypoint, cmd, env, user, workingDirectory } = image.config.execution;
   return {
     root: { kind: 'erofs', path },
@@ -77,6 +80,27 @@ export async function ensureContainer(
   };
 }
 
+/** Of a pulled image only one variant may be here. */
+async function openPreferred(
+  reader: ImageReader,
+  root: Descriptor,
+  call: CallOptions,
+): Promise<Image> {
+  try {
+    return await openImage(reader, root, preferred, call);
+  } catch (error) {
+    if (!(error instanceof OciError) || error.code !== 'OCI_NOT_FOUND') throw error;
+    return await openImage(reader, root, platform, call);
+  }
+}
+
+/** The file of an image whose only layer is EROFS, where its reader keeps files. */
+function erofsFile({ manifest, reader }: Image): string | undefined {
+  const [layer] = manifest.layers;
+  const isErofs = manifest.layers.length === 1 && layer?.mediaType === mediaTypes.erofsLayer;
+  return isErofs ? reader.pathOf?.(layer) : undefined;
+}
+
 async function pulled(
   reader: ImageReader,
   selector: string | undefined,
@@ -86,7 +110,7 @@ async function pulled(
 ): Promise<Descriptor> {
   const root = await reader.resolve(selector, call);
   const name = storeName(reference, registries);
-  const options = { ...call, selector: root.digest, platform, keepIndex: true };
+  const options = { ...call, selector: root.digest, platform: preferred, keepIndex: true };
   // By its digest, an image has no name that could keep it: that it was asked for does.
   const tag = name.startsWith('sha') ? `${registries.expand(reference).host}@${name}` : name;
   await copyImage(reader, store, { ...options, tag });

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
 import { checkAction } from '../fs/check.ts';
-import { diffAction } from '../fs/diff.ts';
+import { diffAction, withDiffOptions } from '../fs/diff.ts';
 import { duAction } from '../fs/du.ts';
 import { dumpAction } from '../fs/dump.ts';
 import { catAction, listAction } from '../fs/list.ts';
@@ -186,23 +186,13 @@ Examples:
 }
 
 function diffCommand(): Command {
-  return subcommand('diff')
+  return withDiffOptions(subcommand('diff'))
     .description('compare two trees: images, directories or tar archives')
-    .argument('<a>', 'an image, a directory or a tar archive (plain, gzip or zstd)')
+    .argument(
+      '<a>',
+      'an image, a container image, a directory or a tar archive (plain, gzip or zstd)',
+    )
     .argument('<b>')
-    .option(
-      '--ignore <names>',
-      'some of: content links mode mtime owner presence rdev size target type xattr',
-      collect,
-    )
-    .option(
-      '--times <unit>',
-      'compare times by nanoseconds, microseconds or seconds',
-      'nanoseconds',
-    )
-    .option('--exclude <path>', 'leave out a path with all below it', collect)
-    .option('--brief', 'print names only')
-    .option('--hashes', 'print SHA-256 of contents that differ')
     .addHelpText(
       'after',
       `

@@ -1,5 +1,9 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
+import { diffAction, withDiffOptions } from '../fs/diff.ts';
+import { appendAction, configAction } from '../image/change.ts';
+import { checkAction } from '../image/check.ts';
+import { convertAction } from '../image/convert.ts';
 import { inspectAction } from '../image/inspect.ts';
 import { collectAction, listAction, removeAction, tagsAction } from '../image/keep.ts';
 import { loginAction, logoutAction } from '../image/login.ts';
@@ -17,13 +21,18 @@ Where an image is:
 /** `anole image`: OCI images. */
 export function imageCommand(): Command {
   return new Command('image')
-    .description('pull, push, copy and inspect container images, without root or a daemon')
+    .description('pull, push, convert, check and change container images, without root or a daemon')
     .addCommand(pullCommand())
     .addCommand(pushCommand())
     .addCommand(copyCommand())
     .addCommand(listCommand())
     .addCommand(tagsCommand())
     .addCommand(inspectCommand())
+    .addCommand(checkCommand())
+    .addCommand(diffCommand())
+    .addCommand(convertCommand())
+    .addCommand(appendCommand())
+    .addCommand(configCommand())
     .addCommand(unpackCommand())
     .addCommand(removeCommand())
     .addCommand(collectCommand())
@@ -125,7 +134,7 @@ Examples:
 
 function unpackCommand(): Command {
   return withRegistry(new Command('unpack'))
-    .description("write the files of an image to a directory, or its root file system's tar")
+    .description('write the files of an image to a directory')
     .argument('<image>')
     .argument('<directory>', 'must not exist or be empty')
     .option('--platform <platform>', 'of an index, the image to unpack')
@@ -143,6 +152,128 @@ Examples:
   anole image unpack docker://HOST/web:1.2 rootfs --platform linux/arm64`,
     )
     .action(act(unpackAction));
+}
+
+function checkCommand(): Command {
+  return withRegistry(new Command('check'))
+    .description('read all of an image and say what is wrong with it')
+    .argument('<image>')
+    .option('--platform <platform>', 'of an index, only the images for one platform')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+Manifests, configurations and layers are compared with their digests and sizes, layers also with the
+digests of what they decompress to; and they are applied one upon another, as when they are unpacked.
+
+Exit codes: 0 sound, 1 not sound, 2 could not be looked at.
+
+Examples:
+  anole image check HOST/web:1.2 --platform linux/riscv64
+  anole image check oci:web --json`,
+    )
+    .action(act(checkAction, { failure: 2 }));
+}
+
+function diffCommand(): Command {
+  return withDiffOptions(subcommand('diff'))
+    .description('compare the files of two images, or of an image and anything else')
+    .argument('<a>', 'a container image, an EROFS image, a directory or a tar archive')
+    .argument('<b>')
+    .addHelpText(
+      'after',
+      `
+Container images are docker://HOST/NAME:TAG, oci:DIRECTORY, oci-archive:FILE, docker-archive:FILE, and
+image:HOST/NAME:TAG for one of this computer.
+
+Exit codes: 0 the same, 1 different, 2 could not be compared.
+
+Examples:
+  anole image diff image:HOST/web:1.1 image:HOST/web:1.2 --brief
+  anole image diff docker://HOST/web:1.2 rootfs/ --times seconds
+  anole image diff oci:web web.erofs`,
+    )
+    .action(act(diffAction, { failure: 2 }));
+}
+
+function convertCommand(): Command {
+  return withRegistry(new Command('convert'))
+    .description('put an EROFS variant of an image beside it')
+    .argument('<source>')
+    .argument('<destination>')
+    .option('--platform <platform>', 'of an index, only the images for one platform')
+    .option('--only', 'write the variants alone, without the originals')
+    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
+    .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
+    .option('-E, --features <names>', 'ztailpacking or fragments', collect)
+    .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+The destination is an index of the images as they are, digests unchanged, and for each a variant whose
+only layer is an EROFS image of all its files. Readers that do not know EROFS take the original.
+Each variant is read back and compared with its original, down to every byte, attribute, time and link,
+before it is put anywhere. The same image gives the same variant.
+
+Examples:
+  anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-erofs
+  anole image convert oci:web oci:web:erofs -z lz4hc -C 65536
+  anole image convert HOST/web:1.2 oci:fast --platform linux/riscv64 --only`,
+    )
+    .action(act(convertAction));
+}
+
+function appendCommand(): Command {
+  return withConfig(withRegistry(new Command('append')))
+    .description('put layers upon an image')
+    .argument('<image>')
+    .argument('<layer...>', 'each a directory, a tar archive or an EROFS image')
+    .requiredOption('-t, --to <destination>', 'where the new image goes')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+A file named .wh.NAME in a layer removes NAME of the layers below.
+
+Examples:
+  anole image append HOST/base:1 ./site -t localhost/web:dev --cmd '["/bin/httpd","-f"]'
+  anole image append oci:base files.tar -t docker://HOST/web:1.3`,
+    )
+    .action(act(appendAction));
+}
+
+function configCommand(): Command {
+  return withConfig(withRegistry(new Command('config')))
+    .description('change how commands of an image run')
+    .argument('<image>')
+    .argument('<destination>', 'where the changed image goes')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+Examples:
+  anole image config HOST/web:1.2 localhost/web:dev -e DEBUG=1 --workdir /srv
+  anole image config oci:web oci:web:quiet --entrypoint '' --cmd '["/bin/true"]'`,
+    )
+    .action(act(configAction));
+}
+
+function withConfig(command: Command): Command {
+  return command
+    .option('--platform <platform>', 'of an index, the image to change')
+    .option('-e, --env <NAME=VALUE>', 'set a variable', collect)
+    .option('--label <NAME=VALUE>', 'set a label', collect)
+    .option('--entrypoint <words>', "a JSON list, or a line for the shell; '' for none")
+    .option('--cmd <words>', "a JSON list, or a line for the shell; '' for none")
+    .option('--workdir <directory>', 'working directory')
+    .option('--user <user[:group]>', 'who runs commands')
+    .option('--stop-signal <name>', 'what asks the command to end');
+}
+
+/** Gathers an option that may be given again. */
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
 }
 
 function removeCommand(): Command {

@@ -14,7 +14,7 @@ interface SourceFlags {
 interface BuildFlags extends SourceFlags {
   readonly locked?: boolean;
   readonly output?: string;
-  readonly format: 'erofs' | 'tar' | 'dir';
+  readonly format: 'erofs' | 'tar' | 'dir' | 'oci';
 }
 
 const recipeHelp = `
@@ -41,7 +41,7 @@ function buildCommand(): Command {
     )
     .addOption(
       new Option('--format <format>', 'what to write')
-        .choices(['erofs', 'tar', 'dir'])
+        .choices(['erofs', 'tar', 'dir', 'oci'])
         .default('erofs'),
     )
     .addHelpText(
@@ -54,6 +54,7 @@ it no longer fits. The same lock gives the same bytes.
 Examples:
   anole os build base -o base.erofs
   anole os build ./web.yaml --arch amd64 --format tar -o web.tar
+  anole os build base --format oci -o base && anole image copy oci:base docker://HOST/base:1
   anole os build ./web.yaml --locked -o web.erofs`,
     )
     .action(act(build));

@@ -9,6 +9,7 @@ import {
   type Tree,
   VfsError,
 } from '@anole/vfs';
+import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { openTree } from './open-tree.ts';
@@ -34,6 +35,21 @@ const aspects: Readonly<Record<Aspect, true>> = {
   type: true,
   xattr: true,
 };
+
+/** The options of a command that compares. */
+export function withDiffOptions(command: Command): Command {
+  const gather = (value: string, before: readonly string[] = []) => [...before, value];
+  return command
+    .option('--ignore <names>', `some of: ${Object.keys(aspects).join(' ')}`, gather)
+    .option(
+      '--times <unit>',
+      'compare times by nanoseconds, microseconds or seconds',
+      'nanoseconds',
+    )
+    .option('--exclude <path>', 'leave out a path with all below it', gather)
+    .option('--brief', 'print names only')
+    .option('--hashes', 'print SHA-256 of contents that differ');
+}
 
 /** 0 where the trees are the same, 1 where they differ, as diff(1) has it. */
 export async function diffAction(

@@ -1,4 +1,5 @@
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { hostError } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
@@ -14,8 +15,18 @@ export interface OpenTree extends AsyncDisposable {
   readonly tree: Tree;
 }
 
-/** Opens what a user named: an EROFS image here or at a URL, a directory, or a tar archive. */
+/** Transports of container images, in front of their names. */
+const containers = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive|image):)/;
+
+/**
+ * Opens what a user named: an EROFS image here or at a URL, a container image (`image:NAME` for one
+ * that was pulled), a directory, or a tar archive.
+ */
 export async function openTree(name: string, context: CommandContext): Promise<OpenTree> {
+  if (containers.test(name) || existsSync(join(name, 'oci-layout'))) {
+    const { openContainer } = await import('../image/tree.ts');
+    return await openContainer(name.replace(/^image:/, ''), context);
+  }
   if (isUrl(name) || isImage(name)) return await OpenImage.open(name, 'much', context.signal);
   // An archive that must be decompressed goes through a file in the directory for temporary ones.
   const input = await openInput(name, { output: '-', xattrs: true }, context);

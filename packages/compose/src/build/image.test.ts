@@ -16,6 +16,8 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostTree } from '@anole/host';
+import { openImage, parsePlatform } from '@anole/oci';
+import { imageTree, LayoutDirectory } from '@anole/oci/node';
 import { describeDifferences, findNode, type Tree, treeFromTar } from '@anole/vfs';
 import { loadRecipe } from '../recipe/load.ts';
 import { tinyProject, tinyRecipe } from '../testing/build.ts';
@@ -52,6 +54,33 @@ test('the same lock gives the same bytes, whatever the cache and the clock', {
   const first = await build('one');
   t.mock.timers.enable({ apis: ['Date'], now: 4_000_000_000_000 });
   assert.deepEqual(await build('two'), first);
+});
+
+test('a container image has the tree as its layer, the same each time', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const recipe = await loadRecipe(project.recipe);
+  const cache = await project.cache('cache');
+  const path = (name: string) => join(directory.path, name);
+  const build = (name: string, format: 'oci' | 'erofs') =>
+    buildImage(recipe, path(name), { ...offline, cache, format });
+  await build('one', 'oci');
+  await build('two', 'oci');
+  await build('image', 'erofs');
+  const layout = new LayoutDirectory(path('one'));
+  const root = await layout.resolve('latest');
+  assert.equal((await new LayoutDirectory(path('two')).resolve()).digest, root.digest);
+  assert.deepEqual(readdirSync(path('one')), ['blobs', 'index.json', 'oci-layout']);
+  const image = await openImage(layout, root, parsePlatform('riscv64'));
+  assert.equal(image.config.platform.architecture, 'riscv64');
+  assert.ok(image.config.execution.env.some((setting) => setting.startsWith('PATH=/')));
+  const tree = await imageTree(image, { scratch: directory.path });
+  using source = fileSource(path('image'));
+  const differences = await describeDifferences(tree, await openErofs(source));
+  // A layer does not name its root.
+  assert.match(differences, /^(?:\/: mtime .*)?$/);
+  await tree.close?.();
+  await assert.rejects(build('one', 'oci'), { code: 'BUILD_BAD_OUTPUT' });
 });
 
 test('every format holds the same tree', { skip }, async () => {

@@ -3,7 +3,7 @@ import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory, systemCode, withLock } from '@anole/host';
 import { PackageStore } from '../package/store.ts';
-import type { Lock } from '../recipe/lock.ts';
+import { type Lock, lockDate } from '../recipe/lock.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import type { ScriptReport } from '../replay/replay.ts';
 import { assemble } from './assemble.ts';
@@ -70,7 +70,9 @@ async function buildFrom(
     options,
   );
   const { rootfs, scripts } = await assemble(recipe, lock, opened.packages, files, options);
-  const outputNotes = await writeTree(rootfs.tree, format, path, options);
+  const { name, environment } = recipe;
+  const facts = { name, environment, architecture: lock.architecture, created: lockDate(lock) };
+  const outputNotes = await writeTree(rootfs.tree, format, path, facts, options);
   return {
     path,
     format,

@@ -1,14 +1,15 @@
 import { constants } from 'node:fs';
-import { access, type FileHandle, stat } from 'node:fs/promises';
+import { access, type FileHandle, readdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { writeErofs } from '@anole/erofs';
 import { createFileAtomically, unpackTree } from '@anole/host';
 import { type Tree, writeTar } from '@anole/vfs';
 import { BuildError } from './errors.ts';
+import { type ImageFacts, writeLayout } from './layout-output.ts';
 
-/** What an image can be written as: an EROFS image, a tar archive, a directory. */
-export const formats = ['erofs', 'tar', 'dir'] as const;
+/** What an image can be written as: an EROFS image, a tar archive, a directory, an OCI layout. */
+export const formats = ['erofs', 'tar', 'dir', 'oci'] as const;
 export type Format = (typeof formats)[number];
 
 /** @throws BuildError `BUILD_BAD_FORMAT` */
@@ -34,8 +35,10 @@ export async function checkOutput(format: Format, path: string): Promise<void> {
     });
   };
   const there = await stat(path).catch(() => undefined);
-  if (format !== 'dir' && there?.isDirectory()) refuse('it is a directory');
-  if (format === 'dir' && there !== undefined && !there.isDirectory()) refuse('it is a file');
+  const isDirectory = format === 'dir' || format === 'oci';
+  if (!isDirectory && there?.isDirectory()) refuse('it is a directory');
+  if (format === 'oci' && there && (await readdir(path)).length > 0) refuse('it is not empty');
+  if (isDirectory && there !== undefined && !there.isDirectory()) refuse('it is a file');
   // Directories that are missing are made, below the first that is there.
   let parent = dirname(resolve(path));
   while (!(await exists(parent))) parent = dirname(parent);
@@ -52,8 +55,13 @@ export async function writeTree(
   tree: Tree,
   format: Format,
   path: string,
+  facts: ImageFacts,
   options: CallOptions = {},
 ): Promise<readonly string[]> {
+  if (format === 'oci') {
+    await writeLayout(tree, path, facts, options);
+    return [];
+  }
   if (format === 'dir') {
     const { owners, skipped } = await unpackTree(tree, path, options);
     const notes = skipped.map((part) => `left out ${part.path}: ${part.reason}`);

@@ -12,7 +12,10 @@
  * await copyImage(from.reader, store, { selector: from.selector, tag: 'HOST/web:1.2' });
  */
 export { ArchiveReader, ArchiveWriter } from './archive.ts';
+export { type ChangeOptions, type ConfigChange, changeImage } from './change.ts';
+export { checkImage, type ImageCheck, type ImageFinding } from './check.ts';
 export type { Collected } from './collect.ts';
+export { convertImage, type VariantFormat } from './convert.ts';
 export { decompress } from './decompress.ts';
 export { DockerArchiveReader, DockerArchiveWriter } from './docker-archive.ts';
 export {
@@ -24,6 +27,7 @@ export {
 } from './docker-config.ts';
 export { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
 export { refName } from './index-names.ts';
+export { type WriteLayerOptions, type WrittenLayer, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
 export { hasTransport, type ImageLocation, layoutAt, parseLocation } from './location.ts';

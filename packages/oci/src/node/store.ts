@@ -38,8 +38,8 @@ export class ImageStore implements ImageReader, ImageWriter {
   readonly directory: string;
   private readonly content: ContentStore;
 
-  /** @param directory default `images` in anole's cache */
-  constructor(directory: string = join(cacheDirectory(), 'images')) {
+  /** @param directory default `oci` in anole's cache */
+  constructor(directory: string = join(cacheDirectory(), 'oci')) {
     this.directory = directory;
     this.name = 'the local store';
     this.content = new ContentStore(join(directory, 'content'));

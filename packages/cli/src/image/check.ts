@@ -1,0 +1,36 @@
+import { fitness, parsePlatform } from '@anole/oci';
+import { checkImage } from '@anole/oci/node';
+import type { CommandContext } from '../context.ts';
+import { shown } from '../fs/format.ts';
+import { formatBytes } from '../progress.ts';
+import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
+
+/** 0 where the image is sound, 1 where it is not, 2 where it cannot be looked at. */
+export async function checkAction(
+  context: CommandContext,
+  name: string,
+  flags: RegistryFlags & PlatformFlags,
+): Promise<number> {
+  await using session = await Session.open(context, flags);
+  const { reader, selector } = await session.reader(name);
+  const root = await reader.resolve(selector, session.call);
+  const platform = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+  const report = await checkImage(reader, root, {
+    ...session.call,
+    ...(platform && {
+      wanted: (each) => each.platform === undefined || fitness(each.platform, platform) > 0,
+    }),
+  });
+  context.endProgress();
+  const { findings, manifests, blobs, bytes } = report;
+  if (context.json) context.out(JSON.stringify({ name, digest: root.digest, ...report }, null, 2));
+  else {
+    for (const { code, message, digest, platform: of } of findings) {
+      const where = of === undefined ? digest : `${digest} (${of})`;
+      context.out(`${where}: ${code}: ${shown(message)}`);
+    }
+    const verdict = findings.length === 0 ? 'sound' : `${findings.length} findings`;
+    context.err(`${manifests} manifests, ${blobs} blobs, ${formatBytes(bytes)}: ${verdict}`);
+  }
+  return findings.length === 0 ? 0 : 1;
+}

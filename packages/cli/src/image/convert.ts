@@ -1,0 +1,173 @@
+import { tmpdir } from 'node:os';
+import { openErofs, writeErofs } from '@anole/erofs';
+import { hostDecoders } from '@anole/host';
+import {
+  copyImage,
+  type Descriptor,
+  describe,
+  encodeManifest,
+  fitness,
+  formatPlatform,
+  type ImageIndex,
+  type ImageReader,
+  type ImageWriter,
+  isManifestType,
+  mediaTypes,
+  OciError,
+  openImage,
+  type Platform,
+  parsePlatform,
+  readManifest,
+} from '@anole/oci';
+import { convertImage, type VariantFormat } from '@anole/oci/node';
+import type { CommandContext } from '../context.ts';
+import { type CompressionFlags, compressionOf } from '../fs/compression.ts';
+import { type RegistryFlags, Session } from './session.ts';
+
+interface ConvertFlags extends RegistryFlags, Omit<CompressionFlags, 'output'> {
+  readonly platform?: string;
+  readonly only?: boolean;
+}
+
+export async function convertAction(
+  context: CommandContext,
+  source: string,
+  destination: string,
+  flags: ConvertFlags,
+): Promise<number> {
+  await using session = await Session.open(context, flags);
+  await using resources = new AsyncDisposableStack();
+  const format = erofsFormat(flags, resources);
+  const from = await session.reader(source);
+  const root = await from.reader.resolve(from.selector, session.call);
+  // What comes over a network comes once: layers are read again where they have been kept.
+  const local = from.reader.origin ? session.store : from.reader;
+  const wanted = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
+  if (from.reader.origin) await fetchOriginals(from.reader, root, wanted, session);
+  const originals = await originalsOf(local, root, wanted, session);
+  await using to = await session.writer(destination);
+  const variants: Descriptor[] = [];
+  for (const { descriptor, platform } of originals) {
+    const image = await openImage(local, descriptor, platform, session.call);
+    const options = { ...session.call, scratch: tmpdir() };
+    variants.push(await convertImage(image, to.writer, format, options));
+    if (!flags.only) await copyOne(local, to.writer, descriptor, session, from.reader);
+  }
+  const index: ImageIndex = {
+    kind: 'index',
+    mediaType: mediaTypes.index,
+    manifests: [...(flags.only ? [] : originals.map(entryOf)), ...variants],
+  };
+  const document = encodeManifest(index);
+  const descriptor = await describe(mediaTypes.index, document);
+  await to.writer.putManifest(descriptor, document, to.tag, session.call);
+  await to.writer.finish?.(session.call);
+  report(context, destination, descriptor, variants);
+  return 0;
+}
+
+/** EROFS, each image whole. */
+function erofsFormat(
+  flags: Omit<CompressionFlags, 'output'>,
+  resources: AsyncDisposableStack,
+): VariantFormat {
+  const compression = compressionOf({ ...flags, output: '-' }, resources);
+  return {
+    mediaType: mediaTypes.erofsLayer,
+    feature: 'erofs',
+    write: (tree, call) => writeErofs(tree, { ...call, ...(compression && { compression }) }),
+    open: (opened) => openErofs(opened, { decoders: hostDecoders }),
+  };
+}
+
+interface Original {
+  readonly descriptor: Descriptor;
+  readonly platform: Platform;
+}
+
+function entryOf({ descriptor: { mediaType, digest, size }, platform }: Original): Descriptor {
+  return { mediaType, digest, size, platform };
+}
+
+async function fetchOriginals(
+  reader: ImageReader,
+  root: Descriptor,
+  platform: Platform | undefined,
+  { store, call }: Session,
+): Promise<void> {
+  const only = platform && { platform, keepIndex: true };
+  await copyImage(reader, store, { ...call, selector: root.digest, ...only });
+}
+
+/** The images to convert: all of an index but variants that are there, attestations and the like. */
+async function originalsOf(
+  reader: ImageReader,
+  root: Descriptor,
+  wanted: Platform | undefined,
+  { call }: Session,
+): Promise<readonly Original[]> {
+  const { content } = await readManifest(reader, root, call);
+  if (content.kind === 'manifest') {
+    const { config } = await openImage(reader, root, parsePlatform('riscv64'), call);
+    if (wanted && fitness(config.platform, wanted) === 0) throw absent(wanted);
+    return [{ descriptor: root, platform: config.platform }];
+  }
+  const found = content.manifests.flatMap((descriptor) => {
+    const { platform, mediaType } = descriptor;
+    if (platform === undefined || platform.os === 'unknown' || !isManifestType(mediaType))
+      return [];
+    if (platform.features) return [];
+    if (wanted && fitness(platform, wanted) === 0) return [];
+    return [{ descriptor, platform }];
+  });
+  if (found.length > 0) return found;
+  throw absent(wanted);
+}
+
+function absent(wanted: Platform | undefined): OciError {
+  const which = wanted ? ` for ${formatPlatform(wanted)}` : '';
+  return new OciError('OCI_NO_PLATFORM', `Cannot convert: there is no image${which}`);
+}
+
+/** The original beside its variant. A registry takes over what it has. */
+async function copyOne(
+  from: ImageReader,
+  to: ImageWriter,
+  descriptor: Descriptor,
+  { call }: Session,
+  source: ImageReader,
+): Promise<void> {
+  const one: ImageReader = {
+    name: from.name,
+    resolve: async () => descriptor,
+    manifest: (each, options) => from.manifest(each, options),
+    blob: (each, options) => from.blob(each, options),
+    ...(source.origin && { origin: source.origin }),
+  };
+  const unfinished: ImageWriter = {
+    name: to.name,
+    has: (each, options) => to.has(each, options),
+    putBlob: (each, open, options) => to.putBlob(each, open, options),
+    putManifest: (each, bytes, tag, options) => to.putManifest(each, bytes, tag, options),
+  };
+  await copyImage(one, unfinished, call);
+}
+
+function report(
+  context: CommandContext,
+  name: string,
+  { digest }: Descriptor,
+  variants: readonly Descriptor[],
+): void {
+  context.endProgress();
+  const list = variants.map((each) => ({
+    platform: formatPlatform(each.platform!),
+    digest: each.digest,
+  }));
+  if (context.json) {
+    context.out(JSON.stringify({ name, digest, variants: list, verified: true }, null, 2));
+    return;
+  }
+  for (const variant of list) context.err(`${variant.platform}  ${variant.digest}  verified`);
+  context.out(`${name}@${digest}`);
+}
