@@ -77,7 +77,7 @@ function sizeOfFile(fd: number, path: string): number {
 
 function readFully(fd: number, offset: number, target: Uint8Array, path: string): void {
   const { length } = target;
-  const read = readInto(fd, target, offset, path);
+  const read = readInto(fd, target, offset, () => path);
   if (read === length) return;
   throw new HostError(
     'HOST_WRONG_CONTENT',
@@ -87,7 +87,12 @@ function readFully(fd: number, offset: number, target: Uint8Array, path: string)
 }
 
 /** Fills `bytes` from `offset`; gives how many there were before the end of the file. */
-export function readInto(fd: number, bytes: Uint8Array, offset: number, path: string): number {
+export function readInto(
+  fd: number,
+  bytes: Uint8Array,
+  offset: number,
+  path: () => string,
+): number {
   let done = 0;
   try {
     while (done < bytes.length) {
@@ -96,7 +101,7 @@ export function readInto(fd: number, bytes: Uint8Array, offset: number, path: st
       done += read;
     }
   } catch (error) {
-    throw hostError(error, `read ${path}`);
+    throw hostError(error, `read ${path()}`);
   }
   return done;
 }

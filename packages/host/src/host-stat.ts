@@ -1,18 +1,18 @@
 import { type BigIntStats, constants } from 'node:fs';
 import type { DeviceNumber, FileType, Stat, Timestamp } from '@anole/vfs';
 
-const types = new Map<bigint, FileType>([
-  [BigInt(constants.S_IFREG), 'file'],
-  [BigInt(constants.S_IFDIR), 'directory'],
-  [BigInt(constants.S_IFLNK), 'symlink'],
-  [BigInt(constants.S_IFCHR), 'character'],
-  [BigInt(constants.S_IFBLK), 'block'],
-  [BigInt(constants.S_IFIFO), 'fifo'],
-  [BigInt(constants.S_IFSOCK), 'socket'],
+const types = new Map<number, FileType>([
+  [constants.S_IFREG, 'file'],
+  [constants.S_IFDIR, 'directory'],
+  [constants.S_IFLNK, 'symlink'],
+  [constants.S_IFCHR, 'character'],
+  [constants.S_IFBLK, 'block'],
+  [constants.S_IFIFO, 'fifo'],
+  [constants.S_IFSOCK, 'socket'],
 ]);
 
 export function typeOf(raw: BigIntStats): FileType {
-  return types.get(raw.mode & BigInt(constants.S_IFMT)) ?? 'file';
+  return types.get(Number(raw.mode) & constants.S_IFMT) ?? 'file';
 }
 
 /** What stat(2) says in terms of a Tree, with the inode number given. */
@@ -22,7 +22,7 @@ export function statOf(raw: BigIntStats, ino: number): Stat {
   return {
     ino,
     type,
-    mode: Number(raw.mode & 0o7777n),
+    mode: Number(raw.mode) & 0o7777,
     uid: Number(raw.uid),
     gid: Number(raw.gid),
     size: Number(raw.size),
@@ -35,12 +35,13 @@ export function statOf(raw: BigIntStats, ino: number): Stat {
   };
 }
 
-function timeOf(nanoseconds: bigint): Timestamp {
-  const seconds = nanoseconds / 1_000_000_000n - (nanoseconds % 1_000_000_000n < 0n ? 1n : 0n);
-  return {
-    seconds: Number(seconds),
-    nanoseconds: Number(nanoseconds - seconds * 1_000_000_000n),
-  };
+function timeOf(time: bigint): Timestamp {
+  const milliseconds = time / 1_000_000n;
+  // Less than a millisecond, in whole nanoseconds; before 1970 below zero.
+  const rest = Number(time - milliseconds * 1_000_000n);
+  const whole = Number(milliseconds);
+  const seconds = Math.floor((rest < 0 ? whole - 1 : whole) / 1000);
+  return { seconds, nanoseconds: (whole - seconds * 1000) * 1_000_000 + rest };
 }
 
 /** glibc's makedev, undone (bits/sysmacros.h). */

@@ -7,6 +7,7 @@ import {
   openSync,
   readdirSync,
   readlinkSync,
+  type Stats,
 } from 'node:fs';
 import { decodeName, encodeName } from '@anole/bytes';
 import {
@@ -20,7 +21,7 @@ import {
 import { Descriptors } from './descriptors.ts';
 import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
-import { InodeNumbers, identityOf, statOf } from './host-stat.ts';
+import { InodeNumbers, statOf } from './host-stat.ts';
 import { readXattrDump, type XattrDump } from './xattr-dump.ts';
 
 export interface HostTreeOptions {
@@ -65,7 +66,6 @@ export function hostTree(path: string, options: HostTreeOptions = {}): HostTree 
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-const slash = encodeName('/');
 
 class Host {
   readonly root: HostNode;
@@ -96,58 +96,61 @@ class Host {
   }
 
   node(parent: HostNode, name: string): HostNode | undefined {
-    const raw = this.guard(`look up ${name}`, () =>
-      lstatSync(this.pathOf(parent, name), { bigint: true, throwIfNoEntry: false }),
+    const raw = this.guard(
+      () => lstatSync(this.pathOf(parent, name), { bigint: true, throwIfNoEntry: false }),
+      () => `look up ${name}`,
     );
     return raw && new HostNode(this, parent, name, raw, this.numbers.of(raw));
   }
 
   list(node: HostNode): DirectoryEntry[] {
-    return this.guard(`list ${node.path()}`, () => {
-      const names = readdirSync(this.pathOf(node), { encoding: 'buffer' });
-      const entries: DirectoryEntry[] = [];
-      for (const bytes of names) {
-        const name = decodeName(bytes);
-        const found = this.node(node, name);
-        // Between the listing and the look it may have gone.
-        if (!found) continue;
-        const { type, ino } = found.stat;
-        entries.push({ name, type, ino, node: found });
-      }
-      return entries.sort((a, b) => compareNames(a.name, b.name));
-    });
+    return this.guard(
+      () => {
+        const entries: DirectoryEntry[] = [];
+        for (const name of namesIn(this.pathOf(node))) {
+          const found = this.node(node, name);
+          // Between the listing and the look it may have gone.
+          if (!found) continue;
+          const { type, ino } = found.stat;
+          entries.push({ name, type, ino, node: found });
+        }
+        return entries.sort((a, b) => compareNames(a.name, b.name));
+      },
+      () => `list ${node.path()}`,
+    );
   }
 
   readLink(node: HostNode): string {
-    return this.guard(`read the link ${node.path()}`, () =>
-      decodeName(readlinkSync(this.pathOf(node.parent!, node.name), { encoding: 'buffer' })),
+    return this.guard(
+      () => decodeName(readlinkSync(this.pathOf(node.parent!, node.name), { encoding: 'buffer' })),
+      () => `read the link ${node.path()}`,
     );
   }
 
   read(node: HostNode, offset: number, length: number): Uint8Array {
-    return this.guard(`read ${node.path()}`, () => {
-      const fd = this.files.of(node, () => this.open(node, FILE));
-      const there = Math.max(0, Math.min(length, node.stat.size - offset));
-      const bytes = new Uint8Array(there);
-      const read = readInto(fd, bytes, offset, node.path());
-      return read === there ? bytes : bytes.subarray(0, read);
-    });
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, node.stat.size - offset)));
+    const read = this.readInto(node, offset, bytes);
+    return read === bytes.length ? bytes : bytes.subarray(0, read);
   }
 
   readInto(node: HostNode, offset: number, target: Uint8Array): number {
-    return this.guard(`read ${node.path()}`, () => {
-      const fd = this.files.of(node, () => this.open(node, FILE));
-      return readInto(fd, target, offset, node.path());
-    });
+    return this.guard(
+      () => readInto(this.descriptor(node), target, offset, () => node.path()),
+      () => `read ${node.path()}`,
+    );
+  }
+
+  private descriptor(node: HostNode): number {
+    return this.files.of(node, () => this.open(node, FILE));
   }
 
   /** A path for system calls, of which only the last component is resolved on the way. */
-  private pathOf(directory: HostNode, name?: string): Buffer {
+  private pathOf(directory: HostNode, name?: string): string | Buffer {
     if (this.closed)
       throw new HostError('HOST_IO', `Cannot use ${this.rootPath}: it has been closed`);
     const fd = this.directories.of(directory, () => this.open(directory, DIRECTORY));
-    const base = encodeName(`/proc/self/fd/${fd}`);
-    return Buffer.concat(name === undefined ? [base] : [base, slash, encodeName(name)]);
+    const path = name === undefined ? `/proc/self/fd/${fd}` : `/proc/self/fd/${fd}/${name}`;
+    return path.isWellFormed() ? path : Buffer.from(encodeName(path));
   }
 
   private open(node: HostNode, flags: number): number {
@@ -155,22 +158,32 @@ class Host {
     // The root may only have fallen out of the descriptors that are kept.
     const path = parent === undefined ? this.rootPath : this.pathOf(parent, node.name);
     const fd = openSync(path, parent === undefined ? flags & ~constants.O_NOFOLLOW : flags);
-    if (identityOf(fstatSync(fd, { bigint: true })) === node.identity) return fd;
+    if (node.is(fstatSync(fd))) return fd;
     closeSync(fd);
     throw new VfsError('VFS_IO', `Cannot open ${node.path()}: another file has taken its place`);
   }
 
-  private guard<T>(action: string, call: () => T): T {
+  private guard<T>(call: () => T, action: () => string): T {
     try {
       return call();
     } catch (error) {
       if (error instanceof VfsError) throw error;
       const code = vfsCodes[systemCode(error) ?? ''] ?? 'VFS_IO';
       const why = error instanceof Error ? error.message : String(error);
-      throw new VfsError(code, `Cannot ${action}: ${why}`, { cause: error });
+      throw new VfsError(code, `Cannot ${action()}: ${why}`, { cause: error });
     }
   }
 }
+
+/** Names by `decodeName`: as strings from Node, unless one of them is no UTF-8. */
+function namesIn(path: string | Buffer): string[] {
+  const names = readdirSync(path, 'utf8');
+  if (!names.some((name) => name.includes(REPLACEMENT))) return names;
+  return readdirSync(path, { encoding: 'buffer' }).map(decodeName);
+}
+
+/** Stands for bytes that are no UTF-8; in a name for itself, too. */
+const REPLACEMENT = '\ufffd';
 
 const vfsCodes: Readonly<Record<string, VfsError['code']>> = {
   EACCES: 'VFS_ACCESS_DENIED',
@@ -187,7 +200,8 @@ export class HostNode implements TreeNode {
   readonly stat: Stat;
   readonly parent: HostNode | undefined;
   readonly name: string;
-  readonly identity: string;
+  private readonly device: number;
+  private readonly number: number;
   private readonly host: Host;
 
   constructor(
@@ -201,7 +215,8 @@ export class HostNode implements TreeNode {
     this.parent = parent;
     this.name = name;
     this.stat = statOf(raw, ino);
-    this.identity = identityOf(raw);
+    this.device = Number(raw.dev);
+    this.number = Number(raw.ino);
   }
 
   lookup(name: string): HostNode | undefined {
@@ -232,6 +247,11 @@ export class HostNode implements TreeNode {
 
   xattrs(): ReadonlyMap<string, Uint8Array> {
     return this.host.dump?.get(this.path()) ?? none;
+  }
+
+  /** Whether that is the same file. */
+  is({ dev, ino }: Stats): boolean {
+    return ino === this.number && dev === this.device;
   }
 
   /** From the root of the tree, without a leading slash. */

@@ -1,11 +1,6 @@
+import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import {
-  type CompressedPiece,
-  type Piece,
-  type PieceSettings,
-  pieceCompressor,
-} from '@anole/erofs';
-import { zlibEncoders } from '@anole/host';
+import type { CompressedPiece, Piece, PieceSettings } from '@anole/erofs';
 
 /** What a thread is made for: all of its jobs are in one memory and have the same settings. */
 export interface CompressTask {
@@ -24,13 +19,17 @@ export type CompressAnswer =
   | { readonly pieces: readonly CompressedPiece[] }
   | { readonly error: string };
 
-let compress: ReturnType<typeof pieceCompressor> | undefined;
+// Threads start anew for each image: only what they need is loaded, compiled before if it can be.
+enableCompileCache();
+const { settings, memory } = workerData as CompressTask;
+const { pieceCompressor } = await import('@anole/erofs/pieces');
+const ours = settings.compressor.startsWith('lz4');
+const encoders = ours ? {} : (await import('@anole/host/encoders')).zlibEncoders;
+const compress = pieceCompressor(settings, encoders, memory);
 
 parentPort?.on('message', ({ pieces, target }: CompressJob) => {
   let answer: CompressAnswer;
   try {
-    const { settings, memory } = workerData as CompressTask;
-    compress ??= pieceCompressor(settings, zlibEncoders, memory);
     answer = { pieces: compress(pieces, target) };
   } catch (error) {
     answer = { error: String(error) };

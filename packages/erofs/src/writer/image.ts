@@ -188,7 +188,13 @@ function appendHead(output: Output, inode: Inode, blockSize: number): Promise<vo
     for (const block of directoryBlocks(inode, blockSize)) last = block;
     output.append(last!);
   } else {
-    const tail = readExactly(inode, inode.size - inode.tailSize, inode.tailSize);
+    const room = output.roomFor(inode.tailSize);
+    const at = inode.size - inode.tailSize;
+    if (room) {
+      const read = readInto(inode, at, room);
+      return isPromise(read) ? read : undefined;
+    }
+    const tail = readExactly(inode, at, inode.tailSize);
     if (isPromise(tail)) return tail.then((bytes) => output.append(bytes));
     output.append(tail);
   }

@@ -43,6 +43,12 @@ export class Output {
     return this.#buffer.subarray(start, this.#used);
   }
 
+  /** Room for all of `length` bytes, to be filled wholly, or undefined where the buffer ends before. */
+  roomFor(length: number): Uint8Array | undefined {
+    const fits = this.#rest.length === 0 && this.#used + length <= BUFFER_SIZE;
+    return fits ? this.room(length) : undefined;
+  }
+
   /** Zeros up to `position`, which is not before the present one. */
   *skipTo(position: number): Generator<ImagePart> {
     yield* this.drain();

@@ -1,9 +1,8 @@
 import { INODE_SLOT } from '../layout/inode.ts';
 
 /**
- * Places inodes in blocks. What fits into a block never crosses one. Inodes go where their
- * predecessor went while there is room, then into the fullest older block that has room, so that
- * tails leave little unused and the inodes of a directory stay together.
+ * Places inodes in blocks. What fits into a block never crosses one. Inodes go into the fullest block
+ * that has room, the predecessor's where it is one of those, so that tails leave little unused.
  */
 export class SlotAllocator {
   readonly #blockSize: number;
@@ -31,7 +30,9 @@ export class SlotAllocator {
     const slots = Math.ceil(size / INODE_SLOT);
     const perBlock = this.#blockSize / INODE_SLOT;
     if (slots > perBlock) return this.#placeLarge(slots, perBlock);
-    if (slots > this.#current.free) this.#current = this.#fullest(slots) ?? this.#fresh(perBlock);
+    const better = this.#fullest(slots);
+    if (better) this.#current = better;
+    else if (slots > this.#current.free) this.#current = this.#fresh(perBlock);
     return this.#take(slots, perBlock);
   }
 
@@ -55,8 +56,11 @@ export class SlotAllocator {
     return { block: this.#blocks++, free: perBlock };
   }
 
+  /** A block that has room, and less of it than the present one, where that has any. */
   #fullest(slots: number): { block: number; free: number } | undefined {
-    for (let free = slots; free < this.#open.length; free++) {
+    const present = this.#current.free;
+    const limit = present >= slots ? present : this.#open.length;
+    for (let free = slots; free < limit; free++) {
       const block = this.#open[free]!.pop();
       if (block === undefined) continue;
       this.#retire();

@@ -4,6 +4,9 @@ import { directoryBlocks } from './directory.ts';
 import { encodeInode } from './metadata.ts';
 import type { Plan } from './plan.ts';
 
+/** Bytes hashed at once: most things are small. */
+const GATHERED = 64 * 1024;
+
 /**
  * A UUID that is the same for the same tree and options: four running hashes over all inodes,
  * attributes, names and link targets. Data of files are not read for it, their sizes and times are.
@@ -11,8 +14,19 @@ import type { Plan } from './plan.ts';
  */
 export function deriveUuid(plan: Plan): Uint8Array {
   const state = [1, 2, 3, 4];
-  const mix = (bytes: Uint8Array): void => {
+  const gathered = new Uint8Array(GATHERED);
+  let used = 0;
+  const hash = (bytes: Uint8Array): void => {
     for (let lane = 0; lane < 4; lane++) state[lane] = xxh32(bytes, state[lane]!);
+  };
+  const mix = (bytes: Uint8Array): void => {
+    if (used + bytes.length > GATHERED) {
+      hash(gathered.subarray(0, used));
+      used = 0;
+    }
+    if (bytes.length > GATHERED) return hash(bytes);
+    gathered.set(bytes, used);
+    used += bytes.length;
   };
   mix(Uint8Array.of(plan.settings.blockBits, ...plan.settings.volumeName));
   for (const inode of plan.inodes) {
@@ -22,6 +36,7 @@ export function deriveUuid(plan: Plan): Uint8Array {
     if (!inode.directory) continue;
     for (const block of directoryBlocks(inode, plan.settings.blockSize)) mix(block);
   }
+  hash(gathered.subarray(0, used));
   const uuid = new Uint8Array(16);
   state.forEach((hash, lane) => {
     viewOf(uuid).setUint32(lane * 4, hash);

@@ -11,8 +11,8 @@ import { type CompressedPiece, type Piece, storedSizeMax, type TailMode } from '
 import type { Spool } from './spool.ts';
 
 /** Pieces go to a thread together until they have so many bytes, or are so many. */
-const BATCH_SIZE = 1024 * 1024;
-const BATCH_PIECES = 256;
+const BATCH_SIZE = 2 * 1024 * 1024;
+const BATCH_PIECES = 512;
 
 /** What compressing gave beside what each inode now says. */
 export interface CompressionResult {

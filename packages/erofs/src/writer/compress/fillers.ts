@@ -1,5 +1,5 @@
-import { lz4Filler } from '@anole/bytes';
-import { ErofsError } from '../../errors.ts';
+import { lz4Filler } from '@anole/bytes/lz4-compress';
+import { badOption } from '../bad-option.ts';
 import type { Compressor, Filler, PieceSettings } from './piece.ts';
 import { SearchFiller } from './search-filler.ts';
 
@@ -28,13 +28,7 @@ export function fillerOf(
   return new SearchFiller((input) => encode(input, level, windowSize), bytes);
 }
 
-function missingEncoder(compressor: Compressor): ErofsError {
-  return new ErofsError(
-    'EROFS_BAD_OPTION',
-    `Cannot compress by ${compressor}: no encoder is given`,
-    {
-      details: { compressor },
-      hint: 'give `encoders` (in Node, `zlibEncoders` of @anole/host), or choose lz4 or lz4hc',
-    },
-  );
+function missingEncoder(compressor: Compressor): Error {
+  const hint = 'give `encoders` (in Node, `zlibEncoders` of @anole/host), or choose lz4 or lz4hc';
+  return badOption('compressor', compressor, hint);
 }

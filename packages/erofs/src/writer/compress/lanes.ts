@@ -1,4 +1,5 @@
-import { type Awaitable, LZ4_SCRATCH_SIZE, LZ4_SLACK } from '@anole/bytes';
+import type { Awaitable } from '@anole/bytes';
+import { LZ4_SCRATCH_SIZE, LZ4_SLACK } from '@anole/bytes/lz4-compress';
 import { type Encoders, fillerOf } from './fillers.ts';
 import {
   type CompressedPiece,

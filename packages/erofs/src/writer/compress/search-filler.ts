@@ -6,7 +6,9 @@ export type Encode = (bytes: Uint8Array) => Uint8Array;
 /** Input per room that is tried first. */
 const FIRST_RATIO = 3;
 /** A room with less than this part left is full. */
-const SLACK = 512;
+const SLACK = 256;
+/** Guesses aim at so much less than the room, as a part of it: a little too much is a try in vain. */
+const AIM = 512;
 const TRIES = 12;
 /** After so many tries lengths are halved, whatever the sizes say. */
 const TRIES_BY_SIZE = 5;
@@ -37,7 +39,8 @@ export class SearchFiller implements Filler {
     let produced = 0;
     let tooLong = left + 1;
     let tooLongSize = Number.POSITIVE_INFINITY;
-    let guess = Math.floor(room * this.#ratio);
+    const aim = room - Math.floor(room / AIM);
+    let guess = Math.floor(aim * this.#ratio);
     for (let tries = 0; fits + 1 < tooLong && produced < enough && tries < TRIES; tries++) {
       const length = Math.max(Math.min(guess, tooLong - 1), fits + 1);
       const encoded = this.#encode(this.#memory.subarray(start, start + length));
@@ -53,9 +56,9 @@ export class SearchFiller implements Filler {
         // Input that does not even shrink is not worth a search.
         if (fits === 0 && (length <= room || encoded.length >= length)) break;
       }
-      if (tooLong > left) guess = Math.floor((room * fits) / produced);
-      else if (fits === 0) guess = Math.floor((length * room) / encoded.length) - 1;
-      else guess = between(fits, tooLong, (room - produced) / (tooLongSize - produced), tries);
+      if (tooLong > left) guess = Math.floor((aim * fits) / produced);
+      else if (fits === 0) guess = Math.floor((length * aim) / encoded.length) - 1;
+      else guess = between(fits, tooLong, (aim - produced) / (tooLongSize - produced), tries);
     }
     if (fits > 0) this.#ratio = fits / produced;
     return { consumed: fits, produced };
