@@ -1,70 +1,119 @@
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildImage, loadRecipe } from '@anole/compose';
-import { openErofs } from '@anole/erofs';
-import { fileSource, unpackTree } from '@anole/host';
-import type { Report } from './harness.ts';
+import { median, type Report } from './harness.ts';
+import { findMkfs, type Mkfs, type Spent, spend } from './mkfs-erofs.ts';
 
-const packages = ['procps', 'python3', 'perl', 'ca-certificates'];
-const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
-/** One with more compressors than the distribution's, where there is one. */
-const mkfs = process.env['ANOLE_MKFS_EROFS'] ?? 'mkfs.erofs';
+const MIB = 2 ** 20;
+/** Real content of some 1.6 GB: compilers, libraries, documents, sources. */
+const packages = ['git', 'g++', 'clang', 'golang-go', 'python3-scipy', 'vim', 'perl'];
+const larger = ['openjdk-21-jdk-headless', 'texlive-latex-base', 'procps', 'ca-certificates'];
+const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
 
 /** Compressors as `fs mk -z` and mkfs.erofs name them. */
-const settings = [['-zlz4'], ['-zlz4hc,9'], ['-zzstd,3', '-C65536']] as const;
+const settings = [
+  [],
+  ['-zlz4'],
+  ['-zlz4hc,level=9'],
+  ['-zzstd,level=3', '-C65536'],
+  ['-zzstd,level=15', '-C65536'],
+] as const;
+const forSmall = [[], ['-zlz4']] as const;
 
-/** A root file system made of packages, as compressed images by us and by mkfs.erofs. */
+/** A root file system of packages, and 100,000 small files, as images by us and by mkfs.erofs. */
 export default async function erofsCompressed(report: Report): Promise<void> {
-  const name = 'build a compressed image';
-  if (spawnSync(mkfs, ['-V']).error) return report.skip(name, 'mkfs.erofs is not installed');
   const base = mkdtempSync(join(tmpdir(), 'anole-bench-erofs-z-'));
   try {
-    const source = await makeSource(base).catch((error: unknown) => String(error));
-    if (!source.startsWith(base)) return report.skip(name, `no packages: ${source}`);
-    for (const options of settings) await compare(report, base, source, options);
+    const peers = await findMkfs(base, report.note);
+    if (peers.length === 0) return report.skip('build', 'there is no mkfs.erofs');
+    const small = join(base, 'small');
+    makeSmall(small);
+    for (const options of forSmall) await compare(report, base, small, peers, options);
+    const root = join(base, 'root');
+    const failed = await makeRoot(base, root).catch((error: unknown) => String(error));
+    if (failed) return report.skip('build an image of a root file system', failed);
+    for (const options of settings) await compare(report, base, root, peers, options);
   } finally {
     rmSync(base, { recursive: true, force: true });
   }
 }
 
-async function makeSource(base: string): Promise<string> {
+async function makeRoot(base: string, root: string): Promise<undefined> {
   const recipe = join(base, 'recipe.yaml');
-  const fields = { suites: ['trixie'], components: ['main'], architecture: 'amd64', packages };
-  writeFileSync(recipe, JSON.stringify(fields));
-  const image = join(base, 'flat.erofs');
-  const cache = join(base, 'cache');
-  await buildImage(await loadRecipe(recipe), image, { cache, format: 'erofs' });
-  const directory = join(base, 'source');
-  mkdirSync(directory);
-  using source = fileSource(image);
-  await unpackTree(await openErofs(source), directory, { xattrs: false });
-  return directory;
+  const where = { suites: ['trixie'], components: ['main'], architecture: 'amd64' };
+  writeFileSync(recipe, JSON.stringify({ ...where, packages: [...packages, ...larger] }));
+  await buildImage(await loadRecipe(recipe), root, { format: 'dir' });
+}
+
+/** 100,000 files of up to 8000 bytes in 1000 directories, cut out of a program. */
+function makeSmall(path: string): void {
+  const text = readFileSync(process.execPath);
+  for (let directory = 0, at = 0; directory < 1000; directory++) {
+    const inside = join(path, `package-${directory}`);
+    mkdirSync(inside, { recursive: true });
+    for (let file = 0; file < 100; file++) {
+      const length = (file * 397 + directory * 61) % 8000;
+      at = (at + 104_729) % (text.length - length);
+      writeFileSync(join(inside, `file-${file}`), text.subarray(at, at + length));
+    }
+  }
 }
 
 async function compare(
   report: Report,
   base: string,
   source: string,
+  peers: readonly Mkfs[],
   options: readonly string[],
 ): Promise<void> {
-  const title = options.join(' ');
+  const title = `${options.join(' ') || 'uncompressed'}, ${source.slice(base.length + 1)}`;
+  const wanted = /^-z(\w+)/.exec(options[0] ?? '')?.[1];
   const ours = join(base, 'ours.erofs');
   const theirs = join(base, 'theirs.erofs');
-  const peer = [...options, '--quiet', '-x-1', theirs, source];
-  const clear = () => rmSync(theirs, { force: true });
-  clear();
-  if (spawnSync(mkfs, peer).status !== 0) {
-    return report.skip(title, `this mkfs.erofs cannot: ANOLE_MKFS_EROFS names another`);
+  const own = ['fs', 'mk', source, '-o', ours, ...options, '--no-xattrs', '-q'];
+  for (const peer of peers) {
+    const able = wanted === undefined || new RegExp(`\\b${wanted}\\b`).test(peer.compressors);
+    if (!able) {
+      report.skip(title, `${peer.name} has no ${wanted}`);
+      continue;
+    }
+    const spent = { ours: [] as Spent[], peer: [] as Spent[] };
+    await report.compare({
+      name: `build an image, ${title}`,
+      ours: {
+        name: 'anole fs mk',
+        before: () => rmSync(ours, { force: true }),
+        run: async () =>
+          void spent.ours.push(await spend(process.execPath, ['-C', 'anole-source', main, ...own])),
+      },
+      peer: {
+        name: peer.name,
+        before: () => rmSync(theirs, { force: true }),
+        run: async () =>
+          void spent.peer.push(
+            await spend(peer.command, [
+              ...forPeer(peer, options),
+              '--quiet',
+              '-x-1',
+              theirs,
+              source,
+            ]),
+          ),
+      },
+      runs: wanted?.startsWith('z') ? 1 : 3,
+      target: 0.7,
+    });
+    const cpu = spent.ours.map((one, at) => one.cpu / spent.peer[at]!.cpu);
+    report.figure('processor time, ours to theirs', median(cpu), '');
+    report.figure('size, ours to theirs', statSync(ours).size / statSync(theirs).size, '');
+    const memory = Math.max(...spent.ours.map((one) => one.memory));
+    report.figure('memory of ours at the most (target 512)', memory / MIB, 'MiB');
   }
-  const own = [anole, 'fs', 'mk', source, '-o', ours, ...options, '--no-xattrs', '-q'];
-  await report.compare({
-    name: `${title}: build an image of a root file system`,
-    ours: { name: 'anole fs mk', run: () => void execFileSync(process.execPath, own) },
-    peer: { name: mkfs, before: clear, run: () => void execFileSync(mkfs, peer) },
-    runs: 1,
-    target: 0.7,
-  });
-  report.figure(`${title}: size, ours to theirs`, statSync(ours).size / statSync(theirs).size, '');
+}
+
+/** Before 1.8 levels stood alone. */
+function forPeer({ compressors }: Mkfs, options: readonly string[]): readonly string[] {
+  if (compressors.includes('level=')) return options;
+  return options.map((option) => option.replace('level=', ''));
 }

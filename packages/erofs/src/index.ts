@@ -43,5 +43,5 @@ export type {
 } from './writer/compress/piece.ts';
 export type { Spool } from './writer/compress/spool.ts';
 export { type ErofsImage, writeErofs } from './writer/image.ts';
-export type { WriteOptions } from './writer/options.ts';
+export type { Owners, WriteOptions } from './writer/options.ts';
 export type { ImagePart } from './writer/output.ts';

@@ -1,6 +1,6 @@
 import { KERNEL_RESULT, KERNEL_TABLES, sequenceKernel } from './sequence-kernel.ts';
 
-const HASH_BITS = 14;
+const HASH_BITS = 15;
 /** By the hash of four bytes the last place with it; by the low 16 bits of a place the one before. */
 const HEADS = KERNEL_TABLES;
 const HEADS_SIZE = 2 ** HASH_BITS * 2;
@@ -37,7 +37,7 @@ inline function enter(at, end, start): i32 {
 }
 
 // The longest match around at, not before low, if it is longer than best. Returns its length or best.
-function search(at, low, best, start, matchEnd): i32 {
+inline function search(at, low, best, start, matchEnd): i32 {
   let four = i32[at];
   let place = at - start;
   let distance = 0;
@@ -82,7 +82,8 @@ export function fill(start, end, target, room): i32 {
     entered = enter(entered, at + 1, start);
     let length = search(at, at, MATCH_MIN - 1, start, matchEnd);
     if (length < MATCH_MIN) {
-      at += 1;
+      // Where nothing is found for long, less is looked for.
+      at += 1 + (at - anchor >> 6);
       continue;
     }
     let distance = i32[FOUND_DISTANCE];

@@ -35,11 +35,26 @@ function makeCommand(): Command {
     .description('make an image from a directory or a tar archive')
     .argument('<source>', 'a directory, a tar archive (plain, gzip or zstd), or - for one on stdin')
     .requiredOption('-o, --output <image>', 'the image to make, or - for stdout')
-    .option('--name <name>', 'volume name, at most 16 bytes')
-    .option('--uuid <uuid>', 'identifier (default: derived from names and attributes)')
-    .option('--time <seconds>', 'modification time of everything, in seconds since 1970')
-    .option('--block-size <bytes>', 'from 512 to 65536; Linux mounts what fits its pages', '4096')
+    .option('-L, --name <name>', 'volume name, at most 16 bytes')
+    .option('-U, --uuid <uuid>', 'identifier (default: derived from names and attributes)')
+    .option('-T, --time <seconds>', 'modification time of everything, in seconds since 1970')
+    .option(
+      '-b, --block-size <bytes>',
+      'from 512 to 65536; Linux mounts what fits its pages',
+      '4096',
+    )
     .option('--no-xattrs', 'leave extended attributes out')
+    .option(
+      '-x, --xattr-tolerance <count>',
+      'store attributes once that more inodes have; -1 for none at all',
+    )
+    .option('--all-root', 'let all files belong to root')
+    .option('--force-uid <uid>', 'let all files belong to this user')
+    .option('--force-gid <gid>', 'let all files belong to this group')
+    .option('--uid-offset <offset>', 'to be added to all users')
+    .option('--gid-offset <offset>', 'to be added to all groups')
+    .option('--exclude-path <path>', 'leave this out, with what is below it', collect)
+    .option('--exclude-regex <expression>', 'leave out what matches', collect)
     .option('--no-inline', 'put no data beside inodes')
     .option('--extended', 'give every inode 64 bytes')
     .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
@@ -52,9 +67,12 @@ function makeCommand(): Command {
 The same source gives the same image, byte for byte. The image appears whole or not at all.
 Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
 Extended attributes of a directory are read by getfattr (Debian's package attr).
+Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
+without a leading slash.
 
 Examples:
   anole fs mk rootfs/ -o rootfs.erofs
+  anole fs mk rootfs/ -o rootfs.erofs --all-root --exclude-path var/cache --exclude-regex '\\.pyc$'
   docker export web | anole fs mk - -o web.erofs
   anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking

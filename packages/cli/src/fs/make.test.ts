@@ -62,3 +62,30 @@ test('fs mk says what is wrong with options of compression', () => {
   }
   assert.ok(!readdirSync(base).includes('none'));
 });
+
+test('fs mk leaves out what is excluded, and gives files to others', () => {
+  const tree = (...args: string[]) => {
+    const path = join(base, 'chosen');
+    made('chosen', ...args);
+    const argv = ['-C', 'anole-source', main, 'fs', 'ls', '-lR', '--json', path];
+    const { stdout } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+    return stdout;
+  };
+  const most = tree('--exclude-path', '/text', '--exclude-regex', '^[12]\\d\\d$');
+  assert.match(most, /"program"|program/);
+  assert.doesNotMatch(most, /\btext\b/);
+  assert.doesNotMatch(most, /\b199\b"/);
+  const moved = tree('--all-root', '--uid-offset', '100000', '--force-gid', '70000');
+  assert.match(moved, /"uid": ?100000/);
+  assert.match(moved, /"gid": ?70000/);
+  assert.doesNotMatch(moved, /"uid": ?0\b/);
+  for (const [args, says] of [
+    [['--force-uid', 'me'], /give a whole number from 0/],
+    [['--exclude-regex', '('], /Cannot use --exclude-regex/],
+    [['--uid-offset', '-1', '--all-root'], /attributes are out of range/],
+  ] as const) {
+    const { status, stderr } = make('none', ...args);
+    assert.notEqual(status, 0);
+    assert.match(stderr, says);
+  }
+});

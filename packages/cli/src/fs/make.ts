@@ -3,15 +3,15 @@ import { writeErofsFile } from '@anole/compose/compress';
 import { type ErofsImage, type WriteOptions, writeErofs } from '@anole/erofs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { type ChoiceFlags, choicesOf } from './choices.ts';
 import { type CompressionFlags, compressionOf } from './compression.ts';
 import { openInput } from './input.ts';
 
-interface MakeFlags extends CompressionFlags {
+interface MakeFlags extends CompressionFlags, ChoiceFlags {
   readonly name?: string;
   readonly uuid?: string;
   readonly time?: string;
   readonly blockSize: string;
-  readonly xattrs: boolean;
   readonly inline: boolean;
   readonly extended?: boolean;
 }
@@ -24,7 +24,9 @@ export async function makeAction(
   await using resources = new AsyncDisposableStack();
   const compression = compressionOf(flags, resources);
   const options = { ...optionsOf(flags, context), ...(compression && { compression }) };
-  using input = await openInput(source, flags, context);
+  const { output } = flags;
+  const { xattrs = true } = options;
+  using input = await openInput(source, { output, xattrs }, context);
   if (flags.output === '-') {
     await toStdout(await writeErofs(input.tree, options));
     return 0;
@@ -51,7 +53,7 @@ function optionsOf(flags: MakeFlags, context: CommandContext): WriteOptions {
     signal: context.signal,
     onProgress: context.progress,
     blockSize: Number(flags.blockSize),
-    xattrs: flags.xattrs,
+    ...choicesOf(flags),
     inlineTails: flags.inline,
     inodes: flags.extended ? 'extended' : 'auto',
     ...(name !== undefined && { volumeName: name }),

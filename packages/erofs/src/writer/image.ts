@@ -52,7 +52,7 @@ export interface ErofsImage extends AsyncIterable<Uint8Array> {
  */
 export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promise<ErofsImage> {
   const settings = settle(options);
-  const pool = new XattrPool();
+  const pool = new XattrPool(settings.xattrTolerance);
   const inodes = await scan(tree, settings, pool, options);
   const epoch = measureInodes(inodes, settings);
   const measure = (packed: Inode) => measureInode(packed, epoch, settings);

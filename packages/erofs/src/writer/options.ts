@@ -24,6 +24,15 @@ export interface WriteOptions extends CallOptions {
   readonly inodes?: 'auto' | 'extended';
   /** Whether extended attributes are stored. True unless told. */
   readonly xattrs?: boolean;
+  /**
+   * An attribute is stored once for all where more inodes than these have it, and it takes less room.
+   * 1 unless told.
+   */
+  readonly xattrTolerance?: number;
+  /** Whose files are, in place of the tree's own. */
+  readonly owners?: Owners;
+  /** Paths, without a leading slash, that are left out with all that is below them. */
+  readonly exclude?: (path: string) => boolean;
   /** Whether the last partial block of a file may lie beside its inode. True unless told. */
   readonly inlineTails?: boolean;
   /** Files are stored compressed where that takes less room. Not unless given. */
@@ -35,6 +44,14 @@ export interface WriteOptions extends CallOptions {
   readonly target?: Spool;
 }
 
+/** Owners are forced first, then moved. Results are from 0 to 2^32 - 1. */
+export interface Owners {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly uidOffset?: number;
+  readonly gidOffset?: number;
+}
+
 /** {@link WriteOptions} with every default in place. */
 export interface Settings {
   readonly blockSize: number;
@@ -44,6 +61,9 @@ export interface Settings {
   readonly time: Timestamp | undefined;
   readonly extendedOnly: boolean;
   readonly xattrs: boolean;
+  readonly xattrTolerance: number;
+  readonly owners: Owners;
+  readonly exclude: ((path: string) => boolean) | undefined;
   readonly inlineTails: boolean;
   readonly compression: CompressionSettings | undefined;
 }
@@ -68,7 +88,15 @@ export function settle(options: WriteOptions): Settings {
     time: options.time,
     extendedOnly: options.inodes === 'extended',
     xattrs: options.xattrs ?? true,
+    xattrTolerance: toleranceOf(options),
+    owners: options.owners ?? {},
+    exclude: options.exclude,
     inlineTails: options.inlineTails ?? true,
     compression: options.compression && settleCompression(options.compression, blockSize),
   };
+}
+
+function toleranceOf({ xattrTolerance = 1 }: WriteOptions): number {
+  if (Number.isInteger(xattrTolerance) && xattrTolerance >= 0) return xattrTolerance;
+  throw badOption('xattrTolerance', xattrTolerance, 'give a count of inodes');
 }

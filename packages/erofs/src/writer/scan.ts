@@ -7,7 +7,7 @@ import { Pacer } from '../pause.ts';
 import { type Chunks, chunksOf } from './chunks.ts';
 import { directorySize, nameLength, sortNames } from './directory.ts';
 import type { Inode } from './inode.ts';
-import type { Settings } from './options.ts';
+import type { Owners, Settings } from './options.ts';
 import type { XattrPool } from './xattrs.ts';
 
 /**
@@ -56,7 +56,10 @@ async function scanDirectory(
 ): Promise<Inode[]> {
   const listed = inode.node.list();
   const entries = isPromise(listed) ? await listed : listed;
-  const names = sortNames(['.', '..', ...entries.map((entry) => entry.name)]);
+  const pathOf = (name: string) => (inode.path === '/' ? `/${name}` : `${inode.path}/${name}`);
+  const { exclude } = settings;
+  const kept = exclude ? entries.filter(({ name }) => !exclude(pathOf(name).slice(1))) : entries;
+  const names = sortNames(['.', '..', ...kept.map((entry) => entry.name)]);
   const nodes = new Map(entries.map((entry) => [entry.name, entry.node]));
   const children: Inode[] = [];
   const subdirectories: Inode[] = [];
@@ -65,7 +68,7 @@ async function scanDirectory(
       children.push(name === '.' ? inode : parent);
       continue;
     }
-    const path = inode.path === '/' ? `/${name}` : `${inode.path}/${name}`;
+    const path = pathOf(name);
     checkName(name, path);
     const looked = nodes.get(name) ?? inode.node.lookup(name);
     const node = isPromise(looked) ? await looked : looked;
@@ -95,7 +98,7 @@ async function inodeOf(
   settings: Settings,
   pool: XattrPool,
 ): Promise<Inode> {
-  const { stat } = node;
+  const stat = ownedStat(node.stat, settings.owners);
   checkStat(stat, path);
   const found = settings.xattrs ? node.xattrs() : noXattrs;
   const attributes = isPromise(found) ? await found : found;
@@ -121,6 +124,12 @@ async function inodeOf(
     startBlock: NO_BLOCK,
     blocks: 0,
   };
+}
+
+function ownedStat(stat: Stat, owners: Owners): Stat {
+  const uid = (owners.uid ?? stat.uid) + (owners.uidOffset ?? 0);
+  const gid = (owners.gid ?? stat.gid) + (owners.gidOffset ?? 0);
+  return uid === stat.uid && gid === stat.gid ? stat : { ...stat, uid, gid };
 }
 
 async function chunksOfFile(node: TreeNode, { blockSize }: Settings): Promise<Chunks | undefined> {

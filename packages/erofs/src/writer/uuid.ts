@@ -24,9 +24,11 @@ export function deriveUuid(plan: Plan): Uint8Array {
       hash(gathered.subarray(0, used));
       used = 0;
     }
-    if (bytes.length > GATHERED) return hash(bytes);
-    gathered.set(bytes, used);
-    used += bytes.length;
+    if (bytes.length > GATHERED) hash(bytes);
+    else {
+      gathered.set(bytes, used);
+      used += bytes.length;
+    }
   };
   mix(Uint8Array.of(plan.settings.blockBits, ...plan.settings.volumeName));
   for (const inode of plan.inodes) {

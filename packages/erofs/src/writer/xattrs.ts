@@ -18,6 +18,8 @@ export interface XattrItem {
   readonly bytes: Uint8Array;
   readonly filterBit: number;
   uses: number;
+  /** So many uses may each have a copy. */
+  readonly tolerance: number;
   /** Identifier among the shared ones, or undefined: then it lies with each inode. */
   sharedId: number | undefined;
 }
@@ -25,6 +27,12 @@ export interface XattrItem {
 /** Collects attributes, and decides which are stored once for all inodes that have them. */
 export class XattrPool {
   readonly #items = new Map<string, XattrItem>();
+  readonly #tolerance: number;
+
+  /** @param tolerance inodes that may have an attribute each with a copy of its own */
+  constructor(tolerance: number) {
+    this.#tolerance = tolerance;
+  }
 
   /** In an order that depends on nothing but the attributes. Counts one use of each. */
   itemsOf(attributes: ReadonlyMap<string, Uint8Array>, path: string): readonly XattrItem[] {
@@ -60,7 +68,8 @@ export class XattrPool {
     for (const byte of bytes) key += String.fromCharCode(byte);
     let item = this.#items.get(key);
     if (item === undefined) {
-      item = { bytes, filterBit, uses: 0, sharedId: undefined };
+      const tolerance = this.#tolerance;
+      item = { bytes, filterBit, uses: 0, tolerance, sharedId: undefined };
       this.#items.set(key, item);
     }
     return item;
@@ -68,8 +77,8 @@ export class XattrPool {
 }
 
 /** Whether one copy and a reference from each inode take less room than a copy with each. */
-export function worthSharing({ uses, bytes }: XattrItem): boolean {
-  return uses > 1 && uses * (bytes.length - XATTR_UNIT) > bytes.length;
+function worthSharing({ uses, tolerance, bytes }: XattrItem): boolean {
+  return uses > tolerance && uses * (bytes.length - XATTR_UNIT) > bytes.length;
 }
 
 /** Those an inode refers to, at most as many as it can, and those it holds. */

@@ -1,0 +1,65 @@
+import type { Owners, WriteOptions } from '@anole/erofs';
+import { usageError } from '../frame.ts';
+
+/** What of a source goes into an image, and as whose: options by the names of mkfs.erofs. */
+export interface ChoiceFlags {
+  readonly xattrs: boolean;
+  readonly xattrTolerance?: string;
+  readonly allRoot?: boolean;
+  readonly forceUid?: string;
+  readonly forceGid?: string;
+  readonly uidOffset?: string;
+  readonly gidOffset?: string;
+  readonly excludePath?: readonly string[];
+  readonly excludeRegex?: readonly string[];
+}
+
+export function choicesOf(flags: ChoiceFlags): WriteOptions {
+  const exclude = excluded(flags);
+  return {
+    ...xattrsOf(flags),
+    owners: ownersOf(flags),
+    ...(exclude && { exclude }),
+  };
+}
+
+function xattrsOf({ xattrs, xattrTolerance }: ChoiceFlags): WriteOptions {
+  if (xattrTolerance === undefined) return { xattrs };
+  const tolerance = integer(xattrTolerance, '-x', -(2 ** 31));
+  return tolerance < 0 ? { xattrs: false } : { xattrs, xattrTolerance: tolerance };
+}
+
+function ownersOf(flags: ChoiceFlags): Owners {
+  const { allRoot, forceUid, forceGid, uidOffset, gidOffset } = flags;
+  return {
+    ...(allRoot && { uid: 0, gid: 0 }),
+    ...(forceUid !== undefined && { uid: integer(forceUid, '--force-uid') }),
+    ...(forceGid !== undefined && { gid: integer(forceGid, '--force-gid') }),
+    ...(uidOffset !== undefined && { uidOffset: integer(uidOffset, '--uid-offset', -(2 ** 32)) }),
+    ...(gidOffset !== undefined && { gidOffset: integer(gidOffset, '--gid-offset', -(2 ** 32)) }),
+  };
+}
+
+function integer(text: string, option: string, least = 0): number {
+  const number = Number(text);
+  const fits = /^-?\d+$/.test(text) && number >= least && number < 2 ** 32;
+  if (fits) return number;
+  throw usageError(`Cannot use ${option} ${text}: give a whole number from ${least}`, 'fs mk');
+}
+
+function excluded(flags: ChoiceFlags): ((path: string) => boolean) | undefined {
+  const { excludePath = [], excludeRegex = [] } = flags;
+  if (excludePath.length === 0 && excludeRegex.length === 0) return undefined;
+  const paths = new Set(excludePath.map((path) => path.replace(/^\/+|\/+$/g, '')));
+  const expressions = excludeRegex.map(expression);
+  return (path) => paths.has(path) || expressions.some((one) => one.test(path));
+}
+
+function expression(text: string): RegExp {
+  try {
+    return new RegExp(text, 'u');
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw usageError(`Cannot use --exclude-regex ${text}: ${reason}`, 'fs mk');
+  }
+}

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout } from 'node:timers/promises';
+
+const main = join(import.meta.dirname, '../main.ts');
+const base = mkdtempSync(join(tmpdir(), 'anole-mk-stopped-'));
+const source = join(base, 'source');
+const large = join(source, 'large');
+const unprivileged = process.getuid?.() === 0 ? false : 'mounting needs root';
+
+before(() => {
+  mkdirSync(source);
+  for (let file = 0; file < 4; file++) copyFileSync(process.execPath, join(source, `node-${file}`));
+  writeFileSync(large, '');
+});
+after(() => rmSync(base, { recursive: true, force: true }));
+
+/** Builds an image of a source too large to be done soon, and calls `then` once it has begun. */
+async function interrupted(
+  name: string,
+  then: (kill: (signal: NodeJS.Signals) => void) => void,
+  ...args: string[]
+) {
+  truncateSync(large, 8 * 2 ** 30);
+  const output = join(base, name);
+  mkdirSync(output);
+  const image = join(output, 'image');
+  const argv = ['-C', 'anole-source', main, 'fs', 'mk', source, '-o', image, '--no-xattrs', '-q'];
+  const child = spawn(process.execPath, [...argv, ...args]);
+  let stderr = '';
+  child.stderr.on('data', (text) => {
+    stderr += text;
+  });
+  const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
+  try {
+    const begun = () => readdirSync(output).some((file) => statSync(join(output, file)).size > 0);
+    while (!begun() && child.exitCode === null) await setTimeout(20);
+    then((signal) => child.kill(signal));
+    const code = await ended;
+    return { code, stderr, image, left: readdirSync(output) };
+  } finally {
+    child.kill('SIGKILL');
+  }
+}
+
+for (const args of [[], ['-zlz4'], ['-zzstd', '-C65536', '-Eztailpacking']] as const) {
+  const title = args.join(' ') || 'without compression';
+  test(`an image that is interrupted leaves nothing behind, ${title}`, async () => {
+    const { code, left } = await interrupted(
+      `int${args.length}`,
+      (kill) => kill('SIGINT'),
+      ...args,
+    );
+    assert.notEqual(code, 0);
+    assert.deepEqual(left, []);
+  });
+
+  test(`a file that shrinks meanwhile ends the image and is named, ${title}`, async () => {
+    const cut = () => truncateSync(large, 1000);
+    const { code, left, stderr } = await interrupted(`cut${args.length}`, cut, ...args);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /Cannot store \/large: .* bytes are left/);
+    assert.deepEqual(left, []);
+  });
+
+  test(`a disk that is full ends the image and is named, ${title}`, { skip: unprivileged }, () => {
+    truncateSync(large, 0);
+    const disk = join(base, `disk${args.length}`);
+    mkdirSync(disk);
+    const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'none', disk]);
+    assert.equal(mounted.status, 0, String(mounted.stderr));
+    try {
+      const image = join(disk, 'image');
+      const argv = [
+        '-C',
+        'anole-source',
+        main,
+        'fs',
+        'mk',
+        source,
+        '-o',
+        image,
+        '--no-xattrs',
+        '-q',
+      ];
+      const { status, stderr } = spawnSync(process.execPath, [...argv, ...args]);
+      assert.notEqual(status, 0);
+      assert.match(stderr.toString(), /no space|ENOSPC/i);
+      assert.deepEqual(readdirSync(disk), []);
+    } finally {
+      spawnSync('umount', [disk]);
+    }
+  });
+}
+
+test('an image whose making is killed is not there', async () => {
+  const { image } = await interrupted('killed', (kill) => kill('SIGKILL'), '-zlz4');
+  assert.ok(!existsSync(image));
+});
