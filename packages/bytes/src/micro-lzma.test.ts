@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AnoleError, decodeMicroLzma } from './index.ts';
-import { LZMA_RESERVED, lzmaModule } from './lzma-module.ts';
+import { LZMA_RESERVED, lzmaModule } from './lzma/module.ts';
 import { decodeMicroLzmaPlainly } from './micro-lzma.ts';
 import { WasmDecoder } from './wasm-decoder.ts';
 

@@ -22,8 +22,8 @@ import {
   SLOTS,
   SPECIAL,
   TOP,
-} from './lzma-layout.ts';
-import { LZMA_RESERVED, lzmaModule } from './lzma-module.ts';
+} from './lzma/layout.ts';
+import { LZMA_RESERVED, lzmaModule } from './lzma/module.ts';
 import { WasmDecoder } from './wasm-decoder.ts';
 
 const compiled = new WasmDecoder(lzmaModule, LZMA_RESERVED);

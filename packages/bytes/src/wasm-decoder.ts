@@ -21,6 +21,7 @@ type DecodeFunction = (
 export class WasmDecoder {
   readonly #module: () => Uint8Array<ArrayBuffer>;
   readonly #reserved: number;
+  #code: Uint8Array<ArrayBuffer> | undefined;
   #compiled: WebAssembly.Module | undefined;
   #memory: WebAssembly.Memory | undefined;
   #bytes: Uint8Array = new Uint8Array(0);
@@ -58,8 +59,10 @@ export class WasmDecoder {
     if (size <= this.#bytes.length && this.#decode !== undefined) return true;
     if (this.#isMissing) return false;
     const pages = Math.ceil(size / PAGE);
+    // Not within the attempt: a mistake in making it must not pass for an engine without WebAssembly.
+    this.#code ??= this.#module();
     try {
-      if (this.#memory === undefined) this.#instantiate(pages);
+      if (this.#memory === undefined) this.#instantiate(pages, this.#code);
       else this.#memory.grow(pages - this.#bytes.length / PAGE);
       this.#bytes = new Uint8Array(this.#memory!.buffer);
       return true;
@@ -70,8 +73,8 @@ export class WasmDecoder {
     }
   }
 
-  #instantiate(pages: number): void {
-    this.#compiled ??= new WebAssembly.Module(this.#module());
+  #instantiate(pages: number, code: Uint8Array<ArrayBuffer>): void {
+    this.#compiled ??= new WebAssembly.Module(code);
     const memory = new WebAssembly.Memory({ initial: pages });
     const { exports } = new WebAssembly.Instance(this.#compiled, { env: { memory } });
     this.#memory = memory;
