@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -287,5 +287,30 @@ except OSError as error: print(error.strerror)
     assert.equal(text(stdout), `${sizes.join('')}No route to host\n`, text(stderr));
   } finally {
     echo.close();
+  }
+});
+
+test('the command line has a network with rules, a log, published ports and a capture', async () => {
+  const server = createHttpServer((_, response) => response.end('hello'));
+  const port = await listen(server as Server);
+  const anole = join(import.meta.dirname, '../../packages/cli/bin/anole.js');
+  const run = async (...args: string[]) => {
+    const child = spawn(process.execPath, [anole, 'run', '-q', ...args]);
+    const [stdout, stderr] = await Promise.all([child.stdout.toArray(), child.stderr.toArray()]);
+    return { stdout: Buffer.concat(stdout).toString(), stderr: Buffer.concat(stderr).toString() };
+  };
+  try {
+    const get = (to: string) => ['--', bb, 'wget', '-q', '-O', '-', `http://${to}/`];
+    const allow = ['--allow', `127.0.0.1:${port}`, '--net-log', '-p', '0:80'];
+    const allowed = await run(...allow, ...get(`host.anole.internal:${port}`));
+    assert.equal(allowed.stdout, 'hello');
+    assert.match(allowed.stderr, /anole: port 80 is at 127\.0\.0\.1:\d+\n/);
+    const open = `anole: net: tcp 127.0.0.1:${port}: open: allowed by the rule 127.0.0.1:${port}\n`;
+    assert.ok(allowed.stderr.endsWith(open), allowed.stderr);
+    const closed = await run('--net', '--net-log', '--json', ...get('169.254.169.254'));
+    assert.match(closed.stderr, /"network":\{"type":"connection".*"allowed":false/);
+    assert.equal(JSON.parse(closed.stdout).exitCode, 1);
+  } finally {
+    server.close();
   }
 });
