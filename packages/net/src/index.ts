@@ -26,4 +26,4 @@ export type {
 export { Policy, type PolicyOptions } from './policy/policy.ts';
 export { parseRule } from './policy/rule.ts';
 export { NetworkStack, type StackOptions } from './stack.ts';
-export type { ConnectionRecord } from './tcp/connection.ts';
+export type { ConnectionRecord } from './tcp/types.ts';

@@ -2,7 +2,7 @@ import { viewOf } from '@anole/bytes';
 import { DONT_FRAGMENT, Ipv4Header, PROTOCOL_TCP } from './layout/ipv4.ts';
 import type { Network } from './network.ts';
 import { type Ipv4Packet, writeIpv4 } from './packet.ts';
-import type { Ends } from './tcp/connection.ts';
+import type { Ends } from './tcp/types.ts';
 
 /** Bytes behind the header that ICMP errors give back (RFC 792). */
 const quotedBytes = 8;

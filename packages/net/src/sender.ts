@@ -19,8 +19,8 @@ import type { Link, Offload } from './link.ts';
 import type { Network } from './network.ts';
 import type { Endpoint } from './outside.ts';
 import { type Ipv4Fields, writeIpv4 } from './packet.ts';
-import type { Outgoing } from './tcp/connection.ts';
 import { writeOptions } from './tcp/segment.ts';
+import type { Outgoing } from './tcp/types.ts';
 
 const IP_AT = Ethernet.size;
 const BODY_AT = IP_AT + Ipv4Header.size;

@@ -20,9 +20,9 @@ import type { Protocol } from './policy/rule.ts';
 import { quote, quoteSyn } from './quote.ts';
 import { Reassembly } from './reassembly.ts';
 import { Sender } from './sender.ts';
-import type { ConnectionRecord } from './tcp/connection.ts';
 import { type NoWay, TcpLayer } from './tcp/layer.ts';
 import { readSegment } from './tcp/segment.ts';
+import type { ConnectionRecord } from './tcp/types.ts';
 import { UdpMappings } from './udp.ts';
 
 export interface StackOptions {

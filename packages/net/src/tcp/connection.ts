@@ -1,52 +1,9 @@
 import { ACK, FIN, PSH, RST, SYN } from '../layout/tcp.ts';
-import type { ConnectFailure, Endpoint, OutsideStream, StreamEvents } from '../outside.ts';
+import type { ConnectFailure, OutsideStream, StreamEvents } from '../outside.ts';
+import { Receiver, windowScale } from './receiver.ts';
 import { advance, distance, type Segment, type SynOptions } from './segment.ts';
 import { SendBuffer } from './send-buffer.ts';
-
-/** What a connection asks of the layer it belongs to. */
-export interface ConnectionLayer {
-  /** Sends a segment to the guest; false where the guest has no room, and {@link Connection.flush} follows. */
-  transmit(connection: Connection, segment: Outgoing): boolean;
-  /** Largest data of one segment that we take. */
-  readonly mss: number;
-  /** Largest data of one segment that stands for several of `mss` bytes. */
-  largest(mss: number): number;
-  /** Bytes that one connection may hold in each direction now. */
-  bufferLimit(): number;
-  now(): number;
-  /**
-   * {@link Connection.flush} is to be called: at the end of this turn, or, where it is `urgent`, when the
-   * guest's frames of the moment are received.
-   */
-  dirty(connection: Connection, urgent?: boolean): void;
-  /** {@link Connection.deadline} is earlier than before. */
-  armed(connection: Connection): void;
-  removed(connection: Connection): void;
-  /** The other end of a connection of the guest's could not be reached. @param sequence of its SYN */
-  unreachable(connection: Connection, sequence: number): void;
-}
-
-export interface Outgoing {
-  readonly sequence: number;
-  readonly acknowledgment: number;
-  readonly flags: number;
-  readonly window: number;
-  readonly options?: SynOptions;
-  readonly data: readonly Uint8Array[];
-  readonly mss: number;
-}
-
-/** The guest's end, and what it takes for the other end. */
-export interface Ends {
-  readonly guestPort: number;
-  readonly remote: Endpoint;
-}
-
-/** What is needed to end a connection by someone who did not have it. */
-export interface ConnectionRecord extends Ends {
-  readonly sequence: number;
-  readonly acknowledgment: number;
-}
+import type { ConnectionLayer, ConnectionRecord, Ends } from './types.ts';
 
 type State =
   /** The guest's SYN waits for the host's connection. */
@@ -58,7 +15,6 @@ type State =
   | 'lingering'
   | 'closed';
 
-const windowScale = 7;
 const defaultMss = 536; // RFC 9293, 3.7.1
 const leastMss = 88;
 const firstTimeout = 1000; // ms
@@ -67,8 +23,6 @@ const maxTimeouts = 8;
 const lingerTime = 1000; // ms
 /** Silence after which the guest is asked whether it still knows the connection. */
 const keepAliveTime = 7200_000; // ms
-/** Bytes that the guest may have sent without hearing of them while it goes on. */
-const unheard = 1 << 18;
 const duplicatesForLoss = 3; // RFC 5681, 3.2
 
 /**
@@ -92,19 +46,11 @@ export class Connection implements StreamEvents {
   #highest: number;
   #guestWindow = 0;
   #guestScale = 0;
-  #scaled = false;
   #mss = defaultMss;
-  /** The guest's SYN has come: the next three are of use. */
-  #synchronized = false;
-  /** Number of the guest's next byte, and behind the window that it was told. */
-  #expected = 0;
-  #windowEnd = 0;
+  readonly #receiver = new Receiver();
   /** The host will send no more: FIN follows the buffer. */
   #hostEnded = false;
-  #guestEnded = false;
   #acknowledge = false;
-  /** What the guest was last told of {@link #expected}. */
-  #told = 0;
   #duplicates = 0;
   #timeouts = 0;
   /** The deadline is for a loss, not for silence. */
@@ -132,7 +78,7 @@ export class Connection implements StreamEvents {
   /** Undefined where the guest knows of none. */
   get record(): ConnectionRecord | undefined {
     if (this.state !== 'open') return undefined;
-    return { ...this.ends, sequence: this.#next, acknowledgment: this.#expected };
+    return { ...this.ends, sequence: this.#next, acknowledgment: this.#receiver.expected };
   }
 
   // What the host's stream tells.
@@ -146,7 +92,7 @@ export class Connection implements StreamEvents {
   failed(reason: ConnectFailure): void {
     if (this.state !== 'connecting') return;
     if (reason === 'refused') this.#sendReset();
-    else this.#layer.unreachable(this, advance(this.#expected, -1));
+    else this.#layer.unreachable(this, advance(this.#receiver.expected, -1));
     this.#remove();
   }
 
@@ -167,10 +113,11 @@ export class Connection implements StreamEvents {
   }
 
   drained(): void {
-    if (this.#guestEnded) this.#layer.dirty(this); // it may be all
-    if (this.state !== 'open' || this.#guestEnded) return;
-    const opened = distance(this.#windowEnd, advance(this.#expected, this.#window()));
-    const stopped = distance(this.#expected, this.#windowEnd) < 2 * this.#mss;
+    const receiver = this.#receiver;
+    if (receiver.hasEnded) this.#layer.dirty(this); // it may be all
+    if (this.state !== 'open' || receiver.hasEnded) return;
+    const opened = receiver.gain(this.#window());
+    const stopped = receiver.room < 2 * this.#mss;
     if (opened < (stopped ? 2 * this.#mss : this.#layer.bufferLimit() / 2)) return;
     this.#acknowledge = true;
     this.#layer.dirty(this);
@@ -190,13 +137,8 @@ export class Connection implements StreamEvents {
       return false;
     }
     if (segment.flags & RST) {
-      const ahead = distance(this.#expected, segment.sequence);
-      if (
-        !this.#synchronized ||
-        (ahead >= 0 && ahead <= distance(this.#expected, this.#windowEnd))
-      ) {
-        this.abandon();
-      }
+      const { isSynchronized } = this.#receiver;
+      if (!isSynchronized || this.#receiver.isInWindow(segment.sequence)) this.abandon();
       return false;
     }
     if (segment.flags & SYN) this.#synAgain(segment);
@@ -253,13 +195,10 @@ export class Connection implements StreamEvents {
     this.abandon();
   }
 
-  #learn({ sequence, window, options }: Segment): void {
-    this.#expected = advance(sequence, 1);
-    this.#windowEnd = this.#expected;
-    this.#told = this.#expected;
-    this.#synchronized = true;
+  #learn(syn: Segment): void {
+    const { window, options } = syn;
+    this.#receiver.synchronize(syn);
     this.#guestWindow = window; // of a SYN: never scaled
-    this.#scaled = options.windowScale !== undefined;
     this.#guestScale = options.windowScale ?? 0;
     this.#mss = Math.max(leastMss, options.mss ?? defaultMss);
   }
@@ -291,15 +230,18 @@ export class Connection implements StreamEvents {
     const window = segment.window << this.#guestScale;
     if (this.state === 'opening') {
       const isOurs = distance(this.#unacknowledged, acknowledgment) === 1;
-      if (!isOurs || !this.#synchronized) return false;
+      if (!isOurs || !this.#receiver.isSynchronized) return false;
       this.#guestWindow = window;
       this.#opened(acknowledgment);
     } else this.#acknowledged(acknowledgment, window, data.length === 0);
     if (this.state === 'closed') return false;
-    const past = distance(sequence, this.#expected);
+    const past = distance(sequence, this.#receiver.expected);
     const ends = (flags & FIN) !== 0;
     let kept = false;
-    if (data.length > 0 || ends) kept = this.#take(data, past, ends);
+    if (data.length > 0 || ends) {
+      kept = this.#receiver.take(data, past, ends, this.stream);
+      this.#acknowledge = true;
+    }
     // A probe for the window, or whether we are there.
     else if (past !== 0) this.#acknowledge = true;
     this.#layer.dirty(this, this.#isUrgent);
@@ -309,9 +251,7 @@ export class Connection implements StreamEvents {
   /** Whether the guest should hear of us at once: it has something to get, or waits for a window. */
   get #isUrgent(): boolean {
     const waiting = this.#buffer.length > distance(this.#unacknowledged, this.#next);
-    const silent = distance(this.#told, this.#expected) >= unheard;
-    const short = distance(this.#expected, this.#windowEnd) < unheard / 2;
-    return waiting || silent || short || this.#guestEnded;
+    return waiting || this.#receiver.isUrgent;
   }
 
   #acknowledged(acknowledgment: number, window: number, empty: boolean): void {
@@ -338,22 +278,6 @@ export class Connection implements StreamEvents {
       this.#paused = false;
       this.stream.resume();
     }
-  }
-
-  /** @param past bytes at the beginning that came before; negative where some are missing */
-  #take(data: Uint8Array, past: number, ends: boolean): boolean {
-    this.#acknowledge = true;
-    if (past < 0 || past > data.length || this.#guestEnded) return false;
-    const room = distance(this.#expected, this.#windowEnd);
-    const fresh = data.subarray(past, past + room);
-    this.#expected = advance(this.#expected, fresh.length);
-    const kept = fresh.length > 0 && this.stream.write(fresh);
-    if (ends && past + fresh.length === data.length) {
-      this.#expected = advance(this.#expected, 1);
-      this.#guestEnded = true;
-      this.stream.end();
-    }
-    return kept;
   }
 
   /** Whether FIN was acknowledged: the buffer does not count it. */
@@ -397,9 +321,9 @@ export class Connection implements StreamEvents {
     const isSyn = (flags & SYN) !== 0;
     const sent = this.#layer.transmit(this, {
       sequence,
-      acknowledgment: flags & ACK ? this.#expected : 0,
+      acknowledgment: flags & ACK ? this.#receiver.expected : 0,
       flags,
-      window: isSyn || !this.#scaled ? Math.min(window, 0xffff) : window >>> windowScale,
+      window: this.#receiver.field(window, isSyn),
       data,
       mss: this.#mss,
       ...(options && { options }),
@@ -409,26 +333,17 @@ export class Connection implements StreamEvents {
       return false;
     }
     this.#acknowledge = false;
-    if ((flags & ACK) === 0) return true;
-    this.#told = this.#expected;
-    const end = advance(this.#expected, isSyn ? Math.min(window, 0xffff) : window);
-    if (distance(this.#windowEnd, end) > 0) this.#windowEnd = end;
+    if (flags & ACK) this.#receiver.told(window, isSyn);
     return true;
   }
 
-  /** Bytes that the guest may send now: a multiple of what the header can say. */
   #window(): number {
-    const most = this.#scaled ? 0xffff << windowScale : 0xffff;
-    const room = this.#layer.bufferLimit() - this.stream.waiting;
-    // What was promised stays.
-    const promised = distance(this.#expected, this.#windowEnd);
-    const window = Math.min(Math.max(room, promised, 0), most);
-    return this.#scaled ? (window >>> windowScale) << windowScale : window;
+    return this.#receiver.window(this.#layer.bufferLimit() - this.stream.waiting);
   }
 
   #sendSyn(): void {
-    const active = !this.#synchronized;
-    const scale = active || this.#scaled ? { windowScale } : {};
+    const active = !this.#receiver.isSynchronized;
+    const scale = active || this.#receiver.isScaled ? { windowScale } : {};
     const flags = active ? SYN : SYN | ACK;
     this.#synWaits = !this.#send(this.#unacknowledged, flags, [], {
       mss: this.#layer.mss,
@@ -456,7 +371,8 @@ export class Connection implements StreamEvents {
     this.#awaiting = !silent;
     if (!silent) {
       if (begins) this.#setDeadline(this.#timeout());
-    } else if (this.#finished && this.#guestEnded && this.stream.waiting === 0) this.#linger();
+    } else if (this.#finished && this.#receiver.hasEnded && this.stream.waiting === 0)
+      this.#linger();
     else this.#setDeadline(keepAliveTime);
   }
 

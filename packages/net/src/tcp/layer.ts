@@ -1,13 +1,8 @@
 import { ACK, RST, SYN } from '../layout/tcp.ts';
 import type { Endpoint, OutsideStream, StreamEvents } from '../outside.ts';
-import {
-  Connection,
-  type ConnectionLayer,
-  type ConnectionRecord,
-  type Ends,
-  type Outgoing,
-} from './connection.ts';
+import { Connection } from './connection.ts';
 import { advance, type Segment } from './segment.ts';
+import type { ConnectionLayer, ConnectionRecord, Ends, Outgoing } from './types.ts';
 
 /** Connections at once; SYNs beyond are not answered. */
 const maxConnections = 512;
