@@ -37,6 +37,14 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'copy files into a sandbox, or out of it',
     load: async () => (await import('./commands/cp.ts')).cpCommand(),
   },
+  serve: {
+    summary: "serve sandboxes over E2B's protocol",
+    load: async () => (await import('./commands/serve.ts')).serveCommand(),
+  },
+  mcp: {
+    summary: 'serve sandboxes to agents over the Model Context Protocol',
+    load: async () => (await import('./commands/mcp.ts')).mcpCommand(),
+  },
   daemon: {
     summary: 'hold sandboxes that live on (started when it is needed)',
     load: async () => (await import('./commands/daemon.ts')).daemonCommand(),

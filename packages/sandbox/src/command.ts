@@ -65,6 +65,11 @@ export class SandboxCommand {
   onLimit: (limit: 'output' | 'time') => void = () => {};
   readonly #cut = Promise.withResolvers<never>();
 
+  /** Of its first process, in the guest. */
+  get pid(): number {
+    return this.#guest.pid;
+  }
+
   /** Number of the command in its sandbox and in the forks of it. */
   get id(): number {
     return this.#guest.id;

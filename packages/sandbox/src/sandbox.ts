@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
+import type { Duplex } from 'node:stream';
 import { AnoleError, type CallOptions } from '@anole/bytes';
 import type { Configuration, SpawnRequest } from './agent/wire.ts';
 import {
@@ -342,6 +343,20 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     this.#client.fail(new SandboxError('SANDBOX_CLOSED', 'Cannot go on: the sandbox was killed'));
     this.#closing ??= this.#engine.close();
     await this.#closing;
+  }
+
+  /**
+   * Connects to a TCP port of the guest, without a port of this computer.
+   *
+   * @throws SandboxError `SANDBOX_BAD_OPTION` where it has no network
+   */
+  connect(port: number): Duplex {
+    checkRange('port', '', port, 1, 65535);
+    const stream = this.#engine.connect(port);
+    if (stream !== undefined) return stream;
+    throw new SandboxError('SANDBOX_BAD_OPTION', `Cannot connect to port ${port}: no network`, {
+      hint: 'Create the sandbox with `network`',
+    });
   }
 
   /** Ports of this computer that lead to the guest: `network.publish`, with the numbers of free ones. */

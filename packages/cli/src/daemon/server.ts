@@ -4,6 +4,7 @@ import { AnoleError, type Progress } from '@anole/bytes';
 import { acquireLock } from '@anole/host';
 import { type ExecOptions, Sandbox, type SandboxCommand } from '@anole/sandbox';
 import packageJson from '../../package.json' with { type: 'json' };
+import { Queue } from '../queue.ts';
 import { FrameSocket, jsonOf, kind } from './frames.ts';
 import type { ExecRequest, Reply, Request, RunRequest, ToCommand } from './messages.ts';
 import type { Place } from './place.ts';
@@ -177,7 +178,7 @@ function execOptions({ env, cwd, user, timeout }: RunRequest['command'] & object
 
 async function execute(sandbox: Sandbox, request: ExecRequest, call: Call): Promise<unknown> {
   const { connection, reply } = call;
-  const input = new Input();
+  const input = new Queue<Uint8Array>();
   const gone = new AbortController();
   const command = await sandbox.exec(request.argv, {
     ...execOptions(request),
@@ -198,7 +199,11 @@ async function execute(sandbox: Sandbox, request: ExecRequest, call: Call): Prom
 }
 
 /** What comes for a running command: input, signals, sizes. */
-async function steer(command: SandboxCommand, input: Input, { frames }: Call): Promise<void> {
+async function steer(
+  command: SandboxCommand,
+  input: Queue<Uint8Array>,
+  { frames }: Call,
+): Promise<void> {
   try {
     for await (const frame of frames) {
       if (frame.kind === kind.data) await input.push(frame.payload.slice());
@@ -237,45 +242,6 @@ async function* inputOf({ frames }: Call): AsyncGenerator<Uint8Array> {
     yield step.value.payload;
   }
   throw new AnoleError('CLI_DAEMON', 'Cannot write the file: who sent it is gone');
-}
-
-/** Input of a command, given as it comes; a push waits until it is taken. */
-class Input implements AsyncIterable<Uint8Array> {
-  #bytes: Uint8Array | undefined;
-  #ended = false;
-  #changed = Promise.withResolvers<void>();
-
-  async push(bytes: Uint8Array): Promise<void> {
-    while (this.#bytes !== undefined && !this.#ended) await this.#changed.promise;
-    this.#bytes = bytes;
-    this.#change();
-  }
-
-  end(): void {
-    this.#ended = true;
-    this.#change();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Uint8Array> {
-    try {
-      for (;;) {
-        const bytes = this.#bytes;
-        if (bytes !== undefined) {
-          this.#bytes = undefined;
-          this.#change();
-          yield bytes;
-        } else if (this.#ended) return;
-        else await this.#changed.promise;
-      }
-    } finally {
-      this.end();
-    }
-  }
-
-  #change(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers<void>();
-  }
 }
 
 function describe(error: unknown): { code: string; message: string; hint?: string } {

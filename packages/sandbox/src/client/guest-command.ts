@@ -20,6 +20,8 @@ const maxChunk = maxDataFrame - headerBytes;
 /** A command of the guest as the host sees it. One per `spawn`. */
 export class GuestCommand {
   readonly id: number;
+  /** Of its first process in the guest; 0 until it runs. */
+  pid = 0;
   readonly stdout: ByteStream;
   readonly stderr: ByteStream;
   readonly #send: SendFrame;
@@ -105,7 +107,7 @@ export class GuestCommand {
     else if (frame.type === toHost.stderr) this.stderr.push(frame.payload);
     else if (frame.type === toHost.streamEnd) this.#endStream(frame.payload[0]);
     else if (frame.type === toHost.credit) this.#widen(frame.payload);
-    else if (frame.type === toHost.started) this.#started.resolve();
+    else if (frame.type === toHost.started) this.#start(parseReport<{ pid: number }>(frame));
     else if (frame.type === toHost.refused) this.#refuse(parseReport<Refusal>(frame));
     else if (frame.type === toHost.exit) this.#end(parseReport<ExitReport>(frame));
     else {
@@ -114,6 +116,11 @@ export class GuestCommand {
         `Cannot read from the agent: frame type ${frame.type}`,
       );
     }
+  }
+
+  #start({ pid = 0 }: { readonly pid?: number }): void {
+    this.pid = pid;
+    this.#started.resolve();
   }
 
   /** The guest is gone. A command that ended before keeps its end, and its streams end well. */

@@ -1,3 +1,4 @@
+import type { Duplex } from 'node:stream';
 import type { MessagePort } from 'node:worker_threads';
 import type { Awaitable } from '@anole/bytes';
 import type { PublishedPort } from '../network/options.ts';
@@ -71,6 +72,8 @@ export interface Engine {
   /** Bounds the guest's time of a processor from now on. Undefined: no bound. */
   share(share: number | undefined): void;
   statistics(): Promise<EngineStatistics>;
+  /** Connects to a TCP port of the guest; undefined where it has no network. */
+  connect(guest: number): Duplex | undefined;
   /** Starts a copy of the machine as it is now, which goes on by itself. */
   fork(): Promise<Engine>;
   /** Ports of this computer that lead to the guest; known once the agent has said something. */

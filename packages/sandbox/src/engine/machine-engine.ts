@@ -1,7 +1,9 @@
+import type { Duplex } from 'node:stream';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
 import type { NetworkEvent } from '@anole/net';
 import { SandboxError } from '../errors.ts';
 import type { PublishedPort } from '../network/options.ts';
+import { PortDuplex } from '../network/port-duplex.ts';
 import type {
   Channel,
   Engine,
@@ -107,6 +109,15 @@ export class MachineEngine implements Engine {
 
   share(share: number | undefined): void {
     this.#tell({ type: 'share', share });
+  }
+
+  connect(guest: number): Duplex | undefined {
+    if (this.#order.network === undefined) return undefined;
+    const { port1, port2 } = new MessageChannel();
+    this.#handle.port.postMessage({ type: 'connect', guest, port: port2 } satisfies Command, [
+      port2,
+    ]);
+    return new PortDuplex(port1);
   }
 
   async statistics(): Promise<EngineStatistics> {

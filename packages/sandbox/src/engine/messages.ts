@@ -96,6 +96,7 @@ export type Command =
   | { readonly type: 'input'; readonly terminal: number; readonly bytes: Uint8Array }
   | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'resize'; readonly terminal: number; readonly size: TerminalSize }
+  | { readonly type: 'connect'; readonly guest: number; readonly port: MessagePort }
   | { readonly type: 'fork'; readonly id: number }
   | { readonly type: 'stop' };
 

@@ -235,6 +235,7 @@ function obey(command: Command, served: Served, hello: Promise<Uint8Array>): voi
     return;
   }
   if (command.type === 'stop') void machine.stop();
+  else if (command.type === 'connect') served.network?.connect(command.port, command.guest);
   else if (command.type === 'fork') void forkFor(command.id, served, hello);
   else if (command.type === 'agent') void console.ports[agentPort]!.write(command.bytes);
   else if (command.type === 'consumed') gates[command.terminal]?.consumed(command.bytes);

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { OutsideStream, StreamEvents } from '@anole/net';
+import type { PortDuplex } from './port-duplex.ts';
 
 const blockBytes = 65536;
 /** Someone is there, and does not want us: some listen and reset at once. */
@@ -10,7 +11,7 @@ const refusals = new Set<string | undefined>(['ECONNREFUSED', 'ECONNRESET']);
  * gathered in blocks: a guest that sends single bytes takes no more memory than others.
  */
 export class HostStream implements OutsideStream {
-  readonly #socket: Socket;
+  readonly #socket: Socket | PortDuplex;
   readonly #events: StreamEvents;
   readonly #blocks: Uint8Array[] = [];
   /** Bytes in the last block. */
@@ -20,7 +21,7 @@ export class HostStream implements OutsideStream {
   #connected: boolean;
   #closed = false;
 
-  constructor(socket: Socket, events: StreamEvents) {
+  constructor(socket: Socket | PortDuplex, events: StreamEvents) {
     this.#socket = socket;
     this.#events = events;
     this.#connected = !socket.connecting;
@@ -32,7 +33,7 @@ export class HostStream implements OutsideStream {
     socket.on('data', (bytes: Uint8Array) => this.#tell(() => events.data(bytes)));
     socket.on('end', () => this.#tell(() => events.ended()));
     socket.on('error', (error: NodeJS.ErrnoException) => this.#lost(error.code));
-    socket.on('close', (failed) => {
+    socket.on('close', (failed?: boolean) => {
       if (failed) this.#lost(undefined);
     });
   }

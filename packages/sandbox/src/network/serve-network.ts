@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
+import type { MessagePort } from 'node:worker_threads';
 import { hostError } from '@anole/host';
 import { VirtioNet } from '@anole/machine';
 import {
@@ -15,6 +16,7 @@ import { EventThrottle } from './event-throttle.ts';
 import { HostOutside } from './host-outside.ts';
 import { HostStream } from './host-stream.ts';
 import type { NetworkOrder, PublishedPort } from './options.ts';
+import { PortDuplex } from './port-duplex.ts';
 
 /** A machine's network: its device, and what listens for it on this computer. */
 export interface GuestNetwork extends Disposable {
@@ -22,6 +24,8 @@ export interface GuestNetwork extends Disposable {
   readonly stack: NetworkStack;
   /** As they are: without a 0. */
   readonly ports: readonly PublishedPort[];
+  /** Connects what comes through a port of messages to a port of the guest. */
+  connect(port: MessagePort, guest: number): void;
 }
 
 /**
@@ -58,7 +62,13 @@ export async function serveNetwork(
   const ports: PublishedPort[] = [];
   for (const port of order.publish) ports.push(await publish(stack, port, resources));
   const kept = resources.move();
-  return { device, stack, ports, [Symbol.dispose]: () => kept.dispose() };
+  const connect = (port: MessagePort, guest: number) => {
+    const duplex = new PortDuplex(port);
+    // Told to the stack, too; a stream without a listener would end the thread.
+    duplex.on('error', () => {});
+    if (!stack.accept(guest, (events) => new HostStream(duplex, events))) duplex.destroy();
+  };
+  return { device, stack, ports, connect, [Symbol.dispose]: () => kept.dispose() };
 }
 
 async function publish(
