@@ -37,7 +37,7 @@ export interface MachineOptions {
   readonly clock?: 'real' | 'instructions';
   /**
    * Compile guest code that is executed often to WebAssembly: faster, and the guest cannot tell.
-   * Default false. What it costs and where it ends: `docs/decisions/0026-compiled-regions.md`.
+   * Default true. What it costs and where it ends: `docs/decisions/0026-compiled-regions.md`.
    */
   readonly jit?: boolean | JitOptions;
   /**
@@ -354,7 +354,7 @@ type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTi
 
 /** A board, and what watches it. */
 async function build(
-  { devices = [], onSerial, jit }: Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'>,
+  { devices = [], onSerial, jit = true }: Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'>,
   memory: BoardMemory,
 ) {
   const panic = new PanicWatch();

@@ -27,7 +27,7 @@ interface BootFlags {
   readonly append: string;
   readonly memory?: string;
   readonly clock: string;
-  readonly jit?: boolean;
+  readonly jit: boolean;
   readonly cpus?: string;
 }
 
@@ -70,7 +70,7 @@ function bootCommand(): Command {
     .option('--memory <size>', 'RAM, such as 512M or 2G (default: 512M)')
     .option('--cpus <count>', 'harts, 1 to 16, each with a thread of its own (default: 1)')
     .option('--clock <source>', 'real, or instructions for runs that repeat exactly', 'real')
-    .option('--jit', 'compile code that is executed often')
+    .option('--no-jit', 'interpret all code; the guest cannot tell')
     .addHelpText(
       'after',
       `
@@ -131,7 +131,7 @@ async function bootAction(
     onSerial: (bytes) => void process.stdout.write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
-    ...(flags.jit && { jit: true }),
+    jit: flags.jit,
   });
   guest.pumpInput(machine).catch(() => {});
   const exit = await machine.run({ signal: AbortSignal.any([context.signal, guest.signal]) });

@@ -6,6 +6,9 @@ import { type HartParts, hasFusedMultiplyAdd, makeHartParts, useHartParts } from
 import { keepNewest } from './keep-newest.ts';
 import { machineStamp } from './machine-stamp.ts';
 
+/** Whether machines compile what guests execute often. For a look without: `ANOLE_JIT=0`. */
+export const jit = process.env['ANOLE_JIT'] !== '0';
+
 /** CRC-32C of the rest, bytes of the table; the table, the interpreter. */
 const headerBytes = 8;
 /** Versions of the code that are kept. */
@@ -16,14 +19,18 @@ const maxKept = 4;
  * than all the rest of a machine. `shared` is the code of another thread.
  */
 export async function prepareHarts(shared: HartParts | undefined): Promise<HartParts> {
-  if (shared !== undefined) return await useHartParts(shared);
+  if (shared !== undefined) return await useHartParts(shared, { compiles: jit });
   const fused = await hasFusedMultiplyAdd();
-  const path = join(cacheDirectory(), 'code', `${machineStamp()}-${fused ? 1 : 0}.hart`);
+  const path = join(
+    cacheDirectory(),
+    'code',
+    `${machineStamp()}-${Number(fused)}${Number(jit)}.hart`,
+  );
   const kept = readCode(path, fused);
-  if (kept !== undefined) return await useHartParts(kept);
-  const made = await makeHartParts();
+  if (kept !== undefined) return await useHartParts(kept, { compiles: jit });
+  const made = await makeHartParts({ compiles: jit });
   writeCode(path, made);
-  return await useHartParts(made);
+  return await useHartParts(made, { compiles: jit });
 }
 
 function readCode(path: string, fused: boolean): HartParts | undefined {

@@ -24,15 +24,13 @@ import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
 import { continueFiles, forkSandbox } from './fork.ts';
+import { jit } from './hart-parts.ts';
 import type { Command, ControlCommand, MachineOrder, Report } from './messages.ts';
 import { OutputGate } from './output-gate.ts';
 import { reported } from './reported.ts';
 import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
 import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
-
-/** Not the default until it is proven by more guests: see `docs/decisions/0026-compiled-regions.md`. */
-const jit = process.env['ANOLE_JIT'] === '1';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
