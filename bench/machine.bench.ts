@@ -3,158 +3,132 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
+import { fetchKernel } from '@anole/compose';
 import { Machine } from '@anole/machine';
-import { type BenchGuest, benchGuest, readyMark } from './guest.ts';
-import { type Bench, median } from './harness.ts';
+import type { Bench } from './harness.ts';
 import { hasProgram } from './programs.ts';
+import { userland } from './userland.ts';
+import { files, marks, packages, readyMark, workloads } from './workloads.ts';
 
 const qemu = 'qemu-system-riscv64';
 const commandLine = 'console=ttyS0 quiet cryptomgr.notests';
+const memoryMiB = 1536;
+const RUNS = 3;
+const BOOT = 'boot to init';
 
-/** The machine beside QEMU's TCG: same kernel, same initramfs, one hart, same command line. */
+/** Seconds by the name of what took them. */
+type Times = ReadonlyMap<string, number>;
+
+/**
+ * The machine beside QEMU's TCG: same kernel, same initramfs with the userland of the workloads, one
+ * hart. Each side boots once for each round and does all workloads in one go, timed from outside by
+ * the marks that the guest prints.
+ */
 const bench: Bench = async (report) => {
-  const guest = await benchGuest('');
-  const rates: number[] = [];
-  const ours = async () => {
-    const { seconds, instructions, busy } = await bootHere(guest);
-    rates.push(instructions / busy / 1e6);
-    return seconds;
-  };
   if (!hasProgram(qemu)) {
-    await ours();
-    report.skip('boot to init', `${qemu} is not installed`);
-  } else {
-    await using files = await onDisk(guest);
-    await report.compare({
-      name: 'boot to init',
-      ours: { name: 'anole', run: ours },
-      peer: { name: 'QEMU TCG', run: () => bootInQemu(guest.kernel, files.initrd) },
-      runs: 3,
-    });
+    report.skip('workloads', `${qemu} is not installed`);
+    return;
   }
-  for (const workload of workloads) await compareWorkload(report, workload);
-  report.figure('boot instructions per second (target 60)', median(rates), 'million');
+  const kernel = (await fetchKernel()).path;
+  const directory = await mkdtemp(join(tmpdir(), 'anole-bench-'));
+  try {
+    const initrd = join(directory, 'initrd');
+    await writeFile(initrd, await userland(packages, files));
+    const rounds: { readonly ours: Times; readonly peer: Times }[] = [];
+    for (let round = 0; round < RUNS; round++) {
+      rounds.push({ ours: await runHere(kernel, initrd), peer: await runInQemu(kernel, initrd) });
+    }
+    const ratios: number[] = [];
+    for (const name of [BOOT, ...workloads.map((each) => each.name)]) {
+      const { ratio } = await report.compare({
+        name,
+        ours: { name: 'anole', run: replay(rounds.map(({ ours }) => ours.get(name)!)) },
+        peer: { name: 'QEMU TCG', run: replay(rounds.map(({ peer }) => peer.get(name)!)) },
+        runs: RUNS,
+        target: 1.5,
+      });
+      ratios.push(ratio);
+    }
+    const mean = Math.exp(ratios.reduce((sum, ratio) => sum + Math.log(ratio), 0) / ratios.length);
+    report.figure('geometric mean of the ratios (target 1.0)', mean, '');
+  } finally {
+    await rm(directory, { recursive: true, force: true });
+  }
 };
 export default bench;
 
-/** What a guest with nothing but busybox can do, after its boot. */
-const workloads = [
-  { name: 'sh loop', script: 'i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done' },
-  { name: 'dd', script: '/bin/busybox dd if=/dev/zero of=/dev/null bs=65536 count=10000' },
-  {
-    name: 'sha256sum',
-    script: '/bin/busybox dd if=/dev/zero bs=65536 count=256 | /bin/busybox sha256sum',
-  },
-  {
-    name: 'gzip',
-    script: '/bin/busybox cat /bin/busybox /bin/busybox | /bin/busybox gzip -c >/dev/null',
-  },
-  {
-    name: 'many processes',
-    script: 'i=0; while [ $i -lt 200 ]; do /bin/busybox true; i=$((i+1)); done',
-  },
-] as const;
-
-const beginMark = 'WORK-BEGIN';
-const endMark = 'WORK-END';
-
-/** Seconds of a workload alone, with compiled code, beside the same in QEMU. */
-async function compareWorkload(
-  report: Parameters<Bench>[0],
-  { name, script }: (typeof workloads)[number],
-): Promise<void> {
-  if (!hasProgram(qemu)) {
-    report.skip(name, `${qemu} is not installed`);
-    return;
-  }
-  const guest = await benchGuest(`echo ${beginMark}\n${script}\necho ${endMark}`);
-  await using files = await onDisk(guest);
-  await report.compare({
-    name,
-    ours: { name: 'anole', run: () => workHere(guest) },
-    peer: { name: 'QEMU TCG', run: () => bootInQemu(guest.kernel, files.initrd, new Marks()) },
-    runs: 3,
-    target: 1.5,
-  });
+/** Gives what was measured already, the first figure once more for the run that is not counted. */
+function replay(figures: readonly number[]): () => number {
+  const left = [figures[0]!, ...figures];
+  return () => left.shift()!;
 }
 
-/** Tells the time between two marks in what the guest prints. */
-class Marks {
+/** Tells from what a guest prints how long each of its parts took. */
+class Stopwatch {
+  readonly times = new Map<string, number>();
+  readonly #begun = new Map<string, number>();
   #text = '';
-  #begin: number | undefined;
-  seconds = 0;
+
+  constructor() {
+    this.#begun.set(BOOT, performance.now());
+  }
 
   feed(text: string): void {
     this.#text += text;
-    if (this.#begin === undefined && this.#text.includes(beginMark)) {
-      this.#begin = performance.now();
+    this.#note(readyMark, this.times, BOOT);
+    for (const { name } of workloads) {
+      if (this.#text.includes(marks.begin(name)) && !this.#begun.has(name)) {
+        this.#begun.set(name, performance.now());
+      }
+      this.#note(marks.end(name), this.times, name);
     }
-    if (this.#begin !== undefined && this.seconds === 0 && this.#text.includes(endMark)) {
-      this.seconds = (performance.now() - this.#begin) / 1000;
-    }
+  }
+
+  #note(mark: string, times: Map<string, number>, name: string): void {
+    if (times.has(name) || !this.#text.includes(mark)) return;
+    times.set(name, (performance.now() - this.#begun.get(name)!) / 1000);
+  }
+
+  /** All of them, or what the guest said in their place. */
+  all(): Times {
+    if (this.times.size > workloads.length) return this.times;
+    throw new Error(`The guest did not finish:\n${this.#text.slice(-2000)}`);
   }
 }
 
-async function workHere({ kernel, initrd }: BenchGuest): Promise<number> {
-  const marks = new Marks();
+async function runHere(kernel: string, initrd: string): Promise<Times> {
+  const images = { kernel: await readFile(kernel), initrd: await readFile(initrd) };
+  const stopwatch = new Stopwatch();
   await using machine = await Machine.create({
-    kernel: await readFile(kernel),
-    initrd,
+    ...images,
     commandLine,
-    jit: true,
-    onSerial: (chunk) => marks.feed(new TextDecoder('latin1').decode(chunk)),
+    memoryMiB,
+    onSerial: (chunk) => stopwatch.feed(Buffer.from(chunk).toString('latin1')),
   });
   await machine.run();
-  return marks.seconds;
+  return stopwatch.all();
 }
 
-async function bootHere({ kernel, initrd }: BenchGuest) {
-  const bytes = await readFile(kernel);
-  const start = performance.now();
-  let seconds = 0;
-  let text = '';
-  await using machine = await Machine.create({
-    kernel: bytes,
-    initrd,
-    commandLine,
-    onSerial(chunk) {
-      text += new TextDecoder('latin1').decode(chunk);
-      if (seconds === 0 && text.includes(readyMark)) seconds = (performance.now() - start) / 1000;
-    },
-  });
-  await machine.run();
-  const { instructions, busy } = machine.statistics;
-  return { seconds, instructions, busy: busy / 1000 };
-}
-
-async function bootInQemu(kernel: string, initrd: string, marks?: Marks): Promise<number> {
-  const start = performance.now();
-  const machine = ['-M', 'virt', '-m', '512M', '-smp', '1', '-display', 'none', '-monitor', 'none'];
+async function runInQemu(kernel: string, initrd: string): Promise<Times> {
+  const stopwatch = new Stopwatch();
   const child = spawn(
     qemu,
-    [...machine, '-serial', 'stdio', '-kernel', kernel, '-initrd', initrd, '-append', commandLine],
-    {
-      stdio: ['ignore', 'pipe', 'ignore'],
-    },
+    [
+      '-M',
+      'virt',
+      '-m',
+      `${memoryMiB}M`,
+      '-smp',
+      '1',
+      '-display',
+      'none',
+      '-monitor',
+      'none',
+    ].concat(['-serial', 'stdio', '-kernel', kernel, '-initrd', initrd, '-append', commandLine]),
+    { stdio: ['ignore', 'pipe', 'inherit'] },
   );
   const ended = new Promise((resolve) => child.on('close', resolve));
-  let text = '';
-  let seconds = 0;
-  for await (const chunk of child.stdout) {
-    marks?.feed(String(chunk));
-    text += String(chunk);
-    if (seconds === 0 && text.includes(readyMark)) seconds = (performance.now() - start) / 1000;
-  }
+  for await (const chunk of child.stdout) stopwatch.feed(String(chunk));
   await ended;
-  return marks?.seconds ?? seconds;
-}
-
-async function onDisk({ initrd }: BenchGuest) {
-  const directory = await mkdtemp(join(tmpdir(), 'anole-bench-'));
-  const path = join(directory, 'initrd');
-  await writeFile(path, initrd);
-  return {
-    initrd: path,
-    [Symbol.asyncDispose]: () => rm(directory, { recursive: true, force: true }),
-  };
+  return stopwatch.all();
 }
