@@ -55,7 +55,7 @@ export interface CsrContext {
   /** To the interpreter, which executes the whole instruction. */
   readonly leave: Label;
   /** Leaves behind the instruction, for an interrupt that may be due. */
-  readonly interrupt: Code;
+  interrupt(): Code;
   /** Writes rd. */
   setResult(value: Code): Code;
 }
@@ -106,6 +106,6 @@ function writeStatus({ value, read, write, interrupt }: CsrContext): Code {
     setSlot32(DATA_MODE, add32(i32(TlbMode.supervisor), sum)),
     set(read, tableOf(TlbKind.read, DATA_MODE)),
     set(write, tableOf(TlbKind.write, DATA_MODE)),
-    when(op('i32.and', isSet64(get(value), status.SIE), isWaiting), interrupt),
+    when(op('i32.and', isSet64(get(value), status.SIE), isWaiting), interrupt()),
   ];
 }

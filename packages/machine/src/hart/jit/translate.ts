@@ -9,6 +9,7 @@ import {
   get,
   i32,
   i64,
+  type Label,
   type Local,
   label,
   load,
@@ -39,6 +40,7 @@ import { entryOf, TlbAccess, tableOf } from '../interpreter/tlb-access.ts';
 import { DATA_MODE, F, FCSR, FETCH_MODE, MSTATUS, PC, REMAINING, TlbKind, X } from '../layout.ts';
 import { status } from '../status.ts';
 import { accessCsr } from './csrs.ts';
+import { FLOATS, fieldOf, Liveness, type RegisterField } from './liveness.ts';
 import { Outcome } from './lookup.ts';
 import { type Block, pagesOf, type Region } from './region.ts';
 import { flowOf, type Step } from './step.ts';
@@ -71,13 +73,18 @@ export function translate(
 const REFUND = 2;
 const OFFSET = 11;
 const MAX_REFUND = 511;
-/** First number of floating-point registers, where x and f registers are in one list. */
-const FLOATS = 32;
+
+/** A way out of a block, with registers to be written back on it, and on those around it. */
+interface Exit {
+  readonly label: Label;
+  readonly registers: readonly number[];
+}
 
 /**
- * Registers that the region names are in locals: loaded at the entry, and written back at the two
- * ends, one for chaining and one for leaving to the interpreter. An instruction that may leave in
- * its middle says beforehand, in `leaving`, where it is and what was counted too much. Addresses
+ * Registers that the region names are in locals: loaded at the entry as far as they are needed, and
+ * written back where the region is left as far as they may have changed, see {@link ./liveness.ts}.
+ * An instruction that may leave in its middle says beforehand, in `leaving`, where it is and what was
+ * counted too much. Addresses
  * are offsets from `base`, the virtual address of the page: the same code serves all of its
  * mappings.
  */
@@ -95,7 +102,12 @@ class Translator {
   readonly #write: Local;
   readonly #float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
   readonly #registers: (Local | undefined)[] = [];
-  readonly #written = new Set<number>();
+  readonly #liveness: Liveness;
+  /** Of the block at hand, the outermost first; and what it wrote since the last of them. */
+  #exits: Exit[] = [];
+  #fresh = new Set<number>();
+  /** Dirty at this point. */
+  #dirty = new Set<number>();
   readonly #pool: LocalPool;
   readonly #access: TlbAccess;
   readonly #leave = label('leave');
@@ -132,14 +144,18 @@ class Translator {
       inexact: scope.local('i32'),
     };
     this.#pool = new LocalPool((type) => scope.local(type));
+    const slow = (): Label => this.#slow();
     this.#access = new TlbAccess({
       pool: this.#pool,
       read: this.#read,
       write: this.#write,
       entry: scope.local('i32'),
-      slow: this.#leave,
+      get slow() {
+        return slow();
+      },
       shared: options.shared,
     });
+    this.#liveness = new Liveness(region);
     this.#backEnd = this.#createBackEnd();
     const ways = ({ follow, taken, back }: Block): number[] =>
       [follow, taken, back].filter((way) => way !== undefined);
@@ -155,14 +171,11 @@ class Translator {
       set(this.#read, tableOf(TlbKind.read, DATA_MODE)),
       set(this.#write, tableOf(TlbKind.write, DATA_MODE)),
       this.#hasFloats ? this.#floatState() : [],
-      this.#registers.flatMap((local, number) => [set(local!, slot64(slotOf(number)))]),
       block(
         this.#leave,
         block(this.#chain, body),
-        this.#writeBack(),
         tailCall(this.#options.chain, get(this.#target), get(this.#remaining)),
       ),
-      this.#writeBack(),
       setSlot64(PC, add64(get(this.#base), op('i64.extend_i32_s', this.#leavingOffset()))),
       setSlot32(
         REMAINING,
@@ -179,7 +192,10 @@ class Translator {
   #enter(): Code {
     const { entries, blocks } = this.#region;
     return entries.map((at, index) => {
-      const enter = this.#structure.enter(at);
+      const loads = this.#liveness
+        .loads(at)
+        .map((number) => set(this.#register(number), slot64(slotOf(number))));
+      const enter = [loads, this.#structure.enter(at)];
       const isLast = index === entries.length - 1;
       const isMeant = op('i32.eq', get(this.#leaving), i32(blocks[at]!.offset));
       return isLast ? enter : when(isMeant, enter);
@@ -196,23 +212,38 @@ class Translator {
     ];
   }
 
-  #writeBack(): Code {
-    return [...this.#written].map((number) =>
-      setSlot64(slotOf(number), get(this.#registers[number]!)),
-    );
+  #writeBack(registers: Iterable<number>): Code {
+    return [...registers].map((number) => setSlot64(slotOf(number), get(this.#register(number))));
+  }
+
+  /** Where the instruction at hand leaves to, nothing of it done. */
+  #slow(): Label {
+    if (this.#fresh.size > 0) {
+      this.#exits.push({ label: label('leave'), registers: [...this.#fresh] });
+      this.#fresh.clear();
+    }
+    return this.#exits.at(-1)!.label;
   }
 
   #block(index: number): Code {
     const { steps, next, offset, follow } = this.#region.blocks[index]!;
     const count = steps.length;
     const ends = flowOf(steps.at(-1)!.instruction) !== 'next';
-    return [
+    this.#dirty = new Set(this.#liveness.dirty[index]);
+    this.#exits = [{ label: label('leave'), registers: [...this.#dirty] }];
+    this.#fresh.clear();
+    const body = [
       this.#mayLeave(offset, 0, Outcome.short),
-      brIf(op('i32.lt_u', get(this.#remaining), i32(count)), this.#leave),
+      brIf(op('i32.lt_u', get(this.#remaining), i32(count)), this.#slow()),
       set(this.#remaining, op('i32.sub', get(this.#remaining), i32(count))),
       steps.map((step, done) => this.#step(index, step, count - done)),
       ends ? [] : this.#goTo(index, follow, next),
     ];
+    const code = this.#exits.reduceRight<Code>(
+      (inner, exit) => [block(exit.label, inner), this.#writeBack(exit.registers)],
+      body,
+    );
+    return [code, br(this.#leave)];
   }
 
   #mayLeave(offset: number, refund: number, outcome: number): Code {
@@ -232,7 +263,7 @@ class Translator {
 
   /** From a block to another one, or, where there is none, to an offset outside of the region. */
   #goTo(from: number, to: number | undefined, offset: number): Code {
-    const chain = [set(this.#target, this.#address(offset)), br(this.#chain)];
+    const chain = this.#chainTo(this.#address(offset));
     if (to === undefined) return chain;
     const { blocks } = this.#region;
     const here = pagesOf(blocks[from]!);
@@ -301,7 +332,7 @@ class Translator {
         this.#hasFloats = true;
         const { on, dirty } = this.#float;
         const wanted = dirtiesFloat(this.#at.step.instruction) ? dirty : on;
-        return brIf(op('i32.eqz', get(wanted)), this.#leave);
+        return brIf(op('i32.eqz', get(wanted)), this.#slow());
       },
       csr: (action, source) => this.#csr(action, source),
       // No region has others than fences.
@@ -313,8 +344,8 @@ class Translator {
     return this.#region.blocks[this.#at.index]!;
   }
 
-  #field(name: keyof typeof positions): number {
-    return (this.#at.step.word >>> positions[name]) & 31;
+  #field(name: RegisterField): number {
+    return fieldOf(this.#at.step, name);
   }
 
   #csr(action: CsrAction, source: Code): Code {
@@ -332,10 +363,10 @@ class Translator {
       value: this.#pool.take('i64'),
       read: this.#read,
       write: this.#write,
-      leave: this.#leave,
-      interrupt: [
+      leave: this.#slow(),
+      interrupt: () => [
         this.#mayLeave(step.offset + step.size, refund - 1, Outcome.interrupt),
-        br(this.#leave),
+        br(this.#slow()),
       ],
       setResult: (value) => (rd === 0 ? [] : this.#setRegister(rd, value)),
     });
@@ -350,7 +381,7 @@ class Translator {
       inexact: this.#float.inexact,
       fused: this.#options.fused,
       roundingMode: instruction.fields.has('rm') ? i32((word >>> 12) & 7) : undefined,
-      slow: this.#leave,
+      slow: this.#slow(),
     });
   }
 
@@ -359,13 +390,18 @@ class Translator {
     const { index } = this.#at;
     const { target, taken, back } = this.#here;
     if (target !== undefined) return this.#goTo(index, taken, target);
-    if (back === undefined) return [set(this.#target, address), br(this.#chain)];
+    if (back === undefined) return this.#chainTo(address);
     const { offset } = this.#region.blocks[back]!;
     return [
       set(this.#target, address),
       when(op('i64.eq', get(this.#target), this.#address(offset)), this.#goTo(index, back, offset)),
-      br(this.#chain),
+      this.#chainTo(get(this.#target)),
     ];
+  }
+
+  /** To an address outside of the region. */
+  #chainTo(address: Code): Code {
+    return [set(this.#target, address), this.#writeBack(this.#dirty), br(this.#chain)];
   }
 
   #register(number: number): Local {
@@ -378,14 +414,14 @@ class Translator {
   }
 
   #setRegister(number: number, value: Code): Code {
-    this.#written.add(number);
+    this.#fresh.add(number);
+    this.#dirty.add(number);
     return set(this.#register(number), value);
   }
 }
 
 const ZERO = i64(0);
 const DROP = op('drop');
-const positions = { rd: 7, rs1: 15, rs2: 20, rs3: 27 } as const;
 
 const slotOf = (number: number): number =>
   number < FLOATS ? X + 8 * number : F + 8 * (number - FLOATS);
