@@ -5,7 +5,7 @@ import type { VirtioDevice } from './devices/virtio/device.ts';
 import { VirtioConsole } from './devices/virtio-console/device.ts';
 import type { RandomSource } from './devices/virtio-rng/device.ts';
 import { MachineError } from './errors.ts';
-import { defaultJit, type JitOptions } from './hart/jit/jit.ts';
+import { defaultJit, type JitOptions } from './hart/jit/options.ts';
 import { MAX_HARTS } from './harts/layout.ts';
 import { Board, type BoardOptions } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';

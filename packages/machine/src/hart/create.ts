@@ -1,10 +1,6 @@
-import { expandCompressed } from '../isa/expand.ts';
-import { findInstruction, instructions } from '../isa/table.ts';
 import { HartError } from './errors.ts';
 import type { Hart, HartOptions } from './hart.ts';
 import { InterpretedHart } from './interpreted-hart.ts';
-import { hasFusedMultiplyAdd } from './interpreter/fused.ts';
-import { interpreterModule } from './interpreter/module.ts';
 import { EXPANSIONS, RAM_OFFSET } from './layout.ts';
 
 /** By {@link variantOf}. */
@@ -12,8 +8,6 @@ const prepared: (Promise<PreparedParts> | undefined)[] = [];
 /** Without and with compiled code beside it; for RAM of its own, and for RAM that harts share. */
 const variantOf = ({ compiles, shared }: PartsOptions): number =>
   Number(compiles ?? false) + 2 * Number(shared ?? false);
-/** A word of a major opcode that nothing uses, for halves that are illegal. */
-const ILLEGAL = 0xffffffff;
 let expansions: Uint32Array<ArrayBuffer> | undefined;
 
 /**
@@ -25,11 +19,12 @@ let expansions: Uint32Array<ArrayBuffer> | undefined;
 export async function createHart(options: HartOptions): Promise<Hart> {
   const { memory } = options;
   const parts = await hartParts({ compiles: options.jit !== undefined, shared: memory.shared });
+  const jit = options.jit && (await import('./jit/jit.ts')).Jit;
   // State and TLBs stay in a memory of the hart's own: V8 is slower with shared ones.
   const own = memory.shared ? ownMemory() : memory.wasm;
   new Uint32Array(own.buffer, EXPANSIONS, parts.expansions.length).set(parts.expansions);
   try {
-    return new InterpretedHart(options, parts, own);
+    return new InterpretedHart(options, parts, own, jit);
   } catch (cause) {
     throw new HartError('MACHINE_NO_WASM', 'Cannot compile the interpreter', {
       cause,
@@ -79,6 +74,8 @@ async function compiled(code: HartParts): Promise<PreparedParts> {
 /** Makes it, which takes tens of milliseconds. */
 export async function makeHartParts(options: PartsOptions = {}): Promise<HartParts> {
   const { compiles = false, shared = false } = options;
+  // Loaded only now: who has parts that are kept needs neither the instructions nor what is made of them.
+  const { expansionTable, hasFusedMultiplyAdd, interpreterModule } = await import('./make.ts');
   const fused = await hasFusedMultiplyAdd();
   const interpreter = interpreterModule({ fused, compiles, shared });
   expansions ??= expansionTable();
@@ -99,17 +96,4 @@ export async function useHartParts(
   prepared[variantOf(options)] ??= Promise.resolve(parts);
   expansions ??= code.expansions;
   return parts;
-}
-
-/** See EXPANSIONS in {@link ./layout.ts}. */
-function expansionTable(): Uint32Array<ArrayBuffer> {
-  const indexes = new Map(instructions.map((each, index) => [each, index]));
-  const table = new Uint32Array(0x20000);
-  for (let half = 0; half < 0x10000; half++) {
-    const word = expandCompressed(half) || ILLEGAL;
-    const instruction = findInstruction(word);
-    table[2 * half] = word;
-    table[2 * half + 1] = instruction === undefined ? ILLEGAL : indexes.get(instruction)!;
-  }
-  return table;
 }

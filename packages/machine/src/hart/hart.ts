@@ -1,5 +1,5 @@
 import type { GuestMemory } from './guest-memory.ts';
-import type { JitOptions } from './jit/jit.ts';
+import type { JitOptions } from './jit/options.ts';
 
 /**
  * Memory-mapped I/O: called for physical addresses outside RAM. Addresses are numbers (physical

@@ -13,7 +13,7 @@ import type {
   ResetState,
   RunExit,
 } from './hart.ts';
-import { Jit } from './jit/jit.ts';
+import type { Jit } from './jit/jit.ts';
 import * as at from './layout.ts';
 import { Pmp } from './pmp.ts';
 import { HartState } from './state.ts';
@@ -67,8 +67,16 @@ export class InterpretedHart implements Hart {
   /** Tick at which MIP must be looked at again. */
   #nextTick = Number.POSITIVE_INFINITY;
 
-  /** @param own memory of state and TLBs: that of RAM, too, where no other hart works on it */
-  constructor(options: HartOptions, { module, fused }: InterpreterCode, own: WebAssembly.Memory) {
+  /**
+   * @param own memory of state and TLBs: that of RAM, too, where no other hart works on it
+   * @param Compiler there where hot code is to be compiled
+   */
+  constructor(
+    options: HartOptions,
+    { module, fused }: InterpreterCode,
+    own: WebAssembly.Memory,
+    Compiler: typeof Jit | undefined,
+  ) {
     this.hartId = options.hartId ?? 0;
     this.memory = options.memory;
     this.#bus = options.bus;
@@ -79,7 +87,9 @@ export class InterpretedHart implements Hart {
     this.#attention = options.attention;
     this.#pmp = new Pmp(this.#state);
     this.#csrs = this.#csrContext();
-    if (options.jit) this.#jit = new Jit(options.memory, own, fused, options.jit);
+    if (options.jit && Compiler) {
+      this.#jit = new Compiler(options.memory, own, fused, options.jit);
+    }
     const imports = { env: { ...this.#imports(options), memory: own } };
     const instance = new WebAssembly.Instance(module, imports);
     this.#interpreter = instance.exports as unknown as Interpreter;

@@ -1,7 +1,7 @@
 import { type HartParts, hartParts } from '../hart/create.ts';
 import type { GuestMemory } from '../hart/guest-memory.ts';
 import type { Bus, Hart } from '../hart/hart.ts';
-import type { JitOptions } from '../hart/jit/jit.ts';
+import type { JitOptions } from '../hart/jit/options.ts';
 import type { SbiHost } from '../platform/sbi.ts';
 import { BoardServer } from './board-server.ts';
 import { HartLink } from './hart-link.ts';

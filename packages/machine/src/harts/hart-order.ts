@@ -1,5 +1,5 @@
 import type { HartParts } from '../hart/create.ts';
-import type { JitOptions } from '../hart/jit/jit.ts';
+import type { JitOptions } from '../hart/jit/options.ts';
 
 /** What the thread of a hart is started with. */
 export interface HartOrder {

@@ -10,7 +10,7 @@ import { VirtioPci } from '../devices/virtio/pci-transport.ts';
 import { createHart } from '../hart/create.ts';
 import { GuestMemory, type PageFiller } from '../hart/guest-memory.ts';
 import { type Hart, Interrupt, TIMEBASE_HZ } from '../hart/hart.ts';
-import type { JitOptions } from '../hart/jit/jit.ts';
+import type { JitOptions } from '../hart/jit/options.ts';
 import { sharedNow } from '../harts/clock.ts';
 import { Crew } from '../harts/crew.ts';
 import { SystemBus } from './bus.ts';

@@ -1,7 +1,7 @@
 import { createHart } from '../../src/hart/create.ts';
 import { GuestMemory } from '../../src/hart/guest-memory.ts';
 import type { Bus } from '../../src/hart/hart.ts';
-import type { JitOptions } from '../../src/hart/jit/jit.ts';
+import type { JitOptions } from '../../src/hart/jit/options.ts';
 import type { Segment } from './elf.ts';
 import { address, MEMORY } from './layout.ts';
 

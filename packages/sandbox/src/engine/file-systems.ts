@@ -1,6 +1,6 @@
 import { FuseServer } from '@anole/fuse';
 import { hostVolume } from '@anole/host';
-import { VirtioFs } from '@anole/machine';
+import { VirtioFs } from '@anole/machine/runtime';
 import { type MemoryOverlay, memoryOverlay } from '@anole/vfs';
 import { rootTag } from '../guest/boot.ts';
 import { prepareRoot } from '../guest/root.ts';

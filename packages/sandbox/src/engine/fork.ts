@@ -1,4 +1,4 @@
-import type { Machine } from '@anole/machine';
+import type { Machine } from '@anole/machine/runtime';
 import type { GuestNetwork } from '../network/serve-network.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { SandboxFork } from './messages.ts';

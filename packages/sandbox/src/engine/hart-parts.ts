@@ -2,7 +2,12 @@ import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { crc32c } from '@anole/bytes';
 import { cacheDirectory } from '@anole/host';
-import { type HartParts, hasFusedMultiplyAdd, makeHartParts, useHartParts } from '@anole/machine';
+import {
+  type HartParts,
+  hasFusedMultiplyAdd,
+  makeHartParts,
+  useHartParts,
+} from '@anole/machine/runtime';
 import { keepNewest } from './keep-newest.ts';
 import { machineStamp } from './machine-stamp.ts';
 

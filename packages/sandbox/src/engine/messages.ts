@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { FuseFork, FuseState } from '@anole/fuse';
-import type { HartParts, MachineFork } from '@anole/machine';
+import type { HartParts, MachineFork } from '@anole/machine/runtime';
 import type { ConnectionRecord, NetworkEvent } from '@anole/net';
 import type { OverlayState } from '@anole/vfs';
 import type { NetworkOrder, PublishedPort } from '../network/options.ts';

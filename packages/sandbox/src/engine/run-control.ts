@@ -1,4 +1,4 @@
-import type { Machine } from '@anole/machine';
+import type { Machine } from '@anole/machine/runtime';
 import type { EngineStatistics } from './engine.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { ControlCommand, Report } from './messages.ts';

@@ -12,7 +12,7 @@ import {
   type Snapshot,
   VirtioConsole,
   type VirtioDevice,
-} from '@anole/machine';
+} from '@anole/machine/runtime';
 import { agentPortName } from '../agent/wire.ts';
 
 export { prepareHarts } from './hart-parts.ts';

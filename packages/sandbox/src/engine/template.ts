@@ -2,7 +2,7 @@ import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync
 import { dirname } from 'node:path';
 import type { FuseState } from '@anole/fuse';
 import { type FileSource, fileSource } from '@anole/host';
-import { type Machine, openSnapshot, type Snapshot } from '@anole/machine';
+import { type Machine, openSnapshot, type Snapshot } from '@anole/machine/runtime';
 import { chunkedSource } from './chunked-source.ts';
 import { keepNewest } from './keep-newest.ts';
 import type { TemplateFile } from './messages.ts';

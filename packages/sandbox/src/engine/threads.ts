@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { threadArguments } from '@anole/host';
-import type { HartParts } from '@anole/machine';
+import type { HartParts } from '@anole/machine/runtime';
 import type { MachineOrder, ThreadData, ThreadOrder, ThreadReport } from './messages.ts';
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';

@@ -2,7 +2,7 @@ import { closeSync, openSync, writeSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server } from 'node:net';
 import type { MessagePort } from 'node:worker_threads';
 import { hostError } from '@anole/host';
-import { VirtioNet } from '@anole/machine';
+import { VirtioNet } from '@anole/machine/runtime';
 import {
   Capture,
   guestNetwork,

@@ -3,19 +3,9 @@ import * as at from '../layout.ts';
 import { CodeHeap, type Compiled } from './code-heap.ts';
 import { Explorer } from './explore.ts';
 import { regionsModule } from './module.ts';
+import type { JitOptions } from './options.ts';
 import { PageMap } from './page-map.ts';
 import type { PlacedRegion } from './translate.ts';
-
-export interface JitOptions {
-  /** Jumps to a place until it is compiled. */
-  readonly threshold: number;
-  /** Places that are compiled together. With 1 at once, else between slices. */
-  readonly batch: number;
-  /** Functions that are kept; when there are more, the oldest are dropped. Default 16384. */
-  readonly capacity?: number;
-}
-
-export const defaultJit: JitOptions = { threshold: 1000, batch: 32 };
 
 const CAPACITY = 16384;
 /** Slices that a place waits for others to be compiled with. */

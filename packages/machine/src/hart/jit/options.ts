@@ -1,0 +1,10 @@
+export interface JitOptions {
+  /** Jumps to a place until it is compiled. */
+  readonly threshold: number;
+  /** Places that are compiled together. With 1 at once, else between slices. */
+  readonly batch: number;
+  /** Functions that are kept; when there are more, the oldest are dropped. Default 16384. */
+  readonly capacity?: number;
+}
+
+export const defaultJit: JitOptions = { threshold: 1000, batch: 32 };

@@ -1,0 +1,13 @@
+/**
+ * What runs machines, without the tools around them (assembler, disassembler, programs without a kernel):
+ * less to load for a thread that does only that.
+ */
+export type { VirtioDevice } from './devices/virtio/device.ts';
+export { VirtioConsole } from './devices/virtio-console/device.ts';
+export { VirtioFs } from './devices/virtio-fs/device.ts';
+export { VirtioNet } from './devices/virtio-net/device.ts';
+export { type HartParts, makeHartParts, useHartParts } from './hart/create.ts';
+export { hasFusedMultiplyAdd } from './hart/interpreter/fused.ts';
+export { Machine, type MachineExit } from './machine.ts';
+export { type MachineFork, openFork } from './snapshot/fork.ts';
+export { openSnapshot, type Snapshot } from './snapshot/read.ts';
