@@ -1,6 +1,7 @@
 // Feeds damaged inputs to everything that takes bytes from outside, for as long as told, and keeps in
 // test/fuzz/corpus what made something new happen:
 //   node -C anole-source tools/fuzz.ts [SECONDS] [TARGET...]
+//   node -C anole-source tools/fuzz.ts prune      leaves out what others in the corpus make happen too
 // What crashes, hangs or takes too much memory is written to a file, and the exit code is 1.
 import { mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -26,7 +27,8 @@ type Message =
   | { readonly says: string }
   | { readonly ends: true };
 
-if (isMainThread) watch(job(process.argv.slice(2)));
+if (process.argv[2] === 'prune') for (const target of targets) await new Session(target).prune();
+else if (isMainThread) watch(job(process.argv.slice(2)));
 else await work(workerData as Job);
 
 function job(words: readonly string[]): Job {

@@ -59,6 +59,17 @@ export class Session {
     this.#added++;
   }
 
+  /** Leaves only inputs without which something would not happen, small ones first. */
+  async prune(): Promise<void> {
+    const sizeOf = (patch: Patch) => JSON.stringify(patch).length;
+    const all = this.corpus.splice(0).sort((a, b) => sizeOf(a) - sizeOf(b));
+    this.#known.clear();
+    await this.replay();
+    for (const patch of all) await this.take(this.#inputOf(patch), patch.seed);
+    this.#added++;
+    this.save();
+  }
+
   /** Kinds of behaviour that were met. */
   get kinds(): number {
     return this.#known.size;

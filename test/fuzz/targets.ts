@@ -9,7 +9,7 @@ import {
   inflate,
   memorySource,
 } from '@anole/bytes';
-import { checkErofs, type ErofsNode, openErofs } from '@anole/erofs';
+import { checkErofs, type ErofsNode, type Finding, openErofs } from '@anole/erofs';
 import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
 import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
@@ -40,7 +40,7 @@ function seedsOf(prefix: string): Map<string, Uint8Array> {
   );
 }
 
-/** What was met: codes with the words of their messages, without numbers and names. */
+/** What was met: codes, with the places in our code that raised them or what findings begin with. */
 class Met {
   readonly kinds = new Set<string>();
 
@@ -49,11 +49,15 @@ class Met {
       return await action();
     } catch (error) {
       if (!AnoleError.is(error)) throw error;
-      this.kinds.add(
-        `${error.code} ${error.message.replace(/"[^"]*"|0x[0-9a-f]+|\d+/g, '#')}`.slice(0, 200),
-      );
+      const frames = [...(error.stack ?? '').matchAll(/\/([\w-]+\.ts:\d+):\d+\)?$/gm)];
+      this.kinds.add([error.code, ...frames.slice(0, 4).map(([, place]) => place)].join(' '));
       return undefined;
     }
+  }
+
+  finding({ code, message }: Finding): void {
+    const words = message.replace(/"(?:[^"\\]|\\.)*"/g, '').match(/[a-z]{3,}/gi) ?? [];
+    this.kinds.add(`check ${code} ${words.slice(0, 4).join(' ')}`);
   }
 }
 
@@ -90,9 +94,7 @@ async function runImage(bytes: Uint8Array): Promise<ReadonlySet<string>> {
     }
   }
   const { findings } = await checkErofs(source, { limit: 50 });
-  for (const { code, message } of findings) {
-    met.kinds.add(`check ${code} ${message.replace(/0x[0-9a-f]+|\d+/g, '#')}`.slice(0, 200));
-  }
+  for (const finding of findings) met.finding(finding);
   return met.kinds;
 }
 
