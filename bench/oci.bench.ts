@@ -87,6 +87,52 @@ async function compare(
     },
     target: 1,
   });
+  await compareConversion(report, at, layout);
+}
+
+/** A conversion, verified, beside copying and unpacking the same image. */
+async function compareConversion(
+  report: Report,
+  at: (name: string) => string,
+  layout: string,
+): Promise<void> {
+  const env = { ...process.env, ANOLE_CACHE: at('cache') };
+  const convert = [process.execPath, anole, 'image', 'convert', `oci:${layout}:made`];
+  const remove = (name: string) => rmSync(at(name), { recursive: true, force: true });
+  let peak = 0;
+  await report.compare({
+    name: 'convert to EROFS',
+    ours: {
+      name: 'anole',
+      before: () => remove('converted'),
+      run() {
+        const command = [...convert, `oci:${at('converted')}:v`];
+        peak = Math.max(peak, peakMemory(command, env));
+      },
+    },
+    peer: {
+      name: 'skopeo copy and umoci unpack',
+      before: () => ['copied', 'unpacked'].forEach(remove),
+      run() {
+        const quiet = { stdio: 'ignore' } as const;
+        execFileSync('skopeo', ['copy', `oci:${layout}:made`, `oci:${at('copied')}:made`], quiet);
+        const image = `${at('copied')}:made`;
+        execFileSync('umoci', ['unpack', '--image', image, at('unpacked')], quiet);
+      },
+    },
+    runs: 3,
+    target: 1.5,
+  });
+  report.figure('peak memory of the conversion (at most 300)', peak, 'MiB');
+}
+
+/** Runs a command to its end; MiB that it or its children took at most. */
+function peakMemory(command: readonly string[], env: NodeJS.ProcessEnv): number {
+  const script = `import resource, subprocess, sys
+subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)`;
+  const output = execFileSync('python3', ['-c', script, ...command], { env });
+  return Number(output) / 1024;
 }
 
 /** An image by umoci: a layer for each source. */

@@ -76,6 +76,13 @@ export interface ImageWriter {
     tag: string | undefined,
     options?: ReadOptions,
   ): Promise<void>;
+  /** Directory of this computer where a file lies that {@link adopt} can take over. */
+  readonly workspace?: string;
+  /**
+   * Takes over a file as a blob, instead of copying it. The caller has made sure that it is that of the
+   * descriptor.
+   */
+  adopt?(descriptor: Descriptor, path: string): Promise<void>;
   /** Completes what is written as a whole, as an archive. Nothing is put afterwards. */
   finish?(options?: CallOptions): Promise<void>;
 }

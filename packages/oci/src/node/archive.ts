@@ -80,6 +80,14 @@ export class ArchiveWriter implements ImageWriter, AsyncDisposable {
     return this.layout.has(descriptor);
   }
 
+  get workspace(): string {
+    return this.layout.workspace;
+  }
+
+  adopt(descriptor: Descriptor, path: string): Promise<void> {
+    return this.layout.adopt(descriptor, path);
+  }
+
   putBlob(
     descriptor: Descriptor,
     open: (start: number) => AsyncIterable<Uint8Array>,

@@ -37,7 +37,14 @@ export async function convertImage(
   try {
     const bytes = await format.write(tree, options);
     const verify = (path: string) => verifyVariant(tree, path, format, options);
-    const { layer, diffId } = await writeBlob(bytes, to, [], format.mediaType, options, verify);
+    const { layer, diffId } = await writeBlob(
+      bytes,
+      to,
+      undefined,
+      format.mediaType,
+      options,
+      verify,
+    );
     const config = encodeJson(configOf(image, diffId));
     const configDescriptor = await describe(mediaTypes.config, config);
     await to.putBlob(configDescriptor, piece(config), call);

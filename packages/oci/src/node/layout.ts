@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import { open, readFile, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, open, readFile, rename, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import type { CallOptions, ReadOptions } from '@anole/bytes';
 import {
   createFileAtomically,
@@ -94,6 +94,17 @@ export class LayoutDirectory implements ImageReader, ImageWriter {
       },
       signal ? { signal } : {},
     );
+  }
+
+  /** The layout itself: what is made there is on the same file system. */
+  get workspace(): string {
+    return this.directory;
+  }
+
+  async adopt(descriptor: Descriptor, path: string): Promise<void> {
+    const goal = this.pathOf(descriptor);
+    await mkdir(dirname(goal), { recursive: true });
+    await rename(path, goal);
   }
 
   async putManifest(
