@@ -157,6 +157,45 @@ describe('sandboxes that live on', () => {
     assert.deepEqual([refused.code, /others have access/.test(refused.err)], [1, true]);
   });
 
+  test('serve at their published ports, and no longer when they are killed', async () => {
+    const { connect } = await import('node:net');
+    const serving = 'while echo served | /run/anole/busybox nc -l -p 80; do :; done';
+    const made = await run(
+      'run',
+      '-d',
+      '-q',
+      '--name',
+      'server',
+      '-p',
+      '0:80',
+      '--',
+      'sh',
+      '-c',
+      serving,
+    );
+    assert.equal(made.out, 'server\n', made.err);
+    const port = Number(/port 80 is at 127\.0\.0\.1:(\d+)/.exec(made.err)?.[1]);
+    const fetchOnce = () =>
+      new Promise<string>((resolve) => {
+        let text = '';
+        const socket = connect(port, '127.0.0.1');
+        socket.on('data', (bytes) => {
+          text += bytes;
+        });
+        socket.on('error', (error: NodeJS.ErrnoException) => resolve(String(error.code)));
+        socket.on('end', () => resolve(text));
+        socket.end();
+      });
+    let answer = await fetchOnce();
+    // Reset as long as nobody listens yet.
+    for (; answer === 'ECONNRESET'; answer = await fetchOnce()) await delay(100);
+    assert.equal(answer, 'served\n');
+    await run('kill', 'server');
+    assert.equal(await fetchOnce(), 'ECONNREFUSED');
+    const logged = await run('run', '-d', '--net', '--net-log', '--', 'true');
+    assert.match(logged.err, /Cannot detach with -t, -i or --net-log/);
+  });
+
   test('a daemon that is killed leaves nothing, and the next one starts afresh', async () => {
     const pid = await daemon();
     const { ended } = start(['exec', 'web', 'sleep', '1000']);

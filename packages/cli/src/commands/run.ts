@@ -128,7 +128,7 @@ async function runAction(
   const sandbox = await createSandbox(context, target, flags, signal);
   const booted = performance.now();
   context.endProgress();
-  announcePorts(sandbox, flags, context);
+  announcePorts(sandbox.ports, flags.publish, context);
   try {
     const argv = commandOf(target, sandbox.execution, flags);
     const session = { context, target: { ...target, argv }, flags, sandbox, interrupts };
@@ -148,15 +148,16 @@ async function detach(
   words: readonly string[],
   flags: AllFlags,
 ): Promise<number> {
-  if (flags.tty || flags.interactive || networkOf(flags, context) !== undefined) {
-    throw usageError('Cannot detach with -t, -i or a network', 'run');
+  if (flags.tty || flags.interactive || flags.netLog) {
+    throw usageError('Cannot detach with -t, -i or --net-log', 'run');
   }
+  const network = networkOf(flags, context);
   const { image, argv } = targetOf(words, isBare(words), true);
   const given = words.filter((word) => word !== '--').length - (isBare(words) ? 0 : 1) > 0;
   const { runDetached } = await import('../run/detached.ts');
   return await runDetached(context, {
     image,
-    options: machineOptions(flags),
+    options: { ...machineOptions(flags), ...(network && { network }) },
     ...(flags.name !== undefined && { name: flags.name }),
     ...(given && { command: { argv, ...plainExec(flags) } }),
   });

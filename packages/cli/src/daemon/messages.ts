@@ -1,4 +1,4 @@
-import type { SandboxOptions } from '@anole/sandbox';
+import type { NetworkOptions, SandboxOptions } from '@anole/sandbox';
 
 /** What `anole` asks of its daemon; each connection carries one request. */
 export type Request =
@@ -34,7 +34,7 @@ export type PlainOptions = Pick<
   | 'maxProcesses'
   | 'cpuShare'
   | 'lifetime'
->;
+> & { readonly network?: Omit<NetworkOptions, 'onEvent'> };
 
 export interface CommandRequest {
   readonly argv: readonly string[];

@@ -152,7 +152,7 @@ class Daemon {
         throw error;
       }
     }
-    return { id: entry.id, name: entry.name };
+    return { id: entry.id, name: entry.name, ports: entry.sandbox.ports };
   }
 }
 

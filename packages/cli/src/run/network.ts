@@ -1,4 +1,4 @@
-import type { NetworkEvent, NetworkOptions, Sandbox } from '@anole/sandbox';
+import type { NetworkEvent, NetworkOptions, PublishedPort } from '@anole/sandbox';
 import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
@@ -65,14 +65,14 @@ export function networkOf(
   };
 }
 
-/** Says which free ports were taken. */
+/** Says which free ports were taken. @param asked as the user gave them */
 export function announcePorts(
-  sandbox: Sandbox,
-  flags: NetworkFlags,
-  context: CommandContext,
+  ports: readonly PublishedPort[],
+  asked: readonly string[] = [],
+  context: Pick<CommandContext, 'json' | 'err'>,
 ): void {
-  for (const [at, { host, port, guest }] of sandbox.ports.entries()) {
-    if (!/^(.+:)?0:\d+$/.test(flags.publish?.[at] ?? '')) continue;
+  for (const [at, { host, port, guest }] of ports.entries()) {
+    if (!/^(.+:)?0:\d+$/.test(asked[at] ?? '')) continue;
     const line = `anole: port ${guest} is at ${host}:${port}`;
     context.err(context.json ? JSON.stringify({ published: { host, port, guest } }) : line);
   }
