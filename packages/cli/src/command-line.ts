@@ -65,6 +65,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'run kernels and bare-metal programs in the RISC-V machine',
     load: async () => (await import('./commands/machine.ts')).machineCommand(),
   },
+  demo: {
+    summary: 'run a machine in a page of your browser',
+    load: async () => (await import('./commands/demo.ts')).demoCommand(),
+  },
   smc: {
     summary: 'explain Shared Memory Communications (SMC)',
     load: async () => (await import('./commands/smc.ts')).smcCommand(),

@@ -9,6 +9,7 @@
  */
 
 export type { NetworkEvent } from '@anole/net';
+export { type BrowserFiles, type BrowserFilesOptions, browserFiles } from './browser-template.ts';
 export {
   type CommandExit,
   type ExecOptions,

@@ -1,25 +1,15 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
-import type { FuseState } from '@anole/fuse';
 import { type FileSource, fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine/runtime';
 import { chunkedSource } from './chunked-source.ts';
 import { keepNewest } from './keep-newest.ts';
 import type { TemplateFile } from './messages.ts';
-
-/** What a template keeps beside the machine. */
-interface HostState {
-  /** The frame with which the agent said that it serves, in base64. */
-  readonly hello: string;
-  /** What the guest knows of its root. */
-  readonly root: FuseState;
-}
+import { readTemplateState, type TemplateState, writeTemplateState } from './template-state.ts';
 
 /** Open until it is disposed of. */
-export interface Template extends Disposable {
+export interface Template extends TemplateState, Disposable {
   readonly snapshot: Snapshot;
-  readonly hello: Uint8Array;
-  readonly root: FuseState;
   /** The file for other threads of this process, whatever becomes of its name. */
   readonly path: string;
 }
@@ -64,14 +54,12 @@ export function openTemplate({ path, identity }: TemplateFile): Template | undef
   }
 }
 
-function readTemplate(path: string, identity: Uint8Array): Pick<Opened, 'template' | 'source'> {
-  const source = fileSource(path);
+function readTemplate(name: string, identity: Uint8Array): Pick<Opened, 'template' | 'source'> {
+  const source = fileSource(name);
   try {
     const snapshot = openSnapshot(chunkedSource(source), identity);
-    const { hello, root } = JSON.parse(new TextDecoder().decode(snapshot.host)) as HostState;
-    const bytes = Uint8Array.from(Buffer.from(hello, 'base64'));
-    const template = { snapshot, hello: bytes, root, path: `/proc/self/fd/${source.fd}` };
-    return { template, source };
+    const path = `/proc/self/fd/${source.fd}`;
+    return { template: { snapshot, ...readTemplateState(snapshot.host), path }, source };
   } catch (error) {
     source.close();
     throw error;
@@ -93,10 +81,9 @@ function closeUnused(keep: number): void {
 export async function saveTemplate(
   machine: Machine,
   { path, identity }: TemplateFile,
-  { hello, root }: Pick<Template, 'hello' | 'root'>,
+  state: TemplateState,
 ): Promise<void> {
-  const state: HostState = { hello: Buffer.from(hello).toString('base64'), root };
-  const host = new TextEncoder().encode(JSON.stringify(state));
+  const host = writeTemplateState(state);
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
   const file = openSync(temporary, 'wx', 0o600);
