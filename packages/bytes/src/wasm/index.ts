@@ -49,4 +49,11 @@ export {
 } from './code.ts';
 export { compileKernel, type KernelMemory } from './kernel/kernel.ts';
 export { type FunctionScope, ModuleBuilder, type Signature } from './module.ts';
-export type { AtomicOperator, MemoryOperator, Operator, ValueType } from './opcodes.ts';
+export {
+  type AtomicOperator,
+  type MemoryOperator,
+  memoryOpcodes,
+  type Operator,
+  opcodes,
+  type ValueType,
+} from './opcodes.ts';

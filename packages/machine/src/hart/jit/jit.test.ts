@@ -127,6 +127,28 @@ describe('compiled code', () => {
     assert.ok(hart.readX(13) > 0n);
   });
 
+  test('what the host refuses to compile is interpreted, and not tried again', async () => {
+    const { hart } = await makeHart({ jit });
+    const test = { hart, memory: hart.memory };
+    place(test, 'loop: addi a0, a0, 1\njal zero, loop');
+    hart.reset({ pc: BigInt(BASE) });
+    const { Module } = WebAssembly;
+    let tries = 0;
+    WebAssembly.Module = class {
+      constructor() {
+        tries++;
+        throw new WebAssembly.CompileError('refused');
+      }
+    } as unknown as typeof Module;
+    try {
+      hart.run(2000);
+    } finally {
+      WebAssembly.Module = Module;
+    }
+    assert.equal(hart.readX(10), 1000n);
+    assert.equal(tries, 1);
+  });
+
   test('a page mapped twice is compiled once, and knows where it runs', async () => {
     const table = BASE + 0x4000;
     const paged = await makeHart({ jit });
