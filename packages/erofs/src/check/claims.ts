@@ -115,7 +115,11 @@ const PACKED = 4;
 const CHUNK = 5;
 const SHARED = 0x80;
 
-export type BlockUse = 'run' | 'chunk';
+/**
+ * Blocks for themselves; chunks, which may overlap; or compressed data that begin or end inside a
+ * block, which others share with them.
+ */
+export type BlockUse = 'run' | 'chunk' | 'packed';
 
 /** Who uses which block of one device. Takes a byte for each block in use. */
 export class BlockClaims {
@@ -150,10 +154,7 @@ export class BlockClaims {
     const first = this.#of(offset);
     const end = this.#end(offset, length);
     if (!this.#budget.spend(end - first)) return 'shared';
-    const isWhole = offset % this.#blockSize === 0;
-    if (use === 'chunk' || !isWhole) {
-      return this.#claimLoosely(first, end, use === 'chunk' ? CHUNK : PACKED);
-    }
+    if (use !== 'run') return this.#claimLoosely(first, end, use === 'chunk' ? CHUNK : PACKED);
     let free = 0;
     for (let block = first; block < end; block++) {
       const state = this.#blocks.get(block);
@@ -190,7 +191,8 @@ export class BlockClaims {
       const state = this.#blocks.get(block);
       if (state !== 0 && (state & ~SHARED) !== use) return block * this.#blockSize;
       if (state !== 0) result = 'shared';
-      this.#blocks.set(block, state === 0 ? use : use | SHARED);
+      // Neighbours in one block are not the same data.
+      this.#blocks.set(block, state === 0 || use === PACKED ? use : use | SHARED);
     }
     return result;
   }

@@ -95,7 +95,9 @@ export class DataCheck {
       this.#findings.add('EROFS_OUT_OF_RANGE', message, { ...place, offset: start });
       return false;
     }
-    const use = inode.layout === layouts.chunked ? 'chunk' : 'run';
+    const { blockSize } = this.#image.info;
+    const isPacked = isCompressed(inode) && (start % blockSize !== 0 || size % blockSize !== 0);
+    const use = inode.layout === layouts.chunked ? 'chunk' : isPacked ? 'packed' : 'run';
     const claimed = this.blocks(device).claim(start, size, use);
     if (typeof claimed !== 'number') return true;
     this.#findings.add(

@@ -1,6 +1,7 @@
 import { type Awaitable, type Flow, flow, wait } from '@anole/bytes';
 import { BlockClaims, Budget } from '../check/claims.ts';
 import type { Algorithm } from '../layout/compression-config.ts';
+import type { Mapping } from '../reader/mapping.ts';
 import type { ErofsNode, ErofsTree } from '../reader/tree.ts';
 
 /** How bytes of files are stored. */
@@ -40,31 +41,38 @@ export class UsageMeter {
     const { size } = node.stat;
     for (let at = 0; at < size; ) {
       const mapping = yield* wait(node.mapping(at));
-      const { kind, algorithm, device, start, length } = mapping;
+      const { kind, algorithm, length } = mapping;
       const plain = kind === 'device' ? 'plain' : kind === 'inode' ? 'inline' : kind;
       const storage = algorithm ?? plain;
       into[storage] ??= { bytes: 0, stored: 0, extents: 0 };
       const usage = into[storage];
       usage.bytes += length;
       usage.extents++;
-      // A last block is taken whole; what lies beside the inode is not.
-      const blocks = Math.ceil(mapping.size / this.#blockSize) * this.#blockSize;
-      if (kind === 'inode') usage.stored += mapping.size;
-      else if (kind === 'device' && this.#isNew(device, start, mapping.size, node)) {
-        usage.stored += blocks;
-      }
+      usage.stored += this.#stored(mapping, node);
       at = mapping.offset + length;
     }
     return into;
   }
 
-  #isNew(device: number, start: number, size: number, node: ErofsNode): boolean {
+  /** Bytes that are taken for these alone. */
+  #stored({ kind, algorithm, device, start, size }: Mapping, node: ErofsNode): number {
+    if (kind === 'inode') return size;
+    if (kind !== 'device') return 0;
+    const isWhole = start % this.#blockSize === 0 && size % this.#blockSize === 0;
+    // Compressed data may lie several in a block; of other files the last block is taken whole.
+    if (algorithm !== undefined && !isWhole) return size;
+    const use = node.layout === 'chunked' ? 'chunk' : 'run';
+    if (this.#blocksOf(device).claim(start, size, use) !== 'new') return 0;
+    return Math.ceil(size / this.#blockSize) * this.#blockSize;
+  }
+
+  #blocksOf(device: number): BlockClaims {
     let claims = this.#blocks.get(device);
     if (claims === undefined) {
       claims = new BlockClaims(this.#blockSize, this.#budget);
       this.#blocks.set(device, claims);
     }
-    return claims.claim(start, size, node.layout === 'chunked' ? 'chunk' : 'run') === 'new';
+    return claims;
   }
 }
 

@@ -55,7 +55,10 @@ export class ExtentMap {
 
   /** Byte of the inode's space after the records. */
   get end(): number {
-    return this.#base + this.#count * this.#recordSize;
+    // Short records lie one for each lcluster: then no number of them is stored.
+    const isByPlace = this.#recordSize <= LOW_ADDRESSES;
+    const byPlace = Math.ceil(this.#inode.stat.size / this.#lclusterSize);
+    return this.#base + (isByPlace ? byPlace : this.#count) * this.#recordSize;
   }
 
   /** The piece in which a byte of the file lies. */
