@@ -7,7 +7,9 @@ const HEADS_SIZE = 2 ** HASH_BITS * 2;
 const BEFORE = HEADS + HEADS_SIZE;
 
 /** Candidates looked at, for levels 3 to 12. */
-const depths = [3, 5, 8, 12, 16, 24, 32, 64, 128, 256];
+const depths = [3, 5, 8, 12, 16, 24, 40, 64, 128, 256];
+/** Rooms beyond are searched for twice as long, those beyond four times it for four times as long. */
+const SMALL_ROOM = 8192;
 /** A match of so many bytes is taken without a look at others. */
 const LONG_ENOUGH = 128;
 
@@ -37,12 +39,11 @@ inline function enter(at, end, start): i32 {
 }
 
 // The longest match around at, not before low, if it is longer than best. Returns its length or best.
-inline function search(at, low, best, start, matchEnd): i32 {
+inline function search(at, low, best, start, matchEnd, tries): i32 {
   let four = i32[at];
   let place = at - start;
   let distance = 0;
   let entry = u16[BEFORE + ((place & 0xffff) << 1)];
-  let tries = ${depths[level - 3]};
   while (tries > 0) {
     let farther = (place + 1 - entry) & 0xffff;
     // None, or one that something newer has taken the place of.
@@ -72,6 +73,8 @@ export function fill(start, end, target, room): i32 {
   let limit = target + room;
   let lastStart = end - LAST_MATCH_START;
   let matchEnd = end - LAST_LITERALS;
+  // There is more to choose from in larger blocks.
+  let depth = ${depths[level - 3]} << (room > ${SMALL_ROOM}) << (room > ${4 * SMALL_ROOM});
   let anchor = start;
   let to = target;
   let at = start;
@@ -80,7 +83,7 @@ export function fill(start, end, target, room): i32 {
   set(HEADS, 0, ${HEADS_SIZE});
   while (at <= stop) {
     entered = enter(entered, at + 1, start);
-    let length = search(at, at, MATCH_MIN - 1, start, matchEnd);
+    let length = search(at, at, MATCH_MIN - 1, start, matchEnd, depth);
     if (length < MATCH_MIN) {
       // Where nothing is found for long, less is looked for.
       at += 1 + (at - anchor >> 6);
@@ -96,7 +99,7 @@ export function fill(start, end, target, room): i32 {
       let ahead = at + length - 2;
       if (length < ${LONG_ENOUGH} && ahead <= lastStart) {
         entered = enter(entered, ahead + 1, start);
-        nextLength = search(ahead, at, length, start, matchEnd);
+        nextLength = search(ahead, at, length, start, matchEnd, depth);
         if (nextLength > length) {
           next = i32[FOUND];
           nextDistance = i32[FOUND_DISTANCE];

@@ -15,6 +15,10 @@ interface BuildFlags extends SourceFlags {
   readonly locked?: boolean;
   readonly output?: string;
   readonly format: 'erofs' | 'tar' | 'dir' | 'oci';
+  readonly compress?: string;
+  readonly pclusterSize?: string;
+  readonly features?: readonly string[];
+  readonly threads?: string;
 }
 
 const recipeHelp = `
@@ -44,6 +48,10 @@ function buildCommand(): Command {
         .choices(['erofs', 'tar', 'dir', 'oci'])
         .default('erofs'),
     )
+    .option('-z, --compress <name[,level=N]>', 'of an EROFS image: lz4, lz4hc, zstd or deflate')
+    .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
+    .option('-E, --features <name>', 'ztailpacking or fragments', collect)
+    .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
       `${recipeHelp}
@@ -53,12 +61,15 @@ it no longer fits. The same lock gives the same bytes.
 
 Examples:
   anole os build base -o base.erofs
+  anole os build base -o base.erofs -z zstd,level=9 -C 65536
   anole os build ./web.yaml --arch amd64 --format tar -o web.tar
   anole os build base --format oci -o base && anole image copy oci:base docker://HOST/base:1
   anole os build ./web.yaml --locked -o web.erofs`,
     )
     .action(act(build));
 }
+
+const collect = (value: string, before: readonly string[] = []) => [...before, value];
 
 function lockCommand(): Command {
   return withSources(new Command('lock'))
@@ -110,12 +121,20 @@ async function build(context: CommandContext, name: string, flags: BuildFlags): 
   if (flags.output === undefined && flags.format !== 'erofs') {
     throw usageError(`Cannot keep the format ${flags.format} in the cache: give -o`, 'os build');
   }
+  if (flags.compress !== undefined && (flags.output === undefined || flags.format !== 'erofs')) {
+    throw usageError('Cannot compress but an EROFS image that is written: give -o', 'os build');
+  }
+  await using resources = new AsyncDisposableStack();
+  const { compressionOf } = await import('../fs/compression.ts');
+  const { output = '' } = flags;
+  const compression = compressionOf({ ...flags, output }, resources, 'os build');
   const { buildImage, cachedImage, loadRecipe } = await import('@anole/compose');
   const recipe = await loadRecipe(name, architectureOf(flags));
   const options: BuildOptions = {
     ...sourceOptions(context, flags),
     format: flags.format,
     locked: flags.locked ?? false,
+    ...(compression && { compression }),
   };
   const result =
     flags.output === undefined

@@ -5,7 +5,7 @@ import type { CompressionOptions, Compressor, TailMode } from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
 
-/** What `fs mk` takes about compression, by the names of mkfs.erofs. */
+/** What commands take about compression, by the names of mkfs.erofs. */
 export interface CompressionFlags {
   readonly output: string;
   readonly compress?: string;
@@ -20,8 +20,26 @@ const tailModes: Readonly<Record<string, TailMode>> = {
   fragments: 'fragment',
 };
 
-/** Options of the writer; threads and scratch files go to `resources`. Undefined without `-z`. */
+/**
+ * Options of the writer; threads and scratch files go to `resources`. Undefined without `-z`.
+ *
+ * @param command whose help a usage error points to
+ */
 export function compressionOf(
+  flags: CompressionFlags,
+  resources: AsyncDisposableStack,
+  command: string,
+): CompressionOptions | undefined {
+  try {
+    return settle(flags, resources);
+  } catch (error) {
+    throw error instanceof WrongFlag ? usageError(error.message, command) : error;
+  }
+}
+
+class WrongFlag extends Error {}
+
+function settle(
   flags: CompressionFlags,
   resources: AsyncDisposableStack,
 ): CompressionOptions | undefined {
@@ -29,7 +47,7 @@ export function compressionOf(
   const { compress, pclusterSize, threads, output } = flags;
   if (compress === undefined) {
     const idle = pclusterSize !== undefined ? '-C' : tails !== undefined ? '-E' : undefined;
-    if (idle) throw usageError(`Cannot use ${idle} without a compressor: give -z too`, 'fs mk');
+    if (idle) throw new WrongFlag(`Cannot use ${idle} without a compressor: give -z too`);
     return undefined;
   }
   const chosen = compressorOf(compress);
@@ -47,19 +65,15 @@ export function compressionOf(
 function compressorOf(text: string): { readonly compressor: Compressor; readonly level?: number } {
   const [name = '', ...options] = text.split(',');
   if (!compressors.includes(name)) {
-    throw usageError(
+    throw new WrongFlag(
       `Cannot compress by ${name}: give ${compressors.join(', ')}, perhaps with ,level=N`,
-      'fs mk',
     );
   }
   const compressor = name as Compressor;
   if (options.length === 0) return { compressor };
   const level = /^(?:level=)?(\d+)$/.exec(options[0]!)?.[1];
   if (level !== undefined && options.length === 1) return { compressor, level: Number(level) };
-  throw usageError(
-    `Cannot read the compressor's options ${options.join(',')}: give level=N`,
-    'fs mk',
-  );
+  throw new WrongFlag(`Cannot read the compressor's options ${options.join(',')}: give level=N`);
 }
 
 function tailsOf(features: readonly string[]): TailMode | undefined {
@@ -67,10 +81,10 @@ function tailsOf(features: readonly string[]): TailMode | undefined {
   for (const name of features.flatMap((text) => text.split(','))) {
     const mode = Object.hasOwn(tailModes, name) ? tailModes[name] : undefined;
     if (mode === undefined) {
-      throw usageError(`Cannot use -E ${name}: give ztailpacking or fragments`, 'fs mk');
+      throw new WrongFlag(`Cannot use -E ${name}: give ztailpacking or fragments`);
     }
     if (tails !== undefined && tails !== mode) {
-      throw usageError('Cannot use ztailpacking and fragments in one image: give one', 'fs mk');
+      throw new WrongFlag('Cannot use ztailpacking and fragments in one image: give one');
     }
     tails = mode;
   }
@@ -80,5 +94,5 @@ function tailsOf(features: readonly string[]): TailMode | undefined {
 function count(text: string): number {
   const number = Number(text);
   if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
-  throw usageError(`Cannot use ${text} threads: give 1 to 64`, 'fs mk');
+  throw new WrongFlag(`Cannot use ${text} threads: give 1 to 64`);
 }

@@ -22,7 +22,7 @@ export async function makeAction(
   flags: MakeFlags,
 ): Promise<number> {
   await using resources = new AsyncDisposableStack();
-  const compression = compressionOf(flags, resources);
+  const compression = compressionOf(flags, resources, 'fs mk');
   const options = { ...optionsOf(flags, context), ...(compression && { compression }) };
   const { output } = flags;
   const { xattrs = true } = options;

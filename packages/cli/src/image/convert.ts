@@ -71,7 +71,7 @@ function erofsFormat(
   flags: Omit<CompressionFlags, 'output'>,
   resources: AsyncDisposableStack,
 ): VariantFormat {
-  const compression = compressionOf({ ...flags, output: '-' }, resources);
+  const compression = compressionOf({ ...flags, output: '-' }, resources, 'image convert');
   return {
     mediaType: mediaTypes.erofsLayer,
     feature: 'erofs',

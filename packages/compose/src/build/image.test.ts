@@ -19,6 +19,7 @@ import { fileSource, hostTree } from '@anole/host';
 import { openImage, parsePlatform } from '@anole/oci';
 import { imageTree, LayoutDirectory } from '@anole/oci/node';
 import { describeDifferences, findNode, type Tree, treeFromTar } from '@anole/vfs';
+import { CompressPool } from '../compress/pool.ts';
 import { loadRecipe } from '../recipe/load.ts';
 import { tinyProject, tinyRecipe } from '../testing/build.ts';
 import { scratch, without } from '../testing/debs.ts';
@@ -54,6 +55,25 @@ test('the same lock gives the same bytes, whatever the cache and the clock', {
   const first = await build('one');
   t.mock.timers.enable({ apis: ['Date'], now: 4_000_000_000_000 });
   assert.deepEqual(await build('two'), first);
+});
+
+test('an image that is compressed by other threads holds the same files', { skip }, async () => {
+  using directory = scratch();
+  const project = await tinyProject(directory.path);
+  const recipe = await loadRecipe(project.recipe);
+  const cache = await project.cache('cache');
+  const path = (name: string) => join(directory.path, name);
+  await buildImage(recipe, path('plain'), { ...offline, cache });
+  {
+    await using pool = new CompressPool(2);
+    const compression = { compressor: 'lz4', tails: 'inline', lanes: pool.lanes } as const;
+    await buildImage(recipe, path('small'), { ...offline, cache, compression });
+  }
+  using plain = fileSource(path('plain'));
+  using small = fileSource(path('small'));
+  assert.equal(await describeDifferences(await openErofs(plain), await openErofs(small)), '');
+  const left = readdirSync(directory.path).filter((name) => name.startsWith('.'));
+  assert.deepEqual(left, []);
 });
 
 test('a container image has the tree as its layer, the same each time', { skip }, async () => {

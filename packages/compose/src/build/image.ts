@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { CompressionOptions } from '@anole/erofs';
 import { cacheDirectory, systemCode, withLock } from '@anole/host';
 import { PackageStore } from '../package/store.ts';
 import { type Lock, lockDate } from '../recipe/lock.ts';
@@ -16,11 +17,13 @@ import type { Resolved } from './resolve.ts';
  * Counts up whenever the same lock and recipe give another image than before: a new replay, a new
  * layout. Images of the cache are named by it.
  */
-const IMAGE_VERSION = 1;
+const IMAGE_VERSION = 2;
 
 export interface BuildOptions extends LockOptions {
   /** Default `erofs`. */
   readonly format?: Format;
+  /** How the files of an EROFS image are compressed. Not unless given. */
+  readonly compression?: CompressionOptions;
 }
 
 export interface BuildResult {

@@ -2,9 +2,10 @@ import { constants } from 'node:fs';
 import { access, type FileHandle, readdir, stat } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
-import { writeErofs } from '@anole/erofs';
+import type { CompressionOptions } from '@anole/erofs';
 import { createFileAtomically, unpackTree } from '@anole/host';
 import { type Tree, writeTar } from '@anole/vfs';
+import { writeErofsFile } from '../compress/erofs-file.ts';
 import { BuildError } from './errors.ts';
 import { type ImageFacts, writeLayout } from './layout-output.ts';
 
@@ -47,6 +48,10 @@ export async function checkOutput(format: Format, path: string): Promise<void> {
   );
 }
 
+interface OutputOptions extends CallOptions {
+  readonly compression?: CompressionOptions;
+}
+
 /**
  * Writes a tree as a file or a directory that appears whole or not at all. Gives notes for the user:
  * what this machine could not write.
@@ -56,7 +61,7 @@ export async function writeTree(
   format: Format,
   path: string,
   facts: ImageFacts,
-  options: CallOptions = {},
+  options: OutputOptions = {},
 ): Promise<readonly string[]> {
   if (format === 'oci') {
     await writeLayout(tree, path, facts, options);
@@ -67,15 +72,13 @@ export async function writeTree(
     const notes = skipped.map((part) => `left out ${part.path}: ${part.reason}`);
     return owners ? notes : ['all files belong to you, as only root can give files away', ...notes];
   }
-  const { signal } = options;
-  await createFileAtomically(
-    path,
-    async (file) => {
-      const bytes = format === 'tar' ? writeTar(tree, options) : await writeErofs(tree, options);
-      await writeAll(file, bytes);
-    },
-    signal === undefined ? {} : { signal },
-  );
+  const { signal, onProgress, compression } = options;
+  const call = { ...(signal && { signal }), ...(onProgress && { onProgress }) };
+  if (format === 'erofs') {
+    await writeErofsFile(path, tree, { ...call, ...(compression && { compression }) });
+    return [];
+  }
+  await createFileAtomically(path, (file) => writeAll(file, writeTar(tree, call)), call);
   return [];
 }
 
