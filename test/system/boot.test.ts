@@ -25,13 +25,18 @@ interface Boot {
   readonly instructions: number;
 }
 
-async function bootHere(kernel: Uint8Array, clock: 'real' | 'instructions'): Promise<Boot> {
+async function bootHere(
+  kernel: Uint8Array,
+  clock: 'real' | 'instructions',
+  cpus = 1,
+): Promise<Boot> {
   const decoder = new TextDecoder();
   let log = '';
   const machine = await Machine.create({
     kernel,
     commandLine: COMMAND_LINE,
     clock,
+    cpus,
     onSerial: (bytes) => {
       log += decoder.decode(bytes, { stream: true });
     },
@@ -40,12 +45,12 @@ async function bootHere(kernel: Uint8Array, clock: 'real' | 'instructions'): Pro
   return { exit, log, instructions: machine.statistics.instructions };
 }
 
-async function bootQemu(kernel: string): Promise<string> {
+async function bootQemu(kernel: string, cpus = 1): Promise<string> {
   const qemu = spawn(
     'qemu-system-riscv64',
-    ['-M', 'virt', '-m', '512', '-nographic', '-no-reboot', '-kernel', kernel].concat([
-      '-append',
-      COMMAND_LINE,
+    ['-M', 'virt', '-m', '512', '-smp', String(cpus), '-nographic', '-no-reboot'].concat([
+      ...['-kernel', kernel],
+      ...['-append', COMMAND_LINE],
     ]),
     { stdio: ['ignore', 'pipe', 'inherit'] },
   );
@@ -108,6 +113,20 @@ describe('the kernel of Debian, booted without a root', () => {
     const again = await bootHere(kernel, 'instructions');
     assert.equal(again.log, here.log);
     assert.equal(again.instructions, here.instructions);
+  });
+
+  it('brings up several harts as on QEMU', { skip }, async () => {
+    const ofHarts = (log: string): string[] =>
+      log
+        .split(/\r?\n/)
+        .map((line) => line.replace(/^\[ *[\d.]+\] /, '').trim())
+        .filter((line) => /^(smp: |CPU\d|SLUB: |rcu: .*CPU|riscv-plic)/.test(line))
+        .map((line) => line.replace(/plic@\w+|mapped \d+/g, 'N'))
+        .sort();
+    const { log } = await bootHere(kernel, 'real', 4);
+    assert.match(log, /smp: Brought up 1 node, 4 CPUs/);
+    assert.doesNotMatch(log, /WARNING:|BUG:|Oops|failed to come online/);
+    assert.deepEqual(ofHarts(log), ofHarts(await bootQemu(path, 4)));
   });
 
   it('boots by the clock of the host', async () => {

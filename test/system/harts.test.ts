@@ -14,7 +14,7 @@ describe('a sandbox with several processors', () => {
     directory = mkdtempSync(join(tmpdir(), 'anole-harts-'));
     cpSync(join(import.meta.dirname, 'harts', 'litmus.c'), join(directory, 'litmus.c'));
     const volumes = [{ host: directory, guest: '/work' }];
-    sandbox = await Sandbox.create('os:gcc', { cpus: 3, memoryMiB: 768, volumes });
+    sandbox = await Sandbox.create('os:gcc', { cpus: 2, memoryMiB: 768, volumes });
   });
   after(async () => {
     await sandbox.close();
@@ -28,14 +28,14 @@ describe('a sandbox with several processors', () => {
   }
 
   it('shows them all', async () => {
-    assert.equal(await run('nproc'), '3');
-    assert.equal(await run('grep -c ^processor /proc/cpuinfo'), '3');
-    assert.equal(await run('grep ^hart[[:space:]]*: /proc/cpuinfo | tail -1'), 'hart\t\t: 2');
+    assert.equal(await run('nproc'), '2');
+    assert.equal(await run('grep -c ^processor /proc/cpuinfo'), '2');
+    assert.equal(await run('grep ^hart[[:space:]]*: /proc/cpuinfo | tail -1'), 'hart\t\t: 1');
   });
 
   it('runs threads that C11 atomics, mutexes and condition variables keep in order', async () => {
     const build = 'gcc -O2 -pthread -o /tmp/litmus /work/litmus.c';
-    assert.equal(await run(`${build} && /tmp/litmus`), '3 processors agree');
+    assert.equal(await run(`${build} && /tmp/litmus`), '2 processors agree');
   });
 
   it('makes in parallel what it makes in sequence', async () => {
@@ -47,8 +47,8 @@ describe('a sandbox with several processors', () => {
 
   it('goes on in a fork, on processors of its own', async () => {
     await using copy = await sandbox.fork();
-    assert.equal(await run('nproc', copy), '3');
-    assert.equal(await run('/tmp/litmus', copy), '3 processors agree');
-    assert.equal(await run('/tmp/litmus'), '3 processors agree');
+    assert.equal(await run('nproc', copy), '2');
+    assert.equal(await run('/tmp/litmus', copy), '2 processors agree');
+    assert.equal(await run('/tmp/litmus'), '2 processors agree');
   });
 });

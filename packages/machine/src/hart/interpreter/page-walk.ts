@@ -68,6 +68,9 @@ function guardEntry(helpers: Helpers, place: Local, kind: number, refused: Label
   );
 }
 
+/** Code that nobody comes back to: with one hart, no walk starts anew. */
+const plainly = (_again: Label, ...body: readonly Code[]): Code => body;
+
 /** Looks an address up in the page tables (Privileged spec, "Virtual Address Translation Process"). */
 export function defineWalk(define: Define, helpers: Helpers, shared: boolean): void {
   define('walk', (scope) => {
@@ -89,7 +92,7 @@ export function defineWalk(define: Define, helpers: Helpers, shared: boolean): v
         fault,
         block(
           noMemory,
-          loop(
+          (shared ? loop : plainly)(
             again,
             // Bits above the address space must equal its highest bit.
             set(shift, op('i64.sub', i64(52), extend(op('i32.mul', slot32(LEVELS), i32(9))))),
