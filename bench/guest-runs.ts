@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
 import { Machine } from '@anole/machine';
-import { type BenchGuest, benchGuest, readyMark } from './guest.ts';
+import { type BenchGuest, benchGuest } from './guest.ts';
 
 export const qemu = 'qemu-system-riscv64';
-export const commandLine = 'console=ttyS0 quiet cryptomgr.notests';
+const commandLine = 'console=ttyS0 quiet cryptomgr.notests';
 
 const beginMark = 'WORK-BEGIN';
 const endMark = 'WORK-END';
@@ -17,7 +17,7 @@ export const workGuest = (script: string): Promise<BenchGuest> =>
   benchGuest(`echo ${beginMark}\n${script}\necho ${endMark}`);
 
 /** Tells the time between two marks in what the guest prints. */
-export class Marks {
+class Marks {
   #text = '';
   #begin: number | undefined;
   seconds = 0;
@@ -33,7 +33,7 @@ export class Marks {
   }
 }
 
-/** Seconds of a workload alone, with compiled code. */
+/** Seconds of a workload alone. */
 export async function workHere({ kernel, initrd }: BenchGuest, cpus = 1): Promise<number> {
   const marks = new Marks();
   await using machine = await Machine.create({
@@ -41,20 +41,15 @@ export async function workHere({ kernel, initrd }: BenchGuest, cpus = 1): Promis
     initrd,
     commandLine,
     cpus,
-    jit: true,
     onSerial: (chunk) => marks.feed(new TextDecoder('latin1').decode(chunk)),
   });
   await machine.run();
   return marks.seconds;
 }
 
-/** Seconds of a workload in QEMU with `marks`, else until its init runs. */
-export async function bootInQemu(
-  kernel: string,
-  initrd: string,
-  { marks, cpus = 1 }: { readonly marks?: Marks; readonly cpus?: number } = {},
-): Promise<number> {
-  const start = performance.now();
+/** The same in QEMU. */
+export async function workInQemu(kernel: string, initrd: string, cpus = 1): Promise<number> {
+  const marks = new Marks();
   const board = ['-M', 'virt', '-m', '512M', '-smp', String(cpus)];
   const files = ['-kernel', kernel, '-initrd', initrd, '-append', commandLine];
   const child = spawn(
@@ -63,15 +58,9 @@ export async function bootInQemu(
     { stdio: ['ignore', 'pipe', 'ignore'] },
   );
   const ended = new Promise((resolve) => child.on('close', resolve));
-  let text = '';
-  let seconds = 0;
-  for await (const chunk of child.stdout) {
-    marks?.feed(String(chunk));
-    text += String(chunk);
-    if (seconds === 0 && text.includes(readyMark)) seconds = (performance.now() - start) / 1000;
-  }
+  for await (const chunk of child.stdout) marks.feed(String(chunk));
   await ended;
-  return marks?.seconds ?? seconds;
+  return marks.seconds;
 }
 
 export async function onDisk({ initrd }: BenchGuest) {

@@ -1,4 +1,4 @@
-import { bootInQemu, Marks, onDisk, qemu, workGuest, workHere } from './guest-runs.ts';
+import { onDisk, qemu, workGuest, workHere, workInQemu } from './guest-runs.ts';
 import type { Bench } from './harness.ts';
 import { hasProgram } from './programs.ts';
 
@@ -41,11 +41,10 @@ const bench: Bench = async (report) => {
       continue;
     }
     await using files = await onDisk(guest);
-    const inQemu = () => bootInQemu(guest.kernel, files.initrd, { marks: new Marks(), cpus: 2 });
     await report.compare({
       name: `${name}, on two harts`,
       ours: { name: 'anole', run: () => workHere(guest, 2) },
-      peer: { name: 'QEMU TCG', run: inQemu },
+      peer: { name: 'QEMU TCG', run: () => workInQemu(guest.kernel, files.initrd, 2) },
       runs: 3,
       target: 1.5,
     });
