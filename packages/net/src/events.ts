@@ -19,4 +19,6 @@ export type NetworkEvent =
       readonly name: string;
       readonly allowed: false;
       readonly reason: string;
-    };
+    }
+  /** The capture file could not be written any more, and ends here. */
+  | { readonly type: 'capture'; readonly allowed: false; readonly reason: string };

@@ -151,13 +151,14 @@ async function detach(
   if (flags.tty || flags.interactive || flags.netLog) {
     throw usageError('Cannot detach with -t, -i or --net-log', 'run');
   }
-  const network = networkOf(flags, context);
+  const { onEvent: _, ...network } = networkOf(flags, context) ?? {};
+  const hasNetwork = Object.keys(network).length > 0;
   const { image, argv } = targetOf(words, isBare(words), true);
   const given = words.filter((word) => word !== '--').length - (isBare(words) ? 0 : 1) > 0;
   const { runDetached } = await import('../run/detached.ts');
   return await runDetached(context, {
     image,
-    options: { ...machineOptions(flags), ...(network && { network }) },
+    options: { ...machineOptions(flags), ...(hasNetwork && { network }) },
     ...(flags.name !== undefined && { name: flags.name }),
     ...(given && { command: { argv, ...plainExec(flags) } }),
   });

@@ -61,7 +61,11 @@ export function networkOf(
     ...(publish && { publish }),
     ...(dns && { dns }),
     ...(pcap !== undefined && { capture: pcap }),
-    ...(netLog && { onEvent: (event) => context.err(eventLine(event, context.json)) }),
+    ...((netLog || pcap !== undefined) && {
+      onEvent: (event) => {
+        if (netLog || event.type === 'capture') context.err(eventLine(event, context.json));
+      },
+    }),
   };
 }
 
@@ -80,6 +84,7 @@ export function announcePorts(
 
 function eventLine(event: NetworkEvent, json: boolean): string {
   if (json) return JSON.stringify({ network: event });
+  if (event.type === 'capture') return `anole: ${event.reason}`;
   const verdict = `${event.allowed ? 'open' : 'closed'}: ${event.reason}`;
   if (event.type === 'lookup') return `anole: net: look up ${event.name}: ${verdict}`;
   const { protocol, address, port, names } = event;

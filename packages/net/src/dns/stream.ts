@@ -7,6 +7,8 @@ import type { DnsService } from './service.ts';
 /** Queries that one connection may have under way. */
 const maxUnderWay = 16;
 const maxMessage = 0xffff;
+/** What servers send over UDP at the most, whatever is asked for. */
+const mostDatagram = 4096;
 
 /** DNS over TCP (RFC 7766): messages with their length before them, answered as they are ready. */
 export class DnsStream implements OutsideStream {
@@ -90,5 +92,5 @@ function largestResponse(query: Uint8Array): number {
   const at = readQuestion(query).end;
   const hasOption = query.length >= at + 5 && query[at] === 0;
   if (!hasOption || view.getUint16(at + 1) !== D.TYPE_OPT) return D.MAX_UDP;
-  return Math.max(D.MAX_UDP, view.getUint16(at + 3));
+  return Math.min(Math.max(D.MAX_UDP, view.getUint16(at + 3)), mostDatagram);
 }

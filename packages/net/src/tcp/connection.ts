@@ -200,7 +200,8 @@ export class Connection implements StreamEvents {
     this.#receiver.synchronize(syn);
     this.#guestWindow = window; // of a SYN: never scaled
     this.#guestScale = options.windowScale ?? 0;
-    this.#mss = Math.max(leastMss, options.mss ?? defaultMss);
+    const mss = options.mss ?? defaultMss;
+    this.#mss = Math.min(Math.max(leastMss, mss), this.#layer.mss);
   }
 
   #synAgain(segment: Segment): void {

@@ -185,6 +185,27 @@ describe('data to the guest', () => {
     }
   });
 
+  it('goes in packets that the network can carry, whatever the guest says it takes', async () => {
+    for (const [offloads, mss, size] of [
+      [true, 65535, 1460],
+      [false, 65535, 1460],
+      [false, 1, 88],
+    ] as const) {
+      const guest = new TestGuest({ offloads });
+      const ends = { from: 4000, to: 80, address: remote };
+      const options = [2, 4, mss >> 8, mss & 255];
+      guest.tcp({ ...ends, sequence: 1, flags: SYN, options });
+      const { events } = guest.outside.streams[0]!;
+      events.connected();
+      const acknowledgment = guest.segments()[0]!.sequence + 1;
+      guest.tcp({ ...ends, sequence: 2, acknowledgment, flags: ACK });
+      events.data(new Uint8Array(60_000));
+      await guest.turn();
+      const { frame, offload } = guest.frames[0]!;
+      assert.equal(offload.segments?.size ?? frame.length - 54, size);
+    }
+  });
+
   it('keeps to the guest’s window, and holds the host up', async () => {
     const client = new Client();
     client.window = 10_000;

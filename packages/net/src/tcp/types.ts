@@ -6,7 +6,7 @@ import type { SynOptions } from './segment.ts';
 export interface ConnectionLayer {
   /** Sends a segment to the guest; false where the guest has no room, and {@link Connection.flush} follows. */
   transmit(connection: Connection, segment: Outgoing): boolean;
-  /** Largest data of one segment that we take. */
+  /** Largest data of one segment, either way: what a packet of the network holds. */
   readonly mss: number;
   /** Largest data of one segment that stands for several of `mss` bytes. */
   largest(mss: number): number;

@@ -31,7 +31,7 @@ export interface GuestNetwork extends Disposable {
 /**
  * Makes the network of a machine, in its thread. Disposing of it closes all connections and ports.
  *
- * @throws SandboxError `SANDBOX_PORT_IN_USE`; HostError for a capture file that cannot be made
+ * @throws SandboxError `SANDBOX_BAD_PORT`; HostError for a capture file that cannot be made
  */
 export async function serveNetwork(
   order: NetworkOrder,
@@ -56,7 +56,7 @@ export async function serveNetwork(
     onEvent: (event) => {
       if (order.events) throttle.add(event);
     },
-    ...(order.capture !== undefined && { capture: captureTo(order.capture, resources) }),
+    ...(order.capture !== undefined && { capture: captureTo(order.capture, resources, onEvent) }),
   });
   resources.defer(() => stack.close());
   const ports: PublishedPort[] = [];
@@ -101,19 +101,31 @@ async function listening(server: Server, { host, port }: PublishedPort): Promise
   }
 }
 
-function captureTo(path: string, resources: DisposableStack): Capture {
-  let file: number;
+function captureTo(
+  path: string,
+  resources: DisposableStack,
+  onEvent: (event: NetworkEvent) => void,
+): Capture {
+  let file: number | undefined;
   try {
     file = openSync(path, 'w', 0o600);
   } catch (error) {
     throw hostError(error, `write the capture ${path}`);
   }
-  resources.defer(() => closeSync(file));
+  const close = () => {
+    if (file !== undefined) closeSync(file);
+    file = undefined;
+  };
+  resources.defer(close);
   return new Capture((bytes) => {
+    if (file === undefined) return;
     try {
       for (let at = 0; at < bytes.length; ) at += writeSync(file, bytes, at);
     } catch (error) {
-      throw hostError(error, `write the capture ${path}`);
+      // The thread has other machines, too, and this one can go on.
+      close();
+      const { message } = hostError(error, `write the capture ${path}`);
+      onEvent({ type: 'capture', allowed: false, reason: message });
     }
   });
 }
