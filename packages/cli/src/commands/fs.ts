@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
 import { checkAction } from '../fs/check.ts';
-import { diffAction, withDiffOptions } from '../fs/diff.ts';
+import { diffAction } from '../fs/diff.ts';
+import { withDiffOptions } from '../fs/diff-options.ts';
 import { duAction } from '../fs/du.ts';
 import { dumpAction } from '../fs/dump.ts';
 import { catAction, listAction } from '../fs/list.ts';

@@ -1,14 +1,7 @@
 import { Command } from 'commander';
+import type { CommandContext } from '../context.ts';
 import { act } from '../frame.ts';
-import { diffAction, withDiffOptions } from '../fs/diff.ts';
-import { appendAction, configAction } from '../image/change.ts';
-import { checkAction } from '../image/check.ts';
-import { convertAction } from '../image/convert.ts';
-import { inspectAction } from '../image/inspect.ts';
-import { collectAction, listAction, removeAction, tagsAction } from '../image/keep.ts';
-import { loginAction, logoutAction } from '../image/login.ts';
-import { copyAction, pullAction, pushAction } from '../image/transfer.ts';
-import { unpackAction } from '../image/unpack.ts';
+import { withDiffOptions } from '../fs/diff-options.ts';
 
 const placesHelp = `
 Where an image is:
@@ -40,6 +33,13 @@ export function imageCommand(): Command {
     .addCommand(logoutCommand());
 }
 
+type Handler = (context: CommandContext, ...args: never[]) => Promise<number>;
+
+/** A handler whose code is loaded when it is called: pulling need not know how to convert. */
+function later<N extends string>(load: () => Promise<Record<N, Handler>>, name: N): Handler {
+  return async (context, ...args) => (await load())[name](context, ...args);
+}
+
 function pullCommand(): Command {
   return withRegistry(new Command('pull'))
     .description('get an image from its registry and keep it on this computer')
@@ -58,7 +58,7 @@ Examples:
   anole image pull HOST/team/web:1.2 --platform linux/amd64
   anole image pull localhost:5000/web --insecure`,
     )
-    .action(act(pullAction));
+    .action(act(later(() => import('../image/transfer.ts'), 'pullAction')));
 }
 
 function pushCommand(): Command {
@@ -76,7 +76,7 @@ Examples:
   anole image push HOST/team/web:1.2
   anole image push localhost/web:dev HOST/team/web:1.3`,
     )
-    .action(act(pushAction));
+    .action(act(later(() => import('../image/transfer.ts'), 'pushAction')));
 }
 
 function copyCommand(): Command {
@@ -95,14 +95,14 @@ Examples:
   anole image copy docker-archive:saved.tar localhost/web:dev
   anole image copy HOST/web:1.2 docker-archive:web.tar:web:1.2 --platform linux/amd64`,
     )
-    .action(act(copyAction));
+    .action(act(later(() => import('../image/transfer.ts'), 'copyAction')));
 }
 
 function listCommand(): Command {
   return subcommand('ls')
     .description('list the images of this computer')
     .addHelpText('after', '\nExamples:\n  anole image ls\n  anole image ls --json')
-    .action(act(listAction));
+    .action(act(later(() => import('../image/keep.ts'), 'listAction')));
 }
 
 function tagsCommand(): Command {
@@ -110,7 +110,7 @@ function tagsCommand(): Command {
     .description('list the tags of a repository in its registry')
     .argument('<name>', 'HOST/NAME')
     .addHelpText('after', '\nExample:\n  anole image tags HOST/team/web')
-    .action(act(tagsAction));
+    .action(act(later(() => import('../image/keep.ts'), 'tagsAction')));
 }
 
 function inspectCommand(): Command {
@@ -129,7 +129,7 @@ Examples:
   anole image inspect docker://HOST/web:1.2 --raw
   anole image inspect oci:web --json`,
     )
-    .action(act(inspectAction));
+    .action(act(later(() => import('../image/inspect.ts'), 'inspectAction')));
 }
 
 function unpackCommand(): Command {
@@ -151,7 +151,7 @@ Examples:
   anole image unpack HOST/web:1.2 rootfs
   anole image unpack docker://HOST/web:1.2 rootfs --platform linux/arm64`,
     )
-    .action(act(unpackAction));
+    .action(act(later(() => import('../image/unpack.ts'), 'unpackAction')));
 }
 
 function checkCommand(): Command {
@@ -172,7 +172,12 @@ Examples:
   anole image check HOST/web:1.2 --platform linux/riscv64
   anole image check oci:web --json`,
     )
-    .action(act(checkAction, { failure: 2 }));
+    .action(
+      act(
+        later(() => import('../image/check.ts'), 'checkAction'),
+        { failure: 2 },
+      ),
+    );
 }
 
 function diffCommand(): Command {
@@ -193,7 +198,12 @@ Examples:
   anole image diff docker://HOST/web:1.2 rootfs/ --times seconds
   anole image diff oci:web web.erofs`,
     )
-    .action(act(diffAction, { failure: 2 }));
+    .action(
+      act(
+        later(() => import('../fs/diff.ts'), 'diffAction'),
+        { failure: 2 },
+      ),
+    );
 }
 
 function convertCommand(): Command {
@@ -221,7 +231,7 @@ Examples:
   anole image convert oci:web oci:web:erofs -z lz4hc -C 65536
   anole image convert HOST/web:1.2 oci:fast --platform linux/riscv64 --only`,
     )
-    .action(act(convertAction));
+    .action(act(later(() => import('../image/convert.ts'), 'convertAction')));
 }
 
 function appendCommand(): Command {
@@ -240,7 +250,7 @@ Examples:
   anole image append HOST/base:1 ./site -t localhost/web:dev --cmd '["/bin/httpd","-f"]'
   anole image append oci:base files.tar -t docker://HOST/web:1.3`,
     )
-    .action(act(appendAction));
+    .action(act(later(() => import('../image/change.ts'), 'appendAction')));
 }
 
 function configCommand(): Command {
@@ -256,7 +266,7 @@ Examples:
   anole image config HOST/web:1.2 localhost/web:dev -e DEBUG=1 --workdir /srv
   anole image config oci:web oci:web:quiet --entrypoint '' --cmd '["/bin/true"]'`,
     )
-    .action(act(configAction));
+    .action(act(later(() => import('../image/change.ts'), 'configAction')));
 }
 
 function withConfig(command: Command): Command {
@@ -288,7 +298,7 @@ Content that no name leads to any more goes with anole image gc.
 Example:
   anole image rm HOST/web:1.1 && anole image gc`,
     )
-    .action(act(removeAction));
+    .action(act(later(() => import('../image/keep.ts'), 'removeAction')));
 }
 
 function collectCommand(): Command {
@@ -304,7 +314,7 @@ Examples:
   anole image gc --dry-run
   anole image gc`,
     )
-    .action(act(collectAction));
+    .action(act(later(() => import('../image/keep.ts'), 'collectAction')));
 }
 
 function loginCommand(): Command {
@@ -323,7 +333,7 @@ Examples:
   anole image login HOST -u me
   pass registry | anole image login HOST -u me --password-stdin`,
     )
-    .action(act(loginAction));
+    .action(act(later(() => import('../image/login.ts'), 'loginAction')));
 }
 
 function logoutCommand(): Command {
@@ -331,7 +341,7 @@ function logoutCommand(): Command {
     .description('forget the login for a registry')
     .argument('<host>')
     .addHelpText('after', '\nExample:\n  anole image logout HOST')
-    .action(act(logoutAction));
+    .action(act(later(() => import('../image/login.ts'), 'logoutAction')));
 }
 
 function withRegistry(command: Command): Command {

@@ -9,9 +9,9 @@ import {
   type Tree,
   VfsError,
 } from '@anole/vfs';
-import type { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { aspects } from './diff-options.ts';
 import { openTree } from './open-tree.ts';
 
 interface DiffFlags {
@@ -20,35 +20,6 @@ interface DiffFlags {
   readonly exclude?: readonly string[];
   readonly brief?: boolean;
   readonly hashes?: boolean;
-}
-
-const aspects: Readonly<Record<Aspect, true>> = {
-  content: true,
-  links: true,
-  mode: true,
-  mtime: true,
-  owner: true,
-  presence: true,
-  rdev: true,
-  size: true,
-  target: true,
-  type: true,
-  xattr: true,
-};
-
-/** The options of a command that compares. */
-export function withDiffOptions(command: Command): Command {
-  const gather = (value: string, before: readonly string[] = []) => [...before, value];
-  return command
-    .option('--ignore <names>', `some of: ${Object.keys(aspects).join(' ')}`, gather)
-    .option(
-      '--times <unit>',
-      'compare times by nanoseconds, microseconds or seconds',
-      'nanoseconds',
-    )
-    .option('--exclude <path>', 'leave out a path with all below it', gather)
-    .option('--brief', 'print names only')
-    .option('--hashes', 'print SHA-256 of contents that differ');
 }
 
 /** 0 where the trees are the same, 1 where they differ, as diff(1) has it. */

@@ -24,7 +24,7 @@ function status(code: number, headers: Record<string, string> = {}, body = ''): 
   };
 }
 
-async function pull(test: TestContext, tricks: readonly Trick[], retries = 3, stall = 5000) {
+async function pull(test: TestContext, tricks: readonly Trick[], retries = 3, stall = 60_000) {
   const fake = await fakeRegistry(test, ...tricks);
   const digest = keep(fake, content);
   const descriptor = { mediaType: mediaTypes.layer, digest, size: content.length };

@@ -55,7 +55,7 @@ export async function fakeRegistry(test: TestContext, ...tricks: Trick[]): Promi
     blobs,
     asked,
     headers,
-    repository({ retries = 3, stall = 5000, login } = {}) {
+    repository({ retries = 3, stall = 60_000, login } = {}) {
       const transport = new NodeTransport({ stall });
       test.after(() => transport[Symbol.dispose]());
       const client = new RegistryClient(url.host, url, {
