@@ -2,19 +2,15 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { memorySource } from '@anole/bytes';
-import { Machine, type MachineOptions } from '../machine.ts';
-import { buildImage, loadConstant } from '../platform/testing/programs.ts';
+import { Machine } from '../machine.ts';
+import { loadConstant } from '../platform/testing/programs.ts';
 import { openSnapshot } from '../snapshot/read.ts';
-import { barrier, failIf, kernel, Sbi, sbi } from './testing/kernels.ts';
-
-function make(cpus: number, source: string, options: Partial<MachineOptions> = {}) {
-  return Machine.create({ kernel: buildImage(source), memoryMiB: 64, cpus, ...options });
-}
+import { barrier, failIf, kernel, machineOf, Sbi, sbi } from './testing/kernels.ts';
 
 /** Runs a kernel, interpreted and compiled: it powers off with the number of what went wrong, or 0. */
 async function passes(cpus: number, source: string): Promise<void> {
   for (const jit of [false, { threshold: 20, batch: 1 }]) {
-    const machine = await make(cpus, source, { jit });
+    const machine = await machineOf(cpus, source, { jit });
     assert.deepEqual(await machine.run(), { reason: 'poweroff', code: 0 });
   }
 }
@@ -349,7 +345,7 @@ describe('harts of one machine', () => {
       lw t3, 16(zero)
       ${failIf('beq zero, zero', 3)}
       probed:`;
-    const machine = await make(4, kernel(4, say), {
+    const machine = await machineOf(4, kernel(4, say), {
       onSerial: (bytes) => {
         text += new TextDecoder().decode(bytes);
       },
@@ -369,7 +365,7 @@ describe('harts of one machine', () => {
       loadConstant('t1', 60_000),
       `${loadConstant('t1', 60_000_000)}`,
     );
-    const machine = await make(3, kernel(3, long, then));
+    const machine = await machineOf(3, kernel(3, long, then));
     const ended = machine.run();
     const chunks: Uint8Array[] = [];
     for (let round = 0; round < 3; round++) {
@@ -392,84 +388,3 @@ const kernelEnd = `
   lui t1, 0x100
   sw t0, 0(t1)
   end: jal zero, end`;
-
-describe('hostile guests on several harts', () => {
-  /** A machine whose guest never ends by itself is stopped, its threads with it. */
-  async function stops(cpus: number, source: string): Promise<void> {
-    const machine = await make(cpus, source);
-    const ended = machine.run();
-    await setTimeout(150);
-    await machine.stop();
-    assert.deepEqual(await ended, { reason: 'stopped' });
-  }
-
-  it('may interrupt each other without end', async () => {
-    const work = `
-      again: addi a0, zero, -1
-      addi a1, zero, -1
-      ${sbi(Sbi.ipi, 0)}
-      jal zero, again`;
-    await stops(4, kernel(4, work));
-  });
-
-  it('may ask each other for fences without end', async () => {
-    const work = `
-      again: addi a1, zero, -1
-      ${sbi(Sbi.fence, 1)}
-      addi a1, zero, -1
-      ${sbi(Sbi.fence, 0)}
-      jal zero, again`;
-    await stops(4, kernel(4, work));
-  });
-
-  it('may flood devices', async () => {
-    const work = `
-      lui t0, 0x10000
-      lui t1, 0xc000
-      again: lbu t2, 5(t0)
-      lw t2, 4(t1)
-      sw t2, 4(t1)
-      jal zero, again`;
-    await stops(4, kernel(4, work));
-  });
-
-  it('may stop all of themselves', async () => {
-    await stops(3, kernel(3, sbi(Sbi.harts, 1)));
-  });
-
-  it('may start harts where nothing is, or garbage', async () => {
-    const garbage = `
-      addi a0, zero, 1
-      lui a1, 0x82
-      slli a1, a1, 12
-      ${sbi(Sbi.harts, 0)}
-      addi a0, zero, 2
-      addi a1, zero, -2
-      ${sbi(Sbi.harts, 0)}
-      addi t0, zero, -5
-      ${failIf('bne a0, t0', 1)}
-      here: jal zero, here`;
-    await stops(3, garbage);
-  });
-});
-
-describe('a machine of several harts', () => {
-  it('has 1 to 16 of them', async () => {
-    for (const cpus of [0, -1, 1.5, 17, Number.NaN]) {
-      await assert.rejects(make(cpus, 'wfi'), { code: 'MACHINE_BAD_OPTION' });
-    }
-  });
-
-  it('cannot repeat its runs', async () => {
-    await assert.rejects(make(2, 'wfi', { clock: 'instructions' }), {
-      code: 'MACHINE_BAD_OPTION',
-    });
-  });
-
-  it('may be stopped before it started', async () => {
-    const machine = await make(4, 'wfi');
-    const ended = machine.run();
-    await machine.stop();
-    assert.deepEqual(await ended, { reason: 'stopped' });
-  });
-});

@@ -1,4 +1,5 @@
-import { loadConstant } from '../../platform/testing/programs.ts';
+import { Machine, type MachineOptions } from '../../machine.ts';
+import { buildImage, loadConstant } from '../../platform/testing/programs.ts';
 
 /** Small kernels for machines with several harts, in assembly, run in S-mode. */
 
@@ -73,4 +74,9 @@ export function kernel(harts: number, work: string, then = ''): string {
     ${powerOff('a2')}
     idle: wfi
     jal zero, idle`;
+}
+
+/** A machine with so many harts whose kernel is `source`. */
+export function machineOf(cpus: number, source: string, options: Partial<MachineOptions> = {}) {
+  return Machine.create({ kernel: buildImage(source), memoryMiB: 64, cpus, ...options });
 }
