@@ -321,7 +321,7 @@ export class InterpretedHart implements Hart {
     let length = budget;
     const state = this.#state;
     if (this.#ticks() >= this.#nextTick) this.#updatePending();
-    this.#jit?.poll();
+    this.#jit?.poll(this.#executed);
     this.#slice = length;
     state.setWord(at.REMAINING, length);
     try {

@@ -5,6 +5,9 @@ import { headerBytes, maxDataFrame, streamWindow, toHost } from './wire.ts';
 const pipeBytes = 65536; // what a pipe holds (pipe(7))
 const grantStep = streamWindow / 4;
 
+/** What is read, before it is sent: one stream reads at a time. */
+let buffer = new ArrayBuffer(maxDataFrame);
+
 /** Carries one output pipe of a command to the host, as far as the host granted. */
 export class OutputStream {
   ended = false;
@@ -16,7 +19,6 @@ export class OutputStream {
   #credit = streamWindow;
   #discarding = false;
   #listening = false;
-  #buffer = new ArrayBuffer(maxDataFrame);
   /** Set when the command is gone: told once what it left in the pipe is sent. */
   #onDrained: (() => void) | undefined;
   #left = 0;
@@ -75,7 +77,7 @@ export class OutputStream {
   #read(): void {
     do {
       const room = Math.min(maxDataFrame - headerBytes, this.#credit);
-      const count = os.read(this.#fd, this.#buffer, headerBytes, room);
+      const count = os.read(this.#fd, buffer, headerBytes, room);
       if (count === -errno.again) {
         this.#drained();
         return;
@@ -87,8 +89,9 @@ export class OutputStream {
       this.#left -= count;
       if (this.#discarding) continue;
       this.#credit -= count;
-      if (!this.#port.sendFrame(this.#type, this.#command, this.#buffer, count)) {
-        this.#buffer = new ArrayBuffer(maxDataFrame);
+      if (!this.#port.sendFrame(this.#type, this.#command, buffer, count)) {
+        // The port keeps it.
+        buffer = new ArrayBuffer(maxDataFrame);
       }
       this.update();
     } while (this.#onDrained !== undefined && this.#listening && this.#left > 0);

@@ -10,6 +10,8 @@ import type { PlacedRegion } from './translate.ts';
 const CAPACITY = 16384;
 /** Slices that a place waits for others to be compiled with. */
 const PATIENCE = 64;
+/** Instructions that a hart executes until it is worth compiling more for. */
+const WARM = 200_000_000;
 /** Instructions of a region. */
 const LIMIT = 320;
 
@@ -35,6 +37,9 @@ export class Jit {
   readonly #fused: boolean;
   readonly #waiting = new Map<number, Hot>();
   #patience = 0;
+  /** Count of instructions from which on the hart is warm; undefined before the first look. */
+  #warmAt: number | undefined;
+  #isWarm: boolean;
 
   /** @param own memory of the hart's state and TLBs */
   constructor(memory: GuestMemory, own: WebAssembly.Memory, fused: boolean, options: JitOptions) {
@@ -43,7 +48,9 @@ export class Jit {
     this.#options = options;
     this.#fused = fused;
     this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
-    new Int32Array(own.buffer)[at.THRESHOLD >> 2] = options.threshold;
+    const { threshold, coldThreshold = threshold } = options;
+    this.#isWarm = coldThreshold === threshold;
+    this.#setThreshold(coldThreshold);
     memory.onCodeWritten = (page) => this.heap.written(page);
   }
 
@@ -59,11 +66,27 @@ export class Jit {
     return this.heap.enter(place);
   }
 
-  /** Between slices: compiles what waits, where it is time to. */
-  poll(): void {
+  /**
+   * Between slices: compiles what waits, where it is time to.
+   *
+   * @param executed instructions that the hart has executed, from whatever count on
+   */
+  poll(executed: number): void {
+    if (!this.#isWarm) this.#warmUp(executed);
     if (this.#waiting.size === 0) return;
     this.#patience++;
     if (this.#waiting.size >= this.#options.batch || this.#patience >= PATIENCE) this.#compile();
+  }
+
+  #warmUp(executed: number): void {
+    this.#warmAt ??= executed + WARM;
+    if (executed < this.#warmAt) return;
+    this.#isWarm = true;
+    this.#setThreshold(this.#options.threshold);
+  }
+
+  #setThreshold(jumps: number): void {
+    new Int32Array(this.#own.buffer)[at.THRESHOLD >> 2] = jumps;
   }
 
   #compile(): void {
