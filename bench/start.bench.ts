@@ -1,20 +1,18 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { performance } from 'node:perf_hooks';
-import { ensureImage } from '@anole/compose';
-import { openErofs } from '@anole/erofs';
-import { fileSource, unpackTree } from '@anole/host';
+import { fileSource } from '@anole/host';
 import { Machine, openSnapshot } from '@anole/machine';
 import { Sandbox, SandboxPool } from '@anole/sandbox';
 import { warmUp } from '@anole/sandbox/threads';
+import { bundle, runtimeOptions } from './container.ts';
 import { type BenchGuest, benchGuest, readyMark } from './guest.ts';
 import { type Bench, median, type Report } from './harness.ts';
 import { hasProgram, runProgram } from './programs.ts';
 
-const architectures: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64' };
 const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 const answer = 'GUEST-ANSWER';
 
@@ -47,45 +45,13 @@ async function processes(report: Report, directory: string): Promise<void> {
       continue;
     }
     const id = `anole-bench-${process.pid}`;
-    const run = () => once(runtime, [...optionsOf(runtime), 'run', '--bundle', directory, id]);
+    const run = () => once(runtime, [...runtimeOptions(runtime), 'run', '--bundle', directory, id]);
     await report.compare({ name, ours, peer: { name: `${runtime} run`, run } });
   }
 }
 
 function once(program: string, args: readonly string[]): undefined {
   runProgram(program, args);
-}
-
-/** Without control groups, which a container's container may not make. */
-function optionsOf(runtime: string): readonly string[] {
-  return runtime === 'crun' ? ['--cgroup-manager=disabled'] : [];
-}
-
-/** Makes the bundle of a container; says why there is none. */
-async function bundle(runtime: string, directory: string): Promise<string | undefined> {
-  const architecture = architectures[process.arch];
-  if (!hasProgram(runtime)) return `${runtime} is not installed`;
-  if (process.getuid?.() !== 0) return 'containers need root';
-  if (architecture === undefined) return `no image for ${process.arch}`;
-  await rm(join(directory, 'config.json'), { force: true });
-  const image = await ensureImage('base', { architecture });
-  const root = join(directory, 'rootfs');
-  await rm(root, { recursive: true, force: true });
-  using source = fileSource(image.path);
-  await unpackTree(await openErofs(source), root);
-  runProgram(runtime, ['spec', '--bundle', directory]);
-  const path = join(directory, 'config.json');
-  const config = JSON.parse(await readFile(path, 'utf8')) as { process: Record<string, unknown> };
-  Object.assign(config.process, { terminal: false, args: ['echo', 'hi'] });
-  await writeFile(path, JSON.stringify(config));
-  const { status, stderr } = spawnSync(
-    runtime,
-    [...optionsOf(runtime), 'run', '--bundle', directory, 'anole-try'],
-    {
-      encoding: 'utf8',
-    },
-  );
-  return status === 0 ? undefined : `${runtime} cannot run here: ${stderr.trim().slice(0, 200)}`;
 }
 
 /** In a running program, its threads warm: from `Sandbox.create` to the first byte of `echo hi`. */
