@@ -21,6 +21,8 @@ run([
   '--disable-warning=ExperimentalWarning',
   '--test',
   '--test-concurrency=2',
+  // A file that hangs fails, instead of all that wait for it.
+  '--test-timeout=1200000',
   ...files,
 ]);
 

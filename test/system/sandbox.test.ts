@@ -278,10 +278,10 @@ describe('commands in one sandbox', () => {
       }
       shown = '';
     };
-    /** Types ahead only when bash has given the terminal's settings back (`CSI ? 2004 l`). */
-    async function* intoCat(line: string) {
-      yield `${line}\n`;
-      await until(/2004l/);
+    /** Types only when the terminal has its settings back, and echoes: bash has run a command. */
+    async function* intoCat() {
+      yield 'echo ready; cat\n';
+      await until(/[\r\n]ready\r\n/);
       yield 'hello\n';
       await until(/hello\r\n[\s\S]*hello\r\n/);
     }
@@ -293,10 +293,10 @@ describe('commands in one sandbox', () => {
       command.resize({ columns: 64, rows: 20 });
       yield 'sleep 0.1; stty size\n';
       await until(/20 64\r\n[\s\S]*> $/);
-      yield* intoCat('cat');
+      yield* intoCat();
       yield '\x03';
       await until(/\^C[\s\S]*> $/);
-      yield* intoCat('cat');
+      yield* intoCat();
       yield '\x1a';
       await until(/Stopped[\s\S]*> $/);
       yield 'kill %1; exit 5\n';
