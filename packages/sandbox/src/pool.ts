@@ -11,6 +11,8 @@ const defaultSize = 2;
 const maxSize = 1000;
 /** Sandboxes that are made at once: more only take each other's time. */
 const atOnce = 2;
+/** How long the first command of a sandbox may take. */
+const warmPatience = 10_000; // ms
 
 /**
  * Keeps sandboxes ready, so that one is there when it is wanted. What is taken belongs to who took it,
@@ -47,12 +49,16 @@ export class SandboxPool implements AsyncDisposable {
     this.#fill();
   }
 
-  /** A pool of an image: `options` are those of `Sandbox.create`, for each of them. */
+  /**
+   * A pool of an image: `options` are those of `Sandbox.create`, for each of them. Each has run a
+   * command that does nothing: the first one in a sandbox takes several times as long as the next.
+   */
   static of(
     image: string,
     { size, ...options }: PoolOptions & Omit<SandboxOptions, 'lifetime' | 'signal'> = {},
   ): SandboxPool {
-    const make = (signal: AbortSignal) => Sandbox.create(image, { ...options, signal });
+    const make = async (signal: AbortSignal) =>
+      warm(await Sandbox.create(image, { ...options, signal }));
     return new SandboxPool(make, size === undefined ? {} : { size });
   }
 
@@ -136,6 +142,16 @@ export class SandboxPool implements AsyncDisposable {
     if (waiting === undefined) this.#ready.push(sandbox);
     else waiting.resolve(sandbox);
   }
+}
+
+/** Runs a command that is in most images, for what it brings into memory. */
+async function warm(sandbox: Sandbox): Promise<Sandbox> {
+  try {
+    await (await sandbox.exec(['true'], { timeout: warmPatience })).output();
+  } catch {
+    // Where it is not, the sandbox is as good as before.
+  }
+  return sandbox;
 }
 
 function closed(): SandboxError {
