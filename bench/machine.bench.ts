@@ -37,6 +37,7 @@ const bench: Bench = async (report) => {
     const rounds: { readonly ours: Times; readonly peer: Times }[] = [];
     for (let round = 0; round < RUNS; round++) {
       rounds.push({ ours: await runHere(kernel, initrd), peer: await runInQemu(kernel, initrd) });
+      report.note(`round ${round + 1} of ${RUNS} done`);
     }
     const ratios: number[] = [];
     for (const name of [BOOT, ...workloads.map((each) => each.name)]) {
