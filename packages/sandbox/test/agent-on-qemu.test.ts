@@ -121,7 +121,7 @@ describe('the agent in a QEMU machine', { skip: hasQemu ? false : `${qemu} is mi
   });
 
   test('a console port is a terminal, which the agent resizes', async () => {
-    // Columns and rows are set one after the other: "0 90" may be seen, too.
+    // The command may be sooner than its size: until then stty fails.
     const resized = 'i=0; until [ "$(stty size)" = "30 90" ] || [ $i = 500 ]; do i=$((i+1)); done';
     const guest = client.spawn({
       argv: ['sh', '-c', `${resized}; stty size; tty`],
