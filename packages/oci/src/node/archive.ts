@@ -1,16 +1,16 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { CallOptions, ReadOptions } from '@anole/bytes';
-import { createFileAtomically, type FileSource, fileSource, hostError } from '@anole/host';
+import { createFileAtomically, type FileSource, fileSource } from '@anole/host';
 import { MemoryTree, writeTar } from '@anole/vfs';
-import type { BlobOptions, ImageReader, ImageWriter } from '../content.ts';
+import type { BlobOptions, ImageReader } from '../content.ts';
 import { checkDigest } from '../digest.ts';
 import { OciError } from '../errors.ts';
 import { type Descriptor, MAX_MANIFEST, parseManifest } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
 import { findInIndex } from './index-names.ts';
-import { LayoutDirectory } from './layout.ts';
 import { readSourceRange } from './read-range.ts';
+import { StagedWriter, stagingLayout } from './staged-writer.ts';
 import { TarMembers } from './tar-members.ts';
 
 /** An OCI layout in a tar archive, to read. Nothing is unpacked. */
@@ -61,39 +61,9 @@ function memberOf(digest: string): string {
  * An OCI layout as a tar archive, to write: gathered in a hidden directory beside it, put in place
  * whole by `finish`. The same images give the same bytes.
  */
-export class ArchiveWriter implements ImageWriter, AsyncDisposable {
-  readonly name: string;
-  readonly path: string;
-  private readonly layout: LayoutDirectory;
-
-  private constructor(path: string, layout: LayoutDirectory) {
-    this.path = path;
-    this.layout = layout;
-    this.name = `oci-archive:${path}`;
-  }
-
+export class ArchiveWriter extends StagedWriter {
   static async create(path: string): Promise<ArchiveWriter> {
-    return new ArchiveWriter(path, new LayoutDirectory(await workingDirectory(path)));
-  }
-
-  has(descriptor: Descriptor): Promise<boolean> {
-    return this.layout.has(descriptor);
-  }
-
-  get workspace(): string {
-    return this.layout.workspace;
-  }
-
-  adopt(descriptor: Descriptor, path: string): Promise<void> {
-    return this.layout.adopt(descriptor, path);
-  }
-
-  putBlob(
-    descriptor: Descriptor,
-    open: (start: number) => AsyncIterable<Uint8Array>,
-    options?: CallOptions,
-  ): Promise<void> {
-    return this.layout.putBlob(descriptor, open, options);
+    return new ArchiveWriter('oci-archive', path, await stagingLayout(path));
   }
 
   putManifest(descriptor: Descriptor, bytes: Uint8Array, tag: string | undefined): Promise<void> {
@@ -112,19 +82,6 @@ export class ArchiveWriter implements ImageWriter, AsyncDisposable {
       new Map(files.map((name) => [name, join(directory, name)])),
       options,
     );
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.layout.directory, { recursive: true, force: true });
-  }
-}
-
-/** A directory that is nobody else's, where there is room for what becomes `path`. */
-export async function workingDirectory(path: string): Promise<string> {
-  try {
-    return await mkdtemp(join(dirname(resolve(path)), '.anole-image-'));
-  } catch (error) {
-    throw hostError(error, `write ${path}`);
   }
 }
 

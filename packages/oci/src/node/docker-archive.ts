@@ -1,16 +1,9 @@
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions, Source } from '@anole/bytes';
 import { createFileAtomically } from '@anole/host';
 import { MAX_CONFIG, parseConfig } from '../config.ts';
-import {
-  type BlobOptions,
-  describe,
-  type ImageReader,
-  type ImageWriter,
-  readConfig,
-} from '../content.ts';
+import { type BlobOptions, describe, type ImageReader, readConfig } from '../content.ts';
 import { OciError } from '../errors.ts';
 import { JsonObject } from '../json.ts';
 import {
@@ -22,11 +15,12 @@ import {
   parseManifest,
 } from '../manifest.ts';
 import { layerCompressionOf, mediaTypes } from '../media-types.ts';
-import { workingDirectory, writeArchive } from './archive.ts';
+import { writeArchive } from './archive.ts';
 import { decompress } from './decompress.ts';
 import { DEFAULT_MAX_LAYER } from './layers.ts';
-import { checkContent, LayoutDirectory } from './layout.ts';
+import { checkContent } from './layout.ts';
 import { readSourceRange } from './read-range.ts';
+import { StagedWriter, stagingLayout } from './staged-writer.ts';
 import { TarMembers } from './tar-members.ts';
 
 interface Saved {
@@ -157,40 +151,11 @@ async function hashOf(source: Source): Promise<string> {
 }
 
 /** What `docker load` reads, to write: one image, its layers decompressed. */
-export class DockerArchiveWriter implements ImageWriter, AsyncDisposable {
-  readonly name: string;
-  readonly path: string;
-  private readonly layout: LayoutDirectory;
+export class DockerArchiveWriter extends StagedWriter {
   private root: { readonly bytes: Uint8Array; readonly tag: string | undefined } | undefined;
 
-  private constructor(path: string, layout: LayoutDirectory) {
-    this.path = path;
-    this.layout = layout;
-    this.name = `docker-archive:${path}`;
-  }
-
   static async create(path: string): Promise<DockerArchiveWriter> {
-    return new DockerArchiveWriter(path, new LayoutDirectory(await workingDirectory(path)));
-  }
-
-  has(descriptor: Descriptor): Promise<boolean> {
-    return this.layout.has(descriptor);
-  }
-
-  get workspace(): string {
-    return this.layout.workspace;
-  }
-
-  adopt(descriptor: Descriptor, path: string): Promise<void> {
-    return this.layout.adopt(descriptor, path);
-  }
-
-  putBlob(
-    descriptor: Descriptor,
-    open: (start: number) => AsyncIterable<Uint8Array>,
-    options?: CallOptions,
-  ): Promise<void> {
-    return this.layout.putBlob(descriptor, open, options);
+    return new DockerArchiveWriter('docker-archive', path, await stagingLayout(path));
   }
 
   async putManifest(
@@ -247,9 +212,5 @@ export class DockerArchiveWriter implements ImageWriter, AsyncDisposable {
     });
     checkContent({ ...layer, digest: diffId, size }, size, `sha256:${hash.digest('hex')}`);
     return path;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.layout.directory, { recursive: true, force: true });
   }
 }
