@@ -10,6 +10,8 @@ export type HostCode =
   | 'HOST_NOT_FILE'
   | 'HOST_NOT_FOUND'
   | 'HOST_NOT_PERMITTED'
+  /** System calls that Node lacks cannot be made here: koffi is not installed. */
+  | 'HOST_NO_NATIVE'
   /** The disk, or the user's quota, is full. */
   | 'HOST_NO_SPACE'
   /** A program that the call needs is not installed. */

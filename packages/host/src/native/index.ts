@@ -1,0 +1,24 @@
+/**
+ * System calls that Node lacks, through koffi where it is installed: memory files with seals, shared
+ * mappings, event counters, descriptors sent over Unix sockets. All raise `HOST_NO_NATIVE` elsewhere.
+ *
+ * @example
+ * import { addSeals, mapFile, memoryFile, Seal } from '@anole/host/native';
+ * const fd = memoryFile('table', 4096);
+ * addSeals(fd, Seal.shrink | Seal.grow);
+ * using mapping = mapFile(fd, 4096, { writable: true });
+ */
+export { eventCounter } from './event-counter.ts';
+export { hasNative } from './koffi.ts';
+export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
+export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
+export {
+  connectUnix,
+  type PeerCredentials,
+  peerCredentials,
+  type Received,
+  receiveDescriptors,
+  sendDescriptors,
+  unixPair,
+  writeSmall,
+} from './unix-socket.ts';

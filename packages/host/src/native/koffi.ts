@@ -1,0 +1,88 @@
+import { createRequire } from 'node:module';
+import { getSystemErrorMap } from 'node:util';
+import { HostError, hostError } from '../errors.ts';
+
+/** A function of the C library; `errno` of a failed call is read by {@link check}. */
+// biome-ignore lint/suspicious/noExplicitAny: its declaration in C has the types
+export type NativeFunction = (...args: any[]) => any;
+
+/** What anole uses of koffi; the package of each platform has no types of its own. */
+interface Koffi {
+  load(library: string): { func(declaration: string): NativeFunction };
+  /** Address of a buffer's first byte. */
+  address(bytes: Uint8Array): bigint;
+  /** The memory at an address, not copied; nothing keeps it mapped. */
+  view(address: bigint, length: number): ArrayBuffer;
+  errno(): number;
+}
+
+let loaded: Koffi | undefined;
+let problem: unknown;
+
+/**
+ * koffi, loaded at the first use. See docs/decisions/0150-native-calls.md for why it is the package
+ * of the platform and not the one that chooses among them.
+ */
+function koffi(): Koffi {
+  if (loaded !== undefined) return loaded;
+  if (problem === undefined) {
+    try {
+      if (process.platform !== 'linux') throw new Error(`this is ${process.platform}, not Linux`);
+      loaded = createRequire(import.meta.url)(`@koromix/koffi-linux-${process.arch}`) as Koffi;
+      return loaded;
+    } catch (error) {
+      problem = error;
+    }
+  }
+  throw new HostError('HOST_NO_NATIVE', 'Cannot call the C library: koffi is not installed', {
+    cause: problem,
+    hint: 'Install again with optional dependencies (npm ci), on Linux for x64 or arm64.',
+  });
+}
+
+/** Whether system calls that Node lacks can be made here. */
+export function hasNative(): boolean {
+  try {
+    koffi();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** A function of the C library, bound at its first call: `native('int eventfd(uint, int)')`. */
+export function native(declaration: string): NativeFunction {
+  let bound: NativeFunction | undefined;
+  return (...args) => {
+    bound ??= koffi().load('libc.so.6').func(declaration);
+    return bound(...args);
+  };
+}
+
+export const addressOf = (bytes: Uint8Array): bigint => koffi().address(bytes);
+
+export const viewAt = (address: bigint, length: number): ArrayBuffer =>
+  koffi().view(address, length);
+
+/** Name of the error that the last native call of this thread met: `EAGAIN`. */
+export function lastError(): string {
+  return getSystemErrorMap().get(-koffi().errno())?.[0] ?? `errno ${koffi().errno()}`;
+}
+
+/**
+ * The result of a native call, where it is not negative.
+ *
+ * @param action completes "Cannot "
+ * @throws HostError as a failed call of Node's would become, with `details.system` the errno's name
+ */
+export function check(result: number, action: string): number {
+  if (result >= 0) return result;
+  throw nativeError(action);
+}
+
+/** The coded error of the native call that just failed. */
+export function nativeError(action: string): Error {
+  const code = lastError();
+  const message = getSystemErrorMap().get(-koffi().errno())?.[1] ?? code;
+  return hostError(Object.assign(new Error(`${code}: ${message}`), { code }), action);
+}

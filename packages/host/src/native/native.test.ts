@@ -1,0 +1,112 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { closeSync, ftruncateSync, readSync, writeSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { test } from 'node:test';
+import {
+  addSeals,
+  connectUnix,
+  eventCounter,
+  hasNative,
+  mapFile,
+  memoryFile,
+  peerCredentials,
+  receiveDescriptors,
+  Seal,
+  sealsOf,
+  sendDescriptors,
+  unixPair,
+  writeSmall,
+} from './index.ts';
+
+const skip = hasNative() ? false : 'koffi is not installed for this platform';
+
+test('a sealed memory file keeps its size, and later mappings cannot write', { skip }, () => {
+  const fd = memoryFile('anole-test', 8192);
+  using mapping = mapFile(fd, 8192, { writable: true });
+  addSeals(fd, Seal.shrink | Seal.grow | Seal.futureWrite | Seal.seal);
+  assert.equal(sealsOf(fd), Seal.shrink | Seal.grow | Seal.futureWrite | Seal.seal);
+  assert.throws(() => ftruncateSync(fd, 4096), { code: 'EPERM' });
+  assert.throws(() => addSeals(fd, Seal.write), { code: 'HOST_NOT_PERMITTED' });
+  assert.throws(() => mapFile(fd, 8192, { writable: true }), { code: 'HOST_NOT_PERMITTED' });
+  using second = mapFile(fd, 4096, { offset: 4096 });
+  new Uint32Array(mapping.buffer)[1025] = 0xfe06;
+  assert.equal(new Uint32Array(second.buffer)[1], 0xfe06);
+  closeSync(fd);
+});
+
+test('views of a closed mapping are empty, and closing twice is harmless', { skip }, () => {
+  const fd = memoryFile('anole-test', 4096);
+  const mapping = mapFile(fd, 4096, { writable: true });
+  closeSync(fd);
+  const view = new Uint8Array(mapping.buffer);
+  view[0] = 1;
+  mapping.close();
+  mapping.close();
+  assert.equal(view.length, 0);
+  view[0] = 2;
+  assert.equal(view[0], undefined);
+});
+
+test('what the kernel refuses is a coded error with the name of errno', { skip }, () => {
+  assert.throws(() => mapFile(1 << 20, 4096), {
+    code: 'HOST_IO',
+    message: /^Cannot map a file: EBADF/,
+  });
+  assert.throws(() => sealsOf(eventCounter()), { code: 'HOST_IO' });
+});
+
+test('an event counter adds what is written and gives it once', { skip }, () => {
+  const fd = eventCounter(2);
+  const word = Buffer.alloc(8);
+  word.writeBigUInt64LE(40n);
+  writeSync(fd, word);
+  readSync(fd, word);
+  assert.equal(word.readBigUInt64LE(), 42n);
+  assert.throws(() => readSync(fd, word), { code: 'EAGAIN' });
+  closeSync(fd);
+});
+
+test('descriptors go over a Unix socket with the bytes they belong to', { skip }, () => {
+  const [here, there] = unixPair();
+  assert.equal(receiveDescriptors(there, 16), undefined);
+  const fd = memoryFile('anole-test', 4096);
+  assert.equal(sendDescriptors(here, Buffer.from('take'), [fd, fd, fd]), 4);
+  closeSync(fd);
+  const received = receiveDescriptors(there, 16);
+  assert.equal(String(received?.bytes), 'take');
+  assert.equal(received?.descriptors.length, 3);
+  for (const each of received!.descriptors) {
+    assert.equal(sealsOf(each), 0);
+    closeSync(each);
+  }
+  assert.ok(writeSmall(here, Buffer.from('plain')));
+  assert.deepEqual(receiveDescriptors(there, 16)?.descriptors, []);
+  closeSync(here);
+  assert.equal(receiveDescriptors(there, 16)?.bytes.length, 0);
+  closeSync(there);
+});
+
+test('more descriptors than are wanted are refused, and none of them leaks', { skip }, () => {
+  const [here, there] = unixPair();
+  const open = () => spawnSync('ls', [`/proc/${process.pid}/fd`], { encoding: 'utf8' }).stdout;
+  const before = open().split('\n').length;
+  sendDescriptors(here, Buffer.from('many'), new Array(40).fill(here));
+  assert.throws(() => receiveDescriptors(there, 16), { code: 'HOST_IO' });
+  assert.equal(open().split('\n').length, before);
+  closeSync(here);
+  closeSync(there);
+});
+
+test('a Unix socket says who its peer is, and that nobody listens', { skip }, async () => {
+  const name = `\0anole-test-${process.pid}`;
+  assert.equal(connectUnix(name), undefined);
+  const server = createServer().listen(name);
+  await new Promise((resolve) => server.once('listening', resolve));
+  const fd = connectUnix(name);
+  assert.ok(fd !== undefined);
+  const { pid, uid, gid } = peerCredentials(fd);
+  assert.deepEqual([pid, uid, gid], [process.pid, process.getuid!(), process.getgid!()]);
+  closeSync(fd);
+  server.close();
+});
