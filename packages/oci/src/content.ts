@@ -17,6 +17,8 @@ import type { Platform } from './platform.ts';
 export interface BlobOptions extends ReadOptions {
   /** First byte wanted. Default 0. */
   readonly start?: number;
+  /** Byte after the last one wanted. Default the blob's size. */
+  readonly end?: number;
 }
 
 /** A repository of a registry, which may have a blob that another repository wants. */
@@ -45,7 +47,7 @@ export interface ImageReader {
   resolve(selector: string | undefined, options?: ReadOptions): Promise<Descriptor>;
   /** A manifest's or an index's bytes, at most `MAX_MANIFEST`. */
   manifest(descriptor: Descriptor, options?: ReadOptions): Promise<Uint8Array>;
-  /** A blob's bytes from `start` to its end, in chunks that pass to the reader. */
+  /** A blob's bytes from `start` to `end`, in chunks that pass to the reader. */
   blob(descriptor: Descriptor, options?: BlobOptions): AsyncIterable<Uint8Array>;
   /** The file of a blob, where blobs are files that stay. It must only be read. */
   pathOf?(descriptor: Descriptor): string;

@@ -9,6 +9,7 @@
  * const image = await openImage(repository, await repository.resolve('1.2'), parsePlatform('riscv64'));
  * console.log(image.config.execution.env);
  */
+export { blobSource } from './blob-source.ts';
 export { type Execution, type ImageConfig, MAX_CONFIG, parseConfig } from './config.ts';
 export {
   type BlobOptions,

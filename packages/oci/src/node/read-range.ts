@@ -7,16 +7,17 @@ import { OciError } from '../errors.ts';
 /** Bytes read at once. */
 const CHUNK = 512 * 1024;
 
-/** A file's bytes from an offset, in chunks of their own memory. */
+/** A file's bytes of a range, in chunks of their own memory. */
 export async function* readFileRange(
   path: string,
-  { start = 0, signal }: BlobOptions = {},
+  { start = 0, end = Number.POSITIVE_INFINITY, signal }: BlobOptions = {},
 ): AsyncGenerator<Uint8Array> {
   try {
     await using file = await open(path);
-    for (let at = start; ; ) {
+    for (let at = start; at < end; ) {
       signal?.throwIfAborted();
-      const { bytesRead, buffer } = await file.read(new Uint8Array(CHUNK), 0, CHUNK, at);
+      const length = Math.min(CHUNK, end - at);
+      const { bytesRead, buffer } = await file.read(new Uint8Array(length), 0, length, at);
       if (bytesRead === 0) return;
       at += bytesRead;
       yield buffer.subarray(0, bytesRead);
@@ -27,14 +28,15 @@ export async function* readFileRange(
   }
 }
 
-/** A Source's bytes from an offset, in chunks of their own memory. */
+/** A Source's bytes of a range, in chunks of their own memory. */
 export async function* readSourceRange(
   source: Source,
-  { start = 0, signal }: BlobOptions = {},
+  { start = 0, end = source.size, signal }: BlobOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  for (let at = start; at < source.size; at += CHUNK) {
+  const last = Math.min(end, source.size);
+  for (let at = start; at < last; at += CHUNK) {
     signal?.throwIfAborted();
-    const bytes = await source.read(at, Math.min(CHUNK, source.size - at));
+    const bytes = await source.read(at, Math.min(CHUNK, last - at));
     yield bytes.slice();
   }
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
-import { gather, mediaTypes, readManifest } from '../index.ts';
+import { blobSource, gather, mediaTypes, readManifest } from '../index.ts';
 import { fakeRegistry, keep, type Trick } from '../testing/fake-registry.ts';
 
 const content = new Uint8Array(randomBytes(300_000));
@@ -32,7 +32,8 @@ async function pull(test: TestContext, tricks: readonly Trick[], retries = 3, st
     const repository = fake.repository({ retries, stall });
     return Buffer.from(await gather(repository.blob(descriptor), content.length + 1));
   };
-  return { fake, read, descriptor };
+  const source = blobSource(fake.repository({ retries, stall }), descriptor);
+  return { fake, read, descriptor, source };
 }
 
 describe('a registry that fails for a while is asked again', () => {
@@ -73,6 +74,37 @@ describe('a registry that fails for a while is asked again', () => {
     };
     const without = await pull(test, [first(1, '/blobs/', broken), first(9, '/blobs/', whole)]);
     assert.ok((await without.read()).equals(content));
+  });
+
+  it('and gives a range of a blob, also where it knows no ranges', async (test) => {
+    const whole: Trick = (_request, response) => {
+      response.writeHead(200, { 'content-length': content.length });
+      response.end(content);
+      return true;
+    };
+    for (const tricks of [[], [first(9, '/blobs/', whole)]]) {
+      const { source, fake } = await pull(test, tricks);
+      for (const [offset, length] of [
+        [0, 10],
+        [70_000, 65_537],
+        [content.length - 1, 1],
+      ] as const) {
+        const bytes = await source.read(offset, length);
+        assert.deepEqual(
+          Buffer.from(bytes),
+          Buffer.from(content.subarray(offset, offset + length)),
+        );
+      }
+      assert.equal(fake.headers[0]?.['range'], 'bytes=0-9');
+    }
+    const broken: Trick = (_request, response) => {
+      response.writeHead(206, { 'content-length': 5, 'content-range': 'bytes 5-9/300000' });
+      response.write(content.subarray(5, 7), () => response.destroy());
+      return true;
+    };
+    const { source, fake } = await pull(test, [first(1, '/blobs/', broken)]);
+    assert.deepEqual(Buffer.from(await source.read(5, 5)), Buffer.from(content.subarray(5, 10)));
+    assert.equal(fake.headers[1]?.['range'], 'bytes=7-9');
   });
 
   it('but not for ever', async (test) => {

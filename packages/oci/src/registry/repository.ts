@@ -73,17 +73,18 @@ export class Repository implements ImageReader, ImageWriter {
   /** Goes on where a connection broke, as often as some bytes come. */
   async *blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncGenerator<Uint8Array> {
     const { size } = descriptor;
+    const end = Math.min(options.end ?? size, size);
     let at = options.start ?? 0;
-    for (let failures = 0; at < size || size === 0; failures++) {
+    for (let failures = 0; at < end || size === 0; failures++) {
       const before = at;
       const progress = { answered: false };
       try {
-        for await (const chunk of this.range(descriptor, at, progress, options)) {
+        for await (const chunk of this.range(descriptor, [at, end], progress, options)) {
           at += chunk.length;
-          if (at > size) throw this.wrongLength(descriptor, `over ${size}`);
+          if (at > end) throw this.wrongLength(descriptor, `over ${end}`);
           yield chunk;
         }
-        if (at >= size) return;
+        if (at >= end) return;
         throw this.wrongLength(descriptor, String(at));
       } catch (error) {
         if (at > before) failures = 0;
@@ -97,26 +98,26 @@ export class Repository implements ImageReader, ImageWriter {
 
   private async *range(
     descriptor: Descriptor,
-    start: number,
+    range: readonly [start: number, end: number],
     progress: { answered: boolean },
     options: ReadOptions,
   ): AsyncGenerator<Uint8Array> {
+    const [start, end] = range;
+    const isPart = start > 0 || end < descriptor.size;
     const path = `blobs/${checkDigest(descriptor.digest)}`;
-    const call = this.pull('GET', path, start > 0 ? [200, 206] : [200], options);
+    const call = this.pull('GET', path, isPart ? [200, 206] : [200], options);
+    const to = end < descriptor.size ? end - 1 : '';
     const answer = await this.client.call({
       ...call,
-      headers: start > 0 ? { range: `bytes=${start}-` } : {},
+      headers: isPart ? { range: `bytes=${start}-${to}` } : {},
     });
     progress.answered = true;
     try {
-      let skip = start > 0 && answer.status === 200 ? start : 0;
-      this.checkHead(descriptor, answer.status === 206, start, answer.header.bind(answer));
-      for await (const chunk of this.client.worded(call, answer.body)) {
-        // A server without ranges begins at the beginning.
-        const passed = Math.min(skip, chunk.length);
-        skip -= passed;
-        if (passed < chunk.length) yield passed === 0 ? chunk : chunk.subarray(passed);
-      }
+      const whole = answer.status === 200;
+      this.checkHead(descriptor, whole ? undefined : range, answer.header.bind(answer));
+      const body = this.client.worded(call, answer.body);
+      // A server without ranges begins at the beginning, and goes on to the end.
+      yield* whole && isPart ? cutOut(body, start, end) : body;
     } finally {
       answer.close();
     }
@@ -124,18 +125,17 @@ export class Repository implements ImageReader, ImageWriter {
 
   private checkHead(
     descriptor: Descriptor,
-    isPart: boolean,
-    start: number,
+    range: readonly [start: number, end: number] | undefined,
     header: (name: string) => string | undefined,
   ): void {
     const { size } = descriptor;
     const length = header('content-length');
-    const expected = isPart ? size - start : size;
+    const expected = range ? range[1] - range[0] : size;
     if (length !== undefined && Number(length) !== expected) {
-      throw this.wrongLength(descriptor, isPart ? `${start} and ${length}` : length);
+      throw this.wrongLength(descriptor, range ? `${range[0]} and ${length}` : length);
     }
-    const range = /^bytes (\d+)-/.exec(header('content-range') ?? '');
-    if (isPart && Number(range?.[1]) !== start) {
+    const met = /^bytes (\d+)-/.exec(header('content-range') ?? '');
+    if (range && Number(met?.[1]) !== range[0]) {
       throw new OciError('OCI_BAD_ANSWER', `Cannot read ${this.name}: it gives another range`);
     }
   }
@@ -267,6 +267,21 @@ export class Repository implements ImageReader, ImageWriter {
 }
 
 const acceptManifests = { accept: manifestTypes.join(', ') };
+
+/** The bytes from `start` to `end` of a stream. */
+async function* cutOut(
+  stream: AsyncIterable<Uint8Array>,
+  start: number,
+  end: number,
+): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  for await (const chunk of stream) {
+    const part = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
+    at += chunk.length;
+    if (part.length > 0) yield part;
+    if (at >= end) return;
+  }
+}
 
 /** A media type without its parameters. */
 function contentType(header: string | undefined): string | undefined {

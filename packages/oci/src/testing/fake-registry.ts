@@ -89,12 +89,13 @@ function serve(
     response.end('{"errors":[{"code":"UNKNOWN","message":"there is no\\u001b[31m such thing"}]}');
     return;
   }
-  const range = /^bytes=(\d+)-$/.exec(request.headers.range ?? '');
+  const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? '');
   const start = range ? Number(range[1]) : 0;
+  const end = range?.[2] ? Number(range[2]) + 1 : bytes.length;
   response.writeHead(range ? 206 : 200, {
-    'content-length': bytes.length - start,
+    'content-length': end - start,
     'docker-content-digest': digest,
-    ...(range && { 'content-range': `bytes ${start}-${bytes.length - 1}/${bytes.length}` }),
+    ...(range && { 'content-range': `bytes ${start}-${end - 1}/${bytes.length}` }),
   });
-  response.end(request.method === 'HEAD' ? undefined : bytes.subarray(start));
+  response.end(request.method === 'HEAD' ? undefined : bytes.subarray(start, end));
 }
