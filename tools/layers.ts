@@ -14,9 +14,12 @@ const levels: readonly (readonly string[])[] = [
   ['containerd', 'enclave', 'silicon', 'hub'],
   ['cli', 'console'],
 ];
-const forBrowsers = new Set(['bytes', 'vfs', 'erofs', 'fuse', 'machine', 'net', 'oci']);
+const forBrowsers = new Set(['bytes', 'vfs', 'erofs', 'fuse', 'machine', 'net', 'oci', 'nydus']);
 /** Folder of a package for browsers that runs under Node only; the rest must not import from it. */
-const nodePart: Readonly<Record<string, string>> = { oci: 'src/node/' };
+const nodePart: Readonly<Record<string, string>> = {
+  nydus: 'src/node/',
+  oci: 'src/node/',
+};
 
 const root = join(import.meta.dirname, '..');
 const problems: string[] = [];
@@ -61,7 +64,9 @@ function checkFile(name: string, declared: readonly string[], file: string): voi
     } else if (specifier.startsWith('node:')) {
       if (runsInBrowsers) problems.push(`${where}: imports ${specifier}, but runs in browsers`);
     } else {
-      const isForBrowsers = [...forBrowsers].some((each) => specifier === `@anole/${each}`);
+      const isForBrowsers =
+        !specifier.endsWith('/node') &&
+        [...forBrowsers].some((each) => `${specifier}/`.startsWith(`@anole/${each}/`));
       if (runsInBrowsers && part && !isForBrowsers)
         problems.push(`${where}: imports ${specifier}, but runs in browsers`);
       const wanted = /^(@[^/]+\/[^/]+|[^/]+)/.exec(specifier)?.[1] ?? specifier;

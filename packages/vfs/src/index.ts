@@ -27,6 +27,7 @@ export { compareNames, splitPath } from './paths.ts';
 export { sliceSource } from './slice.ts';
 export type { TarEntry, TarOptions } from './tar/entry.ts';
 export { type TarCode, TarError } from './tar/errors.ts';
+export { parseHeader as parseTarHeader } from './tar/header.ts';
 export { applyLayer, type LayerOptions, treeFromLayers } from './tar/layers.ts';
 export { readTar } from './tar/reader.ts';
 export { treeFromTar, type UnpackTarOptions, unpackTar } from './tar/unpack.ts';

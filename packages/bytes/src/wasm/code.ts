@@ -120,6 +120,24 @@ export function store(name: MemoryOperator, address: Code, value: Code, offset =
   return [address, value, memoryOpcodes[name], 0, unsigned(offset)];
 }
 
+export const vectorLoad = (address: Code, offset = 0): Code => [
+  address,
+  ...[0xfd, 0, 0, unsigned(offset)],
+];
+
+export const vectorStore = (address: Code, value: Code, offset = 0): Code => [
+  address,
+  value,
+  ...[0xfd, 11, 0, unsigned(offset)],
+];
+
+/** A vector of 16 bytes of two others: 0 to 15 are those of the first, 16 to 31 of the second. */
+export const shuffle = (a: Code, b: Code, bytes: readonly number[]): Code => [
+  a,
+  b,
+  ...[0xfd, 13, bytes],
+];
+
 /** The same in RAM: a second memory that threads share, where the module has one. */
 export function ramLoad(name: MemoryOperator, address: Code, offset = 0): Code {
   return [address, memoryOpcodes[name], { kind: 'ram', alignment: 0, offset }];

@@ -40,11 +40,14 @@ export {
   ramStore,
   ret,
   set,
+  shuffle,
   store,
   type TypeRef,
   tailCall,
   tailCallIndirect,
   tee,
+  vectorLoad,
+  vectorStore,
   when,
 } from './code.ts';
 export { compileKernel, type KernelMemory } from './kernel/kernel.ts';

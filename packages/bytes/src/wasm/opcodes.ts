@@ -129,8 +129,14 @@ export const saturatingOpcodes = {
 
 /** SIMD instructions behind 0xfd, of which only a fused multiply-add interests us. */
 export const simdOpcodes = {
+  'i32x4.splat': 17,
   'f32x4.splat': 19,
   'f64x2.splat': 20,
+  'v128.or': 80,
+  'v128.xor': 81,
+  'i32x4.shl': 171,
+  'i32x4.shr_u': 173,
+  'i32x4.add': 174,
   'f32x4.relaxed_madd': 0x105,
   'f64x2.relaxed_madd': 0x107,
 } as const;

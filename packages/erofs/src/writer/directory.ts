@@ -1,7 +1,7 @@
 import { encodeName, viewOf } from '@anole/bytes';
+import type { FileType } from '@anole/vfs';
 import { compareBytes } from '../compare-bytes.ts';
 import { DIRENT_SIZE, Dirent, fileTypes } from '../layout/dirent.ts';
-import type { Inode } from './inode.ts';
 
 const ascii = /^[\0-\x7f]*$/;
 /** Where UTF-16 sorts otherwise than UTF-8: surrogates, and what comes after them. */
@@ -33,9 +33,22 @@ export function directorySize(names: readonly string[], blockSize: number): numb
   return full + used;
 }
 
+/** What a directory lists: names in the order of their bytes, `.` and `..` among them, and inodes. */
+export interface DirectoryBlocks {
+  readonly names: readonly string[];
+  readonly children: readonly Child[];
+}
+
+interface Child {
+  readonly nid: number;
+  readonly stat: { readonly type: FileType };
+}
+
 /** The blocks of a directory one by one; all but the last are of `blockSize`. */
-export function* directoryBlocks(inode: Inode, blockSize: number): Generator<Uint8Array> {
-  const { names, children } = inode.directory!;
+export function* directoryBlocks(
+  { names, children }: DirectoryBlocks,
+  blockSize: number,
+): Generator<Uint8Array> {
   let encoded: Uint8Array[] = [];
   let first = 0;
   let used = 0;
@@ -55,7 +68,7 @@ export function* directoryBlocks(inode: Inode, blockSize: number): Generator<Uin
 
 function directoryBlock(
   names: readonly Uint8Array[],
-  children: readonly Inode[],
+  children: readonly Child[],
   first: number,
   size: number,
 ): Uint8Array {

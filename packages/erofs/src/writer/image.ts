@@ -185,7 +185,7 @@ function appendHead(output: Output, inode: Inode, blockSize: number): Promise<vo
     output.append(inode.target.subarray(inode.size - inode.tailSize));
   } else if (inode.directory) {
     let last: Uint8Array | undefined;
-    for (const block of directoryBlocks(inode, blockSize)) last = block;
+    for (const block of directoryBlocks(inode.directory!, blockSize)) last = block;
     output.append(last!);
   } else {
     const room = output.roomFor(inode.tailSize);
@@ -204,7 +204,7 @@ function appendHead(output: Output, inode: Inode, blockSize: number): Promise<vo
 function* directoryData(output: Output, inode: Inode, blockSize: number): Generator<ImagePart> {
   yield* output.skipTo(inode.startBlock * blockSize);
   let left = inode.blocks;
-  for (const block of directoryBlocks(inode, blockSize)) {
+  for (const block of directoryBlocks(inode.directory!, blockSize)) {
     if (left-- > 0) output.append(block);
     yield* output.drain();
   }

@@ -36,7 +36,7 @@ export function deriveUuid(plan: Plan): Uint8Array {
     for (const item of inode.xattrs) mix(item.bytes);
     if (inode.target) mix(inode.target);
     if (!inode.directory) continue;
-    for (const block of directoryBlocks(inode, plan.settings.blockSize)) mix(block);
+    for (const block of directoryBlocks(inode.directory, plan.settings.blockSize)) mix(block);
   }
   hash(gathered.subarray(0, used));
   const uuid = new Uint8Array(16);

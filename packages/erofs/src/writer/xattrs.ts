@@ -1,16 +1,7 @@
-import { encodeName, viewOf } from '@anole/bytes';
+import { viewOf } from '@anole/bytes';
 import { compareBytes } from '../compare-bytes.ts';
-import { ErofsError } from '../errors.ts';
-import {
-  XATTR_ENTRY_SIZE,
-  XATTR_HEADER_SIZE,
-  XATTR_SHARED_MAX,
-  XATTR_UNIT,
-  XattrEntry,
-  XattrHeader,
-  xattrPrefixes,
-} from '../layout/xattr.ts';
-import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
+import { XATTR_HEADER_SIZE, XATTR_SHARED_MAX, XATTR_UNIT, XattrHeader } from '../layout/xattr.ts';
+import { encodeXattr } from './xattr-entry.ts';
 
 /** One attribute and value, of however many inodes. */
 export interface XattrItem {
@@ -63,7 +54,7 @@ export class XattrPool {
   }
 
   #item(name: string, value: Uint8Array, path: string): XattrItem {
-    const { bytes, filterBit } = encodeEntry(name, value, path);
+    const { bytes, filterBit } = encodeXattr(name, value, path);
     let key = '';
     for (const byte of bytes) key += String.fromCharCode(byte);
     let item = this.#items.get(key);
@@ -119,32 +110,4 @@ export function encodeXattrs(items: readonly XattrItem[]): Uint8Array {
     at += item.bytes.length;
   }
   return out;
-}
-
-function encodeEntry(name: string, value: Uint8Array, path: string) {
-  const index = prefixIndexOf(name);
-  if (index === undefined) {
-    throw cannot(name, path, 'its name begins with none of the prefixes that EROFS knows');
-  }
-  const rest = encodeName(name.slice(xattrPrefixes[index]!.length));
-  if (rest.length > 255) throw cannot(name, path, `its name has ${rest.length} bytes`);
-  if (value.length > 0xffff) throw cannot(name, path, `its value has ${value.length} bytes`);
-  const used = XATTR_ENTRY_SIZE + rest.length + value.length;
-  const bytes = new Uint8Array(Math.ceil(used / XATTR_UNIT) * XATTR_UNIT);
-  XattrEntry.write(viewOf(bytes), 0, {
-    nameLength: rest.length,
-    nameIndex: index,
-    valueSize: value.length,
-  });
-  bytes.set(rest, XATTR_ENTRY_SIZE);
-  bytes.set(value, XATTR_ENTRY_SIZE + rest.length);
-  return { bytes, filterBit: filterBitOf(rest, index) };
-}
-
-function cannot(name: string, path: string, reason: string): ErofsError {
-  return new ErofsError(
-    'EROFS_CANNOT_STORE',
-    `Cannot store the attribute ${name} of ${path}: ${reason}`,
-    { details: { path, name }, hint: 'leave extended attributes out' },
-  );
 }

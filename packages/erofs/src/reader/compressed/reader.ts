@@ -1,4 +1,4 @@
-import { type Flow, flow, isPromise, wait } from '@anole/bytes';
+import { BytesCache, type Flow, flow, isPromise, wait } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
 import type { Decoders } from '../../codecs.ts';
 import { damaged } from '../../errors.ts';
@@ -7,7 +7,7 @@ import { algorithmNames } from '../../layout/compression-config.ts';
 import { INCOMPAT_ZERO_PADDING } from '../../layout/superblock.ts';
 import type { InodeInfo } from '../inode.ts';
 import type { ImageInfo } from '../superblock.ts';
-import { PclusterCache } from './cache.ts';
+
 import { decodePiece } from './decode.ts';
 import { ExtentMap } from './extent-map.ts';
 import { readCompressionHeader } from './header.ts';
@@ -54,7 +54,7 @@ export class CompressedReader {
   readonly #info: ImageInfo;
   readonly #storage: Storage;
   readonly #decoders: Required<Decoders>;
-  readonly #cache: PclusterCache;
+  readonly #cache: BytesCache;
   /** Memory for runs that nobody uses at the moment. */
   readonly #spare: Uint8Array[] = [];
   readonly #maps = new WeakMap<InodeInfo, PieceMap>();
@@ -64,7 +64,7 @@ export class CompressedReader {
     this.#info = info;
     this.#storage = storage;
     this.#decoders = decoders;
-    this.#cache = new PclusterCache(cacheSize);
+    this.#cache = new BytesCache(cacheSize);
   }
 
   /** `length` bytes from `offset`, all of which must lie in the file. May alias the cache. */

@@ -1,10 +1,10 @@
-import { type Awaitable, chain, isPromise } from '@anole/bytes';
+import { type Awaitable, chain, isPromise } from './awaitable.ts';
 
 /**
- * Decoded pclusters, the longest unused of which go first; who asks for one that is on its way waits
- * for it.
+ * Pieces of bytes that cost something to make (decoded data), the longest unused of which go first; who
+ * asks for one that is on its way waits for it.
  */
-export class PclusterCache {
+export class BytesCache {
   readonly #limit: number;
   #size = 0;
   readonly #kept = new Map<string, Uint8Array>();

@@ -1,0 +1,44 @@
+import { encodeName, viewOf } from '@anole/bytes';
+import { ErofsError } from '../errors.ts';
+import { XATTR_ENTRY_SIZE, XATTR_UNIT, XattrEntry, xattrPrefixes } from '../layout/xattr.ts';
+import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
+
+/** An attribute as it stands beside an inode. */
+export interface EncodedXattr {
+  /** Entry with name and value, padded to four bytes. */
+  readonly bytes: Uint8Array;
+  /** Its bit in the name filter. */
+  readonly filterBit: number;
+}
+
+/**
+ * @param path of the file, for messages
+ * @throws ErofsError `EROFS_CANNOT_STORE`
+ */
+export function encodeXattr(name: string, value: Uint8Array, path: string): EncodedXattr {
+  const index = prefixIndexOf(name);
+  if (index === undefined) {
+    throw cannot(name, path, 'its name begins with none of the prefixes that EROFS knows');
+  }
+  const rest = encodeName(name.slice(xattrPrefixes[index]!.length));
+  if (rest.length > 255) throw cannot(name, path, `its name has ${rest.length} bytes`);
+  if (value.length > 0xffff) throw cannot(name, path, `its value has ${value.length} bytes`);
+  const used = XATTR_ENTRY_SIZE + rest.length + value.length;
+  const bytes = new Uint8Array(Math.ceil(used / XATTR_UNIT) * XATTR_UNIT);
+  XattrEntry.write(viewOf(bytes), 0, {
+    nameLength: rest.length,
+    nameIndex: index,
+    valueSize: value.length,
+  });
+  bytes.set(rest, XATTR_ENTRY_SIZE);
+  bytes.set(value, XATTR_ENTRY_SIZE + rest.length);
+  return { bytes, filterBit: filterBitOf(rest, index) };
+}
+
+function cannot(name: string, path: string, reason: string): ErofsError {
+  return new ErofsError(
+    'EROFS_CANNOT_STORE',
+    `Cannot store the attribute ${name} of ${path}: ${reason}`,
+    { details: { path, name }, hint: 'leave extended attributes out' },
+  );
+}

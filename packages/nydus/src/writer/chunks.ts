@@ -1,0 +1,22 @@
+import type { BlobInfo } from '../reader/blob-info.ts';
+import type { Chunk } from '../reader/chunk.ts';
+
+/** A blob that an image refers to: one being written, of which more is known later, or another one. */
+export interface BlobRef {
+  /** As it will stand in the blob table, but for its index. */
+  info: Omit<BlobInfo, 'index'>;
+}
+
+/** A chunk that lies in a blob, or will. */
+export interface StoredChunk {
+  readonly blob: BlobRef;
+  readonly chunk: Chunk;
+  readonly digest: Uint8Array;
+}
+
+/** By which chunks that are the same are found. */
+export function chunkKey(digest: Uint8Array, size: number): string {
+  let key = `${size} `;
+  for (const byte of digest) key += String.fromCharCode(byte);
+  return key;
+}

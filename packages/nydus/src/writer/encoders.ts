@@ -1,0 +1,23 @@
+import type { CipherKey } from '../codecs.ts';
+import type { Compressor, Digester } from '../layout/algorithms.ts';
+
+/** A hash over bytes that come one after another. */
+export interface RunningHash {
+  update(bytes: Uint8Array): void;
+  /** 32 bytes. Ends the hash. */
+  digest(): Uint8Array;
+}
+
+/** Gives what `bytes` compress to, in memory that is the caller's until the next call. */
+export type Encode = (bytes: Uint8Array) => Uint8Array;
+
+/** What writes chunks. */
+export interface RafsEncoders {
+  /** By compressor; `gzip` is never written. */
+  readonly compress: Readonly<Partial<Record<Exclude<Compressor, 'none' | 'gzip'>, Encode>>>;
+  readonly hash: Readonly<Record<Digester, (bytes: Uint8Array) => Uint8Array>>;
+  /** SHA-256: names of blobs. */
+  sha256(): RunningHash;
+  /** AES-128-XTS. */
+  encrypt?(bytes: Uint8Array, key: CipherKey): Uint8Array;
+}

@@ -1,0 +1,61 @@
+import type { CallOptions } from '@anole/bytes';
+import type { BlobWriter } from './blob-writer.ts';
+import { chunkKey, type StoredChunk } from './chunks.ts';
+import type { Inode } from './inode.ts';
+import type { Settings } from './options.ts';
+import { changed } from './scan.ts';
+
+/** Stores the data of files: each chunk once, and none that the dictionary has. */
+export class FileChunks {
+  readonly #settings: Settings;
+  readonly #blob: BlobWriter;
+  readonly #known = new Map<string, StoredChunk>();
+
+  constructor(settings: Settings, blob: BlobWriter) {
+    this.#settings = settings;
+    this.#blob = blob;
+  }
+
+  /** @throws RafsError `RAFS_SOURCE_CHANGED`; what the tree and the sink raise */
+  async store(inode: Inode, { signal }: CallOptions): Promise<void> {
+    const { chunkSize, batchSize } = this.#settings;
+    const { size } = inode;
+    const batched = size <= chunkSize && size < batchSize / 2;
+    const chunks: StoredChunk[] = [];
+    for (let offset = 0; offset < size; offset += chunkSize) {
+      signal?.throwIfAborted();
+      const length = Math.min(chunkSize, size - offset);
+      chunks.push(await this.#chunk(await readExactly(inode, offset, length), batched));
+    }
+    inode.chunks = chunks;
+  }
+
+  async #chunk(bytes: Uint8Array, batched: boolean): Promise<StoredChunk> {
+    const { encoders, digester, dictionary } = this.#settings;
+    const digest = encoders.hash[digester](bytes);
+    const key = chunkKey(digest, bytes.length);
+    const known = dictionary?.find(digest, bytes.length) ?? this.#known.get(key);
+    if (known !== undefined) return known;
+    const stored = await this.#blob.add(bytes, digest, batched);
+    this.#known.set(key, stored);
+    return stored;
+  }
+}
+
+async function readExactly(
+  { node, path }: Inode,
+  offset: number,
+  length: number,
+): Promise<Uint8Array> {
+  const first = await node.read(offset, length);
+  if (first.length === length) return first;
+  const bytes = new Uint8Array(length);
+  bytes.set(first);
+  for (let done = first.length; done < length; ) {
+    const more = await node.read(offset + done, length - done);
+    if (more.length === 0) throw changed(path, `it ends after ${offset + done} bytes`);
+    bytes.set(more, done);
+    done += more.length;
+  }
+  return bytes;
+}
