@@ -32,6 +32,7 @@ export {
 } from './content.ts';
 export { type CopyOptions, type CopyReport, copyImage } from './copy.ts';
 export { checkDigest, type Digest, digestOf, isDigest, sha256Of, verifyDigest } from './digest.ts';
+export { type Dmverity, dmverityAnnotations, dmverityOf } from './dmverity.ts';
 export { type OciCode, OciError } from './errors.ts';
 export { JsonObject, parseJson, type Subject } from './json.ts';
 export {

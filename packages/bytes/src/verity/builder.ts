@@ -46,19 +46,19 @@ export class VerityBuilder {
   }
 
   /**
-   * @param uuid 16 bytes that name the tree
    * @throws AnoleError `VERITY_BAD_SIZE` where the data did not come in whole blocks, or not at all
    */
-  finish(uuid: Uint8Array): VerityTree {
+  finish(): VerityTree {
     const shape = verityShape(this.#count * VERITY_BLOCK + this.#held);
     const bytes = new Uint8Array(shape.blocks * VERITY_BLOCK);
-    bytes.set(encodeVeritySuperblock(shape.dataBlocks, uuid));
     let digests = this.#leaves.subarray(0, this.#count * VERITY_DIGEST);
     for (const { first, blocks } of shape.levels) {
       bytes.set(digests, first * VERITY_BLOCK);
       digests = this.#digestsOf(bytes.subarray(first * VERITY_BLOCK), blocks);
     }
-    return { rootHash: digests.slice(0, VERITY_DIGEST), bytes };
+    const rootHash = digests.slice(0, VERITY_DIGEST);
+    bytes.set(encodeVeritySuperblock(shape.dataBlocks, uuidOf(rootHash)));
+    return { rootHash, bytes };
   }
 
   #digestsOf(bytes: Uint8Array, blocks: number): Uint8Array<ArrayBuffer> {
@@ -80,4 +80,12 @@ export class VerityBuilder {
     this.#leaves.set(this.#digest(block), at);
     this.#count++;
   }
+}
+
+/** A name for the tree that is its content's: RFC 9562, section 5.8. */
+function uuidOf(rootHash: Uint8Array): Uint8Array {
+  const uuid = rootHash.slice(0, 16);
+  uuid[6] = (uuid[6]! & 0x0f) | 0x80;
+  uuid[8] = (uuid[8]! & 0x3f) | 0x80;
+  return uuid;
 }

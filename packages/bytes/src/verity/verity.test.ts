@@ -10,12 +10,11 @@ import { memorySource } from '../source.ts';
 import { VERITY_BLOCK, VerityBuilder, verifiedSource } from './index.ts';
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest();
-const uuid = new Uint8Array(16).fill(9);
 
 function protect(data: Uint8Array, piece = data.length) {
   const builder = new VerityBuilder(digest);
   for (let at = 0; at < data.length; at += piece) builder.update(data.subarray(at, at + piece));
-  const { rootHash, bytes } = builder.finish(uuid);
+  const { rootHash, bytes } = builder.finish();
   const whole = new Uint8Array(data.length + bytes.length);
   whole.set(data);
   whole.set(bytes, data.length);
@@ -93,7 +92,7 @@ test('another root hash makes nothing readable', async () => {
 test('data that are no whole blocks, and hashes that are cut off, are refused', () => {
   const builder = new VerityBuilder(digest);
   builder.update(new Uint8Array(5000));
-  assert.throws(() => builder.finish(uuid), { code: 'VERITY_BAD_SIZE' });
+  assert.throws(() => builder.finish(), { code: 'VERITY_BAD_SIZE' });
   const { whole, rootHash, size } = protect(pattern(300));
   assert.throws(() => open(whole.subarray(0, whole.length - 1), size, rootHash), {
     code: 'SOURCE_OUT_OF_RANGE',

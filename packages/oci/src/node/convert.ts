@@ -1,7 +1,10 @@
+import { hash } from 'node:crypto';
 import type { Awaitable, CallOptions, Source } from '@anole/bytes';
+import { VERITY_BLOCK, VerityBuilder } from '@anole/bytes/verity';
 import { fileSource } from '@anole/host';
 import { compareTrees, renderDifference, type Tree } from '@anole/vfs';
 import { describe, type Image, type ImageWriter } from '../content.ts';
+import { dmverityAnnotations } from '../dmverity.ts';
 import { OciError } from '../errors.ts';
 import { type Descriptor, encodeJson, encodeManifest, type Manifest } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
@@ -35,10 +38,10 @@ export async function convertImage(
   const call = options.signal ? { signal: options.signal } : {};
   const tree = await imageTree(image, options);
   try {
-    const bytes = await format.write(tree, options);
+    const protection = new Protection(await format.write(tree, options));
     const verify = (path: string) => verifyVariant(tree, path, format, options);
     const { layer, diffId } = await writeBlob(
-      bytes,
+      protection.bytes(),
       to,
       undefined,
       format.mediaType,
@@ -52,7 +55,7 @@ export async function convertImage(
       kind: 'manifest',
       mediaType: mediaTypes.manifest,
       config: configDescriptor,
-      layers: [layer],
+      layers: [{ ...layer, annotations: protection.annotations }],
       ...(image.manifest.annotations && { annotations: image.manifest.annotations }),
     };
     const document = encodeManifest(manifest);
@@ -62,6 +65,32 @@ export async function convertImage(
     return { ...descriptor, platform: { ...platform, features: [format.feature] } };
   } finally {
     await tree.close?.();
+  }
+}
+
+/** Puts dm-verity's hashes behind bytes: so a reader can trust any range of them. */
+class Protection {
+  annotations: Record<string, string> = {};
+  private readonly stream: AsyncIterable<Uint8Array>;
+
+  constructor(stream: AsyncIterable<Uint8Array>) {
+    this.stream = stream;
+  }
+
+  async *bytes(): AsyncGenerator<Uint8Array> {
+    const verity = new VerityBuilder((block) => hash('sha256', block, 'buffer'));
+    let size = 0;
+    for await (const chunk of this.stream) {
+      verity.update(chunk);
+      size += chunk.length;
+      yield chunk;
+    }
+    const padding = new Uint8Array((VERITY_BLOCK - (size % VERITY_BLOCK)) % VERITY_BLOCK);
+    verity.update(padding);
+    if (padding.length > 0) yield padding;
+    const { rootHash, bytes } = verity.finish();
+    this.annotations = dmverityAnnotations({ rootHash, hashOffset: size + padding.length });
+    yield bytes;
   }
 }
 

@@ -1,0 +1,254 @@
+import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Awaitable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
+import { HostError, hostError, type Lock, systemCode } from '@anole/host';
+import type { Chunks } from './chunks.ts';
+import { chunkStates, Presence } from './presence.ts';
+import { FetchQueue, type Urgency } from './queue.ts';
+
+/** Content that is somewhere else, and comes in chunks. */
+export interface RemoteBlob {
+  /** Names the content and its chunks: what has one id is the same bytes, cut in the same way. */
+  readonly id: string;
+  readonly chunks: Chunks;
+  /** The bytes of chunks [first, end), verified. They pass to the caller. */
+  fetch(first: number, end: number, options: ReadOptions): Promise<Uint8Array>;
+  /** Whether bytes are those of a chunk. They stay the caller's. */
+  verify(index: number, bytes: Uint8Array): Awaitable<boolean>;
+  close?(): Awaitable<void>;
+}
+
+export interface BlobCounters {
+  /** Bytes that came from afar, as the blob's. */
+  fetched: number;
+  fetches: number;
+  /** Chunks of the file that were not what they should have been. */
+  damaged: number;
+  /** Chunks that did not go into the file, because the disk is full or fails. */
+  unstored: number;
+}
+
+/** Bytes fetched at once. */
+const RUN = 1024 * 1024;
+/** Chunks that found no place on the disk, kept in memory. */
+const HOMELESS = 64;
+/** Fetches of one blob at once. */
+const FETCHES = 8;
+
+/**
+ * A blob in front of which a sparse file of this computer lies. Each chunk is fetched once, whoever
+ * asks how often; what is in the file is proven before its first use, and fetched again where it is
+ * wrong. Where the disk is full, reading goes on from memory. Results of `read` are the caller's.
+ */
+export class CachedBlob implements Source {
+  readonly size: number;
+  readonly chunks: Chunks;
+  readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+  /** The file: as large as the blob, with holes. */
+  readonly path: string;
+  readonly #remote: RemoteBlob;
+  readonly #fd: number;
+  readonly #presence: Presence;
+  readonly #lock: Lock;
+  readonly #coming = new Map<number, Promise<void>>();
+  readonly #homeless = new Map<number, Uint8Array>();
+  readonly #queue = new FetchQueue(FETCHES);
+  readonly #closing = new AbortController();
+
+  /** Takes over the lock. For {@link BlobCache}. @throws HostError */
+  constructor(remote: RemoteBlob, directory: string, lock: Lock) {
+    this.#remote = remote;
+    this.#lock = lock;
+    this.chunks = remote.chunks;
+    this.size = remote.chunks.size;
+    this.path = join(directory, 'data');
+    this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
+    try {
+      closeSync(openSync(this.path, 'a'));
+      this.#fd = openSync(this.path, 'r+');
+      ftruncateSync(this.#fd, this.size);
+    } catch (error) {
+      this.#presence.close();
+      throw hostError(error, `open ${this.path}`);
+    }
+  }
+
+  get id(): string {
+    return this.#remote.id;
+  }
+
+  /** Whether all bytes are here. */
+  get isWhole(): boolean {
+    return this.#presence.present === this.chunks.count;
+  }
+
+  read(offset: number, length: number, options: ReadOptions = {}): Awaitable<Uint8Array> {
+    checkRange(offset, length, this.size);
+    if (length === 0) return new Uint8Array(0);
+    const ready = this.ensure(offset, length, options);
+    const out = new Uint8Array(length);
+    if (ready !== undefined) return ready.then(() => this.#gather(offset, out, options));
+    if (this.#homeless.size > 0) return this.#gather(offset, out, options);
+    this.#take(out, offset);
+    return out;
+  }
+
+  /**
+   * Makes the bytes of a range be in the file. Undefined where they are, proven; so most callers
+   * need not wait.
+   */
+  ensure(
+    offset: number,
+    length: number,
+    { signal }: ReadOptions = {},
+    urgency: Urgency = 'demand',
+  ): Promise<void> | undefined {
+    signal?.throwIfAborted();
+    if (length === 0) return undefined;
+    const first = this.chunks.indexAt(offset);
+    const end = this.chunks.indexAt(offset + length - 1) + 1;
+    const waits = new Set<Promise<void>>();
+    for (let index = first; index < end; index++) {
+      if (this.#isAtHand(index)) continue;
+      waits.add(this.#coming.get(index) ?? this.#bring(index, end, urgency));
+    }
+    if (waits.size === 0) return undefined;
+    const all = Promise.all(waits).then(() => undefined);
+    return signal ? untilAborted(all, signal) : all;
+  }
+
+  async close(): Promise<void> {
+    if (this.#closing.signal.aborted) return;
+    this.#closing.abort(new Error('the cache has been closed'));
+    await Promise.allSettled(this.#coming.values());
+    closeSync(this.#fd);
+    this.#presence.close();
+    this.#lock.release();
+    await this.#remote.close?.();
+  }
+
+  #isAtHand(index: number): boolean {
+    return this.#presence.states[index] === chunkStates.proven || this.#homeless.has(index);
+  }
+
+  /** Begins to bring chunks from `index` on, before `end`: a run of those that nobody brings yet. */
+  #bring(index: number, end: number, urgency: Urgency): Promise<void> {
+    this.#presence.refresh(index);
+    const isThere = this.#presence.states[index] === chunkStates.unproven;
+    const last = isThere ? index + 1 : this.#runFrom(index, end);
+    const brought = isThere ? this.#prove(index, urgency) : this.#fetch(index, last, urgency);
+    const done = brought.finally(() => {
+      for (let each = index; each < last; each++) this.#coming.delete(each);
+    });
+    // Nobody may wait for what is fetched ahead.
+    done.catch(() => undefined);
+    for (let each = index; each < last; each++) this.#coming.set(each, done);
+    return done;
+  }
+
+  #runFrom(index: number, end: number): number {
+    const from = this.chunks.offsetOf(index);
+    let last = index + 1;
+    for (; last < end && this.chunks.offsetOf(last + 1) - from <= RUN; last++) {
+      this.#presence.refresh(last);
+      const isAbsent = this.#presence.states[last] === chunkStates.absent;
+      if (!isAbsent || this.#coming.has(last) || this.#homeless.has(last)) break;
+    }
+    return last;
+  }
+
+  async #prove(index: number, urgency: Urgency): Promise<void> {
+    const from = this.chunks.offsetOf(index);
+    const bytes = new Uint8Array(this.chunks.offsetOf(index + 1) - from);
+    const isThere = readAll(this.#fd, bytes, from);
+    if (isThere && (await this.#remote.verify(index, bytes))) {
+      this.#presence.states[index] = chunkStates.proven;
+      return;
+    }
+    this.counters.damaged++;
+    await this.#fetch(index, index + 1, urgency);
+  }
+
+  async #fetch(first: number, end: number, urgency: Urgency): Promise<void> {
+    const { signal } = this.#closing;
+    const bytes = await this.#queue.run(urgency, async () => {
+      signal.throwIfAborted();
+      return await this.#remote.fetch(first, end, { signal });
+    });
+    this.counters.fetches++;
+    this.counters.fetched += bytes.length;
+    signal.throwIfAborted();
+    this.#store(first, end, bytes);
+  }
+
+  #store(first: number, end: number, bytes: Uint8Array): void {
+    const from = this.chunks.offsetOf(first);
+    try {
+      for (let at = 0; at < bytes.length; ) {
+        at += writeSync(this.#fd, bytes, at, bytes.length - at, from + at);
+      }
+      this.#presence.put(first, end);
+    } catch (error) {
+      if (systemCode(error) === 'EBADF') throw hostError(error, `write ${this.path}`);
+      this.#shelter(first, end, bytes);
+    }
+  }
+
+  /** Keeps chunks in memory that the disk does not take. */
+  #shelter(first: number, end: number, bytes: Uint8Array): void {
+    const base = this.chunks.offsetOf(first);
+    for (let index = first; index < end; index++) {
+      const from = this.chunks.offsetOf(index) - base;
+      this.#homeless.set(index, bytes.slice(from, this.chunks.offsetOf(index + 1) - base));
+      this.counters.unstored++;
+    }
+    for (const oldest of this.#homeless.keys()) {
+      if (this.#homeless.size <= HOMELESS) break;
+      this.#homeless.delete(oldest);
+    }
+  }
+
+  /** Fills `out` chunk by chunk. Those without a place may be gone again: then they come again. */
+  async #gather(offset: number, out: Uint8Array, options: ReadOptions): Promise<Uint8Array> {
+    const end = offset + out.length;
+    for (let at = offset; at < end; ) {
+      const index = this.chunks.indexAt(at);
+      while (!this.#isAtHand(index)) await this.ensure(at, 1, options);
+      const start = this.chunks.offsetOf(index);
+      const stop = Math.min(this.chunks.offsetOf(index + 1), end);
+      const part = out.subarray(at - offset, stop - offset);
+      const kept = this.#homeless.get(index);
+      if (kept) part.set(kept.subarray(at - start, stop - start));
+      else this.#take(part, at);
+      at = stop;
+    }
+    return out;
+  }
+
+  #take(target: Uint8Array, offset: number): void {
+    if (readAll(this.#fd, target, offset)) return;
+    throw new HostError(
+      'HOST_WRONG_CONTENT',
+      `Cannot read ${this.path}: it has been cut short while it was in use`,
+      { details: { path: this.path, offset, length: target.length } },
+    );
+  }
+}
+
+/** False where the file ends before. */
+function readAll(fd: number, target: Uint8Array, offset: number): boolean {
+  for (let done = 0; done < target.length; ) {
+    const read = readSync(fd, target, done, target.length - done, offset + done);
+    if (read === 0) return false;
+    done += read;
+  }
+  return true;
+}
+
+function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

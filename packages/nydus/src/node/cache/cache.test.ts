@@ -1,0 +1,226 @@
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import {
+  closeSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import fc from 'fast-check';
+import type { RemoteBlob } from './blob.ts';
+import { BlobCache } from './cache.ts';
+import { type Chunks, chunksAt, evenChunks } from './chunks.ts';
+import { FetchQueue } from './queue.ts';
+
+const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+function temporary(test: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'blob-cache-'));
+  test.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+interface Far extends RemoteBlob {
+  readonly asked: (readonly [number, number])[];
+  broken: boolean;
+}
+
+function far(
+  content: Uint8Array,
+  chunks: Chunks = evenChunks(content.length, 4096),
+  id = hash(content),
+): Far {
+  const part = (index: number) =>
+    content.subarray(chunks.offsetOf(index), chunks.offsetOf(index + 1));
+  const asked: [number, number][] = [];
+  return {
+    id,
+    chunks,
+    asked,
+    broken: false,
+    async fetch(first, end) {
+      asked.push([first, end]);
+      await sleep(1);
+      if (this.broken) throw new Error('the network is down');
+      return content.slice(chunks.offsetOf(first), chunks.offsetOf(end));
+    },
+    verify: (index, bytes) => hash(bytes) === hash(part(index)),
+  };
+}
+
+/** The one directory of a cache with one blob. */
+function onlyBlob(directory: string): string {
+  const [name] = readdirSync(join(directory, 'blobs'));
+  return join(directory, 'blobs', name!);
+}
+
+describe('a cached blob', () => {
+  it('gives what the blob has, whatever the ranges and the chunks', async (test) => {
+    const cache = new BlobCache(temporary(test));
+    const content = new Uint8Array(randomBytes(100_000));
+    const starts = fc.uniqueArray(fc.integer({ min: 1, max: 99_999 }), { maxLength: 40 });
+    const ranges = fc.array(fc.tuple(fc.nat(100_000), fc.nat(60_000)), { maxLength: 6 });
+    let turn = 0;
+    await fc.assert(
+      fc.asyncProperty(starts, ranges, async (inner, wanted) => {
+        const offsets = Float64Array.from([0, ...inner]).sort();
+        const blob = await cache.open(far(content, chunksAt(offsets, 100_000), String(turn++)));
+        const reads = wanted.map(async ([offset, most]) => {
+          const length = Math.min(most, 100_000 - offset);
+          const bytes = await blob.read(offset, length);
+          assert.equal(hash(bytes), hash(content.subarray(offset, offset + length)));
+        });
+        await Promise.all(reads);
+        await blob.close();
+      }),
+      { numRuns: 40, seed: 7 },
+    );
+  });
+
+  it('is fetched once, also by readers at the same time and after a restart', async (test) => {
+    const cache = new BlobCache(temporary(test));
+    const remote = far(new Uint8Array(randomBytes(64 * 4096)));
+    const blob = await cache.open(remote);
+    await Promise.all([blob.read(0, 8192), blob.read(4096, 4096), blob.read(100, 12_000)]);
+    assert.deepEqual(remote.asked, [
+      [0, 2],
+      [2, 3],
+    ]);
+    assert.ok(blob.read(0, 12_288) instanceof Uint8Array, 'what is here is answered at once');
+    await blob.close();
+    const again = await cache.open(remote);
+    await again.read(0, 12_288);
+    assert.equal(remote.asked.length, 2);
+    assert.equal(again.isWhole, false);
+    await again.read(0, again.size);
+    assert.equal(again.isWhole, true);
+    await again.close();
+  });
+
+  it('is proven before use: a map that promises too much and bytes that rot do no harm', async (test) => {
+    const directory = temporary(test);
+    const cache = new BlobCache(directory);
+    const content = new Uint8Array(randomBytes(16 * 4096));
+    const remote = far(content);
+    const open = async () => {
+      const blob = await cache.open(remote);
+      const bytes = await blob.read(0, blob.size);
+      assert.equal(hash(bytes), hash(content));
+      await blob.close();
+      return blob.counters;
+    };
+    await open();
+    const data = join(onlyBlob(directory), 'data');
+    // As after a power cut: the map reached the disk, the data did not.
+    truncateSync(data, 0);
+    assert.equal((await open()).damaged, 16);
+    const fd = openSync(data, 'r+');
+    writeSync(fd, Uint8Array.of(content[5000]! ^ 1), 0, 1, 5000);
+    closeSync(fd);
+    const counters = await open();
+    assert.deepEqual([counters.damaged, counters.fetched], [1, 4096]);
+    writeFileSync(join(onlyBlob(directory), 'map'), 'nonsense');
+    assert.equal((await open()).fetched, content.length);
+  });
+
+  it('takes what another process has put in the meantime', async (test) => {
+    const directory = temporary(test);
+    const content = new Uint8Array(randomBytes(16 * 4096));
+    const [one, two] = [far(content), far(content)];
+    const first = await new BlobCache(directory).open(one);
+    const second = await new BlobCache(directory).open(two);
+    await first.read(0, content.length);
+    assert.equal(hash(await second.read(0, content.length)), hash(content));
+    assert.deepEqual(two.asked, []);
+    await first.close();
+    await second.close();
+  });
+
+  it('raises what went wrong, and works again when it works again', async (test) => {
+    const cache = new BlobCache(temporary(test));
+    const content = new Uint8Array(randomBytes(16 * 4096));
+    const remote = far(content);
+    const blob = await cache.open(remote);
+    remote.broken = true;
+    await assert.rejects(async () => blob.read(0, 10), /the network is down/);
+    remote.broken = false;
+    assert.equal(hash(await blob.read(0, 10)), hash(content.subarray(0, 10)));
+    const wait = AbortSignal.timeout(0);
+    await sleep(5);
+    await assert.rejects(async () => blob.read(50_000, 10, { signal: wait }), {
+      name: 'TimeoutError',
+    });
+    await blob.close();
+  });
+});
+
+describe('a cache', () => {
+  it('makes room among what nobody uses, the longest unused first', async (test) => {
+    const directory = temporary(test);
+    const cache = new BlobCache(directory);
+    const contents = [0, 1, 2].map(() => new Uint8Array(randomBytes(64 * 4096)));
+    const blobs = [];
+    for (const content of contents) {
+      const blob = await cache.open(far(content));
+      await blob.read(0, blob.size);
+      blobs.push(blob);
+      await sleep(10);
+    }
+    assert.deepEqual(
+      (await cache.list()).map(({ id, inUse }) => [id, inUse]),
+      contents.map((content) => [hash(content), true]),
+    );
+    assert.deepEqual((await cache.evict(0)).blobs, [], 'what is in use stays');
+    await blobs[0]!.close();
+    await blobs[2]!.close();
+    const { blobs: gone, left } = await cache.evict(2 * 300_000);
+    assert.deepEqual(gone, [hash(contents[0]!)]);
+    assert.ok(left <= 600_000);
+    const bounded = new BlobCache(directory, { quota: 300_000 });
+    const last = await bounded.open(far(contents[0]!));
+    assert.deepEqual(
+      (await cache.list()).map(({ id }) => id).sort(),
+      [hash(contents[0]!), hash(contents[1]!)].sort(),
+    );
+    await last.close();
+    await blobs[1]!.close();
+  });
+
+  it('keeps files sparse', async (test) => {
+    const directory = temporary(test);
+    const blob = await new BlobCache(directory).open(far(new Uint8Array(4 << 20)));
+    await blob.read(1 << 20, 4096);
+    const { size, blocks } = statSync(blob.path);
+    assert.equal(size, 4 << 20);
+    assert.ok(blocks * 512 <= 65_536, `${blocks} blocks`);
+    await blob.close();
+    assert.equal(readFileSync(join(onlyBlob(directory), 'map')).length, 1024);
+  });
+});
+
+describe('turns for fetches', () => {
+  it('go to readers before what is fetched ahead', async () => {
+    const queue = new FetchQueue(2);
+    const order: string[] = [];
+    const work = (name: string) => async () => {
+      order.push(name);
+      await sleep(2);
+    };
+    const all = ['a1', 'a2', 'a3'].map((name) => queue.run('ahead', work(name)));
+    all.push(...['d1', 'd2', 'd3'].map((name) => queue.run('demand', work(name))));
+    await Promise.all(all);
+    assert.deepEqual(order.slice(0, 4).sort(), ['a1', 'a2', 'd1', 'd2'].sort());
+    assert.equal(order.at(-1), 'a3');
+    assert.equal(queue.demand, 0);
+  });
+});

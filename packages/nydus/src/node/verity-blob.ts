@@ -1,0 +1,49 @@
+import { hash } from 'node:crypto';
+import { AnoleError, cachedSource, type Source } from '@anole/bytes';
+import { VerityHashes } from '@anole/bytes/verity';
+import type { Dmverity } from '@anole/oci';
+import type { RemoteBlob } from './cache/blob.ts';
+import { evenChunks } from './cache/chunks.ts';
+
+/** Bytes of a chunk. Small, since file systems are read here and there. */
+const CHUNK = 64 * 1024;
+
+/**
+ * The data of a blob that has dm-verity's hashes behind them: each chunk is verified on its own, as
+ * it comes and as it lies in the cache.
+ *
+ * @param far the whole blob, at which each read is a request
+ * @param name names the blob's content: its digest
+ * @throws AnoleError `VERITY_BAD_SIZE`, `SOURCE_OUT_OF_RANGE` where the place of the hashes is wrong
+ */
+export function verityBlob(
+  far: Source,
+  name: string,
+  { rootHash, hashOffset }: Dmverity,
+): RemoteBlob {
+  const chunks = evenChunks(hashOffset, CHUNK);
+  // Hashes are small, near to one another, and needed again and again.
+  const near = cachedSource(far, { pageSize: 32 * 1024, cacheSize: 8 << 20 });
+  const digest = (bytes: Uint8Array) => hash('sha256', bytes, 'buffer');
+  const hashes = new VerityHashes(near, { size: hashOffset, hashOffset, rootHash, digest });
+  return {
+    id: `${name} ${CHUNK}`,
+    chunks,
+    async fetch(first, end, options) {
+      const from = chunks.offsetOf(first);
+      const bytes = await far.read(from, chunks.offsetOf(end) - from, options);
+      await hashes.verify(from, bytes, options);
+      return bytes;
+    },
+    async verify(index, bytes) {
+      try {
+        await hashes.verify(chunks.offsetOf(index), bytes);
+        return true;
+      } catch (error) {
+        if (AnoleError.is(error) && error.code === 'VERITY_WRONG_DATA') return false;
+        throw error;
+      }
+    },
+    close: () => near.close?.(),
+  };
+}
