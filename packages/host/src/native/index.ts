@@ -1,6 +1,7 @@
 /**
  * System calls that Node lacks, through koffi where it is installed: memory files with seals, shared
- * mappings, event counters, descriptors sent over Unix sockets. All raise `HOST_NO_NATIVE` elsewhere.
+ * mappings, event counters, descriptors sent over Unix sockets, mounts, files whose contents come when they
+ * are read. All raise `HOST_NO_NATIVE` elsewhere.
  *
  * @example
  * import { addSeals, mapFile, memoryFile, Seal } from '@anole/host/native';
@@ -12,6 +13,8 @@ export { eventCounter } from './event-counter.ts';
 export { hasNative } from './koffi.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
+export { MountFlag, mount, unmount } from './mount.ts';
+export { type AccessEvent, PreContentGroup } from './pre-content.ts';
 export {
   connectUnix,
   type PeerCredentials,

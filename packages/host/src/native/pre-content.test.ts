@@ -1,0 +1,164 @@
+import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  readSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { hasNative } from './koffi.ts';
+import { MountFlag, mount, unmount } from './mount.ts';
+import { type AccessEvent, PreContentGroup } from './pre-content.ts';
+
+/** Why not here; false where it can be. */
+function obstacle(): string | false {
+  if (!hasNative()) return 'needs koffi';
+  if (process.getuid?.() !== 0) return 'needs root';
+  const directory = mkdtempSync(join(tmpdir(), 'pre-content-'));
+  const path = join(directory, 'file');
+  writeFileSync(path, '');
+  try {
+    const group = new PreContentGroup(join(directory, 'bell'));
+    group.mark(path);
+    void group.close();
+    return false;
+  } catch (error) {
+    return `needs Linux 6.14 with pre-content events: ${error instanceof Error ? error.message : ''}`;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+const skip = obstacle();
+
+function temporary(test: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'pre-content-'));
+  test.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+/** Answers events until the group is closed. */
+async function serve(group: PreContentGroup, fill: (event: AccessEvent) => boolean): Promise<void> {
+  for (;;) {
+    const events = await group.next();
+    if (events.length === 0) return;
+    for (const event of events) {
+      group.answer(event.fd, fill(event));
+      closeSync(event.fd);
+    }
+  }
+}
+
+function readBy(program: string, ...args: string[]): Promise<{ code: number | null; out: Buffer }> {
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] });
+  const pieces: Buffer[] = [];
+  child.stdout.on('data', (piece: Buffer) => pieces.push(piece));
+  return new Promise((resolve) => {
+    child.on('close', (code) => resolve({ code, out: Buffer.concat(pieces) }));
+  });
+}
+
+describe('files whose contents come when they are read', { skip }, () => {
+  it('are filled before the reader goes on; a refused reader gets an error', async (test) => {
+    const directory = temporary(test);
+    const [path, bad] = ['file', 'bad'].map((name) => join(directory, name));
+    for (const file of [path!, bad!]) {
+      writeFileSync(file, '');
+      truncateSync(file, 10_000);
+    }
+    const group = new PreContentGroup(join(directory, 'bell'));
+    test.after(() => group.close());
+    for (const file of [path!, bad!]) group.mark(file);
+    const isBad = ({ fd }: AccessEvent) =>
+      statSync(`/proc/self/fd/${fd}`).ino === statSync(bad!).ino;
+    const ranges: number[] = [];
+    const served = serve(group, (event) => {
+      if (isBad(event)) return false;
+      ranges.push(event.offset);
+      writeSync(event.fd, Buffer.alloc(10_000, 'x'), 0, 10_000, 0);
+      return true;
+    });
+    const good = await readBy('cat', path!);
+    assert.equal(good.code, 0);
+    assert.ok(good.out.equals(Buffer.alloc(10_000, 'x')));
+    assert.ok(ranges.includes(0));
+    const refused = await readBy('cat', bad!);
+    assert.equal(refused.code, 1);
+    assert.equal(refused.out.length, 0);
+    await group.close();
+    await served;
+  });
+
+  it('also under an EROFS that is mounted from a file with holes', async (test) => {
+    const directory = temporary(test);
+    const [tree, image, holes, point] = ['tree', 'image', 'holes', 'point'].map((name) =>
+      join(directory, name),
+    );
+    mkdirSync(tree!);
+    mkdirSync(point!);
+    const content = Buffer.from(
+      Array.from({ length: 300_000 }, (_, at) => (at * 7 + (at >> 9)) & 255),
+    );
+    writeFileSync(join(tree!, 'content'), content);
+    if (spawnSync('mkfs.erofs', ['--quiet', image!, tree!]).status !== 0) {
+      test.skip('needs mkfs.erofs (Debian: erofs-utils)');
+      return;
+    }
+    const whole = readFileSync(image!);
+    // All but the file's own blocks, which are at the end or in the middle.
+    const first = whole.indexOf(content.subarray(0, 4096));
+    assert.ok(first >= 4096);
+    writeFileSync(holes!, whole);
+    const fd = openSync(holes!, 'r+');
+    test.after(() => closeSync(fd));
+    writeSync(fd, Buffer.alloc(294_912), 0, 294_912, first);
+    const group = new PreContentGroup(join(directory, 'bell'));
+    test.after(() => group.close());
+    group.mark(holes!);
+    let events = 0;
+    const served = serve(group, ({ fd: file, offset, length }) => {
+      events++;
+      const bytes = whole.subarray(offset, Math.min(offset + length, whole.length));
+      return writeSync(file, bytes, 0, bytes.length, offset) === bytes.length;
+    });
+    mount(holes!, point!, 'erofs', MountFlag.readOnly);
+    const { code, out } = await readBy('cat', join(point!, 'content')).finally(() =>
+      unmount(point!, { lazy: true }),
+    );
+    assert.equal(code, 0);
+    assert.ok(out.equals(content));
+    assert.ok(events > 0);
+    assert.equal(
+      readSync(fd, Buffer.alloc(10), 0, 10, first),
+      10,
+      'an older descriptor raises no events',
+    );
+    await group.close();
+    await served;
+  });
+
+  it('whose readers were left behind are dismissed', async (test) => {
+    const directory = temporary(test);
+    const path = join(directory, 'file');
+    writeFileSync(path, 'holes');
+    const group = new PreContentGroup(join(directory, 'bell'));
+    test.after(() => group.close());
+    group.mark(path);
+    const reading = readBy('cat', path);
+    const [event] = await group.next();
+    closeSync(event!.fd);
+    assert.equal(group.dismiss(1024), 1);
+    assert.equal((await reading).code, 1);
+    assert.equal(group.dismiss(1024), 0);
+  });
+});
