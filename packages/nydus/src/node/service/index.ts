@@ -11,3 +11,4 @@
 export { type BlobCounters, CachedBlob, type RemoteBlob } from '../cache/blob.ts';
 export { BlobCache, type BlobCacheOptions, type BlobUsage, type Evicted } from '../cache/cache.ts';
 export { type Chunks, chunksAt, evenChunks } from '../cache/chunks.ts';
+export { verityBlob } from '../verity-blob.ts';
