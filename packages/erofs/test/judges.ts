@@ -43,8 +43,10 @@ export async function imageOf(tree: Tree, options: WriteOptions = {}): Promise<U
 /** An image mounted by the kernel, unmounted when it goes out of scope. */
 export class Mounted {
   readonly path: string;
+  readonly #loops: string[];
 
-  constructor(scratch: Scratch, image: Uint8Array | string) {
+  /** @param devices files that are the devices beside the image */
+  constructor(scratch: Scratch, image: Uint8Array | string, devices: readonly string[] = []) {
     this.path = scratch.at('mount');
     mkdirSync(this.path, { recursive: true });
     let file = image;
@@ -52,10 +54,15 @@ export class Mounted {
       file = scratch.at('mounted.img');
       writeFileSync(file, image);
     }
-    run(['mount', '-t', 'erofs', '-o', 'loop,ro', file, this.path]);
+    this.#loops = devices.map((device) =>
+      run(['losetup', '--find', '--show', '--read-only', device]).toString().trim(),
+    );
+    const options = ['loop', 'ro', ...this.#loops.map((loop) => `device=${loop}`)];
+    run(['mount', '-t', 'erofs', '-o', options.join(), file, this.path]);
   }
 
   [Symbol.dispose](): void {
     run(['umount', this.path]);
+    for (const loop of this.#loops) run(['losetup', '--detach', loop]);
   }
 }

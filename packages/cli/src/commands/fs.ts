@@ -6,9 +6,10 @@ import { withDiffOptions } from '../fs/diff-options.ts';
 import { duAction } from '../fs/du.ts';
 import { dumpAction } from '../fs/dump.ts';
 import { catAction, listAction } from '../fs/list.ts';
-import { makeAction } from '../fs/make.ts';
 import { statAction } from '../fs/stat.ts';
 import { unpackAction } from '../fs/unpack.ts';
+import { makeCommand } from './fs-make.ts';
+import { collect, subcommand } from './options.ts';
 
 /** `anole fs`: EROFS images, here or at a URL. */
 export function fsCommand(): Command {
@@ -27,63 +28,13 @@ export function fsCommand(): Command {
       'after',
       `
 Where a command takes <image>, that is a file or a URL (http or https) of a server that
-gives parts of files: only what is needed is fetched.`,
+gives parts of files: only what is needed is fetched. Images that were made with --blobdev have their
+data in other files: --device names them.`,
     );
 }
 
-function makeCommand(): Command {
-  return subcommand('mk')
-    .description('make an image from a directory or a tar archive')
-    .argument('<source>', 'a directory, a tar archive (plain, gzip or zstd), or - for one on stdin')
-    .requiredOption('-o, --output <image>', 'the image to make, or - for stdout')
-    .option('-L, --name <name>', 'volume name, at most 16 bytes')
-    .option('-U, --uuid <uuid>', 'identifier (default: derived from names and attributes)')
-    .option('-T, --time <seconds>', 'modification time of everything, in seconds since 1970')
-    .option(
-      '-b, --block-size <bytes>',
-      'from 512 to 65536; Linux mounts what fits its pages',
-      '4096',
-    )
-    .option('--no-xattrs', 'leave extended attributes out')
-    .option(
-      '-x, --xattr-tolerance <count>',
-      'store attributes once that more inodes have; -1 for none at all',
-    )
-    .option('--all-root', 'let all files belong to root')
-    .option('--force-uid <uid>', 'let all files belong to this user')
-    .option('--force-gid <gid>', 'let all files belong to this group')
-    .option('--uid-offset <offset>', 'to be added to all users')
-    .option('--gid-offset <offset>', 'to be added to all groups')
-    .option('--exclude-path <path>', 'leave this out, with what is below it', collect)
-    .option('--exclude-regex <expression>', 'leave out what matches', collect)
-    .option('--no-inline', 'put no data beside inodes')
-    .option('--extended', 'give every inode 64 bytes')
-    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
-    .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
-    .option('-E, --features <names>', 'ztailpacking or fragments', collect)
-    .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
-    .addHelpText(
-      'after',
-      `
-The same source gives the same image, byte for byte. The image appears whole or not at all.
-Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
-Extended attributes of a directory are read by getfattr (Debian's package attr).
-Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
-without a leading slash.
-
-Examples:
-  anole fs mk rootfs/ -o rootfs.erofs
-  anole fs mk rootfs/ -o rootfs.erofs --all-root --exclude-path var/cache --exclude-regex '\\.pyc$'
-  docker export web | anole fs mk - -o web.erofs
-  anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
-  anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
-  mount -t erofs rootfs.erofs /mnt`,
-    )
-    .action(act(makeAction));
-}
-
 function listCommand(): Command {
-  return subcommand('ls')
+  return reading('ls')
     .description('list a directory of an image')
     .argument('<image>')
     .argument('[path]', 'a directory or a file', '/')
@@ -101,7 +52,7 @@ Examples:
 }
 
 function catCommand(): Command {
-  return subcommand('cat')
+  return reading('cat')
     .description('print files of an image')
     .argument('<image>')
     .argument('<path...>')
@@ -110,7 +61,7 @@ function catCommand(): Command {
 }
 
 function unpackCommand(): Command {
-  return subcommand('unpack')
+  return reading('unpack')
     .description('write the files of an image to a directory')
     .argument('<image>')
     .argument('<directory>', 'must not exist or be empty')
@@ -129,7 +80,7 @@ Example:
 }
 
 function statCommand(): Command {
-  return subcommand('stat')
+  return reading('stat')
     .description('describe an image, or a file in it')
     .argument('<image>')
     .argument('[path]', 'a file; without it, the image itself')
@@ -144,7 +95,7 @@ Examples:
 }
 
 function dumpCommand(): Command {
-  return subcommand('dump')
+  return reading('dump')
     .description('tell where the bytes of an image go, or where a file lies in it')
     .argument('<image>')
     .argument('[path]', 'a file, to list the extents of')
@@ -162,7 +113,7 @@ Examples:
 }
 
 function duCommand(): Command {
-  return subcommand('du')
+  return reading('du')
     .description('sum up what directories take, stored and as files')
     .argument('<image>')
     .argument('[path]', 'a directory or a file', '/')
@@ -184,11 +135,10 @@ Examples:
 }
 
 function checkCommand(): Command {
-  return subcommand('check')
+  return reading('check')
     .description('check an image: structures, references, blocks, checksum, data')
     .argument('<image>')
     .option('--no-data', 'do not decode compressed data: read metadata only')
-    .option('--device <file>', 'a device beside the image, in the order of its table', collect)
     .option('--limit <count>', 'findings to show; all are counted', '100')
     .option('--strict', 'warnings make the exit code 1 too')
     .addHelpText(
@@ -225,15 +175,11 @@ Examples:
     .action(act(diffAction, { failure: 2 }));
 }
 
-/** Gathers an option that may be given again. */
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
-/** Takes the options of the whole command after the verb too, where people write them. */
-function subcommand(name: string): Command {
-  return new Command(name)
-    .option('--json', 'print results as JSON')
-    .option('-q, --quiet', 'no progress')
-    .option('--verbose', 'print stacks of errors');
+/** A command that reads an image, and what lies on devices beside it. */
+function reading(name: string): Command {
+  return subcommand(name).option(
+    '--device <file>',
+    'a device beside the image, in the order of its table',
+    collect,
+  );
 }

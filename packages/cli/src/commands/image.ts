@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { act } from '../frame.ts';
 import { withDiffOptions } from '../fs/diff-options.ts';
+import { collect, subcommand } from './options.ts';
 
 const placesHelp = `
 Where an image is:
@@ -281,11 +282,6 @@ function withConfig(command: Command): Command {
     .option('--stop-signal <name>', 'what asks the command to end');
 }
 
-/** Gathers an option that may be given again. */
-function collect(value: string, before: readonly string[] = []): readonly string[] {
-  return [...before, value];
-}
-
 function removeCommand(): Command {
   return subcommand('rm')
     .description('take names of images away from this computer')
@@ -351,13 +347,6 @@ function withRegistry(command: Command): Command {
       '--cert-dir <directory>',
       'certificates: *.crt of authorities, *.cert and *.key of yours',
     )
-    .option('--json', 'print results as JSON')
-    .option('-q, --quiet', 'no progress')
-    .option('--verbose', 'print stacks of errors');
-}
-
-function subcommand(name: string): Command {
-  return new Command(name)
     .option('--json', 'print results as JSON')
     .option('-q, --quiet', 'no progress')
     .option('--verbose', 'print stacks of errors');

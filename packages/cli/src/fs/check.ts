@@ -4,13 +4,12 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { openSource } from './image.ts';
+import { type DeviceFlags, openSource } from './image.ts';
 
-interface CheckFlags {
+interface CheckFlags extends DeviceFlags {
   readonly data: boolean;
   readonly strict?: boolean;
   readonly limit: string;
-  readonly device?: readonly string[];
 }
 
 /** 0 where the image is sound, 1 where it is not; what cannot be checked raises. */

@@ -1,9 +1,10 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { CompressPool } from '@anole/compose/compress';
-import type { CompressionOptions, Compressor, TailMode } from '@anole/erofs';
+import type { CompressionOptions, Compressor } from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
+import { featuresOf, WrongFlag } from './features.ts';
 
 /** What commands take about compression, by the names of mkfs.erofs. */
 export interface CompressionFlags {
@@ -15,10 +16,6 @@ export interface CompressionFlags {
 }
 
 const compressors: readonly string[] = ['lz4', 'lz4hc', 'deflate', 'zstd'] satisfies Compressor[];
-const tailModes: Readonly<Record<string, TailMode>> = {
-  ztailpacking: 'inline',
-  fragments: 'fragment',
-};
 
 /**
  * Options of the writer; threads and scratch files go to `resources`. Undefined without `-z`.
@@ -37,13 +34,11 @@ export function compressionOf(
   }
 }
 
-class WrongFlag extends Error {}
-
 function settle(
   flags: CompressionFlags,
   resources: AsyncDisposableStack,
 ): CompressionOptions | undefined {
-  const tails = tailsOf(flags.features ?? []);
+  const { tails } = featuresOf(flags.features ?? []);
   const { compress, pclusterSize, threads, output } = flags;
   if (compress === undefined) {
     const idle = pclusterSize !== undefined ? '-C' : tails !== undefined ? '-E' : undefined;
@@ -74,21 +69,6 @@ function compressorOf(text: string): { readonly compressor: Compressor; readonly
   const level = /^(?:level=)?(\d+)$/.exec(options[0]!)?.[1];
   if (level !== undefined && options.length === 1) return { compressor, level: Number(level) };
   throw new WrongFlag(`Cannot read the compressor's options ${options.join(',')}: give level=N`);
-}
-
-function tailsOf(features: readonly string[]): TailMode | undefined {
-  let tails: TailMode | undefined;
-  for (const name of features.flatMap((text) => text.split(','))) {
-    const mode = Object.hasOwn(tailModes, name) ? tailModes[name] : undefined;
-    if (mode === undefined) {
-      throw new WrongFlag(`Cannot use -E ${name}: give ztailpacking or fragments`);
-    }
-    if (tails !== undefined && tails !== mode) {
-      throw new WrongFlag('Cannot use ztailpacking and fragments in one image: give one');
-    }
-    tails = mode;
-  }
-  return tails;
 }
 
 function count(text: string): number {

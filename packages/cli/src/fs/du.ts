@@ -3,9 +3,9 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { OpenImage } from './image.ts';
+import { type DeviceFlags, OpenImage } from './image.ts';
 
-interface DuFlags {
+interface DuFlags extends DeviceFlags {
   readonly all?: boolean;
   readonly summarize?: boolean;
   readonly depth?: string;
@@ -31,7 +31,7 @@ export async function duAction(
   if (Number.isNaN(depth) || depth < 0) {
     throw usageError(`Cannot go ${flags.depth} levels deep: give a number`, 'fs du');
   }
-  await using image = await OpenImage.open(file, 'much', context.signal);
+  await using image = await OpenImage.open(file, 'much', context.signal, flags);
   const measuring = new Measuring(context, new UsageMeter(image.tree), flags.all ?? false, depth);
   const top = await image.find(path, true);
   await measuring.node(top, path === '/' ? '/' : path.replace(/\/+$/, ''), 0);

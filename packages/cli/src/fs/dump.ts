@@ -12,9 +12,9 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { OpenImage } from './image.ts';
+import { type DeviceFlags, OpenImage } from './image.ts';
 
-interface DumpFlags {
+interface DumpFlags extends DeviceFlags {
   readonly nid?: string;
   readonly top: string;
 }
@@ -25,7 +25,7 @@ export async function dumpAction(
   path: string | undefined,
   flags: DumpFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, 'much', context.signal);
+  await using image = await OpenImage.open(file, 'much', context.signal, flags);
   if (path !== undefined || flags.nid !== undefined) {
     const node =
       path !== undefined ? await image.find(path, false) : await image.tree.node(nidOf(flags.nid!));

@@ -29,26 +29,43 @@ export async function openSource(
   return Object.assign(source, { [Symbol.asyncDispose]: async () => source.close() });
 }
 
+/** What commands take that read images. */
+export interface DeviceFlags {
+  /** Devices beside the image, in the order of its table. */
+  readonly device?: readonly string[];
+}
+
 /** An image that is open, as its commands use it. Closed when it goes out of scope. */
 export class OpenImage {
   readonly file: string;
   readonly tree: ErofsTree;
   readonly source: OpenSource;
+  readonly #sources: AsyncDisposableStack;
 
-  private constructor(file: string, source: OpenSource, tree: ErofsTree) {
+  private constructor(
+    file: string,
+    source: OpenSource,
+    tree: ErofsTree,
+    sources: AsyncDisposableStack,
+  ) {
     this.file = file;
     this.source = source;
     this.tree = tree;
+    this.#sources = sources;
   }
 
-  static async open(file: string, amount: Amount, signal: AbortSignal): Promise<OpenImage> {
-    const source = await openSource(file, amount, signal);
-    try {
-      return new OpenImage(file, source, await openErofs(source, { decoders: hostDecoders }));
-    } catch (error) {
-      await source[Symbol.asyncDispose]();
-      throw error;
-    }
+  static async open(
+    file: string,
+    amount: Amount,
+    signal: AbortSignal,
+    { device = [] }: DeviceFlags = {},
+  ): Promise<OpenImage> {
+    await using sources = new AsyncDisposableStack();
+    const source = sources.use(await openSource(file, amount, signal));
+    const devices: Source[] = [];
+    for (const name of device) devices.push(sources.use(await openSource(name, amount, signal)));
+    const tree = await openErofs(source, { decoders: hostDecoders, devices });
+    return new OpenImage(file, source, tree, sources.move());
   }
 
   /** @throws VfsError `VFS_NOT_FOUND` */
@@ -62,6 +79,6 @@ export class OpenImage {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.source[Symbol.asyncDispose]();
+    await this.#sources.disposeAsync();
   }
 }

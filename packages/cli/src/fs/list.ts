@@ -3,9 +3,9 @@ import { isPromise } from '@anole/bytes';
 import { type Stat, type TreeNode, VfsError } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { modeText, shown, statJson, timeText } from './format.ts';
-import { OpenImage } from './image.ts';
+import { type DeviceFlags, OpenImage } from './image.ts';
 
-interface ListFlags {
+interface ListFlags extends DeviceFlags {
   readonly long?: boolean;
   readonly recursive?: boolean;
 }
@@ -24,7 +24,7 @@ export async function listAction(
   path: string,
   flags: ListFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, 'little', context.signal);
+  await using image = await OpenImage.open(file, 'little', context.signal, flags);
   // `ls -l link` shows the link, `ls link` what it leads to, as ls(1) has it.
   const node = await image.find(path, flags.long !== true || path.endsWith('/'));
   const listing = new Listing(context, flags);
@@ -124,8 +124,9 @@ export async function catAction(
   context: CommandContext,
   file: string,
   paths: readonly string[],
+  flags: DeviceFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, 'little', context.signal);
+  await using image = await OpenImage.open(file, 'little', context.signal, flags);
   for (const path of paths) {
     const node = await image.find(path, true);
     const { type, size } = node.stat;

@@ -49,7 +49,12 @@ test('fs mk says what is wrong with options of compression', () => {
   for (const [args, says] of [
     [['-zlzo'], /Cannot compress by lzo: give lz4/],
     [['-zlz4hc,fast'], /give level=N/],
-    [['-zlz4', '-Ededupe'], /give ztailpacking or fragments/],
+    [['-zlz4', '-Ededupe'], /compressed data are not deduplicated/],
+    [['-E48bit'], /2\^32 blocks/],
+    [['-Enothing'], /give ztailpacking, fragments/],
+    [['-Eforce-chunk-indexes'], /without --chunksize/],
+    [['--chunksize', '5000'], /give a power of two/],
+    [['--tar', 'x'], /give f or i/],
     [['-zlz4', '-Eztailpacking,fragments'], /give one/],
     [['-C65536'], /without a compressor/],
     [['-zlz4', '-C5000'], /multiple of 4096/],
@@ -88,4 +93,36 @@ test('fs mk leaves out what is excluded, and gives files to others', () => {
     assert.notEqual(status, 0);
     assert.match(stderr, says);
   }
+});
+
+function anole(...args: string[]): string {
+  const argv = ['-C', 'anole-source', main, 'fs', ...args];
+  const { status, stdout, stderr } = spawnSync(process.execPath, argv, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  return stdout;
+}
+
+test('fs mk --blobdev puts metadata and data into two files, which others read together', () => {
+  const blob = join(base, 'blob');
+  const image = join(base, 'bootstrap');
+  made('bootstrap', '--chunksize', '65536', '--blobdev', blob);
+  assert.ok(readFileSync(image).length < 200_000);
+  assert.ok(readFileSync(blob).length > 10_000_000);
+  const text = readFileSync(join(source, 'text'), 'utf8');
+  assert.equal(anole('cat', image, 'text', '--device', blob), text);
+  assert.match(anole('check', image, '--device', blob, '--strict'), /sound/);
+  anole('mk', image, '--device', blob, '-o', join(base, 'joined'));
+  assert.equal(anole('cat', join(base, 'joined'), 'text'), text);
+});
+
+test('fs mk --tar i makes an image that refers to the archive', () => {
+  const archive = join(base, 'archive.tar');
+  const image = join(base, 'index');
+  assert.equal(spawnSync('tar', ['-C', source, '-cf', archive, '.']).status, 0);
+  anole('mk', archive, '--tar', 'i', '-o', image);
+  assert.ok(readFileSync(image).length < 200_000);
+  assert.match(anole('check', image, '--device', archive, '--strict'), /sound/);
+  const [one, two] = [join(base, 'one-tree'), join(base, 'archive.tar')];
+  anole('unpack', image, one, '--device', archive);
+  assert.equal(anole('diff', one, two, '--ignore', 'mtime,owner'), '');
 });

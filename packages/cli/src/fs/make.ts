@@ -1,19 +1,26 @@
 import { once } from 'node:events';
-import { writeErofsFile } from '@anole/compose/compress';
-import { type ErofsImage, type WriteOptions, writeErofs } from '@anole/erofs';
+import { tmpdir } from 'node:os';
+import { dirname, resolve } from 'node:path';
+import { type ErofsFile, writeErofsFile } from '@anole/compose/compress';
+import { type ErofsImage, TAR_BLOCK, type WriteOptions, writeErofs } from '@anole/erofs';
+import { scratchFile } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { type ChoiceFlags, choicesOf } from './choices.ts';
 import { type CompressionFlags, compressionOf } from './compression.ts';
-import { openInput } from './input.ts';
+import { featuresOf, WrongFlag } from './features.ts';
+import { openMakeSource, type SourceFlags } from './make-source.ts';
 
-interface MakeFlags extends CompressionFlags, ChoiceFlags {
+interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
+  readonly output: string;
   readonly name?: string;
   readonly uuid?: string;
   readonly time?: string;
-  readonly blockSize: string;
+  readonly blockSize?: string;
   readonly inline: boolean;
   readonly extended?: boolean;
+  readonly chunksize?: string;
+  readonly blobdev?: string;
 }
 
 export async function makeAction(
@@ -23,21 +30,39 @@ export async function makeAction(
 ): Promise<number> {
   await using resources = new AsyncDisposableStack();
   const compression = compressionOf(flags, resources, 'fs mk');
-  const options = { ...optionsOf(flags, context), ...(compression && { compression }) };
-  const { output } = flags;
-  const { xattrs = true } = options;
-  using input = await openInput(source, { output, xattrs }, context);
-  if (flags.output === '-') {
-    await toStdout(await writeErofs(input.tree, options));
+  const chosen = optionsOf(flags, context, resources);
+  const { output, blobdev } = flags;
+  const from = resources.use(await openMakeSource(source, flags, context));
+  const { tree, external } = from;
+  const options = { ...chosen, ...(compression && { compression }), ...(external && { external }) };
+  if (output === '-') {
+    if (blobdev !== undefined) throw usageError('Cannot print an image of two files', 'fs mk');
+    await toStdout(await writeErofs(tree, options));
     return 0;
   }
-  const image = await writeErofsFile(flags.output, input.tree, options);
-  const { size, inodes } = image;
-  const uuid = Buffer.from(image.uuid).toString('hex');
+  const image = await writeErofsFile(
+    output,
+    tree,
+    options,
+    blobdev === undefined ? undefined : { path: blobdev },
+  );
   context.endProgress();
-  if (context.json) context.out(JSON.stringify({ image: flags.output, size, inodes, uuid }));
-  else context.out(`${flags.output}: ${inodes} inodes, ${size} bytes`);
+  report(context, image, flags);
   return 0;
+}
+
+function report(
+  context: CommandContext,
+  { size, inodes, uuid: bytes, blobSize }: ErofsFile,
+  { output, blobdev }: MakeFlags,
+): void {
+  const uuid = Buffer.from(bytes).toString('hex');
+  const blob = blobdev === undefined ? {} : { blob: blobdev, blobSize };
+  if (context.json) context.out(JSON.stringify({ image: output, size, inodes, uuid, ...blob }));
+  else {
+    const beside = blobdev === undefined ? '' : `; ${blobdev}: ${blobSize} bytes`;
+    context.out(`${output}: ${inodes} inodes, ${size} bytes${beside}`);
+  }
 }
 
 async function toStdout(image: ErofsImage): Promise<void> {
@@ -47,19 +72,50 @@ async function toStdout(image: ErofsImage): Promise<void> {
   }
 }
 
-function optionsOf(flags: MakeFlags, context: CommandContext): WriteOptions {
-  const { name, uuid, time } = flags;
+function optionsOf(
+  flags: MakeFlags,
+  context: CommandContext,
+  resources: AsyncDisposableStack,
+): WriteOptions {
+  const { name, uuid, time, blockSize, tar } = flags;
   return {
     signal: context.signal,
     onProgress: context.progress,
-    blockSize: Number(flags.blockSize),
+    blockSize: blockSize === undefined ? (tar === 'i' ? TAR_BLOCK : 4096) : Number(blockSize),
     ...choicesOf(flags),
-    inlineTails: flags.inline,
-    inodes: flags.extended ? 'extended' : 'auto',
+    ...layoutOf(flags, resources),
     ...(name !== undefined && { volumeName: name }),
     ...(uuid !== undefined && { uuid: uuidOf(uuid) }),
     ...(time !== undefined && { time: timeOf(time) }),
   };
+}
+
+/** How inodes and data are stored, but for compression. */
+function layoutOf(flags: MakeFlags, resources: AsyncDisposableStack): WriteOptions {
+  const { inline, extended, chunksize, output } = flags;
+  const { inlineTails = true, inodes = 'auto', indexes = false } = chosenFeatures(flags);
+  const directory = output === '-' ? tmpdir() : dirname(resolve(output));
+  const spool = () => resources.use(scratchFile(directory));
+  return {
+    inlineTails: inline && inlineTails,
+    inodes: extended ? 'extended' : inodes,
+    ...(chunksize !== undefined && { chunks: { size: Number(chunksize), indexes, spool } }),
+  };
+}
+
+function chosenFeatures({ features = [], chunksize, blobdev }: MakeFlags) {
+  try {
+    const chosen = featuresOf(features);
+    if (chosen.indexes !== undefined && chunksize === undefined) {
+      throw new WrongFlag('Cannot choose how chunks are addressed without --chunksize');
+    }
+    if (chosen.indexes === false && blobdev !== undefined) {
+      throw new WrongFlag('Cannot use force-inode-blockmap with --blobdev: 4 bytes name no device');
+    }
+    return chosen;
+  } catch (error) {
+    throw error instanceof WrongFlag ? usageError(error.message, 'fs mk') : error;
+  }
 }
 
 function uuidOf(text: string): Uint8Array {

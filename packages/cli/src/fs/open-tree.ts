@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { hostError } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
-import { isUrl, OpenImage } from './image.ts';
+import { type DeviceFlags, isUrl, OpenImage } from './image.ts';
 import { openInput } from './input.ts';
 
 /** The superblock of EROFS begins there, with these bytes. */
@@ -15,6 +15,17 @@ export interface OpenTree extends AsyncDisposable {
   readonly tree: Tree;
 }
 
+/** How trees are opened. */
+interface TreeFlags extends DeviceFlags {
+  /**
+   * What is made of it: an archive that must be decompressed goes through a file beside it. `-`, and
+   * unless told, through one in the directory for temporary ones.
+   */
+  readonly output?: string;
+  /** Of a directory, whether extended attributes are read. True unless told. */
+  readonly xattrs?: boolean;
+}
+
 /** Transports of container images, in front of their names. */
 const containers = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive|image):)/;
 
@@ -22,14 +33,19 @@ const containers = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive|image):)/;
  * Opens what a user named: an EROFS image here or at a URL, a container image (`image:NAME` for one
  * that was pulled), a directory, or a tar archive.
  */
-export async function openTree(name: string, context: CommandContext): Promise<OpenTree> {
+export async function openTree(
+  name: string,
+  context: CommandContext,
+  { output = '-', xattrs = true, device }: TreeFlags = {},
+): Promise<OpenTree> {
   if (containers.test(name) || existsSync(join(name, 'oci-layout'))) {
     const { openContainer } = await import('../image/tree.ts');
     return await openContainer(name.replace(/^image:/, ''), context);
   }
-  if (isUrl(name) || isImage(name)) return await OpenImage.open(name, 'much', context.signal);
-  // An archive that must be decompressed goes through a file in the directory for temporary ones.
-  const input = await openInput(name, { output: '-', xattrs: true }, context);
+  if (isUrl(name) || isImage(name)) {
+    return await OpenImage.open(name, 'much', context.signal, { ...(device && { device }) });
+  }
+  const input = await openInput(name, { output, xattrs }, context);
   return {
     tree: input.tree,
     [Symbol.asyncDispose]: async () => input[Symbol.dispose](),

@@ -1,14 +1,15 @@
 import type { ErofsNode, ImageInfo } from '@anole/erofs';
 import type { CommandContext } from '../context.ts';
 import { modeText, shown, statJson, timeText } from './format.ts';
-import { OpenImage } from './image.ts';
+import { type DeviceFlags, OpenImage } from './image.ts';
 
 export async function statAction(
   context: CommandContext,
   file: string,
   path: string | undefined,
+  flags: DeviceFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, 'little', context.signal);
+  await using image = await OpenImage.open(file, 'little', context.signal, flags);
   if (path === undefined) {
     const facts = imageFacts(image.tree.info, image.source.size);
     context.out(context.json ? JSON.stringify(facts, null, 2) : lines(facts));

@@ -1,13 +1,13 @@
 import { unpackTree } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { shown } from './format.ts';
-import { isUrl, OpenImage } from './image.ts';
+import { type DeviceFlags, isUrl, OpenImage } from './image.ts';
 import { UnpackThreads } from './unpack-threads.ts';
 
 /** Images from so many bytes on are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
 
-interface UnpackFlags {
+interface UnpackFlags extends DeviceFlags {
   readonly owners: boolean;
   readonly xattrs: boolean;
 }
@@ -18,7 +18,7 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, 'much', context.signal);
+  await using image = await OpenImage.open(file, 'much', context.signal, flags);
   await using threads = worthThreads(image) ? new UnpackThreads(file) : undefined;
   const report = await unpackTree(image.tree, directory, {
     ...(threads && { elsewhere: threads }),

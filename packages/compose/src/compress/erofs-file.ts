@@ -1,41 +1,53 @@
 import { readSync, writeSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
-import { type ErofsImage, type Spool, type WriteOptions, writeErofs } from '@anole/erofs';
+import {
+  type BlobDevice,
+  type ErofsImage,
+  type Spool,
+  type WriteOptions,
+  writeErofs,
+} from '@anole/erofs';
 import { createFileAtomically, scratchFile } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 
-export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes'>;
+export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
 /**
- * Writes a tree as an image file that appears whole or not at all. Compressed data go to their place in
- * it at once; what else must wait, goes to nameless files beside it.
+ * Writes a tree as an image file that appears whole or not at all. Compressed data and chunks go to
+ * their place in it at once; what else must wait, goes to nameless files beside it.
  *
+ * @param blob another file, for the data of all files: the image then holds metadata alone. It appears
+ *   before the image does
  * @throws what `writeErofs` throws; HostError such as `HOST_NO_SPACE`
  */
 export async function writeErofsFile(
   path: string,
   tree: Tree,
   options: WriteOptions = {},
+  blob?: Pick<BlobDevice, 'tag'> & { readonly path: string },
 ): Promise<ErofsFile> {
   using scratch = new DisposableStack();
-  const { signal, compression } = options;
+  const { compression } = options;
+  const atomic = options.signal === undefined ? {} : { signal: options.signal };
   const spool = () => scratch.use(scratchFile(dirname(resolve(path))));
+  const all = { ...options, ...(compression && { compression: { spool, ...compression } }) };
   let made: ErofsImage | undefined;
   await createFileAtomically(
     path,
     async (file) => {
-      made = await writeErofs(tree, {
-        ...options,
-        target: fileSpool(file.fd),
-        ...(compression && { compression: { spool, ...compression } }),
-      });
-      for await (const { offset, bytes } of made.parts()) writeAt(file.fd, offset, bytes);
-      await file.truncate(made.size);
+      const write = async (more: WriteOptions) => {
+        made = await writeErofs(tree, { ...all, target: fileSpool(file.fd), ...more });
+        for await (const { offset, bytes } of made.parts()) writeAt(file.fd, offset, bytes);
+        await file.truncate(made.size);
+      };
+      if (blob === undefined) return await write({});
+      const device = (fd: number) => ({ blob: { ...blob, device: fileSpool(fd) } });
+      await createFileAtomically(blob.path, ({ fd }) => write(device(fd)), atomic);
     },
-    signal === undefined ? {} : { signal },
+    atomic,
   );
-  const { size, uuid, inodes } = made!;
-  return { size, uuid, inodes };
+  const { size, uuid, inodes, blobSize } = made!;
+  return { size, uuid, inodes, blobSize };
 }
 
 function fileSpool(fd: number): Spool {

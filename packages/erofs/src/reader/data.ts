@@ -241,7 +241,18 @@ export class DataReader {
     const { block, device } = this.#address(entry, unit, is48Bit);
     if (block === undefined) return { length: run, device: undefined, offset: 0 };
     const start = block * this.#info.blockSize + within;
-    return { length: run, ...(device === 0 ? this.#resolve(start) : { device, offset: start }) };
+    return { length: run, ...this.#place(device, start) };
+  }
+
+  /** Without devices, all are behind the image in one file where they share its addresses, as in Linux. */
+  #place(device: number, offset: number): Place {
+    if (device === 0) return this.#resolve(offset);
+    const unifiedBlock = this.#table[device - 1]?.unifiedBlock ?? 0;
+    if (this.#devices.length > 0 || unifiedBlock === 0) return { device, offset };
+    const behind = unifiedBlock * this.#info.blockSize + offset;
+    return behind < this.#spaces.image.source.size
+      ? { device: 0, offset: behind }
+      : { device, offset };
   }
 
   #chunkTable(inode: InodeInfo) {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { chunksOf, chunkTable, storedRanges } from './chunks.ts';
+import { chunksOf, encodeTable, storedRanges } from './chunks.ts';
 
 test('every byte of an extent is stored once, in whole chunks', () => {
   const gap = fc.record({ hole: fc.nat(40_000), data: fc.integer({ min: 1, max: 9000 }) });
@@ -39,7 +39,8 @@ test('every byte of an extent is stored once, in whole chunks', () => {
 test('the table numbers blocks in a row and marks holes', () => {
   const chunks = chunksOf(40_960, [{ offset: 4096, length: 8192 }], 4096);
   assert.ok(chunks);
-  const table = new Uint32Array(chunkTable(chunks, 50, 4096).buffer);
+  const place = { startBlock: 50, blockSize: 4096, indexes: false };
+  const table = new Uint32Array(encodeTable(chunks, 32, place).buffer);
   assert.deepEqual([...table.subarray(0, 5)], [0xffffffff, 50, 51, 0xffffffff, 0xffffffff]);
 });
 

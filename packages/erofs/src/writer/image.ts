@@ -3,19 +3,20 @@ import type { Extent, Tree } from '@anole/vfs';
 import { INODE_SLOT } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
 import { Pacer } from '../pause.ts';
-import { chunkTable, storedRanges } from './chunks.ts';
-import { type CompressionResult, compressFiles } from './compress/compress-files.ts';
+import { encodeDevices } from './chunked/devices.ts';
+import { encodeTable, storedRanges } from './chunks.ts';
 import { encodeConfigs } from './compress/configs.ts';
 import { appendCompressedHead } from './compress/emit.ts';
 import { directoryBlocks } from './directory.ts';
 import type { Inode } from './inode.ts';
-import { measureInode, measureInodes } from './measure.ts';
+import { coreSize, measureInode, measureInodes } from './measure.ts';
 import { encodeInode } from './metadata.ts';
 import { type Settings, settle, type WriteOptions } from './options.ts';
 import { type ImagePart, Output } from './output.ts';
-import { compressedStart, type Plan, plan } from './plan.ts';
+import { devicesStart, type Plan, plan, storedStart } from './plan.ts';
 import { readExactly, readInto } from './read-exactly.ts';
 import { scan } from './scan.ts';
+import { devicesOf, storeData } from './store-data.ts';
 import { encodeSuperblock, seal } from './superblock.ts';
 import { deriveUuid } from './uuid.ts';
 import { encodeXattrs, XattrPool } from './xattrs.ts';
@@ -32,6 +33,8 @@ export interface ErofsImage extends AsyncIterable<Uint8Array> {
   readonly size: number;
   readonly uuid: Uint8Array;
   readonly inodes: number;
+  /** Bytes on the device given as `blob`, which they are written to by now; 0 where none was. */
+  readonly blobSize: number;
   /**
    * What a file lacks that was given as `target`, in rising order; else all of the image. The file's
    * size is to be set to `size` at the end.
@@ -56,39 +59,22 @@ export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promis
   const inodes = await scan(tree, settings, pool, options);
   const epoch = measureInodes(inodes, settings);
   const measure = (packed: Inode) => measureInode(packed, epoch, settings);
-  const result = await compressed(inodes, settings, measure, options);
-  const layout = plan(inodes, epoch, settings, pool, result);
+  const stored = await storeData(inodes, settings, measure, options);
+  const devices = await devicesOf(stored, settings, options);
+  const layout = plan(inodes, epoch, settings, pool, stored, devices);
   const uuid = settings.uuid ?? deriveUuid(layout);
   const all = (): AsyncIterable<ImagePart> => reporting(parts(layout, uuid, true), layout, options);
   return {
     size: layout.blocks * settings.blockSize,
     uuid,
     inodes: layout.inodes.length,
+    blobSize: settings.hasBlob ? (stored?.blocks ?? 0) * settings.blockSize : 0,
     parts: () =>
       options.target === undefined ? all() : reporting(parts(layout, uuid, false), layout, options),
     async *[Symbol.asyncIterator]() {
       for await (const { bytes } of all()) yield bytes;
     },
   };
-}
-
-async function compressed(
-  inodes: readonly Inode[],
-  settings: Settings,
-  measure: (packed: Inode) => void,
-  options: WriteOptions,
-): Promise<CompressionResult | undefined> {
-  const { compression } = settings;
-  if (compression === undefined) return undefined;
-  const { target } = options;
-  const start = compressedStart(settings) * settings.blockSize;
-  const spool = target
-    ? {
-        write: (offset: number, bytes: Uint8Array) => target.write(start + offset, bytes),
-        read: (offset: number, length: number) => target.read(start + offset, length),
-      }
-    : await compression.spool();
-  return await compressFiles(inodes, compression, spool, measure, options);
 }
 
 async function* reporting(
@@ -125,7 +111,12 @@ async function* pieces(layout: Plan, uuid: Uint8Array, whole: boolean): AsyncGen
   yield* output.skipTo(SUPERBLOCK_OFFSET);
   output.append(encodeSuperblock(layout, uuid));
   output.append(encodeConfigs(layout));
-  if (layout.metaBlock > 0) yield* compressedData(output, layout, whole);
+  if (layout.devices.length > 0) {
+    yield* output.skipTo(devicesStart(layout.settings));
+    output.append(encodeDevices(layout.devices, layout.blocks));
+    yield* output.drain();
+  }
+  if (layout.metaBlock > 0) yield* storedData(output, layout, whole);
   yield* metadata(output, layout);
   for (const inode of layout.inodes) {
     if (inode.directory && inode.blocks > 0) yield* directoryData(output, inode, blockSize);
@@ -138,19 +129,19 @@ async function* pieces(layout: Plan, uuid: Uint8Array, whole: boolean): AsyncGen
   yield* output.flush();
 }
 
-async function* compressedData(
+async function* storedData(
   output: Output,
-  { settings, compression, metaBlock }: Plan,
+  { settings, stored, metaBlock }: Plan,
   whole: boolean,
 ): AsyncGenerator<ImagePart> {
   const { blockSize } = settings;
-  const start = compressedStart(settings) * blockSize;
+  const start = storedStart(settings) * blockSize;
   const end = metaBlock * blockSize;
   yield* output.skipTo(start);
   yield* output.flush();
   if (!whole) return output.jumpTo(end);
   for (let at = start; at < end; at += COPY_SIZE) {
-    output.append(await compression!.spool.read(at - start, Math.min(COPY_SIZE, end - at)));
+    output.append(await stored!.spool.read(at - start, Math.min(COPY_SIZE, end - at)));
     yield* output.drain();
   }
 }
@@ -163,7 +154,7 @@ async function* metadata(output: Output, layout: Plan): AsyncGenerator<ImagePart
     if (output.position < at) yield* output.skipTo(at);
     if (inode.compressed) await appendCompressedHead(output, inode, inode.compressed, layout);
     else {
-      const appended = appendHead(output, inode, blockSize);
+      const appended = appendHead(output, inode, layout.settings);
       if (appended) await appended;
     }
     if (output.full) yield* output.drain();
@@ -176,10 +167,15 @@ async function* metadata(output: Output, layout: Plan): AsyncGenerator<ImagePart
 }
 
 /** The inode, its attributes and its tail. */
-function appendHead(output: Output, inode: Inode, blockSize: number): Promise<void> | undefined {
-  output.append(encodeInode(inode));
+function appendHead(output: Output, inode: Inode, settings: Settings): Promise<void> | undefined {
+  const { blockSize } = settings;
+  output.append(encodeInode(inode, settings));
   if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
-  if (inode.chunks) output.append(chunkTable(inode.chunks, inode.startBlock, blockSize));
+  if (inode.chunks) {
+    const { startBlock } = inode;
+    const place = { startBlock, blockSize, indexes: settings.chunks?.indexes ?? false };
+    output.append(encodeTable(inode.chunks, coreSize(inode) + inode.xattrSize, place));
+  }
   if (inode.tailSize === 0) return undefined;
   if (inode.target) {
     output.append(inode.target.subarray(inode.size - inode.tailSize));

@@ -1,5 +1,6 @@
 import { viewOf } from '@anole/bytes';
 import { encodeDevice, modeOfType } from '@anole/vfs';
+import { CHUNK_INDEX_SIZE, CHUNK_INDEXES } from '../layout/chunk.ts';
 import {
   COMPACT_SIZE,
   CompactInode,
@@ -10,7 +11,9 @@ import {
   layouts,
 } from '../layout/inode.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
+import { entrySize } from './chunks.ts';
 import type { Inode } from './inode.ts';
+import type { Settings } from './options.ts';
 
 // Images have as many inodes as files: they are encoded in one place, which is used again.
 const memory = new Uint8Array(EXTENDED_SIZE);
@@ -18,7 +21,7 @@ const view = viewOf(memory);
 const compact = memory.subarray(0, COMPACT_SIZE);
 
 /** The inode itself, without what follows it. Valid until the next call. */
-export function encodeInode(inode: Inode): Uint8Array {
+export function encodeInode(inode: Inode, { chunks }: Settings): Uint8Array {
   const { stat, size, ino, nlink, mtime, extended } = inode;
   const common = {
     format: formatOf(inode),
@@ -26,7 +29,7 @@ export function encodeInode(inode: Inode): Uint8Array {
     mode: modeOfType[stat.type] | stat.mode,
     nlink,
     size,
-    data: dataOf(inode),
+    data: dataOf(inode, chunks?.indexes ?? false),
     ino: ino >>> 0,
     uid: stat.uid,
     gid: stat.gid,
@@ -50,15 +53,16 @@ function formatOf(inode: Inode): number {
   return (inode.extended ? FORMAT_EXTENDED : 0) | (layoutOf(inode) << FORMAT_LAYOUT_SHIFT);
 }
 
-function dataOf({ stat, startBlock, chunks, compressed, blocks }: Inode): number {
+function dataOf(inode: Inode, indexes: boolean): number {
+  const { stat, startBlock, chunks, compressed, blocks } = inode;
   if (stat.type === 'character' || stat.type === 'block') {
     return encodeDevice(stat.rdev ?? { major: 0, minor: 0 });
   }
   if (stat.type === 'fifo' || stat.type === 'socket') return 0;
   // How many blocks, not where: the indexes say that.
   if (compressed !== undefined) return blocks;
-  // Chunk format: its low bits, and none of the flags.
-  return chunks === undefined ? startBlock : chunks.bits;
+  if (chunks === undefined) return startBlock;
+  return chunks.bits | (entrySize(chunks, indexes) === CHUNK_INDEX_SIZE ? CHUNK_INDEXES : 0);
 }
 
 function xattrCountOf(size: number): number {

@@ -2,6 +2,13 @@ import type { CallOptions } from '@anole/bytes';
 import type { Timestamp } from '@anole/vfs';
 import { badOption } from './bad-option.ts';
 import {
+  type BlobDevice,
+  type ChunkOptions,
+  type ChunkSettings,
+  type ExternalData,
+  settleChunks,
+} from './chunked/options.ts';
+import {
   type CompressionOptions,
   type CompressionSettings,
   settleCompression,
@@ -37,6 +44,16 @@ export interface WriteOptions extends CallOptions {
   readonly inlineTails?: boolean;
   /** Files are stored compressed where that takes less room. Not unless given. */
   readonly compression?: CompressionOptions;
+  /** Files are stored in chunks, but for those that are stored compressed. Not unless given. */
+  readonly chunks?: ChunkOptions;
+  /**
+   * A device beside the image that takes the data of all files: what is not compressed in chunks. The
+   * image then holds metadata alone, and can be mounted with `device=`, or with the device's bytes
+   * right behind its own.
+   */
+  readonly blob?: BlobDevice;
+  /** Files whose data lie elsewhere already refer to them there. */
+  readonly external?: ExternalData;
   /**
    * The file that the image is for: compressed data are written to their place in it at once, and
    * `parts()` of the image gives what is left. Unless given, they wait in a scratch file.
@@ -66,7 +83,16 @@ export interface Settings {
   readonly exclude: ((path: string) => boolean) | undefined;
   readonly inlineTails: boolean;
   readonly compression: CompressionSettings | undefined;
+  readonly chunks: ChunkSettings | undefined;
+  /** Whether data of files lie on the first device beside the image. */
+  readonly hasBlob: boolean;
+  readonly external: ExternalData | undefined;
+  /** Devices beside the image. */
+  readonly devices: number;
 }
+
+/** Numbers of devices have 16 bits. */
+const DEVICES_MAX = 65535;
 
 /** @throws ErofsError `EROFS_BAD_OPTION` */
 export function settle(options: WriteOptions): Settings {
@@ -93,6 +119,21 @@ export function settle(options: WriteOptions): Settings {
     exclude: options.exclude,
     inlineTails: options.inlineTails ?? true,
     compression: options.compression && settleCompression(options.compression, blockSize),
+    ...settleDevices(options, blockSize),
+  };
+}
+
+function settleDevices({ chunks, blob, external }: WriteOptions, blockSize: number) {
+  const wanted = chunks ?? (blob || external ? {} : undefined);
+  const devices = (blob ? 1 : 0) + (external?.devices.length ?? 0);
+  if (devices > DEVICES_MAX) {
+    throw badOption('devices:', devices, `at most ${DEVICES_MAX} can be beside an image`);
+  }
+  return {
+    chunks: wanted && settleChunks(wanted, blockSize),
+    hasBlob: blob !== undefined,
+    external,
+    devices,
   };
 }
 

@@ -1,10 +1,10 @@
 import type { Timestamp } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
-import { BLOCK_MAP_ENTRY_SIZE } from '../layout/chunk.ts';
+import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from '../layout/superblock.ts';
-import { storedRanges } from './chunks.ts';
-import type { CompressionResult } from './compress/compress-files.ts';
+import type { PlannedDevice } from './chunked/devices.ts';
+import { storedRanges, tableSize } from './chunks.ts';
 import type { Compressed } from './compress/compressed.ts';
 import { configsSize } from './compress/configs.ts';
 import { indexesSize } from './compress/index-packs.ts';
@@ -12,6 +12,7 @@ import type { Inode } from './inode.ts';
 import { coreSize } from './measure.ts';
 import type { Settings } from './options.ts';
 import { SlotAllocator } from './slots.ts';
+import type { StoredData } from './stored.ts';
 import type { XattrItem, XattrPool } from './xattrs.ts';
 
 /** Where everything of an image lies. */
@@ -27,10 +28,10 @@ export interface Plan {
   readonly hasXattrs: boolean;
   readonly hasChunks: boolean;
   readonly hasCompressed: boolean;
-  /** The inode that holds fragments. */
-  readonly packed: Inode | undefined;
-  /** What compressing gave: its blocks lie between the superblock and the metadata. */
-  readonly compression: CompressionResult | undefined;
+  /** Data that are written already: between the superblock and the metadata, or beside the image. */
+  readonly stored: StoredData | undefined;
+  /** Devices beside the image. */
+  readonly devices: readonly PlannedDevice[];
   /** First block of the metadata: numbers of inodes count from there. */
   readonly metaBlock: number;
   /** First block after all metadata. */
@@ -38,17 +39,25 @@ export interface Plan {
   readonly blocks: number;
 }
 
-/** First block of compressed data: what comes before them has a size that is known beforehand. */
-export function compressedStart(settings: Settings): number {
+/** First block of stored data: what comes before them has a size that is known beforehand. */
+export function storedStart(settings: Settings): number {
   return Math.ceil(headEnd(settings) / settings.blockSize);
 }
 
+/** Byte at which the device table begins. */
+export function devicesStart(settings: Settings): number {
+  const end = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
+  return Math.ceil(end / DEVICE_SLOT_SIZE) * DEVICE_SLOT_SIZE;
+}
+
 function headEnd(settings: Settings): number {
+  const { devices } = settings;
+  if (devices > 0) return devicesStart(settings) + devices * DEVICE_SLOT_SIZE;
   return SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
 }
 
 /**
- * Lays an image out: superblock, compressed data, inodes with what lies beside them, shared attributes,
+ * Lays an image out: superblock, stored data, inodes with what lies beside them, shared attributes,
  * directories, other files. All of it follows from names, attributes and sizes, so that the image can be
  * written from its first byte to its last without going back.
  */
@@ -57,23 +66,28 @@ export function plan(
   epoch: Timestamp,
   settings: Settings,
   pool: XattrPool,
-  compression?: CompressionResult,
+  stored?: StoredData,
+  devices: readonly PlannedDevice[] = [],
 ): Plan {
-  const packed = compression?.packed;
+  const packed = stored?.packed;
   const inodes = packed ? [...files, packed] : files;
   const { blockSize } = settings;
-  const first = compressedStart(settings);
-  const metaBlock = compression?.blocks ? first + compression.blocks : 0;
+  const first = storedStart(settings);
+  const metaBlock = stored?.blocks && !settings.hasBlob ? first + stored.blocks : 0;
   // Behind data there is nothing to leave room for, but no inode has the number 0.
   const reserved = metaBlock > 0 ? INODE_SLOT : headEnd(settings);
   const slots = new SlotAllocator(blockSize, Math.ceil(reserved / INODE_SLOT) * INODE_SLOT);
   for (const inode of inodes) {
-    chooseTail(inode, settings, first);
-    inode.nid = slots.place(headSize(inode)) / INODE_SLOT;
+    chooseTail(inode, settings);
+    inode.nid = slots.place(headSize(inode, settings)) / INODE_SLOT;
   }
   const xattrBlock = metaBlock + slots.end / blockSize;
   const shared = pool.share(0, blockSize);
   const dataBlock = xattrBlock + Math.ceil(shared.end / blockSize);
+  const blocks = placeData(inodes, dataBlock);
+  // The first device has the addresses behind those of the image.
+  placeStored(inodes, settings.hasBlob ? blocks : first);
+  checkBlocks(blocks + devices.reduce((sum, device) => sum + device.blocks, 0));
   return {
     settings,
     inodes,
@@ -83,21 +97,21 @@ export function plan(
     hasXattrs: !pool.empty,
     hasChunks: inodes.some((inode) => inode.chunks !== undefined),
     hasCompressed: inodes.some((inode) => inode.compressed !== undefined),
-    packed,
-    compression,
+    stored,
+    devices,
     metaBlock,
     dataBlock,
-    blocks: placeData(inodes, dataBlock),
+    blocks,
   };
 }
 
 /** Bytes in the metadata: inode, attributes, chunk table or tail. */
-export function headSize(inode: Inode): number {
+export function headSize(inode: Inode, { chunks }: Settings): number {
+  const end = coreSize(inode) + inode.xattrSize;
   return (
-    coreSize(inode) +
-    inode.xattrSize +
+    end +
     (inode.compressed ? compressedHeadSize(inode, inode.compressed) : 0) +
-    (inode.chunks?.count ?? 0) * BLOCK_MAP_ENTRY_SIZE +
+    (inode.chunks ? tableSize(inode.chunks, end, chunks?.indexes ?? false) : 0) +
     inode.tailSize
   );
 }
@@ -107,11 +121,10 @@ function compressedHeadSize(inode: Inode, compressed: Compressed): number {
   return indexesSize(compressed, coreSize(inode) + inode.xattrSize) + compressed.inlineSize;
 }
 
-function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings, first: number): void {
+function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings): void {
   const { compressed } = inode;
   if (compressed !== undefined) {
     inode.blocks = compressed.blocks;
-    inode.startBlock = first + compressed.firstBlock;
     return;
   }
   if (inode.chunks !== undefined) {
@@ -139,10 +152,22 @@ function placeData(inodes: readonly Inode[], first: number): number {
       block += inode.blocks;
     }
   }
-  if (block < NO_BLOCK) return block;
+  return block;
+}
+
+/** Of what is stored already, `first` is the block that all of it counts from. */
+function placeStored(inodes: readonly Inode[], first: number): void {
+  for (const inode of inodes) {
+    if (inode.compressed) inode.startBlock = first + inode.compressed.firstBlock;
+    else if (inode.chunks?.places) inode.startBlock = first;
+  }
+}
+
+function checkBlocks(blocks: number): void {
+  if (blocks < NO_BLOCK) return;
   throw new ErofsError(
     'EROFS_CANNOT_STORE',
-    `Cannot write an image of ${block} blocks: the format counts at most ${NO_BLOCK - 1}`,
-    { details: { blocks: block }, hint: 'give a larger block size' },
+    `Cannot write an image of ${blocks} blocks: the format counts at most ${NO_BLOCK - 1}`,
+    { details: { blocks }, hint: 'give a larger block size' },
   );
 }

@@ -1,16 +1,18 @@
 import { viewOf } from '@anole/bytes';
 import { checkedEnd, superblockChecksum } from '../checksum.ts';
+import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import {
   COMPAT_CHECKSUM,
   COMPAT_MTIME,
   COMPAT_XATTR_FILTER,
   INCOMPAT_CHUNKED_FILE,
+  INCOMPAT_DEVICE_TABLE,
   SUPERBLOCK_MAGIC,
   SUPERBLOCK_OFFSET,
   Superblock,
 } from '../layout/superblock.ts';
 import { compressionFields } from './compress/configs.ts';
-import type { Plan } from './plan.ts';
+import { devicesStart, type Plan } from './plan.ts';
 
 /** The superblock, its checksum still 0: that covers what comes after it in its block. */
 export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
@@ -33,14 +35,17 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     xattrBlock: plan.sharedXattrs.length === 0 ? 0 : plan.xattrBlock,
     uuid,
     volumeName,
-    featureIncompat: (plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0) | compression.features,
+    featureIncompat:
+      (plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0) |
+      (settings.devices > 0 ? INCOMPAT_DEVICE_TABLE : 0) |
+      compression.features,
     compressionAlgorithms: compression.compressionAlgorithms,
-    extraDevices: 0,
-    deviceTableSlot: 0,
+    extraDevices: settings.devices,
+    deviceTableSlot: settings.devices > 0 ? devicesStart(settings) / DEVICE_SLOT_SIZE : 0,
     directoryBlockBits: 0,
     xattrPrefixCount: 0,
     xattrPrefixStart: 0,
-    packedNid: BigInt(plan.packed?.nid ?? 0),
+    packedNid: BigInt(plan.stored?.packed?.nid ?? 0),
     xattrFilterReserved: 0,
     buildTime: 0,
     rootNid64: 0n,

@@ -3,6 +3,7 @@ import { Pacer } from '../../pause.ts';
 import { storedRanges } from '../chunks.ts';
 import type { Inode } from '../inode.ts';
 import { readInto } from '../read-exactly.ts';
+import type { StoredData } from '../stored.ts';
 import { FileBuilder } from './file-builder.ts';
 import { type Lane, PIECE_SIZE } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
@@ -13,16 +14,6 @@ import type { Spool } from './spool.ts';
 /** Pieces go to a thread together until they have so many bytes, or are so many. */
 const BATCH_SIZE = 2 * 1024 * 1024;
 const BATCH_PIECES = 512;
-
-/** What compressing gave beside what each inode now says. */
-export interface CompressionResult {
-  /** Compressed data in whole blocks. */
-  readonly spool: Spool;
-  readonly blocks: number;
-  /** Ends of files that lie beside their inodes. */
-  readonly ends: Spool | undefined;
-  readonly packed: Inode | undefined;
-}
 
 /**
  * Compresses the files of a tree: each inode's `compressed` then says how, or is undefined where
@@ -37,7 +28,7 @@ export async function compressFiles(
   spool: Spool,
   measure: (packed: Inode) => void,
   call: CallOptions,
-): Promise<CompressionResult> {
+): Promise<StoredData> {
   const { tails } = settings;
   const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
   const ends = tails === 'inline' ? await settings.spool() : undefined;

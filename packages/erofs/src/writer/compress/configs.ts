@@ -38,7 +38,7 @@ export function encodeConfigs({ hasCompressed, settings }: Plan): Uint8Array {
 }
 
 /** The superblock's fields about compression. */
-export function compressionFields({ settings, hasCompressed, inodes, packed }: Plan): {
+export function compressionFields({ settings, hasCompressed, inodes, stored }: Plan): {
   readonly features: number;
   readonly compressionAlgorithms: number;
 } {
@@ -51,7 +51,7 @@ export function compressionFields({ settings, hasCompressed, inodes, packed }: P
       INCOMPAT_ZERO_PADDING |
       (configured ? INCOMPAT_COMPRESSION_CONFIG : 0) |
       (inlined ? INCOMPAT_TAIL_PACKING : 0) |
-      (packed ? INCOMPAT_FRAGMENTS : 0),
+      (stored?.packed ? INCOMPAT_FRAGMENTS : 0),
     compressionAlgorithms: configured ? 1 << algorithms[compression.algorithm] : LZ4_DISTANCE,
   };
 }

@@ -12,11 +12,11 @@ export async function appendCompressedHead(
   output: Output,
   inode: Inode,
   compressed: Compressed,
-  { compression }: Plan,
+  { stored, settings }: Plan,
 ): Promise<void> {
-  output.append(encodeInode(inode));
+  output.append(encodeInode(inode, settings));
   if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
   output.append(encodeIndexes(compressed, coreSize(inode) + inode.xattrSize, inode.startBlock));
   const { inlineSize, inlineAt } = compressed;
-  if (inlineSize > 0) output.append(await compression!.ends!.read(inlineAt, inlineSize));
+  if (inlineSize > 0) output.append(await stored!.ends!.read(inlineAt, inlineSize));
 }

@@ -1,0 +1,69 @@
+import type { Command } from 'commander';
+import { act } from '../frame.ts';
+import { makeAction } from '../fs/make.ts';
+import { collect, subcommand } from './options.ts';
+
+/** `anole fs mk`. */
+export function makeCommand(): Command {
+  return subcommand('mk')
+    .description('make an image of a directory, an archive, a container image or another image')
+    .argument(
+      '<source>',
+      'a directory, a tar archive (plain, gzip or zstd; - on stdin), a container image, an EROFS image',
+    )
+    .requiredOption('-o, --output <image>', 'the image to make, or - for stdout')
+    .option('-L, --name <name>', 'volume name, at most 16 bytes')
+    .option('-U, --uuid <uuid>', 'identifier (default: derived from names and attributes)')
+    .option('-T, --time <seconds>', 'modification time of everything, in seconds since 1970')
+    .option(
+      '-b, --block-size <bytes>',
+      'from 512 to 65536, 4096 unless told; Linux mounts what fits its pages',
+    )
+    .option('--no-xattrs', 'leave extended attributes out')
+    .option(
+      '-x, --xattr-tolerance <count>',
+      'store attributes once that more inodes have; -1 for none at all',
+    )
+    .option('--all-root', 'let all files belong to root')
+    .option('--force-uid <uid>', 'let all files belong to this user')
+    .option('--force-gid <gid>', 'let all files belong to this group')
+    .option('--uid-offset <offset>', 'to be added to all users')
+    .option('--gid-offset <offset>', 'to be added to all groups')
+    .option('--exclude-path <path>', 'leave this out, with what is below it', collect)
+    .option('--exclude-regex <expression>', 'leave out what matches', collect)
+    .option('--no-inline', 'put no data beside inodes')
+    .option('--extended', 'give every inode 64 bytes')
+    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
+    .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
+    .option('-E, --features <names>', 'by the names of mkfs.erofs, see below', collect)
+    .option('--chunksize <bytes>', 'store files in chunks, equal ones once')
+    .option('--blobdev <file>', 'put the data of files there, metadata alone into the image')
+    .option('--tar <mode>', 'f: copy the files of an archive; i: refer to them where they are')
+    .option('--device <file>', 'a device beside an EROFS image that is the source', collect)
+    .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
+    .addHelpText(
+      'after',
+      `
+The same source gives the same image, byte for byte. The image appears whole or not at all.
+Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
+Extended attributes of a directory are read by getfattr (Debian's package attr).
+Features: ztailpacking (ends of compressed files beside their inodes), fragments (ends and small files
+in one inode), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
+An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
+uncompressed: nothing of it is copied.
+Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
+without a leading slash.
+
+Examples:
+  anole fs mk rootfs/ -o rootfs.erofs
+  anole fs mk rootfs/ -o rootfs.erofs --all-root --exclude-path var/cache --exclude-regex '\\.pyc$'
+  docker export web | anole fs mk - -o web.erofs
+  anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
+  anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
+  anole fs mk image:debian -o debian.erofs -z zstd -C 65536
+  anole fs mk rootfs/ -o bootstrap.erofs --chunksize 1048576 --blobdev data.blob
+  anole fs mk layer.tar -o index.erofs --tar i
+  mount -t erofs rootfs.erofs /mnt`,
+    )
+    .action(act(makeAction));
+}

@@ -1,0 +1,68 @@
+import type { TailMode, WriteOptions } from '@anole/erofs';
+
+/** What `-E` chose, as options of the writer. */
+export interface Features extends Pick<WriteOptions, 'inlineTails' | 'inodes'> {
+  readonly tails?: TailMode;
+  /** Whether addresses of chunks have 8 bytes even where 4 do. */
+  readonly indexes?: boolean;
+}
+
+/** A feature by the name that mkfs.erofs gives it, and what it means here. */
+const known: Readonly<Record<string, Features>> = {
+  ztailpacking: { tails: 'inline' },
+  '^ztailpacking': {},
+  fragments: { tails: 'fragment' },
+  '^fragments': {},
+  inline_data: { inlineTails: true },
+  '^inline_data': { inlineTails: false },
+  noinline_data: { inlineTails: false },
+  'force-inode-extended': { inodes: 'extended' },
+  'force-chunk-indexes': { indexes: true },
+  'force-inode-blockmap': { indexes: false },
+  'xattr-name-filter': {},
+  '^dedupe': {},
+  '^all-fragments': {},
+  '^48bit': {},
+};
+
+/** Why what mkfs.erofs knows too cannot be had here. */
+const refused: Readonly<Record<string, string>> = {
+  '48bit': 'images have up to 2^32 blocks and no extent records',
+  'all-fragments': 'only ends and small files go into the packed inode: give fragments',
+  dedupe: 'compressed data are not deduplicated; --chunksize stores equal chunks once',
+  'dot-omitted': 'it belongs to 48bit, which is not written',
+  'force-inode-compact': 'it would lose times and owners; inodes are compact where nothing is lost',
+  fragdedupe: 'equal fragments are always stored once',
+  'legacy-compress': 'it is for kernels before 5.3; indexes are compact',
+  nosbcrc: 'images always have a checksum',
+  'plain-xattr-prefixes': 'names of attributes have no long prefixes in images',
+  '^xattr-name-filter': 'images always have the name filter',
+  metadata_compression: 'metadata are not compressed',
+};
+
+/** Raised where an option cannot be used; the command makes a usage error of it. */
+export class WrongFlag extends Error {}
+
+/** @throws WrongFlag */
+export function featuresOf(texts: readonly string[]): Features {
+  let features: Features = {};
+  for (const name of texts.flatMap((text) => text.split(','))) {
+    const chosen = Object.hasOwn(known, name) ? known[name] : undefined;
+    if (chosen === undefined) throw new WrongFlag(`Cannot use -E ${name}: ${reasonOf(name)}`);
+    const { tails } = features;
+    if (tails !== undefined && chosen.tails !== undefined && chosen.tails !== tails) {
+      throw new WrongFlag('Cannot use ztailpacking and fragments in one image: give one');
+    }
+    features = { ...features, ...chosen };
+  }
+  return features;
+}
+
+function reasonOf(name: string): string {
+  const [bare = ''] = name.split('=');
+  if (Object.hasOwn(refused, bare)) return refused[bare]!;
+  if (Object.hasOwn(known, bare) && bare !== name) return 'it takes no value here';
+  return `give ${Object.keys(known)
+    .filter((one) => !one.startsWith('^'))
+    .join(', ')}`;
+}
