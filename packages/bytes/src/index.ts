@@ -31,9 +31,21 @@ export {
   u53,
   u64,
 } from './fields.ts';
+export { type GunzipOptions, GunzipStream } from './gzip/gunzip.ts';
+export {
+  checkGzipIndex,
+  DEFAULT_SPAN,
+  type GzipCheckpoint,
+  type GzipIndex,
+  GzipIndexer,
+  type GzipIndexOptions,
+  type Hash,
+} from './gzip/gzip-index.ts';
+export { type IndexedGzipOptions, indexedGzip } from './gzip/indexed-source.ts';
 export { type HttpCode, HttpError } from './http/errors.ts';
 export { type HttpSourceOptions, httpSource } from './http/http-source.ts';
-export { inflate } from './inflate.ts';
+export { inflate } from './inflate/inflate.ts';
+export { INFLATE_WINDOW, type InflateStart, InflateStream } from './inflate/stream.ts';
 export { type BlockOptions, decodeLz4 } from './lz4.ts';
 export {
   LZ4_LEVEL_MAX,

@@ -2,17 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { constants, deflateRawSync } from 'node:zlib';
 import fc from 'fast-check';
-import { AnoleError, inflate } from './index.ts';
-
-const text = Uint8Array.from({ length: 200_000 }, (_, at) =>
-  at % 1000 < 400 ? at % 11 : (at * at) >> 8,
-);
-
-/** Values of quickly falling frequency: some codes become longer than one look finds. */
-const skewed = Uint8Array.from(
-  { length: 100_000 },
-  (_, at) => Math.clz32(Math.imul(at + 1, 0x9e3779b1) >>> 0) * 8 + ((at >> 12) & 7),
-);
+import { AnoleError, inflate } from '../index.ts';
+import { skewedBytes as skewed, sampleText as text } from '../testing/samples.ts';
 
 function refused(action: () => void): void {
   assert.throws(action, (error) => AnoleError.is(error) && error.code === 'DEFLATE_DAMAGED');

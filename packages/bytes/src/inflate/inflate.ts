@@ -1,23 +1,8 @@
-import { AnoleError } from './errors.ts';
-import { Huffman } from './inflate-huffman.ts';
-import type { BlockOptions } from './lz4.ts';
+import { AnoleError } from '../errors.ts';
+import type { BlockOptions } from '../lz4.ts';
+import { Huffman } from './huffman.ts';
+import { distanceBases, distanceExtra, lengthBases, lengthExtra } from './tables.ts';
 
-/** Source: RFC 1951, 3.2.5: bases and extra bits of the symbols of lengths (257 up) and distances. */
-const lengthBases = Uint16Array.of(
-  ...[
-    3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99, 115, 131,
-  ],
-  ...[163, 195, 227, 258],
-);
-const lengthExtra = Uint8Array.of(
-  ...[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0],
-);
-const distanceBases = Uint16Array.from({ length: 30 }, (_, symbol) =>
-  symbol < 4 ? symbol + 1 : ((2 + (symbol & 1)) << ((symbol >> 1) - 1)) + 1,
-);
-const distanceExtra = Uint8Array.from({ length: 30 }, (_, symbol) =>
-  symbol < 4 ? 0 : (symbol >> 1) - 1,
-);
 /** Source: RFC 1951, 3.2.7: the order in which the lengths of the codes of lengths stand. */
 const codeOrder = Uint8Array.of(16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15);
 
