@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -8,31 +7,9 @@ import { describeDifferences } from '@anole/vfs';
 import { umociImage } from '../../packages/oci/src/testing/images.ts';
 import { makeAuthority, startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs, run, temporary } from '../../packages/oci/src/testing/tools.ts';
+import { anoleIn, succeed } from './anole-image.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 const skip = needs('docker-registry', 'umoci', 'skopeo', 'openssl', 'root');
-
-/** anole image, with a cache, logins and registries of its own. */
-function anoleIn(directory: string) {
-  const environment = {
-    ...process.env,
-    ANOLE_CACHE: join(directory, 'cache'),
-    DOCKER_CONFIG: join(directory, 'docker'),
-    CONTAINERS_REGISTRIES_CONF: join(directory, 'registries.conf'),
-    HOME: directory,
-  };
-  return (args: readonly string[], input = '') => {
-    const argv = ['-C', 'anole-source', main, 'image', ...args];
-    const options = { env: environment, input, cwd: directory, maxBuffer: 1 << 26 };
-    const { status, stdout, stderr } = spawnSync(process.execPath, argv, options);
-    return { status, stdout: stdout.toString(), stderr: stderr.toString() };
-  };
-}
-
-function succeed(result: ReturnType<ReturnType<typeof anoleIn>>): string {
-  assert.equal(result.status, 0, result.stderr);
-  return result.stdout;
-}
 
 describe('anole image', { skip }, () => {
   let made: string;

@@ -41,7 +41,7 @@ export {
   type GzipIndexOptions,
   type Hash,
 } from './gzip/gzip-index.ts';
-export { type IndexedGzipOptions, indexedGzip } from './gzip/indexed-source.ts';
+export { indexedGzip } from './gzip/indexed-source.ts';
 export { type HttpCode, HttpError } from './http/errors.ts';
 export { type HttpSourceOptions, httpSource } from './http/http-source.ts';
 export { inflate } from './inflate/inflate.ts';
@@ -59,6 +59,7 @@ export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
 export { checkRange, memorySource, type ReadOptions, type Source } from './source.ts';
+export { type Span, type SpanOptions, type Spans, spanSource } from './spans.ts';
 export {
   type Cursor,
   type Fields,

@@ -21,6 +21,11 @@ export interface BlobOptions extends ReadOptions {
   readonly end?: number;
 }
 
+export interface ReferrersOptions extends ReadOptions {
+  /** Only those of this type. */
+  readonly artifactType?: string;
+}
+
 /** A repository of a registry, which may have a blob that another repository wants. */
 export interface Origin {
   readonly host: string;
@@ -51,6 +56,11 @@ export interface ImageReader {
   blob(descriptor: Descriptor, options?: BlobOptions): AsyncIterable<Uint8Array>;
   /** The file of a blob, where blobs are files that stay. It must only be read. */
   pathOf?(descriptor: Descriptor): string;
+  /** Manifests that say something about another: indexes, signatures, bills of materials. */
+  referrers?(
+    subject: Pick<Descriptor, 'digest'>,
+    options?: ReferrersOptions,
+  ): Promise<readonly Descriptor[]>;
   /** Of a repository of a registry. */
   readonly origin?: Origin;
   close?(): void;

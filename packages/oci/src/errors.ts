@@ -7,6 +7,8 @@ export type OciCode =
   | 'OCI_BAD_CONFIGURATION'
   | 'OCI_BAD_CONFIG'
   | 'OCI_BAD_DIGEST'
+  /** A table of contents or checkpoints of a layer cannot be read. */
+  | 'OCI_BAD_INDEX'
   | 'OCI_BAD_LAYER'
   | 'OCI_BAD_LAYOUT'
   | 'OCI_BAD_MANIFEST'

@@ -25,6 +25,7 @@ export {
   type Origin,
   openImage,
   type PutOptions,
+  type ReferrersOptions,
   readBlob,
   readConfig,
   readGraph,
@@ -35,6 +36,7 @@ export { checkDigest, type Digest, digestOf, isDigest, sha256Of, verifyDigest } 
 export { type Dmverity, dmverityAnnotations, dmverityOf } from './dmverity.ts';
 export { type OciCode, OciError } from './errors.ts';
 export { JsonObject, parseJson, type Subject } from './json.ts';
+export { type LayerIndex, type LayerParts, openIndexedLayer } from './layer-index.ts';
 export {
   type Descriptor,
   encodeJson,
@@ -79,3 +81,13 @@ export {
   type HttpRequest,
   type HttpTransport,
 } from './registry/transport.ts';
+export {
+  describeZtoc,
+  isSociIndex,
+  type SociVersion,
+  soci,
+  sociManifest,
+  ztocsOf,
+} from './soci/soci-index.ts';
+export { encodeGzipZinfo, parseGzipZinfo } from './soci/zinfo.ts';
+export { encodeZtoc, parseZtoc, type Ztoc } from './soci/ztoc.ts';

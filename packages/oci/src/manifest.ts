@@ -162,6 +162,8 @@ export function selectPlatform(index: ImageIndex, wanted: Platform): Descriptor 
   let fit = 0;
   for (const candidate of index.manifests) {
     if (!isManifestType(candidate.mediaType) || candidate.platform === undefined) continue;
+    // An index of an image's layers, or the like, beside the image.
+    if (candidate.artifactType !== undefined) continue;
     const found = fitness(candidate.platform, wanted);
     if (found <= fit) continue;
     best = candidate;

@@ -137,10 +137,10 @@ test('bytes that are not those of their span are refused', async () => {
   wrong[index.checkpoints[3]!.in + 1000]! ^= 4;
   const source = indexedGzip(memorySource(wrong), index, { sha256 });
   const { out } = index.checkpoints[3]!;
-  assert.throws(() => source.read(out, 10), { code: 'GZIP_WRONG_SPAN' });
+  assert.throws(() => source.read(out, 10), { code: 'SPAN_WRONG_CONTENT' });
   assert.equal((source.read(0, 10) as Uint8Array).length, 10);
   const other = indexedGzip(memorySource(wrong), index);
-  await assert.rejects(async () => other.read(out, 10), { code: 'GZIP_WRONG_SPAN' });
+  await assert.rejects(async () => other.read(out, 10), { code: 'SPAN_WRONG_CONTENT' });
 });
 
 test('an index that cannot be is refused', () => {

@@ -27,11 +27,11 @@ interface TreeFlags extends DeviceFlags {
 }
 
 /** Transports of container images, in front of their names. */
-const containers = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive|image):)/;
+const containers = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive|image|indexed):)/;
 
 /**
  * Opens what a user named: an EROFS image here or at a URL, a container image (`image:NAME` for one
- * that was pulled), a directory, or a tar archive.
+ * that was pulled, `indexed:…` for any one read through its index), a directory, or a tar archive.
  */
 export async function openTree(
   name: string,
@@ -39,8 +39,9 @@ export async function openTree(
   { output = '-', xattrs = true, device }: TreeFlags = {},
 ): Promise<OpenTree> {
   if (containers.test(name) || existsSync(join(name, 'oci-layout'))) {
-    const { openContainer } = await import('../image/tree.ts');
-    return await openContainer(name.replace(/^image:/, ''), context);
+    const { openContainer, openIndexed } = await import('../image/tree.ts');
+    const plain = name.replace(/^(?:image|indexed):/, '');
+    return await (name.startsWith('indexed:') ? openIndexed : openContainer)(plain, context);
   }
   if (isUrl(name) || isImage(name)) {
     return await OpenImage.open(name, 'much', context.signal, { ...(device && { device }) });

@@ -82,7 +82,7 @@ async function finish(
 }
 
 /** What stays of an image goes to where the changed one will be. */
-async function copyLayers(
+export async function copyLayers(
   { reader, manifest }: Image,
   to: ImageWriter,
   { call }: Session,

@@ -1,16 +1,18 @@
 import { fitness, parsePlatform } from '@anole/oci';
-import { checkImage } from '@anole/oci/node';
+import { checkImage, checkImageIndex } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
 import { formatBytes } from '../progress.ts';
 import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
+import { anyIndex } from './tree.ts';
 
 /** 0 where the image is sound, 1 where it is not, 2 where it cannot be looked at. */
 export async function checkAction(
   context: CommandContext,
   name: string,
-  flags: RegistryFlags & PlatformFlags,
+  flags: RegistryFlags & PlatformFlags & { readonly index?: boolean },
 ): Promise<number> {
+  if (flags.index) return checkIndexAction(context, name, flags);
   await using session = await Session.open(context, flags);
   const { reader, selector } = await session.reader(name);
   const root = await reader.resolve(selector, session.call);
@@ -31,6 +33,30 @@ export async function checkAction(
     }
     const verdict = findings.length === 0 ? 'sound' : `${findings.length} findings`;
     context.err(`${manifests} manifests, ${blobs} blobs, ${formatBytes(bytes)}: ${verdict}`);
+  }
+  return findings.length === 0 ? 0 : 1;
+}
+
+/** Reads each layer of an image through its index. */
+async function checkIndexAction(
+  context: CommandContext,
+  name: string,
+  flags: RegistryFlags & PlatformFlags,
+): Promise<number> {
+  await using session = await Session.open(context, flags);
+  const image = await session.image(name, flags);
+  const index = await anyIndex(image, session.call);
+  const { findings, layers, bytes } = await checkImageIndex(image, index, session.call);
+  context.endProgress();
+  if (context.json) {
+    const digest = index.descriptor.digest;
+    context.out(JSON.stringify({ name, index: digest, layers, bytes, findings }, null, 2));
+  } else {
+    for (const { code, message, digest } of findings) {
+      context.out(`${digest}: ${code}: ${shown(message)}`);
+    }
+    const verdict = findings.length === 0 ? 'sound' : `${findings.length} findings`;
+    context.err(`${layers} layers through their index, ${formatBytes(bytes)}: ${verdict}`);
   }
   return findings.length === 0 ? 0 : 1;
 }

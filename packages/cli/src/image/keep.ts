@@ -10,6 +10,7 @@ import {
 import { ImageStore, type StoredImage, storeName } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { formatBytes } from '../progress.ts';
+import { table } from '../table.ts';
 import { type RegistryFlags, Session } from './session.ts';
 
 interface Row {
@@ -38,16 +39,7 @@ export async function listAction(context: CommandContext): Promise<number> {
     platforms.join(' ') || 'none',
     formatBytes(size),
   ]);
-  const table = [['NAME', 'DIGEST', 'PLATFORMS', 'SIZE'], ...cells];
-  const widths = [0, 1, 2].map((at) => Math.max(...table.map((row) => row[at]!.length)));
-  for (const row of table) {
-    context.out(
-      row
-        .map((cell, at) => cell.padEnd(widths[at] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    );
-  }
+  context.out(table(['NAME', 'DIGEST', 'PLATFORMS', 'SIZE'], cells));
   return 0;
 }
 

@@ -1,8 +1,17 @@
 import { tmpdir } from 'node:os';
+import type { CallOptions } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostDecoders } from '@anole/host';
-import { type Image, mediaTypes } from '@anole/oci';
-import { imageTree } from '@anole/oci/node';
+import { type Image, mediaTypes, OciError } from '@anole/oci';
+import {
+  boundIndex,
+  type FindIndex,
+  imageTree,
+  indexedTree,
+  readLayerIndex,
+  referringIndex,
+  type SociIndex,
+} from '@anole/oci/node';
 import type { Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
@@ -12,20 +21,68 @@ export interface OpenContainer extends AsyncDisposable {
   readonly tree: Tree;
 }
 
-/** Opens the file system of an image that a user named: of its layers, or of its EROFS variant. */
+/**
+ * Opens the file system of an image that a user named: of its layers, or of its EROFS variant. Layers of
+ * an image in a registry that names its own index are read through that, as far as they are needed.
+ */
 export async function openContainer(
   name: string,
   context: CommandContext,
   flags: RegistryFlags & PlatformFlags = {},
 ): Promise<OpenContainer> {
+  return open(name, context, flags, async (image, session) => {
+    const index = image.reader.origin && (await boundIndex(image, session.call));
+    return index ? throughIndex(image, index, session) : whole(image, session);
+  });
+}
+
+/** As above, through an index of the image, be it one that somebody else has put beside it. */
+export async function openIndexed(
+  name: string,
+  context: CommandContext,
+  flags: RegistryFlags & PlatformFlags = {},
+): Promise<OpenContainer> {
+  return open(name, context, flags, async (image, session) => {
+    return throughIndex(image, await anyIndex(image, session.call), session);
+  });
+}
+
+/**
+ * The index of an image: its own, else what was put beside it.
+ *
+ * @throws OciError `OCI_NOT_FOUND`
+ */
+export async function anyIndex(image: Image, call: CallOptions): Promise<SociIndex> {
+  const found = (await boundIndex(image, call)) ?? (await referringIndex(image, call));
+  if (found) return found;
+  throw new OciError('OCI_NOT_FOUND', `Cannot find an index of ${image.descriptor.digest}`, {
+    hint: 'anole image index IMAGE makes one.',
+  });
+}
+
+async function open(
+  name: string,
+  context: CommandContext,
+  flags: RegistryFlags & PlatformFlags,
+  read: (image: Image, session: Session) => Promise<Tree>,
+): Promise<OpenContainer> {
   await using resources = new AsyncDisposableStack();
   const session = resources.use(await Session.open(context, flags));
   const image = await session.image(name, flags);
-  const tree = erofsFile(image) ?? (await imageTree(image, { ...session.call, scratch: tmpdir() }));
-  const opened = typeof tree === 'string' ? await openFile(tree, resources) : tree;
-  resources.defer(() => opened.close?.());
+  const file = erofsFile(image);
+  const tree = file === undefined ? await read(image, session) : await openFile(file, resources);
+  resources.defer(() => tree.close?.());
   const kept = resources.move();
-  return { tree: opened, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+function whole(image: Image, { call }: Session): Promise<Tree> {
+  return imageTree(image, { ...call, scratch: tmpdir() });
+}
+
+function throughIndex(image: Image, index: SociIndex, { call }: Session): Promise<Tree> {
+  const find: FindIndex = (layer) => readLayerIndex(image.reader, index, layer, call);
+  return indexedTree(image, find, { ...call, scratch: tmpdir() });
 }
 
 /** The file of an image that is EROFS as a whole, where it is in the store or a layout. */

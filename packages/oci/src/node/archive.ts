@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import type { CallOptions, ReadOptions } from '@anole/bytes';
 import { createFileAtomically, type FileSource, fileSource } from '@anole/host';
 import { MemoryTree, writeTar } from '@anole/vfs';
-import type { BlobOptions, ImageReader } from '../content.ts';
+import type { BlobOptions, ImageReader, ReferrersOptions } from '../content.ts';
 import { checkDigest } from '../digest.ts';
 import { OciError } from '../errors.ts';
-import { type Descriptor, MAX_MANIFEST, parseManifest } from '../manifest.ts';
+import { type Descriptor, type ImageIndex, MAX_MANIFEST, parseManifest } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
-import { findInIndex } from './index-names.ts';
+import { findInLayout, referrersIn } from './index-names.ts';
 import { readSourceRange } from './read-range.ts';
 import { StagedWriter, stagingLayout } from './staged-writer.ts';
 import { TarMembers } from './tar-members.ts';
@@ -28,9 +28,22 @@ export class ArchiveReader implements ImageReader, Disposable {
   }
 
   async resolve(selector?: string): Promise<Descriptor> {
+    return findInLayout(await this.index(), selector, this.name, (digest) =>
+      this.members.read(memberOf(digest), MAX_MANIFEST),
+    );
+  }
+
+  async referrers(
+    subject: Pick<Descriptor, 'digest'>,
+    options: ReferrersOptions = {},
+  ): Promise<readonly Descriptor[]> {
+    return referrersIn(this, (await this.index()).manifests, subject, options);
+  }
+
+  private async index(): Promise<ImageIndex> {
     const bytes = await this.members.read('index.json', MAX_MANIFEST);
     const index = parseManifest(bytes, mediaTypes.index);
-    if (index.kind === 'index') return findInIndex(index, selector, this.name);
+    if (index.kind === 'index') return index;
     throw new OciError('OCI_BAD_LAYOUT', `Cannot use ${this.name}: its index.json is no index`);
   }
 

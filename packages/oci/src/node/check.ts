@@ -140,7 +140,7 @@ class Checker {
   }
 }
 
-function findingOf(
+export function findingOf(
   code: string,
   message: string,
   { digest }: Descriptor,

@@ -47,6 +47,7 @@ async function mark(store: ImageStore, options: ReadOptions): Promise<ReadonlySe
     if (marked.has(next.digest)) continue;
     marked.add(next.digest);
     if (!isManifestType(next.mediaType) || !(await store.has(next))) continue;
+    todo.push(...(await store.referrers(next)));
     try {
       const document = await readManifest(store, next, options);
       todo.push(...blobsOf(document));
@@ -73,10 +74,12 @@ async function* contents(
   for (const name of await namesIn(partial)) {
     yield { sha256: `partial ${name}`, path: join(partial, name) };
   }
-  // Images made of others, by the digest of what they were made of.
-  const derived = join(directory, 'erofs');
-  for (const name of await namesIn(derived)) {
-    yield { sha256: name.replace(/\..*$/s, ''), path: join(derived, name) };
+  // Images made of others, and what refers to others, by the digest of those.
+  for (const kind of ['erofs', 'referrers']) {
+    const derived = join(directory, kind);
+    for (const name of await namesIn(derived)) {
+      yield { sha256: name.replace(/\..*$/s, ''), path: join(derived, name) };
+    }
   }
 }
 

@@ -14,6 +14,7 @@
 export { ArchiveReader, ArchiveWriter } from './archive.ts';
 export { type ChangeOptions, type ConfigChange, changeImage } from './change.ts';
 export { checkImage, type ImageCheck, type ImageFinding } from './check.ts';
+export { checkImageIndex, type IndexCheck } from './check-index.ts';
 export type { Collected } from './collect.ts';
 export { convertImage, type VariantFormat } from './convert.ts';
 export { decompress } from './decompress.ts';
@@ -25,8 +26,24 @@ export {
   type Kept,
   keepCredentials,
 } from './docker-config.ts';
+export {
+  boundIndex,
+  readLayerIndex,
+  referringIndex,
+  type SociIndex,
+} from './find-index.ts';
 export { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
+export {
+  bindIndex,
+  DEFAULT_MIN_LAYER,
+  type IndexedImage,
+  type IndexedLayer,
+  type IndexImageOptions,
+  indexImage,
+} from './index-image.ts';
+export { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export { refName } from './index-names.ts';
+export { checkLayerIndex, type FindIndex, indexedTree } from './indexed-tree.ts';
 export { type WriteLayerOptions, type WrittenLayer, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { CallOptions, Source } from '@anole/bytes';
 import { type ScratchFile, scratchFile } from '@anole/host';
-import { applyLayer, MemoryTree as Memory, type MemoryTree, type Tree } from '@anole/vfs';
+import { applyLayer, MemoryTree, type Tree } from '@anole/vfs';
 import type { Image, ImageReader } from '../content.ts';
 import { OciError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
@@ -32,49 +32,60 @@ export async function imageTree(image: Image, options: LayersOptions): Promise<T
       `Cannot use ${image.reader.name}: ${manifest.layers.length} layers for ${config.diffIds.length} digests`,
     );
   }
-  const tree = new Memory();
-  const scratches: ScratchFile[] = [];
-  const close = () => {
-    for (const scratch of scratches) scratch[Symbol.dispose]();
-  };
-  try {
-    const total = manifest.layers.reduce((sum, { size }) => sum + size, 0);
-    let done = 0;
-    for (const [at, layer] of manifest.layers.entries()) {
-      const scratch = scratchFile(options.scratch);
-      scratches.push(scratch);
-      const onBytes = (bytes: number) => {
-        done += bytes;
-        options.onProgress?.({ step: 'unpack layers', done, total, unit: 'bytes' });
-      };
-      const opening = { layer, diffId: config.diffIds[at]!, scratch, onBytes };
-      await applyOne(tree, image.reader, opening, options);
-    }
-    return Object.assign(tree, { close });
-  } catch (error) {
-    close();
-    throw error;
+  const tree = new MemoryTree();
+  using applier = new LayerApplier(tree, image, options);
+  for (const [at, layer] of manifest.layers.entries()) {
+    await applier.apply(layer, config.diffIds[at]);
+  }
+  const kept = applier.move();
+  return Object.assign(tree, { close: () => kept.dispose() });
+}
+
+/** Applies layers to a tree, one after another, decompressed into scratch files that it holds. */
+export class LayerApplier implements Disposable {
+  private readonly tree: MemoryTree;
+  private readonly reader: ImageReader;
+  private readonly options: LayersOptions;
+  private readonly total: number;
+  private readonly scratches = new DisposableStack();
+  private done = 0;
+
+  constructor(tree: MemoryTree, { reader, manifest }: Image, options: LayersOptions) {
+    this.tree = tree;
+    this.reader = reader;
+    this.options = options;
+    this.total = manifest.layers.reduce((sum, { size }) => sum + size, 0);
+  }
+
+  async apply(layer: Descriptor, diffId: string | undefined): Promise<void> {
+    const scratch = this.scratches.use(scratchFile(this.options.scratch));
+    const { total } = this;
+    const onBytes = (bytes: number) => {
+      this.done += bytes;
+      this.options.onProgress?.({ step: 'unpack layers', done: this.done, total, unit: 'bytes' });
+    };
+    const stream = verified(this.reader, { layer, diffId, onBytes }, this.options);
+    await applyLayer(this.tree, spooled(stream, scratch), {
+      ...(this.options.signal && { signal: this.options.signal }),
+      store: (entry) => stored(scratch, entry.dataOffset, entry.storedSize),
+    });
+  }
+
+  /** Hands the scratch files over to whoever needs the tree. */
+  move(): DisposableStack {
+    return this.scratches.move();
+  }
+
+  [Symbol.dispose](): void {
+    this.scratches.dispose();
   }
 }
 
 interface Opening {
   readonly layer: Descriptor;
-  readonly diffId: string;
-  readonly scratch: ScratchFile;
+  /** Undefined where nobody has said it. */
+  readonly diffId: string | undefined;
   onBytes(bytes: number): void;
-}
-
-async function applyOne(
-  tree: MemoryTree,
-  reader: ImageReader,
-  opening: Opening,
-  options: LayersOptions,
-): Promise<void> {
-  const stream = verified(reader, opening, options);
-  await applyLayer(tree, spooled(stream, opening.scratch), {
-    ...(options.signal && { signal: options.signal }),
-    store: (entry) => stored(opening.scratch, entry.dataOffset, entry.storedSize),
-  });
 }
 
 /** A layer's bytes, decompressed; that they were the right ones is known at the end. */
@@ -105,7 +116,7 @@ async function* verified(
     yield chunk;
   }
   const met = `sha256:${inner.digest('hex')}`;
-  if (diffId.startsWith('sha256:') && met !== diffId) {
+  if (diffId?.startsWith('sha256:') && met !== diffId) {
     throw wrong(reader, layer, `decompressed it has the digest ${met} instead of ${diffId}`);
   }
 }

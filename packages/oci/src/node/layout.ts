@@ -9,7 +9,7 @@ import {
   withLock,
   writeFileAtomically,
 } from '@anole/host';
-import type { BlobOptions, ImageReader, ImageWriter } from '../content.ts';
+import type { BlobOptions, ImageReader, ImageWriter, ReferrersOptions } from '../content.ts';
 import { checkDigest, sha256Of } from '../digest.ts';
 import { OciError } from '../errors.ts';
 import { parseJson } from '../json.ts';
@@ -21,7 +21,7 @@ import {
   parseManifest,
 } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
-import { findInIndex, refName } from './index-names.ts';
+import { findInLayout, referrersIn, refName } from './index-names.ts';
 import { readFileRange } from './read-range.ts';
 
 const VERSION = '{"imageLayoutVersion":"1.0.0"}';
@@ -51,7 +51,9 @@ export class LayoutDirectory implements ImageReader, ImageWriter {
   }
 
   async resolve(selector?: string): Promise<Descriptor> {
-    return findInIndex(await this.index(), selector, this.name);
+    return findInLayout(await this.index(), selector, this.name, (digest) =>
+      this.document(blobPath(digest)),
+    );
   }
 
   async manifest(descriptor: Descriptor, { signal }: ReadOptions = {}): Promise<Uint8Array> {
@@ -61,6 +63,14 @@ export class LayoutDirectory implements ImageReader, ImageWriter {
 
   blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncIterable<Uint8Array> {
     return readFileRange(this.pathOf(descriptor), options);
+  }
+
+  /** Referrers that the index lists, as such without a tag. */
+  async referrers(
+    subject: Pick<Descriptor, 'digest'>,
+    options: ReferrersOptions = {},
+  ): Promise<readonly Descriptor[]> {
+    return referrersIn(this, (await this.index()).manifests, subject, options);
   }
 
   /** The file of a blob. */

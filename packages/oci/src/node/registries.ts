@@ -1,5 +1,5 @@
 import type { CallOptions, ReadOptions } from '@anole/bytes';
-import type { BlobOptions, ImageReader } from '../content.ts';
+import type { BlobOptions, ImageReader, ReferrersOptions } from '../content.ts';
 import { OciError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
 import type { Reference, ShortReference } from '../reference.ts';
@@ -203,6 +203,13 @@ class Mirrored implements ImageReader {
         if (!(error instanceof OciError) || index === this.places.length - 1) throw error;
       }
     }
+  }
+
+  referrers(
+    subject: Pick<Descriptor, 'digest'>,
+    options: ReferrersOptions = {},
+  ): Promise<readonly Descriptor[]> {
+    return this.first(options, (repository) => repository.referrers(subject, options));
   }
 
   private async first<T>(

@@ -11,13 +11,21 @@ import {
   systemCode,
   writeFileAtomically,
 } from '@anole/host';
-import type { BlobOptions, ImageReader, ImageWriter } from '../content.ts';
+import type { BlobOptions, ImageReader, ImageWriter, ReferrersOptions } from '../content.ts';
 import { checkDigest, sha256Of } from '../digest.ts';
 import { OciError } from '../errors.ts';
 import { parseJson } from '../json.ts';
-import { type Descriptor, MAX_MANIFEST, readDescriptor, tooLarge } from '../manifest.ts';
+import {
+  type Descriptor,
+  MAX_MANIFEST,
+  parseManifest,
+  readDescriptor,
+  tooLarge,
+} from '../manifest.ts';
+import { describeReferrer } from '../registry/referrers.ts';
 import { type Collected, collectGarbage } from './collect.ts';
 import { readFileRange } from './read-range.ts';
+import { addStoredReferrer, storedReferrers } from './store-referrers.ts';
 
 /** An image that the store keeps by a name. */
 export interface StoredImage {
@@ -141,7 +149,24 @@ export class ImageStore implements ImageReader, ImageWriter {
       yield bytes.subarray(start);
     }
     await this.putBlob(descriptor, open, options);
+    const content = parseManifest(bytes, descriptor.mediaType);
+    if (content.subject) {
+      await addStoredReferrer(
+        this.directory,
+        content.subject,
+        describeReferrer(descriptor, content),
+      );
+    }
     if (name !== undefined) await this.setName(name, descriptor);
+  }
+
+  /** Referrers are kept as long as what they refer to. */
+  async referrers(
+    subject: Pick<Descriptor, 'digest'>,
+    { artifactType }: ReferrersOptions = {},
+  ): Promise<readonly Descriptor[]> {
+    const all = await storedReferrers(this.directory, subject);
+    return all.filter((each) => artifactType === undefined || each.artifactType === artifactType);
   }
 
   /** Gives an image a name, in the place of another that has it. */
@@ -200,7 +225,6 @@ export class ImageStore implements ImageReader, ImageWriter {
       if (image.descriptor.digest === digest) return image.descriptor;
     }
     const { size } = await stat(path);
-    const { parseManifest } = await import('../manifest.ts');
     if (size > MAX_MANIFEST) throw tooLarge(size);
     const { mediaType } = parseManifest(await readFile(path));
     return { mediaType, digest, size };

@@ -1,10 +1,12 @@
 import type { ReadOptions } from '@anole/bytes';
+import type { ReferrersOptions } from '../content.ts';
 import { checkDigest, digestOf } from '../digest.ts';
 import {
   type Descriptor,
   encodeManifest,
   type ImageIndex,
   MAX_MANIFEST,
+  type Manifest,
   parseManifest,
 } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
@@ -14,7 +16,7 @@ import type { Repository } from './repository.ts';
 export async function listReferrers(
   repository: Repository,
   subject: Pick<Descriptor, 'digest'>,
-  options: ReadOptions & { readonly artifactType?: string },
+  options: ReferrersOptions,
 ): Promise<readonly Descriptor[]> {
   const { artifactType, ...call } = options;
   const path = `referrers/${checkDigest(subject.digest)}`;
@@ -53,6 +55,22 @@ function tagOf(digest: string): string {
   return digest.replace(':', '-');
 }
 
+/** How lists of referrers describe one: with its type and its annotations. */
+export function describeReferrer(
+  { mediaType, digest, size }: Descriptor,
+  content: Manifest | ImageIndex,
+): Descriptor {
+  const artifactType =
+    content.kind === 'manifest' ? (content.artifactType ?? content.config.mediaType) : undefined;
+  return {
+    mediaType,
+    digest,
+    size,
+    ...(artifactType !== undefined && { artifactType }),
+    ...(content.annotations && { annotations: content.annotations }),
+  };
+}
+
 /** Adds to that index, for registries that keep no list themselves. */
 export async function addReferrer(
   repository: Repository,
@@ -63,16 +81,7 @@ export async function addReferrer(
 ): Promise<void> {
   const there = (await fallbackIndex(repository, subject, options))?.manifests ?? [];
   if (there.some((each) => each.digest === digest)) return;
-  const content = parseManifest(bytes, mediaType);
-  const artifactType =
-    content.kind === 'manifest' ? (content.artifactType ?? content.config.mediaType) : undefined;
-  const added: Descriptor = {
-    mediaType,
-    digest,
-    size,
-    ...(artifactType !== undefined && { artifactType }),
-    ...(content.annotations && { annotations: content.annotations }),
-  };
+  const added = describeReferrer({ mediaType, digest, size }, parseManifest(bytes, mediaType));
   const document = encodeManifest({
     kind: 'index',
     mediaType: mediaTypes.index,

@@ -1,5 +1,12 @@
 import type { ReadOptions } from '@anole/bytes';
-import type { BlobOptions, ImageReader, ImageWriter, Origin, PutOptions } from '../content.ts';
+import type {
+  BlobOptions,
+  ImageReader,
+  ImageWriter,
+  Origin,
+  PutOptions,
+  ReferrersOptions,
+} from '../content.ts';
 import { checkDigest, digestOf, isDigest } from '../digest.ts';
 import { OciError } from '../errors.ts';
 import { parseJson } from '../json.ts';
@@ -223,7 +230,7 @@ export class Repository implements ImageReader, ImageWriter {
    */
   async referrers(
     subject: Pick<Descriptor, 'digest'>,
-    options: ReadOptions & { readonly artifactType?: string } = {},
+    options: ReferrersOptions = {},
   ): Promise<readonly Descriptor[]> {
     return listReferrers(this, subject, options);
   }

@@ -1,11 +1,8 @@
 import type { Awaitable } from '@anole/bytes';
 import type { DeviceNumber, Extent, FileType, Timestamp } from '../tree.ts';
 
-/**
- * One member of a tar archive. Everything but its content is complete and stays valid; the content
- * can be read once, until the next entry is asked for.
- */
-export interface TarEntry {
+/** What a tar archive, or a table of its contents, says about one member. */
+export interface TarMember {
   /** The name as the archive gives it, by `decodeName`. */
   readonly name: string;
   /** The name as a path in the archive: no leading slash, no `.` or `..`; empty for the root. */
@@ -40,6 +37,13 @@ export interface TarEntry {
   readonly dataOffset: number;
   /** Bytes stored at `dataOffset`: those of the extents one after another, or the whole file. */
   readonly storedSize: number;
+}
+
+/**
+ * One member of a tar archive that is read. Everything but its content is complete and stays valid; the
+ * content can be read once, until the next entry is asked for.
+ */
+export interface TarEntry extends TarMember {
   /**
    * The file's bytes, holes as zeros, in chunks that may alias the input's.
    *

@@ -1,12 +1,12 @@
-import { isPromise, type Source } from '@anole/bytes';
+import { type Awaitable, chain, isPromise, type Source } from '@anole/bytes';
 import type { MemoryNode } from '../memory-node.ts';
 import { MemoryTree } from '../memory-tree.ts';
 import { isName } from '../names.ts';
 import { markerOf } from '../whiteouts.ts';
-import type { TarEntry } from './entry.ts';
+import type { TarMember } from './entry.ts';
 import { TarError } from './errors.ts';
 import { readTar } from './reader.ts';
-import { entryPutter, type UnpackTarOptions } from './unpack.ts';
+import { entryPutter, memberPutter, type UnpackTarOptions } from './unpack.ts';
 
 export interface LayerOptions extends Omit<UnpackTarOptions, 'directories'> {
   /** Members that one layer may have: each takes memory. Default 4,000,000. */
@@ -31,19 +31,28 @@ export async function applyLayer(
   layer: AsyncIterable<Uint8Array> | Source,
   options: LayerOptions = {},
 ): Promise<void> {
-  const application = new Application(tree);
+  const application = new Application(tree, options.maxEntries);
   const put = entryPutter(tree, layer, options);
-  const limit = options.maxEntries ?? DEFAULT_MAX_ENTRIES;
-  let count = 0;
   for await (const entry of readTar(layer, options)) {
-    if (++count > limit) throw tooMany(limit);
     if (options.filter && !options.filter(entry)) continue;
-    if (application.mark(entry)) continue;
-    application.makeRoom(entry);
-    const done = put(entry);
+    const done = application.apply(entry, put);
     if (isPromise(done)) await done;
-    application.brought(entry);
   }
+}
+
+/**
+ * As {@link applyLayer}, of a layer whose table of contents is known: nothing is read.
+ *
+ * @param store gives the Source of a file's stored bytes, of `storedSize` bytes
+ */
+export function applyMembers(
+  tree: MemoryTree,
+  members: Iterable<TarMember>,
+  store: (member: TarMember) => Source,
+): void {
+  const application = new Application(tree);
+  const put = memberPutter(tree, store);
+  for (const member of members) application.apply(member, put);
 }
 
 /**
@@ -71,12 +80,26 @@ class Application {
   /** Names that this layer has put into directories, and those on the way to them. */
   private readonly own = new Map<MemoryNode, Set<string>>();
 
-  constructor(tree: MemoryTree) {
+  private readonly limit: number;
+  private count = 0;
+
+  constructor(tree: MemoryTree, limit = DEFAULT_MAX_ENTRIES) {
     this.tree = tree;
+    this.limit = limit;
+  }
+
+  apply<M extends TarMember>(
+    member: M,
+    put: (member: M) => Awaitable<MemoryNode>,
+  ): Awaitable<void> {
+    if (++this.count > this.limit) throw tooMany(this.limit);
+    if (this.mark(member)) return;
+    this.makeRoom(member);
+    return chain(put(member), () => this.brought(member));
   }
 
   /** Obeys a whiteout. False where the entry is none. */
-  mark(entry: TarEntry): boolean {
+  private mark(entry: TarMember): boolean {
     const { parent, name } = split(entry.path);
     if (parent.includes(MARKER_PART) && isBelowMarker(parent, entry)) return true;
     const marker = markerOf(name);
@@ -90,7 +113,7 @@ class Application {
   }
 
   /** Removes what a member cannot be put over. */
-  makeRoom({ path, type }: TarEntry): void {
+  private makeRoom({ path, type }: TarMember): void {
     if (path === '') return;
     const there = this.tree.find(path, { followSymlinks: false });
     if (there === undefined) return;
@@ -100,7 +123,7 @@ class Application {
   }
 
   /** Remembers that a member has been put, and the way to it. */
-  brought({ path }: TarEntry): void {
+  private brought({ path }: TarMember): void {
     for (let rest = path; rest !== ''; ) {
       const { parent, name } = split(rest);
       const directory = this.tree.find(parent);
@@ -142,7 +165,7 @@ class Application {
 const MARKER_PART = '.wh.';
 
 /** True below what means nothing. @throws TarError for a member in a whiteout */
-function isBelowMarker(parent: string, entry: TarEntry): boolean {
+function isBelowMarker(parent: string, entry: TarMember): boolean {
   const markers = parent.split('/').map(markerOf);
   if (markers.some((marker) => marker !== undefined && marker.kind !== 'ignored')) {
     throw badWhiteout(entry);
@@ -159,7 +182,7 @@ function split(path: string): { readonly parent: string; readonly name: string }
   return { parent: path.slice(0, Math.max(slash, 0)), name: path.slice(slash + 1) };
 }
 
-function badWhiteout({ name }: TarEntry): TarError {
+function badWhiteout({ name }: TarMember): TarError {
   return new TarError(
     'TAR_BAD_NAME',
     `Cannot take the tar member ${JSON.stringify(name.slice(0, 200))}: it is, or is in, a whiteout of nothing that can have a name`,

@@ -3,7 +3,7 @@ import { VfsError } from '../errors.ts';
 import type { Attributes, FileContent, MemoryNode } from '../memory-node.ts';
 import { MemoryTree } from '../memory-tree.ts';
 import { sliceSource } from '../slice.ts';
-import type { TarEntry, TarOptions } from './entry.ts';
+import type { TarEntry, TarMember, TarOptions } from './entry.ts';
 import { TarError } from './errors.ts';
 import { readTar } from './reader.ts';
 import { sparseContent } from './sparse-content.ts';
@@ -54,10 +54,20 @@ export function entryPutter(
   options: UnpackTarOptions,
 ): (entry: TarEntry) => Awaitable<MemoryNode> {
   const source = Symbol.asyncIterator in from ? undefined : from;
-  return (entry) => {
-    if (!isFile(entry)) return putNode(tree, entry, options.directories ?? 'update');
-    const stored = options.store?.(entry) ?? storedOf(entry, source);
-    return chain(stored, (content) => putFile(tree, entry, content));
+  const store = (entry: TarEntry) => options.store?.(entry) ?? storedOf(entry, source);
+  return memberPutter(tree, store, options.directories);
+}
+
+/** What puts a member whose stored bytes `store` keeps. */
+export function memberPutter<M extends TarMember>(
+  tree: MemoryTree,
+  store: (member: M) => Awaitable<Source>,
+  directories: 'update' | 'keep' = 'update',
+): (member: M) => Awaitable<MemoryNode> {
+  return (member) => {
+    const { type } = member;
+    if (type !== 'file') return putNode(tree, member, type, directories);
+    return chain(store(member), (content) => putFile(tree, member, content));
   };
 }
 
@@ -76,21 +86,20 @@ function storedOf(entry: TarEntry, source: Source | undefined): Awaitable<Source
   return chain(entry.storedBytes(), memorySource);
 }
 
-type NotFile = TarEntry & { readonly type: Exclude<TarEntry['type'], 'file'> };
-
-function isFile(entry: TarEntry): entry is Exclude<TarEntry, NotFile> {
-  return entry.type === 'file';
-}
-
-function putFile(tree: MemoryTree, entry: TarEntry, stored: Source): MemoryNode {
+function putFile(tree: MemoryTree, entry: TarMember, stored: Source): MemoryNode {
   const content: FileContent = entry.extents
     ? sparseContent(stored, entry.extents, entry.size)
     : stored;
   return tree.putFile(entry.path, content, attributesOf(entry));
 }
 
-function putNode(tree: MemoryTree, entry: NotFile, directories: 'update' | 'keep'): MemoryNode {
-  const { path, type } = entry;
+function putNode(
+  tree: MemoryTree,
+  entry: TarMember,
+  type: Exclude<TarMember['type'], 'file'>,
+  directories: 'update' | 'keep',
+): MemoryNode {
+  const { path } = entry;
   switch (type) {
     case 'hardlink':
       return putHardLink(tree, entry);
@@ -105,7 +114,7 @@ function putNode(tree: MemoryTree, entry: NotFile, directories: 'update' | 'keep
 
 function putDirectory(
   tree: MemoryTree,
-  entry: TarEntry,
+  entry: TarMember,
   directories: 'update' | 'keep',
 ): MemoryNode {
   if (directories === 'keep' && entry.path !== '') {
@@ -117,7 +126,7 @@ function putDirectory(
   return tree.putDirectory(entry.path, attributesOf(entry));
 }
 
-function putHardLink(tree: MemoryTree, entry: TarEntry): MemoryNode {
+function putHardLink(tree: MemoryTree, entry: TarMember): MemoryNode {
   try {
     return tree.putLink(entry.path, entry.target);
   } catch (error) {
@@ -130,7 +139,7 @@ function putHardLink(tree: MemoryTree, entry: TarEntry): MemoryNode {
   }
 }
 
-function attributesOf(entry: TarEntry): Attributes {
+function attributesOf(entry: TarMember): Attributes {
   const { mode, uid, gid, mtime, xattrs, rdev } = entry;
   return { mode, uid, gid, mtime, xattrs, ...(rdev && { rdev }) };
 }

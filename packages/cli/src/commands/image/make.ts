@@ -1,0 +1,122 @@
+import { Command } from 'commander';
+import { act } from '../../frame.ts';
+import { collect } from '../options.ts';
+import { later, placesHelp, withRegistry } from './options.ts';
+
+export function convertCommand(): Command {
+  return withRegistry(new Command('convert'))
+    .description('put an EROFS variant of an image beside it')
+    .argument('<source>')
+    .argument('<destination>')
+    .option('--platform <platform>', 'of an index, only the images for one platform')
+    .option('--only', 'write the variants alone, without the originals')
+    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
+    .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
+    .option('-E, --features <names>', 'ztailpacking or fragments', collect)
+    .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+The destination is an index of the images as they are, digests unchanged, and for each a variant whose
+only layer is an EROFS image of all its files. Readers that do not know EROFS take the original.
+Each variant is read back and compared with its original, down to every byte, attribute, time and link,
+before it is put anywhere. The same image gives the same variant.
+
+Examples:
+  anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-erofs
+  anole image convert oci:web oci:web:erofs -z lz4hc -C 65536
+  anole image convert HOST/web:1.2 oci:fast --platform linux/riscv64 --only`,
+    )
+    .action(act(later(() => import('../../image/convert.ts'), 'convertAction')));
+}
+
+export function indexCommand(): Command {
+  return withRegistry(new Command('index'))
+    .description('make an index of an image, by which its layers are read without unpacking them')
+    .argument('<image>')
+    .option('--platform <platform>', 'of an index of images, the image to index')
+    .option('--span <bytes>', 'decompressed bytes between two places where reading can begin')
+    .option('--min-layer <bytes>', 'smaller layers get no index (default: 10485760)')
+    .option('--bind <destination>', 'write a copy of the image that names its index')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+The index is that of SOCI: for each layer a table of its files, and places in its compressed data where
+decompression can begin, 4 MiB apart unless --span says otherwise. Layers are read once; zstd has no such
+index. It is put beside the image as its referrer (version 1 of SOCI). Who may write to the repository
+may put another one there: a copy made with --bind names its index by digest instead (version 2).
+
+Examples:
+  anole image index docker://HOST/web:1.2
+  anole image index HOST/web:1.2 --min-layer 0 --span 1048576
+  anole image index docker://HOST/web:1.2 --bind docker://HOST/web:1.2-soci
+  anole image diff indexed:docker://HOST/web:1.2 docker://HOST/web:1.2`,
+    )
+    .action(act(later(() => import('../../image/index.ts'), 'indexAction')));
+}
+
+export function referrersCommand(): Command {
+  return withRegistry(new Command('referrers'))
+    .description('list what was put beside an image: indexes, signatures, bills of materials')
+    .argument('<image>')
+    .option('--platform <platform>', 'of an index of images, the image that is meant')
+    .option('--type <type>', 'only those of one artifact type')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+Examples:
+  anole image referrers docker://HOST/web:1.2
+  anole image referrers oci:web --type application/vnd.amazon.soci.index.v1+json --json`,
+    )
+    .action(act(later(() => import('../../image/index.ts'), 'referrersAction')));
+}
+
+export function appendCommand(): Command {
+  return withConfig(withRegistry(new Command('append')))
+    .description('put layers upon an image')
+    .argument('<image>')
+    .argument('<layer...>', 'each a directory, a tar archive or an EROFS image')
+    .requiredOption('-t, --to <destination>', 'where the new image goes')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+A file named .wh.NAME in a layer removes NAME of the layers below.
+
+Examples:
+  anole image append HOST/base:1 ./site -t localhost/web:dev --cmd '["/bin/httpd","-f"]'
+  anole image append oci:base files.tar -t docker://HOST/web:1.3`,
+    )
+    .action(act(later(() => import('../../image/change.ts'), 'appendAction')));
+}
+
+export function configCommand(): Command {
+  return withConfig(withRegistry(new Command('config')))
+    .description('change how commands of an image run')
+    .argument('<image>')
+    .argument('<destination>', 'where the changed image goes')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+Examples:
+  anole image config HOST/web:1.2 localhost/web:dev -e DEBUG=1 --workdir /srv
+  anole image config oci:web oci:web:quiet --entrypoint '' --cmd '["/bin/true"]'`,
+    )
+    .action(act(later(() => import('../../image/change.ts'), 'configAction')));
+}
+
+function withConfig(command: Command): Command {
+  return command
+    .option('--platform <platform>', 'of an index, the image to change')
+    .option('-e, --env <NAME=VALUE>', 'set a variable', collect)
+    .option('--label <NAME=VALUE>', 'set a label', collect)
+    .option('--entrypoint <words>', "a JSON list, or a line for the shell; '' for none")
+    .option('--cmd <words>', "a JSON list, or a line for the shell; '' for none")
+    .option('--workdir <directory>', 'working directory')
+    .option('--user <user[:group]>', 'who runs commands')
+    .option('--stop-signal <name>', 'what asks the command to end');
+}

@@ -1,0 +1,67 @@
+import type { ReadOptions } from '@anole/bytes';
+import {
+  type Image,
+  type ImageReader,
+  type ManifestDocument,
+  readBlob,
+  readManifest,
+} from '../content.ts';
+import { OciError } from '../errors.ts';
+import type { LayerIndex } from '../layer-index.ts';
+import type { Descriptor } from '../manifest.ts';
+import { isSociIndex, soci, ztocsOf } from '../soci/soci-index.ts';
+import { parseZtoc } from '../soci/ztoc.ts';
+
+/** Bytes of a ztoc at most: a layer of 64 GiB has 512 MiB of checkpoints. */
+const MAX_ZTOC = 1024 * 1024 * 1024;
+
+/** A SOCI index of an image. */
+export interface SociIndex {
+  readonly descriptor: Descriptor;
+  /** Ztocs by the digests of their layers. */
+  readonly ztocs: ReadonlyMap<string, Descriptor>;
+}
+
+/**
+ * The SOCI index that an image itself names (version 2): who knows the image's digest may trust it.
+ * Undefined where there is none.
+ */
+export async function boundIndex(
+  { reader, manifest }: Image,
+  options: ReadOptions = {},
+): Promise<SociIndex | undefined> {
+  const digest = manifest.annotations?.[soci.indexDigest];
+  if (digest === undefined) return undefined;
+  return sociIndexOf(await readManifest(reader, await reader.resolve(digest, options), options));
+}
+
+/**
+ * The SOCI index that was put beside an image last (version 1), by whoever may write to the repository.
+ * Undefined where there is none.
+ */
+export async function referringIndex(
+  { reader, descriptor }: Image,
+  options: ReadOptions = {},
+): Promise<SociIndex | undefined> {
+  const found = await reader.referrers?.(descriptor, { ...options, artifactType: soci.v1 });
+  const last = found?.at(-1);
+  return last && sociIndexOf(await readManifest(reader, last, options));
+}
+
+function sociIndexOf({ content, descriptor }: ManifestDocument): SociIndex {
+  if (content.kind === 'manifest' && isSociIndex(content)) {
+    return { descriptor, ztocs: ztocsOf(content) };
+  }
+  throw new OciError('OCI_BAD_INDEX', `Cannot use ${descriptor.digest}: it is no SOCI index`);
+}
+
+/** Reads what an index says of a layer; undefined where it says nothing. */
+export async function readLayerIndex(
+  reader: ImageReader,
+  { ztocs }: SociIndex,
+  layer: Pick<Descriptor, 'digest'>,
+  options: ReadOptions = {},
+): Promise<LayerIndex | undefined> {
+  const ztoc = ztocs.get(layer.digest);
+  return ztoc && parseZtoc(await readBlob(reader, ztoc, MAX_ZTOC, options));
+}

@@ -1,0 +1,133 @@
+import { DEFAULT_SPAN } from '@anole/bytes';
+import { describe, type Image, type ImageReader, type ImageWriter } from '../content.ts';
+import { OciError } from '../errors.ts';
+import { type Descriptor, encodeManifest, type ImageIndex } from '../manifest.ts';
+import { layerCompression, mediaTypes } from '../media-types.ts';
+import {
+  describeZtoc,
+  emptyConfig,
+  type SociVersion,
+  soci,
+  sociManifest,
+} from '../soci/soci-index.ts';
+import { encodeZtoc } from '../soci/ztoc.ts';
+import { piece } from './convert.ts';
+import { type IndexLayerOptions, indexLayer } from './index-layer.ts';
+
+export interface IndexImageOptions extends IndexLayerOptions {
+  /** Layers of fewer bytes get no index: they are fetched whole. Default 10 MiB, as SOCI has it. */
+  readonly minLayer?: number;
+  /** Who makes it, as its annotation says. */
+  readonly tool: string;
+}
+
+export const DEFAULT_MIN_LAYER: number = 10 * 1024 * 1024;
+
+/** The index of an image, and what of it each layer has. */
+export interface IndexedImage {
+  readonly descriptor: Descriptor;
+  readonly layers: readonly IndexedLayer[];
+}
+
+export interface IndexedLayer {
+  readonly layer: Descriptor;
+  /** Undefined where the layer has no index. */
+  readonly ztoc?: Descriptor;
+  readonly why?: string;
+  readonly spans?: number;
+  readonly files?: number;
+}
+
+/**
+ * Writes a SOCI index of an image: for each layer a ztoc, each layer being read once. Of version 1, it is
+ * put as a referrer of the image, which must be at the target.
+ *
+ * @throws OciError `OCI_UNSUPPORTED` where no layer can have an index; `OCI_WRONG_CONTENT`
+ */
+export async function indexImage(
+  image: Image,
+  to: ImageWriter,
+  version: SociVersion,
+  options: IndexImageOptions,
+): Promise<IndexedImage> {
+  const { signal, tool } = options;
+  const call = signal ? { signal } : {};
+  const layers: IndexedLayer[] = [];
+  for (const layer of image.manifest.layers) {
+    layers.push(await indexOne(image.reader, layer, to, options));
+  }
+  const ztocs = layers.flatMap(({ ztoc }) => (ztoc ? [ztoc] : []));
+  if (ztocs.length === 0) {
+    const reasons = new Set(layers.map(({ why }) => why));
+    throw new OciError(
+      'OCI_UNSUPPORTED',
+      `Cannot index the image: no layer can have an index (${[...reasons].join('; ')})`,
+      { hint: 'Smaller layers get one with --min-layer.' },
+    );
+  }
+  const manifest = sociManifest(version, ztocs, image.descriptor, tool);
+  await to.putBlob(manifest.config, piece(emptyConfig), call);
+  const document = encodeManifest(manifest);
+  const descriptor = {
+    ...(await describe(mediaTypes.manifest, document)),
+    artifactType: soci[version],
+  };
+  await to.putManifest(descriptor, document, undefined, call);
+  return { descriptor, layers };
+}
+
+async function indexOne(
+  reader: ImageReader,
+  layer: Descriptor,
+  to: ImageWriter,
+  options: IndexImageOptions,
+): Promise<IndexedLayer> {
+  const { minLayer = DEFAULT_MIN_LAYER, span = DEFAULT_SPAN, signal, tool } = options;
+  const compression = layerCompression(layer.mediaType);
+  if (compression === undefined) return { layer, why: `it is a ${layer.mediaType}` };
+  if (compression === 'zstd') return { layer, why: 'SOCI has none for zstd' };
+  if (layer.size < minLayer) return { layer, why: `it has under ${minLayer} bytes` };
+  const index = await indexLayer(reader, layer, options);
+  const bytes = encodeZtoc({ ...index, tool });
+  const ztoc = describeZtoc(await describe(soci.ztoc, bytes), layer, span);
+  await to.putBlob(ztoc, piece(bytes), signal ? { signal } : {});
+  const spans = (index.gzip?.checkpoints ?? index.plain?.digests ?? []).length;
+  return { layer, ztoc, spans, files: index.members.length };
+}
+
+/**
+ * Writes an image anew that names its index, of version 2: its manifest has the index's digest as an
+ * annotation, and an index of images lists both. Layers and configuration must be at the target.
+ */
+export async function bindIndex(
+  image: Image,
+  index: Descriptor,
+  to: ImageWriter,
+  tag: string | undefined,
+  { signal }: IndexLayerOptions = {},
+): Promise<Descriptor> {
+  const call = signal ? { signal } : {};
+  const { manifest } = image;
+  const annotations = { ...manifest.annotations, [soci.indexDigest]: index.digest };
+  const document = encodeManifest({
+    ...manifest,
+    mediaType: mediaTypes.manifest,
+    config: { ...manifest.config, mediaType: mediaTypes.config },
+    annotations,
+  });
+  const named = await describe(mediaTypes.manifest, document);
+  await to.putManifest(named, document, undefined, call);
+  const { platform } = image.config;
+  const both: ImageIndex = {
+    kind: 'index',
+    mediaType: mediaTypes.index,
+    manifests: [
+      { ...named, platform, annotations },
+      { ...index, platform, annotations: { [soci.manifestDigest]: named.digest } },
+    ],
+  };
+  const bytes = encodeManifest(both);
+  const descriptor = await describe(mediaTypes.index, bytes);
+  await to.putManifest(descriptor, bytes, tag, call);
+  return descriptor;
+}

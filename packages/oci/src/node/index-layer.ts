@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import { crc32 } from 'node:zlib';
+import {
+  type CallOptions,
+  DEFAULT_SPAN,
+  type GzipIndex,
+  GzipIndexer,
+  type Hash,
+} from '@anole/bytes';
+import { memberOf, readTar, type TarMember } from '@anole/vfs';
+import type { ImageReader } from '../content.ts';
+import { OciError } from '../errors.ts';
+import type { LayerIndex } from '../layer-index.ts';
+import type { Descriptor } from '../manifest.ts';
+import { layerCompressionOf } from '../media-types.ts';
+
+export interface IndexLayerOptions extends CallOptions {
+  /** Decompressed bytes of a span, at least. Default 4 MiB. */
+  readonly span?: number;
+}
+
+const newSha256 = (): Hash => createHash('sha256');
+
+/**
+ * Makes the index of a gzip or plain layer while it streams by once, and verifies its digest.
+ *
+ * @throws OciError `OCI_WRONG_CONTENT`, `OCI_UNSUPPORTED` (zstd); AnoleError for a damaged layer
+ */
+export async function indexLayer(
+  reader: ImageReader,
+  layer: Descriptor,
+  { span = DEFAULT_SPAN, signal, onProgress }: IndexLayerOptions = {},
+): Promise<LayerIndex> {
+  const compression = layerCompressionOf(layer.mediaType);
+  if (compression === 'zstd') {
+    throw new OciError('OCI_UNSUPPORTED', `Cannot index ${layer.digest}: it is compressed by zstd`);
+  }
+  const hash = createHash('sha256');
+  let done = 0;
+  async function* stored(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of reader.blob(layer, signal ? { signal } : {})) {
+      hash.update(chunk);
+      done += chunk.length;
+      onProgress?.({ step: 'index', done, total: layer.size, unit: 'bytes' });
+      yield chunk;
+    }
+    const met = `sha256:${hash.digest('hex')}`;
+    if (done === layer.size && met === layer.digest) return;
+    throw new OciError(
+      'OCI_WRONG_CONTENT',
+      `Cannot accept ${layer.digest} of ${reader.name}: it has ${done} bytes with the digest ${met}`,
+    );
+  }
+  return compression === 'gzip' ? indexGzip(stored(), span) : indexPlain(stored(), span);
+}
+
+async function indexGzip(stored: AsyncIterable<Uint8Array>, span: number): Promise<LayerIndex> {
+  const indexer = new GzipIndexer({ span, checksum: crc32, sha256: newSha256 });
+  async function* archive(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stored) {
+      for (const piece of indexer.decode(chunk)) yield piece.slice();
+    }
+  }
+  const members = await membersOf(archive());
+  const gzip: GzipIndex = indexer.finish();
+  return { members, compressedSize: gzip.compressedSize, size: gzip.size, gzip };
+}
+
+async function indexPlain(stored: AsyncIterable<Uint8Array>, span: number): Promise<LayerIndex> {
+  const digests: string[] = [];
+  let size = 0;
+  let hash = newSha256();
+  async function* archive(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stored) {
+      for (let at = 0; at < chunk.length; ) {
+        const count = Math.min(span - (size % span), chunk.length - at);
+        hash.update(chunk.subarray(at, at + count));
+        at += count;
+        size += count;
+        if (size % span !== 0) continue;
+        digests.push(hash.digest('hex'));
+        hash = newSha256();
+      }
+      yield chunk;
+    }
+    if (size % span !== 0) digests.push(hash.digest('hex'));
+  }
+  const members = await membersOf(archive());
+  return { members, compressedSize: size, size, plain: { span, digests } };
+}
+
+async function membersOf(archive: AsyncIterable<Uint8Array>): Promise<readonly TarMember[]> {
+  const members: TarMember[] = [];
+  for await (const entry of readTar(archive)) members.push(memberOf(entry));
+  return members;
+}

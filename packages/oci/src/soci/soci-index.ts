@@ -1,0 +1,73 @@
+import type { Descriptor, Manifest } from '../manifest.ts';
+import { mediaTypes } from '../media-types.ts';
+
+/** Types and annotations of SOCI. Source: soci-snapshotter soci/soci_index.go. */
+export const soci = {
+  /** An index that refers to its image, and is found by the list of its referrers. */
+  v1: 'application/vnd.amazon.soci.index.v1+json',
+  /** One that the image refers to, by an annotation. */
+  v2: 'application/vnd.amazon.soci.index.v2+json',
+  ztoc: 'application/octet-stream',
+  layerDigest: 'com.amazon.soci.image-layer-digest',
+  layerType: 'com.amazon.soci.image-layer-mediaType',
+  spanSize: 'com.amazon.soci.span-size',
+  tool: 'com.amazon.soci.build-tool-identifier',
+  indexDigest: 'com.amazon.soci.index-digest',
+  manifestDigest: 'com.amazon.soci.image-manifest-digest',
+} as const;
+
+/** The digest of `{}`, the configuration of all SOCI indexes. */
+const EMPTY_DIGEST = 'sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a';
+export const emptyConfig: Uint8Array = new TextEncoder().encode('{}');
+
+export type SociVersion = 'v1' | 'v2';
+
+/** The manifest of a SOCI index: of version 1 it has the image as its subject. */
+export function sociManifest(
+  version: SociVersion,
+  ztocs: readonly Descriptor[],
+  image: Descriptor,
+  tool: string,
+): Manifest {
+  const { mediaType, digest, size } = image;
+  return {
+    kind: 'manifest',
+    mediaType: mediaTypes.manifest,
+    config: { mediaType: soci[version], digest: EMPTY_DIGEST, size: emptyConfig.length },
+    layers: ztocs,
+    ...(version === 'v1' && { subject: { mediaType, digest, size } }),
+    annotations: { [soci.tool]: tool },
+  };
+}
+
+/** A ztoc, as its index describes it. */
+export function describeZtoc(
+  ztoc: Pick<Descriptor, 'digest' | 'size'>,
+  layer: Descriptor,
+  span: number,
+): Descriptor {
+  return {
+    mediaType: soci.ztoc,
+    digest: ztoc.digest,
+    size: ztoc.size,
+    annotations: {
+      [soci.layerType]: layer.mediaType,
+      [soci.layerDigest]: layer.digest,
+      [soci.spanSize]: String(span),
+    },
+  };
+}
+
+export function isSociIndex({ config }: Manifest): boolean {
+  return config.mediaType === soci.v1 || config.mediaType === soci.v2;
+}
+
+/** The ztocs of an index, by the digests of their layers. */
+export function ztocsOf({ layers }: Manifest): ReadonlyMap<string, Descriptor> {
+  const found = new Map<string, Descriptor>();
+  for (const layer of layers) {
+    const digest = layer.annotations?.[soci.layerDigest];
+    if (digest !== undefined && layer.mediaType === soci.ztoc) found.set(digest, layer);
+  }
+  return found;
+}
