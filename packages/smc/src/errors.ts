@@ -10,7 +10,13 @@ export type SmcCode =
   /** A packet of RoCE v2 that is cut short or of a kind that SMC does not use. */
   | 'SMC_BAD_ROCE'
   /** A capture file that is of another format, cut short or damaged. */
-  | 'SMC_BAD_CAPTURE';
+  | 'SMC_BAD_CAPTURE'
+  /** The other end of shared memory has broken the rules: cursors that jump, memory not sealed. */
+  | 'SMC_BAD_PEER'
+  /** A policy wants shared memory, and the connection cannot have it. */
+  | 'SMC_REQUIRED'
+  /** A policy file that cannot be read. */
+  | 'SMC_BAD_POLICY';
 
 export class SmcError extends AnoleError {
   declare readonly code: SmcCode;

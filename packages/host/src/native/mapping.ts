@@ -18,8 +18,14 @@ export interface MappingOptions {
 
 /** Part of a file in memory. Its owner closes it; otherwise it stays until the process ends. */
 export interface Mapping extends Disposable {
-  /** Shared with whoever else maps the file. Detached by `close`: its views then have no elements. */
-  readonly buffer: ArrayBuffer;
+  /**
+   * A part of it, shared with whoever else maps the file. Only parts that were asked for count as
+   * memory of this process, so a mapping may be large. `close` detaches the buffer: its views then
+   * have no elements.
+   *
+   * @throws RangeError beyond the end
+   */
+  view(offset: number, length: number): ArrayBuffer;
   close(): void;
 }
 
@@ -35,12 +41,20 @@ export function mapFile(fd: number, length: number, options: MappingOptions = {}
   const protection = options.writable ? PROT_READ | PROT_WRITE : PROT_READ;
   const mapped = BigInt(mmap(null, length, protection, MAP_SHARED, fd, options.offset ?? 0));
   if (BigInt.asIntN(64, mapped) === -1n) throw nativeError('map a file');
-  const buffer = viewAt(mapped, length);
+  const views: ArrayBuffer[] = [];
+  let open = true;
+  const view = (offset: number, size: number) => {
+    if (!open || offset < 0 || offset + size > length) throw new RangeError('outside the mapping');
+    const buffer = viewAt(mapped + BigInt(offset), size);
+    views.push(buffer);
+    return buffer;
+  };
   const close = () => {
-    if (buffer.detached) return;
+    if (!open) return;
+    open = false;
     // Whoever still has a view then finds it empty, instead of memory that is not there.
-    buffer.transfer(0);
+    for (const each of views) each.transfer(0);
     check(munmap(mapped, length), 'unmap a file');
   };
-  return { buffer, close, [Symbol.dispose]: close };
+  return { view, close, [Symbol.dispose]: close };
 }

@@ -30,8 +30,8 @@ test('a sealed memory file keeps its size, and later mappings cannot write', { s
   assert.throws(() => addSeals(fd, Seal.write), { code: 'HOST_NOT_PERMITTED' });
   assert.throws(() => mapFile(fd, 8192, { writable: true }), { code: 'HOST_NOT_PERMITTED' });
   using second = mapFile(fd, 4096, { offset: 4096 });
-  new Uint32Array(mapping.buffer)[1025] = 0xfe06;
-  assert.equal(new Uint32Array(second.buffer)[1], 0xfe06);
+  new Uint32Array(mapping.view(0, 8192))[1025] = 0xfe06;
+  assert.equal(new Uint32Array(second.view(4, 4))[0], 0xfe06);
   closeSync(fd);
 });
 
@@ -39,8 +39,9 @@ test('views of a closed mapping are empty, and closing twice is harmless', { ski
   const fd = memoryFile('anole-test', 4096);
   const mapping = mapFile(fd, 4096, { writable: true });
   closeSync(fd);
-  const view = new Uint8Array(mapping.buffer);
+  const view = new Uint8Array(mapping.view(0, 64));
   view[0] = 1;
+  assert.throws(() => mapping.view(4090, 8), RangeError);
   mapping.close();
   mapping.close();
   assert.equal(view.length, 0);

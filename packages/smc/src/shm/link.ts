@@ -1,0 +1,254 @@
+import { performance } from 'node:perf_hooks';
+import { internals, type PipeHandle } from '../socket/internals.ts';
+import type { Connection } from './connection.ts';
+import { Doorbell } from './doorbell.ts';
+import { Head, QUEUE_OFFSET, SLOTS, Slot, slotWord } from './layout.ts';
+import type { LinkMemory } from './memory.ts';
+import { poller } from './poller.ts';
+import { RingSpace } from './ring-space.ts';
+
+/** Who is at the other end. */
+export interface LinkPeer {
+  readonly pid: number;
+  readonly thread: number;
+  /** Of this run of that thread. */
+  readonly endpoint: string;
+}
+
+const QUEUE = QUEUE_OFFSET / 4;
+/** News taken at once; the rest waits for the next turn of the loop. */
+const BATCH = 1024;
+/** Microseconds between news above which waiting by polling costs more than it saves. */
+const POLL_WORTH = 100;
+/** Microseconds to poll. An answer from a process that runs comes within a few; one that waits for a
+ * processor gets it sooner if this one sleeps. */
+const POLL = 25;
+const PERIOD_MOST = 1000;
+
+/**
+ * What two threads share: a memory each, a doorbell, and up to `SLOTS` connections. The client's
+ * side gives out slots, the server's side answers in the slot of the same number.
+ */
+export class Link {
+  readonly role: 'client' | 'server';
+  readonly own: LinkMemory;
+  readonly peerMemory: LinkMemory;
+  readonly peer: LinkPeer;
+  readonly space = new RingSpace();
+  readonly connections: (Connection | undefined)[] = [];
+  /** Called with slots that have news but no connection here: claims. */
+  onClaim: (slot: number) => void = () => {};
+  /** Called once when the other side is gone. */
+  onEnd: () => void = () => {};
+  isOpen = true;
+  private isDisposed = false;
+  private count = 0;
+  private readonly doorbell: Doorbell;
+  private readonly freeSlots: number[] = [];
+  private slots = 0;
+  /** Positions in the queues, not modulo anything. */
+  private tail = 0;
+  private taken = 0;
+  /** Where in our queue each slot was last told. */
+  private readonly toldAt: number[] = [];
+  private batch: number[] = [];
+  private batchAt = 0;
+  private again: Connection[] = [];
+  private sleep = 1;
+  private rangFor = 0;
+  private lastNews = 0;
+  private awakeSince = 0;
+  /** Microseconds between news, smoothed. */
+  private period = 50;
+
+  constructor(
+    role: 'client' | 'server',
+    own: LinkMemory,
+    peerMemory: LinkMemory,
+    peer: LinkPeer,
+    pipe: PipeHandle,
+  ) {
+    this.role = role;
+    this.own = own;
+    this.peerMemory = peerMemory;
+    this.peer = peer;
+    Atomics.store(own.words, Head.sleep, this.sleep);
+    this.doorbell = new Doorbell(
+      pipe,
+      () => this.wakeUp(),
+      () => this.end(),
+    );
+  }
+
+  /** Connections that live, or that linger until the other end has read all. */
+  get size(): number {
+    return this.count;
+  }
+
+  /** A slot that is free on both sides; undefined where there is none. Client only. */
+  takeSlot(): number | undefined {
+    const free = this.freeSlots.pop();
+    if (free !== undefined) return free;
+    return this.slots < SLOTS ? this.slots++ : undefined;
+  }
+
+  add(connection: Connection): void {
+    this.connections[connection.slot] = connection;
+    this.count++;
+  }
+
+  /** The connection is over on both sides. */
+  remove(connection: Connection): void {
+    if (this.connections[connection.slot] !== connection) return;
+    this.connections[connection.slot] = undefined;
+    this.count--;
+    if (this.role === 'client') this.freeSlots.push(connection.slot);
+    if (!this.isOpen && this.count === 0) this.dispose();
+  }
+
+  /** Tells the peer that a slot has news. @param quiet it will look by itself */
+  tell(slot: number, quiet = false): void {
+    if (!this.isOpen) return;
+    const { words } = this.own;
+    const theirs = this.peerMemory.words;
+    const untaken = (this.tail - Atomics.load(theirs, Head.taken)) >>> 0;
+    if (untaken > SLOTS) {
+      this.breakOff();
+      return;
+    }
+    const told = this.toldAt[slot];
+    if (told === undefined || told < this.tail - untaken) {
+      this.toldAt[slot] = this.tail;
+      words[QUEUE + (this.tail % SLOTS)] = slot;
+      this.tail++;
+      Atomics.store(words, Head.tail, this.tail | 0);
+    }
+    if (quiet) return;
+    const sleep = Atomics.load(theirs, Head.sleep);
+    if ((sleep & 1) === 1 && sleep !== this.rangFor) {
+      this.rangFor = sleep;
+      this.doorbell.ring();
+    }
+  }
+
+  /** An answer may come soon: waits for it by polling where that is worth it. */
+  expectAnswer(): void {
+    if (this.period < POLL_WORTH) this.wakeUp();
+  }
+
+  /** Looks at a connection again in the next turn, for what was left over. */
+  later(connection: Connection): void {
+    this.again.push(connection);
+    this.wakeUp();
+  }
+
+  private wakeUp(): void {
+    if (!this.isOpen) return;
+    this.awakeSince = performance.now();
+    if ((this.sleep & 1) === 0) return;
+    this.setSleep();
+    poller.wake(this);
+  }
+
+  private setSleep(): void {
+    this.sleep = (this.sleep + 1) | 0;
+    Atomics.store(this.own.words, Head.sleep, this.sleep);
+  }
+
+  /** Whether the link may be left alone until its doorbell rings. */
+  trySleep(): boolean {
+    if (!this.isOpen) return true;
+    const idle = (performance.now() - Math.max(this.lastNews, this.awakeSince)) * 1000;
+    if (this.period < POLL_WORTH && idle < POLL) return false;
+    this.setSleep();
+    if (!this.hasNews()) return true;
+    this.setSleep();
+    return false;
+  }
+
+  private hasNews(): boolean {
+    return Atomics.load(this.peerMemory.words, Head.tail) !== (this.taken | 0);
+  }
+
+  /** Handles what the peer told; says whether there was something. */
+  poll(): boolean {
+    if (this.again.length > 0) {
+      this.batch.push(...this.again.splice(0).map(({ slot }) => slot));
+    }
+    if (this.hasNews()) this.fetch();
+    if (this.batchAt >= this.batch.length) return false;
+    const now = performance.now();
+    const gap = Math.min((now - this.lastNews) * 1000, PERIOD_MOST);
+    this.period += (gap - this.period) / 4;
+    this.lastNews = now;
+    this.deliver();
+    return true;
+  }
+
+  /** Takes slots from the peer's queue, all before any is looked at: later news are told anew. */
+  private fetch(): void {
+    const { words } = this.peerMemory;
+    const count = (Atomics.load(words, Head.tail) - this.taken) >>> 0;
+    if (count > SLOTS) {
+      this.breakOff();
+      return;
+    }
+    const end = this.taken + Math.min(count, BATCH);
+    for (; this.taken < end; this.taken++) {
+      const slot = words[QUEUE + (this.taken % SLOTS)]!;
+      if (slot < 0 || slot >= SLOTS) {
+        this.breakOff();
+        return;
+      }
+      this.batch.push(slot);
+    }
+    Atomics.store(this.own.words, Head.taken, this.taken | 0);
+  }
+
+  /** A listener may throw, or have this called anew: each slot is taken off before it is handled. */
+  private deliver(): void {
+    const { runTicks } = internals();
+    while (this.batchAt < this.batch.length) {
+      const slot = this.batch[this.batchAt++]!;
+      const connection = this.connections[slot];
+      if (connection?.look()) runTicks();
+      // The slot may have been free all along, or be free now and claimed anew.
+      if (this.connections[slot] === undefined) this.onClaim(slot);
+    }
+    this.batch = [];
+    this.batchAt = 0;
+  }
+
+  /** The peer does what it must not: all connections end. */
+  private breakOff(): void {
+    this.doorbell.close();
+    this.end();
+  }
+
+  private end(): void {
+    if (!this.isOpen) return;
+    this.isOpen = false;
+    poller.forget(this);
+    this.onEnd();
+    for (const connection of this.connections) connection?.linkEnded();
+    if (this.count === 0) this.dispose();
+  }
+
+  /** Ends a link without connections. */
+  close(): void {
+    this.doorbell.close();
+    this.end();
+  }
+
+  private dispose(): void {
+    if (this.isDisposed) return;
+    this.isDisposed = true;
+    this.own[Symbol.dispose]();
+    this.peerMemory[Symbol.dispose]();
+  }
+
+  /** The state that the peer's slot tells, with its generation. */
+  peerState(slot: number): number {
+    return Atomics.load(this.peerMemory.words, slotWord(slot) + Slot.state);
+  }
+}

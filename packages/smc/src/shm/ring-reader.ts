@@ -1,0 +1,122 @@
+import { ringPlace, Slot, slotWord } from './layout.ts';
+import type { LinkMemory } from './memory.ts';
+
+interface PlacedRing {
+  readonly word: number;
+  /** Cursor of its first byte. */
+  readonly start: number;
+  readonly size: number;
+}
+
+const noRing: PlacedRing = { word: 0, start: 0, size: 0 };
+
+/** The peer's bytes of one connection. Whatever the peer says is checked before it is used. */
+export class RingReader {
+  /** Bytes taken. */
+  consumer = 0;
+  /** Bytes written, as the peer last said. */
+  private producer = 0;
+  private readonly memory: LinkMemory;
+  private readonly word: number;
+  private ring = noRing;
+  private bytes: Buffer = Buffer.alloc(0);
+  private offset = 0;
+  /** The ring that follows, where this one has bytes still. */
+  private next: PlacedRing | undefined;
+
+  constructor(memory: LinkMemory, slot: number) {
+    this.memory = memory;
+    this.word = slotWord(slot);
+  }
+
+  /** Bytes known to be there. */
+  get unread(): number {
+    return (this.producer - this.consumer) >>> 0;
+  }
+
+  get isHalfEmpty(): boolean {
+    return this.unread * 2 <= (this.next ?? this.ring).size;
+  }
+
+  /**
+   * Looks at the peer's cursors.
+   *
+   * @returns false where they cannot be
+   */
+  look(): boolean {
+    const { words } = this.memory;
+    const producer = Atomics.load(words, this.word + Slot.producer) >>> 0;
+    if (producer === this.producer) return true;
+    const newest = Atomics.load(words, this.word + Slot.ring);
+    if (newest !== (this.next ?? this.ring).word) {
+      const rings = this.readRings(newest);
+      // It is changing: the peer tells when it is done.
+      if (rings === undefined) return true;
+      if (!this.follow(rings.newest, rings.old)) return false;
+    }
+    this.producer = producer;
+    return this.unread <= this.limit();
+  }
+
+  private readRings(newest: number) {
+    const { words } = this.memory;
+    const load = (name: 'start' | 'oldRing' | 'oldStart') =>
+      Atomics.load(words, this.word + Slot[name]);
+    const [start, oldRing, oldStart] = [load('start'), load('oldRing'), load('oldStart')];
+    if (newest === 0 || Atomics.load(words, this.word + Slot.ring) !== newest) return undefined;
+    const placed = (word: number, from: number): PlacedRing => ({
+      word,
+      start: from >>> 0,
+      size: ringPlace(word)?.size ?? 0,
+    });
+    return { newest: placed(newest, start), old: placed(oldRing, oldStart) };
+  }
+
+  /** Takes up rings that the peer has exchanged since the last look. */
+  private follow(newest: PlacedRing, old: PlacedRing): boolean {
+    if (newest.size === 0) return false;
+    if (newest.start === this.consumer) {
+      this.adopt(newest);
+      return true;
+    }
+    if (old.word !== this.ring.word) {
+      if (old.size === 0 || old.start !== this.consumer) return false;
+      this.adopt(old);
+    }
+    this.next = newest;
+    // What comes before the new ring is in this one, and is no more than fits.
+    return (newest.start - this.consumer) >>> 0 <= this.ring.size;
+  }
+
+  private adopt(ring: PlacedRing): void {
+    const { segment, offset } = ringPlace(ring.word)!;
+    this.bytes = this.memory.segment(segment);
+    this.offset = offset;
+    this.ring = ring;
+    this.next = undefined;
+  }
+
+  /** The most that can lie unread. */
+  private limit(): number {
+    if (this.next === undefined) return this.ring.size;
+    return ((this.next.start - this.consumer) >>> 0) + this.next.size;
+  }
+
+  /** Bytes that lie there in one piece, at most `most`. */
+  piece(most: number): number {
+    if (this.next?.start === this.consumer) this.adopt(this.next);
+    const before = this.next === undefined ? this.unread : (this.next.start - this.consumer) >>> 0;
+    return Math.min(most, before, this.unread, this.ring.size - this.at());
+  }
+
+  /** Copies a piece out. */
+  take(count: number, to: Uint8Array, at: number): void {
+    const from = this.offset + this.at();
+    to.set(this.bytes.subarray(from, from + count), at);
+    this.consumer = (this.consumer + count) >>> 0;
+  }
+
+  private at(): number {
+    return (this.consumer - this.ring.start) & (this.ring.size - 1);
+  }
+}

@@ -1,0 +1,182 @@
+import { Connection } from '../shm/connection.ts';
+import { Slot, STATE_MASK, State, slotWord } from '../shm/layout.ts';
+import type { Link } from '../shm/link.ts';
+import { Rendezvous } from '../shm/rendezvous.ts';
+import { addressWords, connectionKey, isOnThisHost, nameOf, portWord } from './address.ts';
+import { smcHandle } from './handle.ts';
+import {
+  adoptSocket,
+  type HandledServer,
+  onOwner,
+  ownerOf,
+  type SocketName,
+  type TcpHandle,
+} from './internals.ts';
+import { counters, setState, setTcp } from './state.ts';
+
+interface Claim {
+  readonly link: Link;
+  readonly slot: number;
+  readonly key: string;
+}
+
+type OnConnection = (error: number, client?: TcpHandle) => void;
+
+interface ListenHandle {
+  onconnection: OnConnection;
+  close(...args: unknown[]): unknown;
+}
+
+/** Milliseconds that an accepted connection waits for a client which is just about to claim it. */
+const PATIENCE = 200;
+/** Of what a process left behind that is gone. */
+const LEGACY = 5000;
+
+/** What clients claim of this thread's servers, and servers ask for when they accept. */
+class Acceptor {
+  private readonly rendezvous = new Rendezvous((link) => this.adopt(link));
+  private readonly claims = new Map<string, Claim>();
+  private readonly bySlot = new Map<Link, Map<number, Claim>>();
+  /** Claims of clients that are about to connect: by link and slot, the port. */
+  private readonly coming = new Map<Link, Map<number, number>>();
+  /** Taken at once from clients that ended: what they wrote is still there. */
+  private readonly legacies = new Map<string, Connection>();
+
+  offer(port: number): () => void {
+    this.rendezvous.offer(port);
+    return () => this.rendezvous.release(port);
+  }
+
+  private adopt(link: Link): void {
+    counters.links++;
+    this.bySlot.set(link, new Map());
+    this.coming.set(link, new Map());
+    link.onClaim = (slot) => this.note(link, slot);
+    link.onEnd = () => {
+      counters.links--;
+      this.rendezvous.links.delete(link);
+      for (const claim of this.bySlot.get(link)!.values()) this.inherit(claim);
+      this.bySlot.delete(link);
+      this.coming.delete(link);
+    };
+  }
+
+  private inherit({ link, slot, key }: Claim): void {
+    this.claims.delete(key);
+    const connection = Connection.accept(link, slot, link.peerState(slot));
+    if (connection === undefined) return;
+    this.legacies.set(key, connection);
+    setTimeout(() => {
+      if (this.legacies.delete(key)) connection.close(true);
+    }, LEGACY).unref();
+  }
+
+  /** A slot without a connection has news. */
+  private note(link: Link, slot: number): void {
+    const known = this.bySlot.get(link)?.get(slot);
+    if (known !== undefined) {
+      this.bySlot.get(link)!.delete(slot);
+      if (this.claims.get(known.key) === known) this.claims.delete(known.key);
+    }
+    const coming = this.coming.get(link);
+    coming?.delete(slot);
+    const { words } = link.peerMemory;
+    const word = slotWord(slot);
+    const state = link.peerState(slot) & STATE_MASK;
+    if (state === State.connecting) coming?.set(slot, words[word + Slot.ports]! & 0xffff);
+    if (state !== State.claimed) return;
+    const local = [...words.subarray(word + Slot.local, word + Slot.local + 4)];
+    const remote = [...words.subarray(word + Slot.remote, word + Slot.remote + 4)];
+    const claim = { link, slot, key: connectionKey(local, remote, words[word + Slot.ports]!) };
+    this.claims.set(claim.key, claim);
+    this.bySlot.get(link)?.set(slot, claim);
+  }
+
+  /** The claim of an accepted connection; `later` where it may be coming. */
+  find(client: TcpHandle): Connection | 'later' | 'none' | 'remote' {
+    const theirs = nameOf((out: SocketName) => client.getpeername(out));
+    const ours = nameOf((out: SocketName) => client.getsockname(out));
+    if (theirs === undefined || ours === undefined) return 'none';
+    if (!isOnThisHost(theirs.address)) return 'remote';
+    for (const link of this.rendezvous.links) link.poll();
+    const ports = portWord(theirs.port, ours.port);
+    const key = connectionKey(addressWords(theirs.address), addressWords(ours.address), ports);
+    const legacy = this.legacies.get(key);
+    if (legacy !== undefined) {
+      this.legacies.delete(key);
+      return legacy;
+    }
+    const claim = this.claims.get(key);
+    if (claim === undefined) return this.isComing(ours.port) ? 'later' : 'none';
+    this.claims.delete(key);
+    this.bySlot.get(claim.link)?.delete(claim.slot);
+    const { link, slot } = claim;
+    return Connection.accept(link, slot, link.peerState(slot)) ?? 'none';
+  }
+
+  private isComing(port: number): boolean {
+    for (const [link, slots] of this.coming) {
+      for (const [slot, wanted] of slots) {
+        if (wanted !== port) continue;
+        if ((link.peerState(slot) & STATE_MASK) <= State.claimed) return true;
+        slots.delete(slot);
+      }
+    }
+    return false;
+  }
+}
+
+const acceptor = new Acceptor();
+
+/** Has a server that listens take connections over shared memory, too. */
+export function offerSmc(server: HandledServer): void {
+  const handle = server._handle as ListenHandle | null;
+  const address = server.address();
+  if (handle === null || typeof address !== 'object' || address === null) return;
+  if (!('port' in address) || address.port === 0) return;
+  const accept = handle.onconnection;
+  const { pauseOnConnect } = server as unknown as { pauseOnConnect?: boolean };
+  if (pauseOnConnect) return;
+  const release = acceptor.offer(address.port);
+  const close = handle.close;
+  handle.close = (...args) => {
+    release();
+    return close.apply(handle, args);
+  };
+  handle.onconnection = (error, client) => {
+    if (error || client === undefined) accept.call(handle, error, client);
+    else take(handle, accept, client, Date.now() + PATIENCE);
+  };
+}
+
+function take(
+  handle: ListenHandle,
+  accept: OnConnection,
+  client: TcpHandle,
+  deadline: number,
+): void {
+  const found = acceptor.find(client);
+  if (found === 'later' && Date.now() < deadline) {
+    setImmediate(take, handle, accept, client, deadline);
+    return;
+  }
+  // The server may have been closed meanwhile; the kernel has accepted for it.
+  if (ownerOf(handle) === undefined) {
+    client.close();
+    return;
+  }
+  if (!(found instanceof Connection)) {
+    accept.call(handle, 0, client);
+    setTcp(ownerOf(client), 'server', found === 'remote' ? 'otherHost' : 'noClaim');
+    return;
+  }
+  const { pid, thread } = found.link.peer;
+  counters.open++;
+  const events = { onLive() {}, onTcp() {}, onClose: () => counters.open-- };
+  const taken = smcHandle(client, [found], events);
+  onOwner(taken, handle, (socket) => {
+    adoptSocket(socket);
+    setState(socket, { transport: 'smc-d', role: 'server', peer: { pid, thread } });
+  });
+  accept.call(handle, 0, taken as unknown as TcpHandle);
+}

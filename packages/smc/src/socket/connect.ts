@@ -1,0 +1,234 @@
+import { Connection } from '../shm/connection.ts';
+import type { Link } from '../shm/link.ts';
+import { Directory } from '../shm/rendezvous.ts';
+import { addressWords, isOnThisHost, nameOf, portWord } from './address.ts';
+import { type SmcHandle, smcHandle } from './handle.ts';
+import {
+  adoptSocket,
+  type ConnectMethod,
+  type ConnectRequest,
+  type HandledSocket,
+  internals,
+  isTakenOver,
+  ownerOf,
+  type SocketName,
+  type StreamHandle,
+  setOwner,
+  type TcpHandle,
+} from './internals.ts';
+import { fallback } from './reasons.ts';
+import { counters, setState, setTcp } from './state.ts';
+
+/** Milliseconds that a server has for taking a connection over shared memory. */
+const PATIENCE = 1000;
+const SWEEP = 250;
+
+const directory = new Directory();
+let wanted: (socket: HandledSocket) => boolean = () => false;
+let isHooked = false;
+
+/**
+ * Has sockets that `isWanted` says connect over shared memory where the server offers it. Called
+ * again it adds to whom it applies.
+ */
+export function hookConnect(isWanted: (socket: HandledSocket) => boolean): void {
+  const before = wanted;
+  wanted = (socket) => before(socket) || isWanted(socket);
+  if (isHooked) return;
+  isHooked = true;
+  const { prototype } = internals().tcp.TCP;
+  for (const name of ['connect', 'connect6'] as const) {
+    const original = prototype[name];
+    prototype[name] = function connect(request, address, port) {
+      return new Attempt(original, this, request, address, port).begin();
+    };
+  }
+}
+
+/** One connection of a client. */
+class Attempt {
+  private readonly original: ConnectMethod;
+  private readonly handle: TcpHandle;
+  private readonly request: ConnectRequest;
+  private readonly address: string;
+  private readonly port: number;
+  private readonly socket: HandledSocket | undefined;
+
+  constructor(
+    original: ConnectMethod,
+    handle: TcpHandle,
+    request: ConnectRequest,
+    address: string,
+    port: number,
+  ) {
+    this.original = original;
+    this.handle = handle;
+    this.request = request;
+    this.address = address;
+    this.port = port;
+    this.socket = ownerOf(handle);
+  }
+
+  /** @returns 0 or an error of libuv, as a TCP handle's `connect` */
+  begin(): number {
+    const { socket, port } = this;
+    if (socket === undefined || socket._handle !== this.handle || !wanted(socket)) {
+      return this.connectTcp();
+    }
+    if (!isOnThisHost(this.address)) return this.stayOnTcp('otherHost');
+    const found = directory.find(port);
+    if (typeof found === 'string') return this.stayOnTcp(found);
+    if (!(found instanceof Promise)) return this.claim(found);
+    void found.then((links) => this.resume(links));
+    return 0;
+  }
+
+  /** The first links to the port are there, or there are none. */
+  private resume(links: readonly Link[] | 'noPeer' | 'otherUser' | 'late' | 'badPeer'): void {
+    // The socket may have been closed meanwhile.
+    if (this.socket?._handle !== this.handle) return;
+    const error = typeof links === 'string' ? this.stayOnTcp(links) : this.claim(links);
+    const { request } = this;
+    if (error !== 0) request.oncomplete?.(error, this.handle, request, false, false);
+  }
+
+  private stayOnTcp(
+    name: 'otherHost' | 'noPeer' | 'otherUser' | 'late' | 'badPeer' | 'full',
+  ): number {
+    setTcp(this.socket, 'client', name);
+    return this.connectTcp();
+  }
+
+  private connectTcp(): number {
+    return this.original.call(this.handle, this.request, this.address, this.port);
+  }
+
+  private claim(links: readonly Link[]): number {
+    const { request, handle, port } = this;
+    const claims = links.flatMap((link) => Connection.claim(link, port) ?? []);
+    if (claims.length === 0) return this.stayOnTcp('full');
+    const complete = request.oncomplete;
+    const claimed = new Claimed(claims);
+    request.oncomplete = (status, raw, same, readable, writable) => {
+      const mayExchange = status === 0 && claimed.isOpen && !isTakenOver(handle);
+      const now = mayExchange ? this.exchange(claimed) : raw;
+      if (now === raw) claimed.giveUp();
+      complete?.call(request, status, now, same, readable, writable);
+    };
+    const error = this.connectTcp();
+    const local = error === 0 ? nameOf((out: SocketName) => handle.getsockname(out)) : undefined;
+    const remote = error === 0 ? this.remoteAddress(local?.address) : '';
+    if (local === undefined) {
+      claimed.giveUp();
+      if (error !== 0) request.oncomplete = complete!;
+      return error;
+    }
+    const words = [addressWords(local.address), addressWords(remote)] as const;
+    // Whoever asked for the socket may put TLS upon it before doing anything else.
+    process.nextTick(() => {
+      if (isTakenOver(handle)) {
+        claimed.giveUp();
+        return;
+      }
+      if (!claimed.isOpen) return;
+      for (const each of claims) each.publishClaim(...words, portWord(local.port, port));
+    });
+    return 0;
+  }
+
+  /** Connecting to "any address" connects to the one that it comes from. */
+  private remoteAddress(local = ''): string {
+    const [first, second, third, last] = addressWords(this.address) as [
+      number,
+      number,
+      number,
+      number,
+    ];
+    const isAny = first === 0 && second === 0 && last === 0 && (third === 0 || third === 0xffff);
+    return isAny ? local : this.address;
+  }
+
+  /** Puts the handle of shared memory in the place of the TCP one. */
+  private exchange(claimed: Claimed): SmcHandle {
+    const socket = this.socket!;
+    const { onread } = this.handle;
+    setState(socket, { transport: 'pending', role: 'client' });
+    const made = smcHandle(this.handle, claimed.connections, {
+      onLive: () => {
+        claimed.settle();
+        counters.open++;
+        const { pid, thread } = made.transport.stream.connection!.link.peer;
+        setState(socket, { transport: 'smc-d', role: 'client', peer: { pid, thread } });
+      },
+      onTcp: () => {
+        claimed.settle();
+        directory.doubt(this.port);
+        setState(socket, { transport: 'tcp', role: 'client', reason: fallback('declined') });
+      },
+      onClose: () => {
+        claimed.settle();
+        if (made.transport.stream.isDecided) counters.open--;
+      },
+    });
+    claimed.handle = made;
+    made.onread = onread;
+    setOwner(made, socket, this.handle);
+    adoptSocket(socket);
+    socket._handle = made;
+    useBufferOf(socket, made as unknown as StreamHandle);
+    return made;
+  }
+}
+
+/** Of a socket with the option `onread`: the buffer it wants bytes in. */
+function useBufferOf(socket: HandledSocket, handle: StreamHandle): void {
+  const symbol = Object.getOwnPropertySymbols(socket).find(
+    ({ description }) => description === 'kBuffer',
+  );
+  const buffer = symbol && socket[symbol];
+  if (buffer instanceof Uint8Array) handle.useUserBuffer(buffer);
+}
+
+/** Claims that no server has taken yet, which are given up after a while. */
+class Claimed {
+  private static readonly open = new Set<Claimed>();
+  private static timer: NodeJS.Timeout | undefined;
+
+  readonly connections: readonly Connection[];
+  handle: SmcHandle | undefined;
+  private readonly deadline = Date.now() + PATIENCE;
+
+  constructor(connections: readonly Connection[]) {
+    this.connections = connections;
+    Claimed.open.add(this);
+    Claimed.timer ??= setInterval(Claimed.sweep, SWEEP).unref();
+  }
+
+  get isOpen(): boolean {
+    return Claimed.open.has(this);
+  }
+
+  settle(): void {
+    Claimed.open.delete(this);
+  }
+
+  giveUp(): void {
+    this.settle();
+    for (const each of this.connections) each.leave();
+  }
+
+  private static sweep(): void {
+    const now = Date.now();
+    for (const each of Claimed.open) {
+      // The server may have taken it without a word.
+      each.handle?.transport.stream.lookAgain();
+      if (each.deadline > now || !each.isOpen) continue;
+      if (each.handle === undefined) each.giveUp();
+      else each.handle.transport.giveUp();
+      each.settle();
+    }
+    if (Claimed.open.size > 0) return;
+    clearInterval(Claimed.timer);
+    Claimed.timer = undefined;
+  }
+}

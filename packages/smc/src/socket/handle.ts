@@ -1,0 +1,316 @@
+import type { Connection } from '../shm/connection.ts';
+import type { RingReader } from '../shm/ring-reader.ts';
+import {
+  asyncResource,
+  internals,
+  ownerOf,
+  type ShutdownRequest,
+  type SocketName,
+  type TcpHandle,
+  type WriteRequest,
+} from './internals.ts';
+import { type Outlet, type Sent, Transport, type TransportEvents } from './transport.ts';
+
+type Chunks = readonly (Uint8Array | string)[];
+
+let handleClass: ReturnType<typeof makeClass> | undefined;
+
+/** The handle of a socket whose bytes go through shared memory. */
+export type SmcHandle = InstanceType<ReturnType<typeof makeClass>>;
+
+/**
+ * @param leg the connected TCP handle, which the new one owns from now on
+ * @param candidates one, or of a client one in each link to the server's port
+ */
+export function smcHandle(
+  leg: TcpHandle,
+  candidates: readonly Connection[],
+  events: TransportEvents,
+): SmcHandle {
+  handleClass ??= makeClass();
+  return new handleClass(leg, candidates, events);
+}
+
+/**
+ * Made at the first use, because it extends a class from inside Node: that of a stream which is
+ * implemented in JavaScript. `net.Socket` calls its methods as it calls those of a TCP handle; TLS and
+ * HTTP/2, which take a handle over below JavaScript, come by `onwrite` and its like.
+ */
+function makeClass() {
+  const { JSStream, stream, uv } = internals();
+  const { streamBaseState: state, kReadBytesOrError, kArrayBufferOffset } = stream;
+  const { kBytesWritten, kLastWriteWasAsync } = stream;
+  const { UV_EOF, UV_ECONNRESET, UV_ECANCELED, UV_EPIPE, UV_EBADF } = uv;
+  const failures = { reset: UV_ECONNRESET, cancelled: UV_ECANCELED } as const;
+  const results: Readonly<Record<Sent, number>> = {
+    written: 0,
+    waiting: 0,
+    'peer closed': UV_EPIPE,
+    closed: UV_EBADF,
+  };
+
+  return class SmcHandle extends JSStream implements Outlet {
+    /** Keeps the HTTP server from reading below JavaScript: that way is the longer one here. */
+    _consumed = true;
+    reading = false;
+    readonly transport: Transport;
+    private readonly resource = asyncResource();
+    /** Somebody may have taken the handle over below JavaScript, who must get the bytes there. */
+    private isTaken = false;
+    private userBuffer: Uint8Array | undefined;
+
+    constructor(leg: TcpHandle, candidates: readonly Connection[], events: TransportEvents) {
+      super();
+      this.transport = new Transport(leg, candidates, this, events);
+    }
+
+    // What net.Socket asks of a handle.
+
+    get isStreamBase(): boolean {
+      this.isTaken = true;
+      return true;
+    }
+
+    get bytesRead(): number {
+      return this.transport.stream.read;
+    }
+
+    get bytesWritten(): number {
+      return this.transport.stream.written;
+    }
+
+    get writeQueueSize(): number {
+      const { pending } = this.transport.stream;
+      return pending.reduce((sum, { bytes, done }) => sum + bytes.length - done, 0);
+    }
+
+    readStart(): number {
+      this.transport.setReading(true);
+      return 0;
+    }
+
+    readStop(): number {
+      this.transport.setReading(false);
+      return 0;
+    }
+
+    useUserBuffer(buffer: Uint8Array): void {
+      this.userBuffer = buffer;
+    }
+
+    writeBuffer(request: WriteRequest, bytes: Uint8Array): number {
+      return this.send(bytes, (status) => request.oncomplete(status, this, undefined));
+    }
+
+    writev(request: WriteRequest, chunks: Chunks, allBuffers: boolean): number {
+      return this.writeBuffer(request, joined(chunks, allBuffers));
+    }
+
+    writeLatin1String(request: WriteRequest, text: string): number {
+      return this.sendString(request, text, 'latin1', text.length);
+    }
+
+    writeAsciiString(request: WriteRequest, text: string): number {
+      return this.sendString(request, text, 'latin1', text.length);
+    }
+
+    writeUtf8String(request: WriteRequest, text: string): number {
+      return this.sendString(request, text, 'utf8', Buffer.byteLength(text));
+    }
+
+    writeUcs2String(request: WriteRequest, text: string): number {
+      return this.writeBuffer(request, Buffer.from(text, 'utf16le'));
+    }
+
+    shutdown(request: ShutdownRequest): number {
+      this.finish((status) => request.oncomplete(status));
+      return 0;
+    }
+
+    close(done?: () => void): void {
+      this.transport.end(false, done);
+    }
+
+    reset(done?: () => void): number {
+      this.transport.end(true, done);
+      return 0;
+    }
+
+    ref(): void {
+      this.transport.setRef(true);
+    }
+
+    unref(): void {
+      this.transport.setRef(false);
+    }
+
+    hasRef(): boolean {
+      return this.transport.hasRef();
+    }
+
+    getsockname(out: SocketName): number {
+      return this.transport.leg.getsockname(out);
+    }
+
+    getpeername(out: SocketName): number {
+      return this.transport.leg.getpeername(out);
+    }
+
+    setNoDelay(on: boolean): number {
+      return this.transport.leg.setNoDelay(on);
+    }
+
+    setKeepAlive(...values: unknown[]): number {
+      return this.transport.leg.setKeepAlive(...values);
+    }
+
+    setTypeOfService(value: number): number {
+      return this.transport.leg.setTypeOfService?.(value) ?? 0;
+    }
+
+    getTypeOfService(): number {
+      return this.transport.leg.getTypeOfService?.() ?? 0;
+    }
+
+    setBlocking(): number {
+      return 0;
+    }
+
+    // What those ask who have taken the handle over below JavaScript.
+
+    onreadstart(): number {
+      this.isTaken = true;
+      return this.readStart();
+    }
+
+    onreadstop(): number {
+      return this.readStop();
+    }
+
+    onwrite(request: WriteRequest, buffers: readonly Uint8Array[]): number {
+      this.isTaken = true;
+      const finish = (status: number) => this.finishWrite(request, status);
+      const bytes = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers);
+      const problem = this.send(bytes, finish);
+      // JSStream calls back for all writes, but for those that fail at once.
+      if (problem === 0 && state[kLastWriteWasAsync] === 0) setImmediate(finish, 0);
+      return problem;
+    }
+
+    onshutdown(request: ShutdownRequest): number {
+      this.finish((status) => this.finishShutdown(request, status));
+      return 0;
+    }
+
+    // What the transport brings.
+
+    get most(): number {
+      return this.userBuffer?.length ?? Number.POSITIVE_INFINITY;
+    }
+
+    onBytes(reader: RingReader, count: number): void {
+      if (this.userBuffer !== undefined && !this.isTaken) {
+        takeAll(reader, this.userBuffer.subarray(0, count));
+        this.give(count);
+        return;
+      }
+      const bytes = Buffer.allocUnsafe(count);
+      takeAll(reader, bytes);
+      if (this.isTaken) this.readBuffer(bytes);
+      else this.give(count, bytes);
+    }
+
+    onTcpBytes(bytes: Uint8Array): void {
+      if (this.isTaken) {
+        this.readBuffer(bytes);
+        return;
+      }
+      for (let at = 0; at < bytes.length; ) {
+        const part = bytes.subarray(at, at + Math.min(this.most, bytes.length - at));
+        at += part.length;
+        this.userBuffer?.set(part);
+        this.give(part.length, this.userBuffer === undefined ? part : undefined);
+      }
+    }
+
+    onEnd(): void {
+      if (this.isTaken) this.emitEOF();
+      else this.give(UV_EOF);
+    }
+
+    onReset(): void {
+      this.onError(UV_ECONNRESET);
+    }
+
+    onError(status: number): void {
+      if (!this.isTaken) {
+        this.give(status);
+        return;
+      }
+      const code = status === UV_ECONNRESET ? 'ECONNRESET' : 'EPIPE';
+      const details = { code, errno: status, syscall: 'read' };
+      ownerOf(this)?.destroy(Object.assign(new Error(`read ${code}`), details));
+    }
+
+    /** @param bytes where they are not in the user's buffer */
+    private give(count: number, bytes?: Uint8Array): void {
+      this.resource.runInAsyncScope(this.giveNow, this, count, bytes);
+    }
+
+    private giveNow(count: number, bytes: Uint8Array | undefined): void {
+      state[kReadBytesOrError] = count;
+      state[kArrayBufferOffset] = bytes?.byteOffset ?? 0;
+      const next = this.onread(bytes?.buffer as ArrayBuffer | undefined);
+      if (this.userBuffer !== undefined && next instanceof Uint8Array) this.userBuffer = next;
+    }
+
+    // Writing.
+
+    private send(bytes: Uint8Array, complete: (status: number) => void): number {
+      const sent = this.transport.write(bytes, (failure) => {
+        const status = failure === undefined ? 0 : failures[failure];
+        this.resource.runInAsyncScope(complete, null, status);
+      });
+      state[kBytesWritten] = bytes.length;
+      state[kLastWriteWasAsync] = sent === 'waiting' ? 1 : 0;
+      return results[sent];
+    }
+
+    private sendString(
+      request: WriteRequest,
+      text: string,
+      encoding: 'latin1' | 'utf8',
+      length: number,
+    ): number {
+      if (!this.transport.writeString(text, encoding, length)) {
+        return this.writeBuffer(request, Buffer.from(text, encoding));
+      }
+      state[kBytesWritten] = length;
+      state[kLastWriteWasAsync] = 0;
+      return 0;
+    }
+
+    private finish(done: (status: number) => void): void {
+      this.transport.finish(() => this.resource.runInAsyncScope(done, null, 0));
+    }
+  };
+}
+
+function takeAll(reader: RingReader, to: Uint8Array): void {
+  for (let at = 0; at < to.length; ) {
+    const part = reader.piece(to.length - at);
+    reader.take(part, to, at);
+    at += part;
+  }
+}
+
+function joined(chunks: Chunks, allBuffers: boolean): Uint8Array {
+  if (allBuffers) return Buffer.concat(chunks as readonly Uint8Array[]);
+  const all: Buffer[] = [];
+  for (let at = 0; at < chunks.length; at += 2) {
+    const chunk = chunks[at]!;
+    const encoding = chunks[at + 1] as BufferEncoding;
+    all.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : (chunk as Buffer));
+  }
+  return Buffer.concat(all);
+}

@@ -1,0 +1,42 @@
+import type { Diagnosis } from '../clc/diagnosis.ts';
+
+/** Why a connection of this process goes over TCP. */
+export type FallbackName = keyof typeof reasons;
+
+/** A {@link Diagnosis} with a name that programs can match. */
+export interface Fallback extends Diagnosis {
+  readonly name: FallbackName;
+}
+
+/** With the numbers that the standard has for declining (clc/diagnosis.ts). */
+const reasons = {
+  noNative: [
+    0x03030001,
+    'shared memory is not available here',
+    'install again with optional dependencies, on Linux for x64 or arm64',
+  ],
+  noInternals: [0x03030001, 'this Node has another inside', 'use Node 24'],
+  otherHost: [0x03030001, 'the peer is not on this host'],
+  noPeer: [
+    0x03010000,
+    'nobody at that port offers shared memory',
+    'start the server with --import @anole/smc/register, as the same user',
+  ],
+  otherUser: [0x03000000, 'the peer belongs to another user', 'run both as the same user'],
+  late: [
+    0x02010000,
+    'the peer did not answer in time',
+    'it may be busy; the next one may do better',
+  ],
+  badPeer: [0x04000000, 'what the peer said made no sense'],
+  full: [0x030d0000, 'no more connections fit between these two processes', 'close some'],
+  declined: [0x05000000, 'the peer took the connection over TCP'],
+  noClaim: [0x03010000, 'the client does not offer shared memory'],
+  tls: [0x03000000, 'TLS was begun below JavaScript'],
+  failed: [0x05000000, 'the connection was not made'],
+} as const satisfies Record<string, readonly [code: number, reason: string, hint?: string]>;
+
+export function fallback(name: FallbackName): Fallback {
+  const [code, reason, hint] = reasons[name] as readonly [number, string, string?];
+  return { name, code, reason, ...(hint !== undefined && { hint }) };
+}

@@ -1,0 +1,59 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Socket } from 'node:net';
+import { type Fallback, type FallbackName, fallback } from './reasons.ts';
+
+/** What a socket's bytes go over, and why. */
+export interface SmcState {
+  /** `pending`: the server has not said yet; what is written is not lost whichever it is. */
+  readonly transport: 'smc-d' | 'tcp' | 'pending';
+  readonly role: 'client' | 'server';
+  /** Where the transport is TCP. */
+  readonly reason?: Fallback;
+  /** Process at the other end, where it is known. */
+  readonly peer?: { readonly pid: number; readonly thread: number };
+}
+
+/**
+ * Told through `diagnostics_channel`, each with `{ socket, state }`: `anole.smc.connected` when a socket's
+ * bytes go through shared memory, `anole.smc.fallback` when they go over TCP.
+ */
+const connected = channel('anole.smc.connected');
+const fellBack = channel('anole.smc.fallback');
+
+const states = new WeakMap<object, SmcState>();
+
+/** Counted since the process began; `fallbacks` by the name of the reason. */
+export const counters = {
+  connected: 0,
+  accepted: 0,
+  open: 0,
+  links: 0,
+  fallbacks: {} as Partial<Record<FallbackName, number>>,
+};
+
+export function setState(socket: object | undefined, state: SmcState): void {
+  if (socket === undefined) return;
+  states.set(socket, state);
+  if (state.transport === 'smc-d') {
+    if (state.role === 'client') counters.connected++;
+    else counters.accepted++;
+    if (connected.hasSubscribers) connected.publish({ socket, state });
+  } else if (state.transport === 'tcp') {
+    const name = state.reason?.name ?? 'failed';
+    counters.fallbacks[name] = (counters.fallbacks[name] ?? 0) + 1;
+    if (fellBack.hasSubscribers) fellBack.publish({ socket, state });
+  }
+}
+
+export function setTcp(
+  socket: object | undefined,
+  role: SmcState['role'],
+  name: FallbackName,
+): void {
+  setState(socket, { transport: 'tcp', role, reason: fallback(name) });
+}
+
+/** Undefined for sockets that were never looked at: Unix sockets, those of before. */
+export function smcState(socket: Socket): SmcState | undefined {
+  return states.get(socket);
+}

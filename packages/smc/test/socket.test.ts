@@ -1,0 +1,194 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, fork } from 'node:child_process';
+import { once } from 'node:events';
+import http from 'node:http';
+import http2 from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hasNative } from '@anole/host/native';
+import net, { type Socket, smcState } from '@anole/smc/net';
+import { pattern } from './peer.ts';
+
+const skip = hasNative() ? false : 'koffi is not installed for this platform';
+const register = join(import.meta.dirname, '../src/register.ts');
+const peerFile = join(import.meta.dirname, 'peer.ts');
+
+interface Peer extends Disposable {
+  readonly port: number;
+  readonly process: ChildProcess;
+}
+
+async function peer(behaviour: string, preload = true): Promise<Peer> {
+  const flags = ['-C', 'anole-source', ...(preload ? ['--import', register] : [])];
+  const child = fork(peerFile, [behaviour], { execArgv: flags });
+  const [{ port }] = (await once(child, 'message')) as [{ port: number }];
+  return { port, process: child, [Symbol.dispose]: () => child.connected && child.disconnect() };
+}
+
+async function connectTo(port: number, options: object = {}): Promise<Socket> {
+  const socket = net.connect({ port, host: '127.0.0.1', ...options });
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function bytesOf(socket: Socket): Promise<Buffer> {
+  const all: Buffer[] = [];
+  for await (const each of socket) all.push(each as Buffer);
+  return Buffer.concat(all);
+}
+
+let echo: Peer;
+before(async () => {
+  if (!skip) echo = await peer('echo');
+});
+after(() => echo?.[Symbol.dispose]());
+
+test('bytes go there and back through shared memory', { skip }, async () => {
+  const socket = await connectTo(echo.port);
+  socket.end('there and back');
+  assert.equal(String(await bytesOf(socket)), 'there and back');
+  const state = smcState(socket);
+  assert.equal(state?.transport, 'smc-d');
+  assert.equal(state?.peer?.pid, echo.process.pid);
+  assert.equal(socket.bytesRead, 14);
+  assert.equal(socket.bytesWritten, 14);
+});
+
+test('a server without shared memory gets plain TCP, with the reason', { skip }, async () => {
+  using plain = await peer('echo', false);
+  const socket = await connectTo(plain.port);
+  socket.end('plain');
+  assert.equal(String(await bytesOf(socket)), 'plain');
+  const { transport, reason } = smcState(socket)!;
+  assert.equal(transport, 'tcp');
+  assert.deepEqual([reason?.name, reason?.code], ['noPeer', 0x03010000]);
+});
+
+test('many bytes arrive whole and in order, whatever the sizes they come in', {
+  skip,
+}, async () => {
+  using giver = await peer('giving');
+  const count = 20_000_000;
+  const socket = await connectTo(giver.port);
+  socket.write(String(count));
+  let at = 0;
+  for await (const each of socket) {
+    const bytes = each as Buffer;
+    assert.ok(pattern(at, bytes.length).equals(bytes), `bytes from ${at} on`);
+    at += bytes.length;
+  }
+  assert.equal(at, count);
+});
+
+test('a peer that does not read makes the writer wait', { skip }, async () => {
+  using silent = await peer('silent');
+  const socket = await connectTo(silent.port);
+  const chunk = Buffer.alloc(1 << 20, 1);
+  let written = 0;
+  while (written < 64 && socket.write(chunk)) written++;
+  await sleep(200);
+  assert.ok(socket.writableNeedDrain);
+  assert.ok(socket.writableLength > 0);
+  assert.equal(smcState(socket)?.transport, 'smc-d');
+  socket.destroy();
+});
+
+test('a peer that exits is read to its last byte, one that resets is an error', {
+  skip,
+}, async () => {
+  using dying = await peer('dying');
+  const last = await connectTo(dying.port);
+  last.write('go');
+  assert.equal(String(await bytesOf(last)), 'last words');
+  using resetting = await peer('resetting');
+  const broken = await connectTo(resetting.port);
+  broken.write('go');
+  const [error] = (await once(broken, 'error')) as [NodeJS.ErrnoException];
+  assert.equal(error.code, 'ECONNRESET');
+});
+
+test('a peer that is killed ends the connection', { skip }, async () => {
+  using killed = await peer('killed');
+  const socket = await connectTo(killed.port);
+  socket.on('error', () => {});
+  socket.write('go');
+  socket.resume();
+  // With or without an error, as with TCP: it depends on what the peer had read.
+  await new Promise((resolve) => socket.once('close', resolve));
+  assert.equal(smcState(socket)?.transport, 'smc-d');
+});
+
+test('one link carries many connections at once', { skip }, async () => {
+  const sockets = await Promise.all(Array.from({ length: 300 }, () => connectTo(echo.port)));
+  const answers = sockets.map(async (socket, number) => {
+    socket.end(`number ${number}`);
+    return String(await bytesOf(socket));
+  });
+  assert.deepEqual(
+    await Promise.all(answers),
+    sockets.map((_, number) => `number ${number}`),
+  );
+  assert.ok(sockets.every((socket) => smcState(socket)?.transport === 'smc-d'));
+});
+
+test('client and server in one thread share memory, too', { skip }, async () => {
+  const server = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = await connectTo((server.address() as AddressInfo).port);
+  socket.end('myself');
+  assert.equal(String(await bytesOf(socket)), 'myself');
+  assert.equal(smcState(socket)?.transport, 'smc-d');
+  server.close();
+  await once(server, 'close');
+});
+
+test('reading into a buffer of the caller works', { skip }, async () => {
+  const got: string[] = [];
+  const buffer = Buffer.alloc(4);
+  const callback = (count: number, bytes: Uint8Array) => {
+    got.push(Buffer.from(bytes.subarray(0, count)).toString());
+    return true;
+  };
+  const socket = await connectTo(echo.port, { onread: { buffer, callback } });
+  socket.end('0123456789');
+  await once(socket, 'close');
+  assert.deepEqual(got, ['0123', '4567', '89']);
+  assert.equal(smcState(socket)?.transport, 'smc-d');
+});
+
+test('HTTP and HTTP/2 work over such sockets', { skip }, async () => {
+  const web = new net.Server();
+  const app = http.createServer((request, response) => {
+    request.pipe(response);
+  });
+  web.on('connection', (socket) => app.emit('connection', socket));
+  web.listen(0, '127.0.0.1');
+  await once(web, 'listening');
+  const { port } = web.address() as AddressInfo;
+  const answer = await new Promise<string>((resolve, reject) => {
+    const options = { method: 'POST', createConnection: () => net.connect(port, '127.0.0.1') };
+    const request = http.request(options, (response) => {
+      response.setEncoding('utf8').on('data', resolve);
+    });
+    request.on('error', reject).end('over HTTP');
+  });
+  assert.equal(answer, 'over HTTP');
+  web.close();
+
+  const second = new net.Server();
+  const app2 = http2.createServer((request, response) => request.pipe(response));
+  second.on('connection', (socket) => app2.emit('connection', socket));
+  second.listen(0, '127.0.0.1');
+  await once(second, 'listening');
+  const at = (second.address() as AddressInfo).port;
+  const session = http2.connect(`http://127.0.0.1:${at}`, {
+    createConnection: () => net.connect(at, '127.0.0.1'),
+  });
+  const stream = session.request({ ':method': 'POST', ':path': '/' });
+  stream.end('over HTTP/2');
+  assert.equal(String(await bytesOf(stream as unknown as Socket)), 'over HTTP/2');
+  session.close();
+  second.close();
+});
