@@ -12,7 +12,11 @@ const types = new Map<number, FileType>([
 ]);
 
 export function typeOf(raw: BigIntStats): FileType {
-  return types.get(Number(raw.mode) & constants.S_IFMT) ?? 'file';
+  return typeOfMode(Number(raw.mode));
+}
+
+export function typeOfMode(mode: number): FileType {
+  return types.get(mode & constants.S_IFMT) ?? 'file';
 }
 
 /** What stat(2) says in terms of a Tree, with the inode number given. */
@@ -45,7 +49,7 @@ function timeOf(time: bigint): Timestamp {
 }
 
 /** glibc's makedev, undone (bits/sysmacros.h). */
-function deviceOf(device: bigint): DeviceNumber {
+export function deviceOf(device: bigint): DeviceNumber {
   return {
     major: Number(((device >> 8n) & 0xfffn) | ((device >> 32n) & 0xfffff000n)),
     minor: Number((device & 0xffn) | ((device >> 12n) & 0xffffff00n)),
@@ -62,18 +66,24 @@ export function identityOf(raw: BigIntStats): string {
  * holds them; the others are counted from 2^52.
  */
 export class InodeNumbers {
-  private readonly device: bigint;
+  private readonly device: number;
   private readonly others = new Map<string, number>();
 
-  constructor(device: bigint) {
+  /** @param device that of the first, by {@link deviceNumber} */
+  constructor(device: number) {
     this.device = device;
   }
 
-  of(raw: BigIntStats): number {
-    if (raw.dev === this.device && raw.ino > 0n && raw.ino < 1n << 52n) return Number(raw.ino);
-    const identity = identityOf(raw);
+  of(device: number, inode: number | bigint): number {
+    if (device === this.device && inode > 0 && inode < 2 ** 52) return Number(inode);
+    const identity = `${device}:${inode}`;
     const known = this.others.get(identity) ?? 2 ** 52 + this.others.size;
     this.others.set(identity, known);
     return known;
   }
+}
+
+/** One number for both parts. */
+export function deviceNumber({ major, minor }: DeviceNumber): number {
+  return major * 2 ** 32 + minor;
 }

@@ -1,15 +1,5 @@
-import {
-  type BigIntStats,
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readdirSync,
-  readlinkSync,
-  type Stats,
-} from 'node:fs';
-import { decodeName, encodeName } from '@anole/bytes';
+import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { decodeName } from '@anole/bytes';
 import {
   compareNames,
   type DirectoryEntry,
@@ -19,9 +9,11 @@ import {
   VfsError,
 } from '@anole/vfs';
 import { Descriptors } from './descriptors.ts';
+import { DirectoryCalls, pathIn } from './directory-calls.ts';
 import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
-import { InodeNumbers, statOf } from './host-stat.ts';
+import { deviceNumber, deviceOf, InodeNumbers } from './host-stat.ts';
+import { StatRows } from './stat-rows.ts';
 import { readXattrDump, type XattrDump } from './xattr-dump.ts';
 
 export interface HostTreeOptions {
@@ -67,11 +59,16 @@ export function hostTree(path: string, options: HostTreeOptions = {}): HostTree 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
+/** Calls about files after which native ones are worth loading. */
+const PATIENCE = 2000;
+
 class Host {
   readonly root: HostNode;
   dump: XattrDump | undefined;
   private readonly numbers: InodeNumbers;
   private readonly rootPath: string;
+  private readonly calls = new DirectoryCalls(PATIENCE);
+  private readonly opened: StatRows;
   private readonly directories = new Descriptors<HostNode>(64);
   private readonly files = new Descriptors<HostNode>(64);
   private closed = false;
@@ -81,8 +78,11 @@ class Host {
     try {
       const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
       const raw = fstatSync(fd, { bigint: true });
-      this.numbers = new InodeNumbers(raw.dev);
-      this.root = new HostNode(this, undefined, '', raw, this.numbers.of(raw));
+      this.numbers = new InodeNumbers(deviceNumber(deviceOf(raw.dev)));
+      this.opened = new StatRows(1, this.numbers);
+      const rows = new StatRows(1, this.numbers);
+      rows.set(0, raw);
+      this.root = new HostNode(this, undefined, '', rows, 0);
       this.directories.of(this.root, () => fd);
     } catch (error) {
       throw hostError(error, `open the directory ${path}`);
@@ -96,23 +96,26 @@ class Host {
   }
 
   node(parent: HostNode, name: string): HostNode | undefined {
-    const raw = this.guard(
-      () => lstatSync(this.pathOf(parent, name), { bigint: true, throwIfNoEntry: false }),
+    const rows = new StatRows(1, this.numbers);
+    const found = this.guard(
+      () => this.calls.stat(rows, 0, this.directory(parent), name),
       () => `look up ${name}`,
     );
-    return raw && new HostNode(this, parent, name, raw, this.numbers.of(raw));
+    return found ? new HostNode(this, parent, name, rows, 0) : undefined;
   }
 
   list(node: HostNode): DirectoryEntry[] {
     return this.guard(
       () => {
+        const directory = this.directory(node);
         const entries: DirectoryEntry[] = [];
-        for (const name of namesIn(this.pathOf(node))) {
-          const found = this.node(node, name);
+        const names = namesIn(`/proc/self/fd/${directory}`);
+        const rows = new StatRows(names.length, this.numbers);
+        for (const [row, name] of names.entries()) {
           // Between the listing and the look it may have gone.
-          if (!found) continue;
-          const { type, ino } = found.stat;
-          entries.push({ name, type, ino, node: found });
+          if (!this.calls.stat(rows, row, directory, name)) continue;
+          const found = new HostNode(this, node, name, rows, row);
+          entries.push({ name, type: found.type, ino: rows.ino(row), node: found });
         }
         return entries.sort((a, b) => compareNames(a.name, b.name));
       },
@@ -122,13 +125,16 @@ class Host {
 
   readLink(node: HostNode): string {
     return this.guard(
-      () => decodeName(readlinkSync(this.pathOf(node.parent!, node.name), { encoding: 'buffer' })),
+      () => {
+        const path = pathIn(this.directory(node.parent!), node.name);
+        return decodeName(readlinkSync(path, { encoding: 'buffer' }));
+      },
       () => `read the link ${node.path()}`,
     );
   }
 
   read(node: HostNode, offset: number, length: number): Uint8Array {
-    const bytes = new Uint8Array(Math.max(0, Math.min(length, node.stat.size - offset)));
+    const bytes = new Uint8Array(Math.max(0, Math.min(length, node.size - offset)));
     const read = this.readInto(node, offset, bytes);
     return read === bytes.length ? bytes : bytes.subarray(0, read);
   }
@@ -144,21 +150,22 @@ class Host {
     return this.files.of(node, () => this.open(node, FILE));
   }
 
-  /** A path for system calls, of which only the last component is resolved on the way. */
-  private pathOf(directory: HostNode, name?: string): string | Buffer {
+  /** Its descriptor, valid until the next call. */
+  private directory(node: HostNode): number {
     if (this.closed)
       throw new HostError('HOST_IO', `Cannot use ${this.rootPath}: it has been closed`);
-    const fd = this.directories.of(directory, () => this.open(directory, DIRECTORY));
-    const path = name === undefined ? `/proc/self/fd/${fd}` : `/proc/self/fd/${fd}/${name}`;
-    return path.isWellFormed() ? path : Buffer.from(encodeName(path));
+    return this.directories.of(node, () => this.open(node, DIRECTORY));
   }
 
   private open(node: HostNode, flags: number): number {
-    const parent = node.parent;
+    const { parent, name } = node;
     // The root may only have fallen out of the descriptors that are kept.
-    const path = parent === undefined ? this.rootPath : this.pathOf(parent, node.name);
-    const fd = openSync(path, parent === undefined ? flags & ~constants.O_NOFOLLOW : flags);
-    if (node.is(fstatSync(fd))) return fd;
+    const fd =
+      parent === undefined
+        ? openSync(this.rootPath, flags & ~constants.O_NOFOLLOW)
+        : this.calls.open(this.directory(parent), name, flags);
+    this.calls.statOpen(this.opened, fd);
+    if (node.is(this.opened)) return fd;
     closeSync(fd);
     throw new VfsError('VFS_IO', `Cannot open ${node.path()}: another file has taken its place`);
   }
@@ -176,7 +183,7 @@ class Host {
 }
 
 /** Names by `decodeName`: as strings from Node, unless one of them is no UTF-8. */
-function namesIn(path: string | Buffer): string[] {
+function namesIn(path: string): string[] {
   const names = readdirSync(path, 'utf8');
   if (!names.some((name) => name.includes(REPLACEMENT))) return names;
   return readdirSync(path, { encoding: 'buffer' }).map(decodeName);
@@ -197,26 +204,30 @@ const vfsCodes: Readonly<Record<string, VfsError['code']>> = {
 
 /** One file of a {@link HostTree}. Everything is answered synchronously. */
 export class HostNode implements TreeNode {
-  readonly stat: Stat;
   readonly parent: HostNode | undefined;
   readonly name: string;
-  private readonly device: number;
-  private readonly number: number;
   private readonly host: Host;
+  private readonly rows: StatRows;
+  private readonly row: number;
 
-  constructor(
-    host: Host,
-    parent: HostNode | undefined,
-    name: string,
-    raw: BigIntStats,
-    ino: number,
-  ) {
+  constructor(host: Host, parent: HostNode | undefined, name: string, rows: StatRows, row: number) {
     this.host = host;
     this.parent = parent;
     this.name = name;
-    this.stat = statOf(raw, ino);
-    this.device = Number(raw.dev);
-    this.number = Number(raw.ino);
+    this.rows = rows;
+    this.row = row;
+  }
+
+  get stat(): Stat {
+    return this.rows.stat(this.row);
+  }
+
+  get type(): Stat['type'] {
+    return this.rows.type(this.row);
+  }
+
+  get size(): number {
+    return this.rows.size(this.row);
   }
 
   lookup(name: string): HostNode | undefined {
@@ -249,9 +260,9 @@ export class HostNode implements TreeNode {
     return this.host.dump?.get(this.path()) ?? none;
   }
 
-  /** Whether that is the same file. */
-  is({ dev, ino }: Stats): boolean {
-    return ino === this.number && dev === this.device;
+  /** Whether the first row is about the same file. */
+  is(rows: StatRows): boolean {
+    return this.rows.isSame(this.row, rows, 0);
   }
 
   /** From the root of the tree, without a leading slash. */
@@ -261,8 +272,8 @@ export class HostNode implements TreeNode {
   }
 
   private check(type: Stat['type'], code: VfsError['code']): void {
-    if (this.stat.type === type) return;
-    throw new VfsError(code, `Cannot use ${this.path()} as a ${type}: it is a ${this.stat.type}`);
+    if (this.type === type) return;
+    throw new VfsError(code, `Cannot use ${this.path()} as a ${type}: it is a ${this.type}`);
   }
 }
 

@@ -82,7 +82,12 @@ export function check(result: number, action: string): number {
 
 /** The coded error of the native call that just failed. */
 export function nativeError(action: string): Error {
+  return hostError(systemError(), action);
+}
+
+/** The error of the native call that just failed, as Node's own calls raise it. */
+export function systemError(): Error & { readonly code: string } {
   const code = lastError();
   const message = getSystemErrorMap().get(-koffi().errno())?.[1] ?? code;
-  return hostError(Object.assign(new Error(`${code}: ${message}`), { code }), action);
+  return Object.assign(new Error(`${code}: ${message}`), { code });
 }

@@ -11,7 +11,7 @@ import {
 import { encodeName } from '@anole/bytes';
 import { type Usage, VfsError, type WritableTree } from '@anole/vfs';
 import { hostError, systemCode } from '../errors.ts';
-import { InodeNumbers, identityOf, typeOf } from '../host-stat.ts';
+import { deviceNumber, deviceOf, InodeNumbers, identityOf, typeOf } from '../host-stat.ts';
 import { DescriptorCache } from './descriptors.ts';
 import { volumeError } from './errors.ts';
 import { VolumeNode } from './node.ts';
@@ -51,7 +51,7 @@ export class Volume implements WritableTree {
       throw hostError(error, `open the directory ${directory}`);
     }
     const raw = fstatSync(this.#rootFd, { bigint: true });
-    this.#numbers = new InodeNumbers(raw.dev);
+    this.#numbers = new InodeNumbers(deviceNumber(deviceOf(raw.dev)));
     this.root = this.#node(raw, undefined, '');
   }
 
@@ -101,7 +101,7 @@ export class Volume implements WritableTree {
   }
 
   inoOf(raw: BigIntStats): number {
-    return this.#numbers.of(raw);
+    return this.#numbers.of(deviceNumber(deviceOf(raw.dev)), raw.ino);
   }
 
   #node(raw: BigIntStats, parent: VolumeNode | undefined, name: string): VolumeNode {

@@ -1,0 +1,52 @@
+import { fstatSync, lstatSync, openSync } from 'node:fs';
+import { encodeName } from '@anole/bytes';
+import { openIn, statInto } from './native/file-calls.ts';
+import { hasNative } from './native/koffi.ts';
+import type { StatRows } from './stat-rows.ts';
+
+/**
+ * System calls by the name of a file in an open directory. Node knows only paths: through
+ * `/proc/self/fd`, and with numbers of 64 bits, which takes twice as long. Large trees are worth loading
+ * native calls for.
+ */
+export class DirectoryCalls {
+  #untilNative: number;
+
+  /** @param patience calls after which native ones are used, where they can be had */
+  constructor(patience: number) {
+    this.#untilNative = patience;
+  }
+
+  /** Fills a row by what the name stands for, links not followed. False where it is not there. */
+  stat(rows: StatRows, row: number, directory: number, name: string): boolean {
+    if (this.#useNative(name)) return statInto(rows, row, directory, name);
+    const options = { bigint: true, throwIfNoEntry: false } as const;
+    const raw = lstatSync(pathIn(directory, name), options);
+    if (raw) rows.set(row, raw);
+    return raw !== undefined;
+  }
+
+  /** Fills the first row by what a descriptor stands for. */
+  statOpen(rows: StatRows, fd: number): void {
+    if (this.#useNative('')) statInto(rows, 0, fd, '');
+    else rows.set(0, fstatSync(fd, { bigint: true }));
+  }
+
+  open(directory: number, name: string, flags: number): number {
+    if (this.#useNative(name)) return openIn(directory, name, flags);
+    return openSync(pathIn(directory, name), flags);
+  }
+
+  #useNative(name: string): boolean {
+    if (this.#untilNative > 0 && --this.#untilNative === 0 && !hasNative()) {
+      this.#untilNative = Number.POSITIVE_INFINITY;
+    }
+    return this.#untilNative === 0 && name.isWellFormed();
+  }
+}
+
+/** A path of which only the last component is resolved on the way. */
+export function pathIn(directory: number, name: string): string | Buffer {
+  const path = `/proc/self/fd/${directory}/${name}`;
+  return path.isWellFormed() ? path : Buffer.from(encodeName(path));
+}

@@ -1,0 +1,43 @@
+import { STATX_WORDS, type StatRows } from '../stat-rows.ts';
+import { native, systemError } from './koffi.ts';
+
+const statx = native(
+  'int statx(int fd, const char *name, int flags, unsigned int mask, void *out)',
+);
+const openat = native('int openat(int fd, const char *name, int flags)');
+
+/** linux/fcntl.h, linux/stat.h */
+const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_NO_AUTOMOUNT = 0x800;
+const AT_EMPTY_PATH = 0x1000;
+const STATX_BASIC_STATS = 0x7ff;
+/** What Node adds, too. */
+const O_CLOEXEC = 0o2000000;
+
+const out = new Uint8Array(256);
+/** Behind `stx_mask`, `stx_blksize` and `stx_attributes`. */
+const words = new Uint32Array(out.buffer, 16, STATX_WORDS);
+
+/**
+ * Looks a name up in an open directory, not through a link, and fills a row. False where it is not
+ * there. The name is one component, and well-formed, or empty for the descriptor itself.
+ */
+export function statInto(rows: StatRows, row: number, directory: number, name: string): boolean {
+  const flags = name === '' ? AT_EMPTY_PATH : AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT;
+  if (statx(directory, name, flags, STATX_BASIC_STATS, out) < 0) {
+    const error = systemError();
+    if (error.code === 'ENOENT') return false;
+    throw error;
+  }
+  // The upper half is no part of the mode.
+  words[3] = words[3]! & 0xffff;
+  rows.words.set(words, row * STATX_WORDS);
+  return true;
+}
+
+/** Opens a name of an open directory. The name is one component, and well-formed. */
+export function openIn(directory: number, name: string, flags: number): number {
+  const fd = openat(directory, name, flags | O_CLOEXEC);
+  if (fd < 0) throw systemError();
+  return fd;
+}

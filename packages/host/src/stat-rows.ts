@@ -1,0 +1,135 @@
+import type { BigIntStats } from 'node:fs';
+import type { DeviceNumber, FileType, Stat, Timestamp } from '@anole/vfs';
+import { deviceNumber, deviceOf, type InodeNumbers, typeOfMode } from './host-stat.ts';
+
+/**
+ * Words of struct statx from `stx_nlink` to `stx_dev_minor` (linux/stat.h), and where in them its
+ * fields are. What has 64 bits has its high word behind its low one; of times nanoseconds follow.
+ */
+export const STATX_WORDS = 32;
+const word = {
+  nlink: 0,
+  uid: 1,
+  gid: 2,
+  mode: 3,
+  inode: 4,
+  size: 6,
+  blocks: 8,
+  accessed: 12,
+  changed: 20,
+  modified: 24,
+  special: 28,
+  filesystem: 30,
+} as const;
+
+/**
+ * What stat(2) says of some files, a row of words for each: of a large tree objects would take several
+ * times the room.
+ */
+export class StatRows {
+  readonly words: Uint32Array;
+  readonly #inodes: InodeNumbers;
+
+  /** @param inodes that name files in the tree */
+  constructor(count: number, inodes: InodeNumbers) {
+    this.words = new Uint32Array(count * STATX_WORDS);
+    this.#inodes = inodes;
+  }
+
+  /** Fills a row by what Node says. */
+  set(row: number, raw: BigIntStats): void {
+    const words = this.words.subarray(row * STATX_WORDS, (row + 1) * STATX_WORDS);
+    for (const field of ['nlink', 'uid', 'gid', 'mode'] as const) {
+      words[word[field]] = Number(raw[field]);
+    }
+    putLong(words, word.inode, raw.ino);
+    putLong(words, word.size, raw.size);
+    putLong(words, word.blocks, raw.blocks);
+    putTime(words, word.accessed, raw.atimeNs);
+    putTime(words, word.changed, raw.ctimeNs);
+    putTime(words, word.modified, raw.mtimeNs);
+    putDevice(words, word.special, deviceOf(raw.rdev));
+    putDevice(words, word.filesystem, deviceOf(raw.dev));
+  }
+
+  type(row: number): FileType {
+    return typeOfMode(this.#get(row, word.mode));
+  }
+
+  size(row: number): number {
+    return this.#long(row, word.size);
+  }
+
+  /** That of the tree. */
+  ino(row: number): number {
+    const { words } = this;
+    const at = row * STATX_WORDS + word.inode;
+    const high = words[at + 1]!;
+    const inode =
+      high < 2 ** 20 ? this.#long(row, word.inode) : (BigInt(high) << 32n) | BigInt(words[at]!);
+    return this.#inodes.of(deviceNumber(this.#device(row, word.filesystem)), inode);
+  }
+
+  /** Whether that is the same file. */
+  isSame(row: number, other: StatRows, otherRow: number): boolean {
+    return [word.inode, word.inode + 1, word.filesystem, word.filesystem + 1].every(
+      (field) => this.#get(row, field) === other.#get(otherRow, field),
+    );
+  }
+
+  /** In terms of a Tree. */
+  stat(row: number): Stat {
+    const type = this.type(row);
+    const isDevice = type === 'character' || type === 'block';
+    return {
+      ino: this.ino(row),
+      type,
+      mode: this.#get(row, word.mode) & 0o7777,
+      uid: this.#get(row, word.uid),
+      gid: this.#get(row, word.gid),
+      size: this.size(row),
+      nlink: this.#get(row, word.nlink),
+      mtime: this.#time(row, word.modified),
+      atime: this.#time(row, word.accessed),
+      ctime: this.#time(row, word.changed),
+      allocated: this.#long(row, word.blocks) * 512,
+      ...(isDevice && { rdev: this.#device(row, word.special) }),
+    };
+  }
+
+  #get(row: number, field: number): number {
+    return this.words[row * STATX_WORDS + field]!;
+  }
+
+  #long(row: number, field: number): number {
+    const low = this.#get(row, field);
+    const high = this.#get(row, field + 1);
+    // Most are small integers, and stay so, which saves memory.
+    return high === 0 ? low : (high | 0) * 2 ** 32 + low;
+  }
+
+  #time(row: number, field: number): Timestamp {
+    return { seconds: this.#long(row, field), nanoseconds: this.#get(row, field + 2) };
+  }
+
+  #device(row: number, field: number): DeviceNumber {
+    return { major: this.#get(row, field), minor: this.#get(row, field + 1) };
+  }
+}
+
+function putLong(words: Uint32Array, field: number, value: bigint): void {
+  words[field] = Number(value & 0xffffffffn);
+  words[field + 1] = Number((value >> 32n) & 0xffffffffn);
+}
+
+function putTime(words: Uint32Array, field: number, time: bigint): void {
+  const billion = 1_000_000_000n;
+  const nanoseconds = ((time % billion) + billion) % billion;
+  putLong(words, field, (time - nanoseconds) / billion);
+  words[field + 2] = Number(nanoseconds);
+}
+
+function putDevice(words: Uint32Array, field: number, { major, minor }: DeviceNumber): void {
+  words[field] = major;
+  words[field + 1] = minor;
+}
