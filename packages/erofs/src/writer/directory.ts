@@ -84,7 +84,7 @@ function directoryBlock(
         nidLow: child.nid % 2 ** 32,
         nidHigh: Math.floor(child.nid / 2 ** 32),
         nameOffset,
-        fileType: fileTypes.indexOf(child.stat.type),
+        fileType: fileTypes.indexOf(child.type),
       },
       true,
     );

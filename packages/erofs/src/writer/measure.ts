@@ -40,10 +40,10 @@ function commonTime(inodes: readonly Inode[]): Timestamp {
   return best.time;
 }
 
-function fitsCompact({ stat, size, nlink, mtime }: Inode, epoch: Timestamp): boolean {
+function fitsCompact({ uid, gid, size, nlink, mtime }: Inode, epoch: Timestamp): boolean {
   return (
-    stat.uid <= 0xffff &&
-    stat.gid <= 0xffff &&
+    uid <= 0xffff &&
+    gid <= 0xffff &&
     nlink <= 0xffff &&
     size <= 0xffffffff &&
     mtime.seconds === epoch.seconds &&

@@ -22,17 +22,17 @@ const compact = memory.subarray(0, COMPACT_SIZE);
 
 /** The inode itself, without what follows it. Valid until the next call. */
 export function encodeInode(inode: Inode, { chunks }: Settings): Uint8Array {
-  const { stat, size, ino, nlink, mtime, extended } = inode;
+  const { type, mode, uid, gid, size, ino, nlink, mtime, extended } = inode;
   const common = {
     format: formatOf(inode),
     xattrCount: xattrCountOf(inode.xattrSize),
-    mode: modeOfType[stat.type] | stat.mode,
+    mode: modeOfType[type] | mode,
     nlink,
     size,
     data: dataOf(inode, chunks?.indexes ?? false),
     ino: ino >>> 0,
-    uid: stat.uid,
-    gid: stat.gid,
+    uid,
+    gid,
   };
   if (!extended) {
     CompactInode.write(view, 0, { ...common, mtime: 0 });
@@ -54,11 +54,11 @@ function formatOf(inode: Inode): number {
 }
 
 function dataOf(inode: Inode, indexes: boolean): number {
-  const { stat, startBlock, chunks, compressed, blocks } = inode;
-  if (stat.type === 'character' || stat.type === 'block') {
-    return encodeDevice(stat.rdev ?? { major: 0, minor: 0 });
+  const { type, rdev, startBlock, chunks, compressed, blocks } = inode;
+  if (type === 'character' || type === 'block') {
+    return encodeDevice(rdev ?? { major: 0, minor: 0 });
   }
-  if (stat.type === 'fifo' || stat.type === 'socket') return 0;
+  if (type === 'fifo' || type === 'socket') return 0;
   // How many blocks, not where: the indexes say that.
   if (compressed !== undefined) return blocks;
   if (chunks === undefined) return startBlock;

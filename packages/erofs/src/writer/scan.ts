@@ -1,13 +1,12 @@
-import { type CallOptions, encodeName, isPromise } from '@anole/bytes';
-import type { Stat, Tree, TreeNode } from '@anole/vfs';
+import { type Awaitable, type CallOptions, chain, encodeName, isPromise } from '@anole/bytes';
+import type { DirectoryEntry, Timestamp, Tree, TreeNode } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
 import { NAME_MAX } from '../layout/dirent.ts';
-import { NO_BLOCK } from '../layout/inode.ts';
 import { Pacer } from '../pause.ts';
-import { type Chunks, chunksOf } from './chunks.ts';
+import { chunksOf } from './chunks.ts';
 import { directorySize, nameLength, sortNames } from './directory.ts';
-import type { Inode } from './inode.ts';
-import type { Owners, Settings } from './options.ts';
+import { Inode } from './inode.ts';
+import type { Settings } from './options.ts';
 import type { XattrPool } from './xattrs.ts';
 
 /**
@@ -20,135 +19,168 @@ export async function scan(
   tree: Tree,
   settings: Settings,
   pool: XattrPool,
-  { signal, onProgress }: CallOptions,
+  call: CallOptions,
 ): Promise<Inode[]> {
-  const inodes: Inode[] = [];
-  const pacer = new Pacer();
-  const byIno = new Map<number, Inode>();
-  const add = async (node: TreeNode, path: string): Promise<Inode> => {
-    const turn = pacer.turn();
-    if (turn) await turn;
-    signal?.throwIfAborted();
-    const inode = await inodeOf(node, path, inodes.length + 1, settings, pool);
-    inodes.push(inode);
-    byIno.set(inode.stat.ino, inode);
-    return inode;
-  };
-  const root = await add(tree.root, '/');
-  if (root.stat.type !== 'directory') throw cannotStore('/', `the root is a ${root.stat.type}`);
-  const pending: [directory: Inode, parent: Inode][] = [[root, root]];
-  for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-    const [inode, parent] = next;
-    const subdirectories = await scanDirectory(inode, parent, settings, byIno, add);
-    // Last in, first out: the first subdirectory is next.
-    for (const child of subdirectories.reverse()) pending.push([child, inode]);
-    onProgress?.({ step: 'scan files', done: inodes.length, unit: 'items', detail: inode.path });
+  const scanner = new Scanner(settings, pool, call);
+  await scanner.run(tree);
+  return scanner.inodes;
+}
+
+class Scanner {
+  readonly inodes: Inode[] = [];
+  readonly #settings: Settings;
+  readonly #pool: XattrPool;
+  readonly #call: CallOptions;
+  readonly #pacer = new Pacer();
+  readonly #byIno = new Map<number, Inode>();
+  /** The time of the file before: many share theirs. */
+  #mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
+
+  constructor(settings: Settings, pool: XattrPool, call: CallOptions) {
+    this.#settings = settings;
+    this.#pool = pool;
+    this.#call = call;
   }
-  return inodes;
-}
 
-async function scanDirectory(
-  inode: Inode,
-  parent: Inode,
-  settings: Settings,
-  byIno: ReadonlyMap<number, Inode>,
-  add: (node: TreeNode, path: string) => Promise<Inode>,
-): Promise<Inode[]> {
-  const listed = inode.node.list();
-  const entries = isPromise(listed) ? await listed : listed;
-  const pathOf = (name: string) => (inode.path === '/' ? `/${name}` : `${inode.path}/${name}`);
-  const { exclude } = settings;
-  const kept = exclude ? entries.filter(({ name }) => !exclude(pathOf(name).slice(1))) : entries;
-  const names = sortNames(['.', '..', ...kept.map((entry) => entry.name)]);
-  const nodes = new Map(entries.map((entry) => [entry.name, entry.node]));
-  const children: Inode[] = [];
-  const subdirectories: Inode[] = [];
-  for (const name of names) {
-    if (name === '.' || name === '..') {
-      children.push(name === '.' ? inode : parent);
-      continue;
+  async run(tree: Tree): Promise<void> {
+    const root = await this.#add(tree.root, '/', undefined);
+    if (root.type !== 'directory') throw cannotStore('/', `the root is a ${root.type}`);
+    const pending: [directory: Inode, parent: Inode][] = [[root, root]];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const [inode, parent] = next;
+      const subdirectories = await this.#directory(inode, parent);
+      // Last in, first out: the first subdirectory is next.
+      for (const child of subdirectories.reverse()) pending.push([child, inode]);
+      const done = this.inodes.length;
+      this.#call.onProgress?.({ step: 'scan files', done, unit: 'items', detail: inode.path });
     }
-    const path = pathOf(name);
-    checkName(name, path);
-    const looked = nodes.get(name) ?? inode.node.lookup(name);
-    const node = isPromise(looked) ? await looked : looked;
-    if (node === undefined) throw changed(path, 'it is gone');
-    const known = byIno.get(node.stat.ino);
-    const child = known ?? (await add(node, path));
-    children.push(child);
-    if (child.stat.type !== 'directory') {
-      child.nlink++;
-      continue;
-    }
-    if (known) throw cannotStore(path, `it is the directory ${known.path} again`);
-    subdirectories.push(child);
   }
-  inode.directory = { parent, names, children };
-  inode.nlink = 2 + subdirectories.length;
-  inode.size = directorySize(names, settings.blockSize);
-  return subdirectories;
+
+  async #directory(inode: Inode, parent: Inode): Promise<Inode[]> {
+    const listed = inode.node.list();
+    const entries = new Map<string, DirectoryEntry>();
+    for (const entry of isPromise(listed) ? await listed : listed) {
+      if (!this.#excludes(inode, entry.name)) entries.set(entry.name, entry);
+    }
+    const names = sortNames(['.', '..', ...entries.keys()]);
+    const children: Inode[] = [];
+    const subdirectories: Inode[] = [];
+    for (const name of names) {
+      if (name === '.' || name === '..') {
+        children.push(name === '.' ? inode : parent);
+        continue;
+      }
+      checkName(name, inode);
+      const known = this.#byIno.get(entries.get(name)!.ino);
+      const added = known ?? this.#child(inode, entries.get(name)!);
+      const child = isPromise(added) ? await added : added;
+      children.push(child);
+      const turn = this.#pacer.turn();
+      if (turn) await turn;
+      this.#call.signal?.throwIfAborted();
+      if (child.type !== 'directory') {
+        child.nlink++;
+        continue;
+      }
+      if (known) {
+        throw cannotStore(pathIn(inode, name), `it is the directory ${known.path} again`);
+      }
+      subdirectories.push(child);
+    }
+    inode.directory = { parent, names, children };
+    inode.nlink = 2 + subdirectories.length;
+    inode.size = directorySize(names, this.#settings.blockSize);
+    return subdirectories;
+  }
+
+  #excludes(inode: Inode, name: string): boolean {
+    return this.#settings.exclude?.(pathIn(inode, name).slice(1)) ?? false;
+  }
+
+  #child(above: Inode, { name, node }: DirectoryEntry): Awaitable<Inode> {
+    if (node) return this.#add(node, name, above);
+    return chain(above.node.lookup(name), (found) => {
+      if (found === undefined) throw changed(pathIn(above, name), 'it is gone');
+      return this.#add(found, name, above);
+    });
+  }
+
+  #add(node: TreeNode, name: string, above: Inode | undefined): Awaitable<Inode> {
+    const { owners, time } = this.#settings;
+    const { stat } = node;
+    const inode = new Inode({
+      node,
+      type: stat.type,
+      mode: stat.mode,
+      uid: (owners.uid ?? stat.uid) + (owners.uidOffset ?? 0),
+      gid: (owners.gid ?? stat.gid) + (owners.gidOffset ?? 0),
+      size: stat.type === 'file' ? stat.size : 0,
+      mtime: time ?? this.#shared(stat.mtime),
+      rdev: stat.rdev,
+      ino: this.inodes.length + 1,
+      name,
+      above,
+    });
+    checkInode(inode);
+    this.inodes.push(inode);
+    this.#byIno.set(stat.ino, inode);
+    const details = this.#details(inode);
+    return isPromise(details) ? details.then(() => inode) : inode;
+  }
+
+  #shared(mtime: Timestamp): Timestamp {
+    const { seconds, nanoseconds } = this.#mtime;
+    if (mtime.seconds !== seconds || mtime.nanoseconds !== nanoseconds) this.#mtime = mtime;
+    return this.#mtime;
+  }
+
+  /** What must be asked for, and takes waiting in some trees. */
+  #details(inode: Inode): Awaitable<void> {
+    const { node, type } = inode;
+    const attributes = this.#settings.xattrs
+      ? chain(node.xattrs(), (found) => this.#setXattrs(inode, found))
+      : undefined;
+    if (type === 'symlink') {
+      return chain(attributes, () => chain(node.readLink(), (target) => setTarget(inode, target)));
+    }
+    // A hole of less than a block cannot be kept.
+    const { blockSize } = this.#settings;
+    if (type !== 'file' || node.extents === undefined || inode.size <= blockSize) return attributes;
+    return chain(attributes, () =>
+      chain(node.extents!(), (extents) => {
+        inode.chunks = chunksOf(inode.size, extents, blockSize);
+      }),
+    );
+  }
+
+  #setXattrs(inode: Inode, found: ReadonlyMap<string, Uint8Array>): void {
+    if (found.size > 0) inode.xattrs = this.#pool.itemsOf(found, inode.path);
+  }
 }
 
-const noXattrs: ReadonlyMap<string, Uint8Array> = new Map();
-
-async function inodeOf(
-  node: TreeNode,
-  path: string,
-  ino: number,
-  settings: Settings,
-  pool: XattrPool,
-): Promise<Inode> {
-  const stat = ownedStat(node.stat, settings.owners);
-  checkStat(stat, path);
-  const found = settings.xattrs ? node.xattrs() : noXattrs;
-  const attributes = isPromise(found) ? await found : found;
-  const target = stat.type === 'symlink' ? encodeName(await node.readLink()) : undefined;
-  if (target?.length === 0) throw cannotStore(path, 'its target is empty');
-  return {
-    node,
-    stat,
-    mtime: settings.time ?? stat.mtime,
-    ino,
-    path,
-    nlink: 0,
-    size: target?.length ?? (stat.type === 'file' ? stat.size : 0),
-    xattrs: attributes.size === 0 ? [] : pool.itemsOf(attributes, path),
-    target,
-    directory: undefined,
-    chunks: await chunksOfFile(node, settings),
-    compressed: undefined,
-    extended: false,
-    xattrSize: 0,
-    tailSize: 0,
-    nid: 0,
-    startBlock: NO_BLOCK,
-    blocks: 0,
-  };
+function setTarget(inode: Inode, text: string): void {
+  const target = encodeName(text);
+  if (target.length === 0) throw cannotStore(inode.path, 'its target is empty');
+  inode.target = target;
+  inode.size = target.length;
 }
 
-function ownedStat(stat: Stat, owners: Owners): Stat {
-  const uid = (owners.uid ?? stat.uid) + (owners.uidOffset ?? 0);
-  const gid = (owners.gid ?? stat.gid) + (owners.gidOffset ?? 0);
-  return uid === stat.uid && gid === stat.gid ? stat : { ...stat, uid, gid };
+function pathIn(directory: Inode, name: string): string {
+  return directory.above === undefined ? `/${name}` : `${directory.path}/${name}`;
 }
 
-async function chunksOfFile(node: TreeNode, { blockSize }: Settings): Promise<Chunks | undefined> {
-  const { type, size } = node.stat;
-  // A hole of less than a block cannot be kept.
-  if (type !== 'file' || node.extents === undefined || size <= blockSize) return undefined;
-  return chunksOf(size, await node.extents(), blockSize);
-}
-
-function checkName(name: string, path: string): void {
+function checkName(name: string, directory: Inode): void {
   const length = nameLength(name);
   if (length === 0 || name.includes('/') || name.includes('\0')) {
-    throw cannotStore(path, 'its name is not one path component');
+    throw cannotStore(pathIn(directory, name), 'its name is not one path component');
   }
-  if (length > NAME_MAX) throw cannotStore(path, `its name has ${length} bytes, at most 255 fit`);
+  if (length <= NAME_MAX) return;
+  const reason = `its name has ${length} bytes, at most 255 fit`;
+  throw cannotStore(pathIn(directory, name), reason);
 }
 
-function checkStat(stat: Stat, path: string): void {
-  const { size, uid, gid, mode, mtime } = stat;
+function checkInode(inode: Inode): void {
+  const { size, uid, gid, mode, mtime, rdev } = inode;
   const fits =
     Number.isSafeInteger(size) &&
     size >= 0 &&
@@ -160,10 +192,9 @@ function checkStat(stat: Stat, path: string): void {
     Number.isSafeInteger(mtime.seconds) &&
     mtime.nanoseconds >= 0 &&
     mtime.nanoseconds < 1e9;
-  if (!fits) throw cannotStore(path, 'its attributes are out of range');
-  const { rdev } = stat;
+  if (!fits) throw cannotStore(inode.path, 'its attributes are out of range');
   if (rdev && (rdev.major > 0xfff || rdev.minor > 0xfffff)) {
-    throw cannotStore(path, `its device number is ${rdev.major}:${rdev.minor}`);
+    throw cannotStore(inode.path, `its device number is ${rdev.major}:${rdev.minor}`);
   }
 }
 

@@ -36,7 +36,7 @@ export async function storeData(
   if (chunks === undefined || (settings.external && !hasBlob && !options.chunks)) return stored;
   const { packed } = stored;
   const rest = [...files, ...(packed ? [packed] : [])].filter(
-    ({ stat, size, compressed }) => stat.type === 'file' && size > 0 && compressed === undefined,
+    ({ type, size, compressed }) => type === 'file' && size > 0 && compressed === undefined,
   );
   const output = { spool, blocks: stored.blocks, blockSize, size: chunks.size };
   const blocks = await chunkFiles(rest, { ...output, device: hasBlob ? BLOB : 0 }, options);
@@ -58,7 +58,7 @@ async function spoolOf(settings: Settings, { blob, target, chunks }: WriteOption
 
 /** Whether the data of a file lie on another device already: then it refers to them. */
 function placeOutside(inode: Inode, { external, blockSize, hasBlob }: Settings): boolean {
-  if (inode.stat.type !== 'file' || inode.size === 0) return false;
+  if (inode.type !== 'file' || inode.size === 0) return false;
   const place = external!.locate(inode.node);
   if (place === undefined || place.offset % blockSize !== 0) return false;
   const device = 1 + place.device + (hasBlob ? 1 : 0);

@@ -54,8 +54,8 @@ export async function compressFiles(
 }
 
 function worthwhile(inode: Inode, { tails, piece }: CompressionSettings): boolean {
-  const { stat, size, chunks } = inode;
-  if (stat.type !== 'file') return false;
+  const { type, size, chunks } = inode;
+  if (type !== 'file') return false;
   // Holes cost next to nothing as they are; a file that is mostly data shrinks better.
   if (chunks !== undefined) {
     const stored = storedRanges(chunks, size).reduce((sum, { length }) => sum + length, 0);

@@ -1,8 +1,7 @@
 import type { TreeNode } from '@anole/vfs';
 import { compareBytes } from '../../compare-bytes.ts';
-import { NO_BLOCK } from '../../layout/inode.ts';
 import { xxh32 } from '../../xxh32.ts';
-import type { Inode } from '../inode.ts';
+import { Inode } from '../inode.ts';
 import type { Spool } from './spool.ts';
 
 /** The packed inode while it grows: ends of files one after another, each content once. */
@@ -37,26 +36,21 @@ export class Packed {
     const read = (offset: number, length: number) =>
       this.#spool.read(offset, Math.max(Math.min(length, size - offset), 0));
     const node = { ...unnamed, read } as unknown as TreeNode;
-    return {
+    const inode = new Inode({
       node,
-      stat: { ino, type: 'file', mode: 0o777, uid: 0, gid: 0, size, nlink: 1, mtime: time },
-      mtime: time,
-      ino,
-      path: 'the packed inode',
-      nlink: 1,
+      type: 'file',
+      mode: 0o777,
+      uid: 0,
+      gid: 0,
       size,
-      xattrs: [],
-      target: undefined,
-      directory: undefined,
-      chunks: undefined,
-      compressed: undefined,
-      extended: false,
-      xattrSize: 0,
-      tailSize: 0,
-      nid: 0,
-      startBlock: NO_BLOCK,
-      blocks: 0,
-    };
+      mtime: time,
+      rdev: undefined,
+      ino,
+      name: 'the packed inode',
+      above: undefined,
+    });
+    inode.nlink = 1;
+    return inode;
   }
 }
 
