@@ -41,7 +41,7 @@ export interface DirectoryBlocks {
 
 interface Child {
   readonly nid: number;
-  readonly stat: { readonly type: FileType };
+  readonly type: FileType;
 }
 
 /** The blocks of a directory one by one; all but the last are of `blockSize`. */

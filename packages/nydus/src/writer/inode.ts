@@ -1,10 +1,11 @@
-import type { Stat, TreeNode } from '@anole/vfs';
+import type { FileType, Stat, TreeNode } from '@anole/vfs';
 import type { StoredChunk } from './chunks.ts';
 
 /** What the writer knows of one inode. The scan fills the first half, the layout the second. */
 export interface Inode {
   readonly node: TreeNode;
   readonly stat: Stat;
+  readonly type: FileType;
   /** One of its names, without a leading slash; empty for the root. */
   readonly path: string;
   /** Number of its first name, in the order of names, from 1 on. */

@@ -117,6 +117,7 @@ async function inodeOf(
   return {
     node,
     stat,
+    type: stat.type,
     path,
     ino,
     nlink: 1,
