@@ -61,6 +61,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'pull, push, copy and inspect container images',
     load: async () => (await import('./commands/image.ts')).imageCommand(),
   },
+  nydus: {
+    summary: 'make and read RAFS images, the format of Nydus',
+    load: async () => (await import('./commands/nydus.ts')).nydusCommand(),
+  },
   machine: {
     summary: 'run kernels and bare-metal programs in the RISC-V machine',
     load: async () => (await import('./commands/machine.ts')).machineCommand(),

@@ -15,7 +15,12 @@ export {
   INODE_SLOT,
   layouts,
 } from './layout/inode.ts';
-export { SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, Superblock } from './layout/superblock.ts';
+export {
+  COMPAT_RAFS,
+  SUPERBLOCK_MAGIC,
+  SUPERBLOCK_OFFSET,
+  Superblock,
+} from './layout/superblock.ts';
 export { XATTR_HEADER_SIZE, XATTR_UNIT } from './layout/xattr.ts';
 export {
   type DirectoryBlocks,

@@ -16,14 +16,31 @@ export {
   type RafsCodecs,
 } from './codecs.ts';
 export { type RafsCode, RafsError } from './errors.ts';
+export {
+  checkRafs,
+  type RafsCheckOptions,
+  type RafsCheckReport,
+  type RafsFinding,
+} from './inspect/check.ts';
+export { measureRafs, type RafsUsage } from './inspect/measure.ts';
 export type { Cipher, Compressor, Digester } from './layout/algorithms.ts';
 export { type BlobResolver, RafsBlob } from './reader/blob.ts';
 export type { BlobInfo } from './reader/blob-info.ts';
 export type { Chunk, ChunkTable } from './reader/chunk.ts';
+export { type FileChunk, isRafsNode, type RafsNode } from './reader/file-chunks.ts';
 export type { RafsImage } from './reader/image.ts';
-export { openRafs, openRafsBlob, type RafsOptions, readBootstrap } from './reader/open.ts';
+export {
+  type InlinedBootstrap,
+  openRafs,
+  openRafsBlob,
+  type RafsOptions,
+  readInlined,
+} from './reader/open.ts';
 export type { BlobSink } from './writer/blob-output.ts';
+export { type CompactOptions, compactRafs } from './writer/compact.ts';
 export { ChunkDictionary } from './writer/dictionary.ts';
+export { type RafsDisk, rafsDisk } from './writer/disk.ts';
 export type { Encode, RafsEncoders, RunningHash } from './writer/encoders.ts';
 export { type WrittenBlob, type WrittenRafs, writeRafs } from './writer/image.ts';
+export { type MergedRafs, type MergeLayer, type MergeOptions, mergeRafs } from './writer/merge.ts';
 export type { RafsWriteOptions } from './writer/options.ts';

@@ -68,14 +68,14 @@ class OverlayNode implements TreeNode {
   private readonly stack: Stack;
   /** Of a directory those that are merged, the highest first; else the one node. */
   private readonly parts: readonly Part[];
-  private readonly top: TreeNode;
+  readonly origin: TreeNode;
   private opaque: Awaitable<readonly Part[]> | undefined;
 
   constructor(stack: Stack, parts: readonly Part[]) {
     const { node, index } = parts[0]!;
     this.stack = stack;
     this.parts = parts;
-    this.top = node;
+    this.origin = node;
     this.stat = { ...node.stat, ino: stack.ino(node.stat.ino, index) };
     if (node.extents) this.extents = () => node.extents!();
   }
@@ -91,15 +91,15 @@ class OverlayNode implements TreeNode {
   }
 
   readLink(): Awaitable<string> {
-    return this.top.readLink();
+    return this.origin.readLink();
   }
 
   read(offset: number, length: number): Awaitable<Uint8Array> {
-    return this.top.read(offset, length);
+    return this.origin.read(offset, length);
   }
 
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {
-    return this.top.xattrs();
+    return this.origin.xattrs();
   }
 
   /** The parts down to the first that is opaque. */

@@ -84,6 +84,8 @@ export interface TreeNode {
    * the Tree knows of no holes.
    */
   extents?(): Awaitable<readonly Extent[]>;
+  /** The node of another Tree that this one stands for, where it gives the same bytes. */
+  readonly origin?: TreeNode;
 }
 
 export interface Extent {

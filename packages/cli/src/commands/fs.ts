@@ -29,7 +29,8 @@ export function fsCommand(): Command {
       `
 Where a command takes <image>, that is a file or a URL (http or https) of a server that
 gives parts of files: only what is needed is fetched. Images that were made with --blobdev have their
-data in other files: --device names them.`,
+data in other files: --device names them. A bootstrap of RAFS v6 is an image, too, whose blobs are looked for
+beside it and in blobs/ there.`,
     );
 }
 

@@ -4,7 +4,7 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { type DeviceFlags, openSource } from './image.ts';
+import { type DeviceFlags, openDevices, openSource } from './image.ts';
 
 interface CheckFlags extends DeviceFlags {
   readonly data: boolean;
@@ -25,9 +25,9 @@ export async function checkAction(
   await using resources = new AsyncDisposableStack();
   const { signal } = context;
   const source = resources.use(await openSource(file, 'much', signal));
-  const devices = [];
-  for (const name of flags.device ?? [])
-    devices.push(resources.use(await openSource(name, 'much', signal)));
+  const devices = await openDevices(file, source, flags, async (name) =>
+    resources.use(await openSource(name, 'much', signal)),
+  );
   let told = 0;
   const report = await checkErofs(source, {
     signal,

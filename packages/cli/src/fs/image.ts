@@ -29,6 +29,25 @@ export async function openSource(
   return Object.assign(source, { [Symbol.asyncDispose]: async () => source.close() });
 }
 
+/** Byte of the superblock's compatible features, and the highest one: that of a bootstrap of Nydus. */
+const FEATURES = 1024 + 8;
+const RAFS = 0x40;
+
+/** Opens devices that a user named; else, of a bootstrap of Nydus, its decoded blobs from beside it. */
+export async function openDevices(
+  file: string,
+  source: Source,
+  { device = [] }: DeviceFlags,
+  open: (name: string) => Promise<Source>,
+): Promise<readonly Source[]> {
+  const devices: Source[] = [];
+  for (const name of device) devices.push(await open(name));
+  if (devices.length > 0 || source.size < FEATURES + 4) return devices;
+  if (((await source.read(FEATURES, 4))[3]! & RAFS) === 0) return devices;
+  const { blobsBeside } = await import('../nydus/open.ts');
+  return await blobsBeside(file, source, open);
+}
+
 /** What commands take that read images. */
 export interface DeviceFlags {
   /** Devices beside the image, in the order of its table. */
@@ -58,12 +77,14 @@ export class OpenImage {
     file: string,
     amount: Amount,
     signal: AbortSignal,
-    { device = [] }: DeviceFlags = {},
+    flags: DeviceFlags = {},
   ): Promise<OpenImage> {
     await using sources = new AsyncDisposableStack();
     const source = sources.use(await openSource(file, amount, signal));
-    const devices: Source[] = [];
-    for (const name of device) devices.push(sources.use(await openSource(name, amount, signal)));
+    const beside = sources.use(new AsyncDisposableStack());
+    const devices = await openDevices(file, source, flags, async (name) =>
+      beside.use(await openSource(name, amount, signal)),
+    );
     const tree = await openErofs(source, { decoders: hostDecoders, devices });
     return new OpenImage(file, source, tree, sources.move());
   }

@@ -9,6 +9,8 @@ import { openInput } from './input.ts';
 /** The superblock of EROFS begins there, with these bytes. */
 const SUPERBLOCK = 1024;
 const MAGIC = 'e2e1f5e0';
+/** RAFS v5 begins with these. */
+const V5_MAGIC = '53464152';
 
 /** A tree that is open until it is disposed of. */
 export interface OpenTree extends AsyncDisposable {
@@ -30,7 +32,7 @@ interface TreeFlags extends DeviceFlags {
 const containers = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive|image|indexed):)/;
 
 /**
- * Opens what a user named: an EROFS image here or at a URL, a container image (`image:NAME` for one
+ * Opens what a user named: an EROFS or RAFS image here or at a URL, a container image (`image:NAME` for one
  * that was pulled, `indexed:…` for any one read through its index), a directory, or a tar archive.
  */
 export async function openTree(
@@ -46,6 +48,11 @@ export async function openTree(
   if (isUrl(name) || isImage(name)) {
     return await OpenImage.open(name, 'much', context.signal, { ...(device && { device }) });
   }
+  if (isRafs(name)) {
+    const { openRafsFile } = await import('../nydus/open.ts');
+    const opened = await openRafsFile(name);
+    return { tree: opened.image, [Symbol.asyncDispose]: async () => opened[Symbol.dispose]() };
+  }
   const input = await openInput(name, { output, xattrs }, context);
   return {
     tree: input.tree,
@@ -54,13 +61,30 @@ export async function openTree(
 }
 
 function isImage(name: string): boolean {
-  if (name === '-') return false;
+  return bytesAt(name, () => SUPERBLOCK, 4) === MAGIC;
+}
+
+/** A bootstrap of RAFS v5, or a blob that ends with the tar header of its table or its bootstrap. */
+function isRafs(name: string): boolean {
+  if (bytesAt(name, () => 0, 4) === V5_MAGIC) return true;
+  const end = Buffer.from(
+    bytesAt(name, (size) => size - 512, 16),
+    'hex',
+  ).toString('latin1');
+  return /^(?:rafs\.blob\.toc|image\.boot)\0/.test(end);
+}
+
+/** Hexadecimal digits of bytes of a file; fewer where it ends before, none of what is no file. */
+function bytesAt(name: string, offset: (size: number) => number, length: number): string {
+  if (name === '-') return '';
   try {
-    if (!statSync(name).isFile()) return false;
+    const stat = statSync(name);
+    const at = offset(stat.size);
+    if (!stat.isFile() || at < 0) return '';
     const fd = openSync(name, 'r');
     try {
-      const head = Buffer.alloc(4);
-      return readSync(fd, head, 0, 4, SUPERBLOCK) === 4 && head.toString('hex') === MAGIC;
+      const bytes = Buffer.alloc(length);
+      return bytes.subarray(0, readSync(fd, bytes, 0, length, at)).toString('hex');
     } finally {
       closeSync(fd);
     }

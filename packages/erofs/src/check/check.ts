@@ -3,7 +3,7 @@ import { checkedEnd } from '../checksum.ts';
 import type { Decoders } from '../codecs.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { FORMAT_ALL } from '../layout/inode.ts';
-import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
+import { COMPAT_RAFS, SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
 import { Pacer } from '../pause.ts';
 import { type InodeInfo, offsetOf, readInode } from '../reader/inode.ts';
 import type { Metadata } from '../reader/metadata.ts';
@@ -165,6 +165,10 @@ class Check {
     }
   }
 
+  get #isRafs(): boolean {
+    return (this.#image.info.featureCompat & COMPAT_RAFS) !== 0;
+  }
+
   *#superblock(): Flow<void> {
     const { info } = this.#image;
     const end = checkedEnd(info.blockSize);
@@ -172,7 +176,8 @@ class Check {
     const table = info.extraDevices * DEVICE_SLOT_SIZE;
     if (table > 0) this.#data.blocks(0).claimMetadata(info.deviceTableOffset, table);
     const wanted = info.blocks * info.blockSize;
-    if (wanted > this.#source.size) {
+    // RAFS counts the blocks of its devices there, and names as inodes.
+    if (wanted > this.#source.size && !this.#isRafs) {
       const message = `The image has ${this.#source.size} bytes, its superblock says ${wanted}`;
       this.#findings.add('EROFS_TRUNCATED', message, { offset: this.#source.size });
     }
@@ -325,7 +330,7 @@ class Check {
     }
     const { inodes } = this.#image.info;
     // What cannot be reached because of damage is not missing.
-    if (this.#findings.errors > 0 || inodes === BigInt(this.#inodes)) return;
+    if (this.#findings.errors > 0 || inodes === BigInt(this.#inodes) || this.#isRafs) return;
     const message = `The superblock says ${inodes} inodes, ${this.#inodes} were met`;
     this.#findings.add('EROFS_INODE_COUNT', message, { offset: SUPERBLOCK_OFFSET + 16 });
   }

@@ -76,3 +76,6 @@ export const SuperblockSlot = struct('erofs_super_block_slot', SUPERBLOCK_SLOT_S
   metaboxNid: u64,
   reserved: pad(8),
 });
+
+/** Compatible: a bootstrap of Nydus, whose data lie on devices. Source: nydus rafs/src/metadata/layout/v6.rs. */
+export const COMPAT_RAFS = 0x4000_0000;

@@ -1,8 +1,7 @@
 import { pad, struct, u32, u53 } from '@anole/bytes';
 
-/** Features of the EROFS superblock: exactly these incompatible ones, and this compatible one. */
+/** Features of the EROFS superblock: exactly these incompatible ones, and `COMPAT_RAFS`. */
 export const INCOMPAT_RAFS = 0xc;
-export const COMPAT_RAFS = 0x4000_0000;
 
 /** Byte of the bootstrap at which the extension begins: right after the superblock. */
 export const EXTENDED_OFFSET = 1024 + 128;

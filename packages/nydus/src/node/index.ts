@@ -1,3 +1,5 @@
-/** RAFS under Node: faster codecs, compressors, and encryption. */
+/** RAFS under Node: faster codecs, compressors, encryption, blobs as files. */
+export { BlobFiles, createBlobFile } from './blob-files.ts';
+export { checkBlobNames } from './check-names.ts';
 export { nodeCodecs } from './codecs.ts';
 export { type EncoderOptions, nodeEncoders } from './encoders.ts';

@@ -1,11 +1,13 @@
 import type { Awaitable } from '@anole/bytes';
-import type { Tree, TreeNode } from '@anole/vfs';
+import type { Tree } from '@anole/vfs';
 import type { RafsCodecs } from '../codecs.ts';
 import type { Cipher, Compressor, Digester } from '../layout/algorithms.ts';
 import type { BlobResolver, RafsBlob } from './blob.ts';
+import type { RafsNode } from './file-chunks.ts';
 
 /** A RAFS image as a Tree. */
 export interface RafsImage extends Tree {
+  readonly root: RafsNode;
   readonly version: 5 | 6;
   /** Those that hold its data, in the order of its table. */
   readonly blobs: readonly RafsBlob[];
@@ -21,7 +23,7 @@ export interface RafsImage extends Tree {
   /** Files and directories whose data will be wanted first, as numbers for `node`. */
   prefetch(): Awaitable<readonly number[]>;
   /** An inode by its number: of RAFS v6 its nid. */
-  node(number: number): Awaitable<TreeNode>;
+  node(number: number): Awaitable<RafsNode>;
 }
 
 /** How an image is read, with what is not given filled in. */

@@ -1,9 +1,9 @@
-import { BytesCache, type Flow, flow, type Source, viewOf, wait } from '@anole/bytes';
+import { BytesCache, chain, type Flow, flow, type Source, viewOf, wait } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
+import { COMPAT_RAFS } from '@anole/erofs/format';
 import { damaged, RafsError } from '../errors.ts';
 import { algorithmsOf } from '../layout/algorithms.ts';
 import {
-  COMPAT_RAFS,
   DEVICE_TABLE_OFFSET,
   EXTENDED_OFFSET,
   EXTENDED_SIZE,
@@ -15,6 +15,7 @@ import { isChunkSize, readBlobTable } from './blob-info.ts';
 import { readChunkRecords } from './chunk-records.ts';
 import type { RafsImage, Settings } from './image.ts';
 import { Once } from './once.ts';
+import { V6Node } from './v6-node.ts';
 
 /** Entries of the prefetch table at most: it is read whole. */
 const PREFETCH_MAX = 2 ** 20;
@@ -53,7 +54,7 @@ export function* openV6(source: Source, settings: Settings): Flow<RafsImage> {
   }
   return {
     version: 6,
-    root: tree.root,
+    root: new V6Node(tree.root, blobs),
     blobs,
     chunkSize,
     compressor,
@@ -62,7 +63,7 @@ export function* openV6(source: Source, settings: Settings): Flow<RafsImage> {
     flags,
     inodes: Number(inodes),
     prefetch: () => flow(() => readPrefetch(source, extended)),
-    node: (nid) => tree.node(nid),
+    node: (nid) => chain(tree.node(nid), (inode) => new V6Node(inode, blobs)),
   };
 }
 

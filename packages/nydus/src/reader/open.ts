@@ -15,7 +15,7 @@ import { V5_MAGIC } from '../layout/v5.ts';
 import type { BlobResolver } from './blob.ts';
 import type { RafsImage, Settings } from './image.ts';
 import { openV6 } from './open-v6.ts';
-import { readPart, readParts } from './toc.ts';
+import { readPart, readParts, readToc } from './toc.ts';
 import { openV5 } from './v5/open.ts';
 
 export interface RafsOptions {
@@ -76,16 +76,35 @@ export function openRafsBlob(
   });
 }
 
+/** A bootstrap that lies in a blob, and what bootstraps outside say of that blob. */
+export interface InlinedBootstrap {
+  readonly bootstrap: Uint8Array;
+  readonly compressedSize: number;
+  readonly tocSize: number;
+  readonly tocDigest: Uint8Array;
+}
+
 /**
  * The bootstrap that lies in a blob, verified; undefined where none does.
  *
  * @throws RafsError `RAFS_BAD_BLOB_META`, `RAFS_WRONG_CONTENT`
  */
-export function readBootstrap(
+export function readInlined(
   blob: Source,
   codecs: RafsCodecs = builtInCodecs,
-): Awaitable<Uint8Array | undefined> {
-  return flow(() => bootstrapOf(blob, codecs));
+): Awaitable<InlinedBootstrap | undefined> {
+  return flow(function* () {
+    const bootstrap = yield* bootstrapOf(blob, codecs);
+    if (bootstrap === undefined) return undefined;
+    const toc = yield* wait(readToc(blob));
+    const tocDigest = toc && (yield* wait(codecs.hashes.sha256(toc)));
+    return {
+      bootstrap,
+      compressedSize: blob.size,
+      tocSize: toc?.length ?? 0,
+      tocDigest: tocDigest ?? new Uint8Array(32),
+    };
+  });
 }
 
 function* bootstrapOf(blob: Source, codecs: RafsCodecs): Flow<Uint8Array | undefined> {

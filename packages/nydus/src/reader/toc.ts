@@ -36,28 +36,40 @@ export function readParts(source: Source): Awaitable<readonly BlobPart[]> {
   return flow(() => partsOf(source));
 }
 
+/** The table of contents of a blob with its header, undefined where there is none. */
+export function readToc(source: Source): Awaitable<Uint8Array | undefined> {
+  return flow(function* () {
+    if (source.size < TAR_HEADER_SIZE) return undefined;
+    const size = Math.min(TOC_SIZE_MAX, source.size);
+    const tail = new Uint8Array(yield* wait(source.read(source.size - size, size)));
+    const last = lastHeader(tail, source.size);
+    if (last?.name !== parts.toc) return undefined;
+    const start = tail.length - TAR_HEADER_SIZE - last.size;
+    if (start < 0 || last.size % TOC_ENTRY_SIZE !== 0) throw bad(`it has ${last.size} bytes`);
+    return tail.subarray(start);
+  });
+}
+
 function* partsOf(source: Source): Flow<readonly BlobPart[]> {
-  if (source.size < TAR_HEADER_SIZE) return [];
-  const size = Math.min(TOC_SIZE_MAX, source.size);
-  const tail = new Uint8Array(yield* wait(source.read(source.size - size, size)));
-  const last = lastHeader(tail, source.size);
-  const end = source.size - TAR_HEADER_SIZE;
-  if (last?.name === parts.bootstrap && last.size <= end) {
-    const [offset, compressedSize] = [end - last.size, last.size];
-    const place = { offset, compressedSize, size: compressedSize };
-    return [{ name: parts.bootstrap, compressor: 'none', ...place, digest: undefined }];
-  }
-  if (last?.name !== parts.toc) return [];
-  const start = tail.length - TAR_HEADER_SIZE - last.size;
-  if (start < 0 || last.size % TOC_ENTRY_SIZE !== 0) {
-    throw bad(`it has ${last.size} bytes`);
-  }
-  const view = viewOf(tail);
+  const toc = yield* wait(readToc(source));
+  if (toc === undefined) return yield* bootstrapAtEnd(source);
+  const view = viewOf(toc);
   const found: BlobPart[] = [];
-  for (let at = start; at < tail.length - TAR_HEADER_SIZE; at += TOC_ENTRY_SIZE) {
+  for (let at = 0; at < toc.length - TAR_HEADER_SIZE; at += TOC_ENTRY_SIZE) {
     found.push(partOf(TocEntry.read(view, at), source.size));
   }
   return found;
+}
+
+function* bootstrapAtEnd(source: Source): Flow<readonly BlobPart[]> {
+  const end = source.size - TAR_HEADER_SIZE;
+  if (end < 0) return [];
+  const header = new Uint8Array(yield* wait(source.read(end, TAR_HEADER_SIZE)));
+  const last = lastHeader(header, source.size);
+  if (last?.name !== parts.bootstrap || last.size > end) return [];
+  const { name, size } = last;
+  const place = { offset: end - size, compressedSize: size, size };
+  return [{ name, compressor: 'none', ...place, digest: undefined }];
 }
 
 /** The header at the end, or undefined where the blob ends with something else. */

@@ -1,5 +1,6 @@
 import { viewOf } from '@anole/bytes';
 import {
+  COMPAT_RAFS,
   DEVICE_SLOT_SIZE,
   SUPERBLOCK_MAGIC,
   SUPERBLOCK_OFFSET,
@@ -10,7 +11,6 @@ import { flagsOf, superFlags } from '../layout/algorithms.ts';
 import { BLOB_ENTRY_SIZE, BLOBS_MAX, blobFeatures } from '../layout/blob.ts';
 import { CHUNK_RECORD_SIZE } from '../layout/chunk.ts';
 import {
-  COMPAT_RAFS,
   DEVICE_TABLE_OFFSET,
   EXTENDED_OFFSET,
   ExtendedSuperblock,

@@ -11,13 +11,17 @@ import {
 import type { Stat, Tree, TreeNode } from '@anole/vfs';
 import { RafsError } from '../errors.ts';
 import type { Inode } from './inode.ts';
-import type { Settings } from './options.ts';
 
 export const BLOCK_SIZE = 4096;
 
 /** An inode's attributes take so many units at most: their number has 16 bits. */
 const XATTR_UNITS_MAX = 0xffff;
 const TARGET_MAX = 4095;
+
+interface ScanSettings {
+  /** Whether extended attributes are stored. */
+  readonly xattrs: boolean;
+}
 
 export interface Scanned {
   /** The root, then the children of one directory after those of another. */
@@ -31,7 +35,11 @@ export interface Scanned {
  *
  * @throws RafsError `RAFS_CANNOT_STORE`, `RAFS_SOURCE_CHANGED`; ErofsError `EROFS_CANNOT_STORE`
  */
-export async function scan(tree: Tree, settings: Settings, options: CallOptions): Promise<Scanned> {
+export async function scan(
+  tree: Tree,
+  settings: ScanSettings,
+  options: CallOptions,
+): Promise<Scanned> {
   const scanner = new Scanner(settings, options);
   const root = await scanner.add(tree.root, '');
   if (root.stat.type !== 'directory') throw cannotStore('', `the root is a ${root.stat.type}`);
@@ -48,11 +56,11 @@ export async function scan(tree: Tree, settings: Settings, options: CallOptions)
 class Scanner {
   readonly inodes: Inode[] = [];
   names = 0;
-  readonly #settings: Settings;
+  readonly #settings: ScanSettings;
   readonly #options: CallOptions;
   readonly #byIno = new Map<number, Inode>();
 
-  constructor(settings: Settings, options: CallOptions) {
+  constructor(settings: ScanSettings, options: CallOptions) {
     this.#settings = settings;
     this.#options = options;
   }
@@ -106,7 +114,7 @@ async function inodeOf(
   node: TreeNode,
   path: string,
   ino: number,
-  { xattrs }: Settings,
+  { xattrs }: ScanSettings,
 ): Promise<Inode> {
   const { stat } = node;
   checkStat(stat, path);

@@ -1,19 +1,13 @@
 import { type Awaitable, type Flow, flow, wait } from '@anole/bytes';
-import {
-  type DirectoryEntry,
-  type Extent,
-  type FileType,
-  type Stat,
-  type TreeNode,
-  VfsError,
-} from '@anole/vfs';
+import { type DirectoryEntry, type Extent, type FileType, type Stat, VfsError } from '@anole/vfs';
 import { CHUNK_RECORD_SIZE, ChunkRecord } from '../../layout/chunk.ts';
 import type { RafsBlob } from '../blob.ts';
 import { chunkOf } from '../chunk-records.ts';
+import type { FileChunk, RafsNode } from '../file-chunks.ts';
 import { bad, type V5InodeInfo, type V5Inodes } from './inodes.ts';
 
 /** One inode of an image of RAFS v5. */
-export class V5Node implements TreeNode {
+export class V5Node implements RafsNode {
   readonly stat: Stat;
   readonly #inode: V5InodeInfo;
   readonly #inodes: V5Inodes;
@@ -91,8 +85,7 @@ export class V5Node implements TreeNode {
     for (let at = firstAfter(records, offset); at < records.byteLength; at += CHUNK_RECORD_SIZE) {
       const record = ChunkRecord.read(records, at);
       if (record.fileOffset >= end) break;
-      const blob = this.#blobs[record.blobIndex];
-      if (blob === undefined) throw bad(this.#inode.number, `it uses blob ${record.blobIndex}`);
+      const blob = this.#blob(record.blobIndex);
       const bytes = yield* wait(blob.readChunk(chunkOf(record), record.digest));
       const from = Math.max(0, offset - record.fileOffset);
       const to = Math.max(0, record.fileOffset - offset);
@@ -119,6 +112,27 @@ export class V5Node implements TreeNode {
       else extents.push({ offset, length });
     }
     return extents;
+  }
+
+  chunks(): Awaitable<readonly FileChunk[]> {
+    return flow(() => this.#chunks());
+  }
+
+  *#chunks(): Flow<readonly FileChunk[]> {
+    const records = yield* this.#inodes.chunks(this.#inode);
+    const chunks: FileChunk[] = [];
+    for (let at = 0; at < records.byteLength; at += CHUNK_RECORD_SIZE) {
+      const record = ChunkRecord.read(records, at);
+      const blob = this.#blob(record.blobIndex);
+      chunks.push({ offset: record.fileOffset, blob, chunk: chunkOf(record) });
+    }
+    return chunks;
+  }
+
+  #blob(index: number): RafsBlob {
+    const blob = this.#blobs[index];
+    if (blob !== undefined) return blob;
+    throw bad(this.#inode.number, `it uses blob ${index}, which there is not`);
   }
 
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {

@@ -1,0 +1,176 @@
+import { Command } from 'commander';
+import { act } from '../frame.ts';
+import { checkAction } from '../nydus/check.ts';
+import { createAction } from '../nydus/create.ts';
+import { inspectAction, statAction } from '../nydus/describe.ts';
+import { mergeAction } from '../nydus/merge.ts';
+import { compactAction, exportAction, unpackAction } from '../nydus/outputs.ts';
+
+/** `anole nydus`: RAFS images, with the words of nydus-image. */
+export function nydusCommand(): Command {
+  return new Command('nydus')
+    .description('make, merge, check and export RAFS images, the format of Nydus')
+    .addCommand(createCommand())
+    .addCommand(mergeCommand())
+    .addCommand(checkCommand())
+    .addCommand(inspectCommand())
+    .addCommand(statCommand())
+    .addCommand(unpackCommand())
+    .addCommand(compactCommand())
+    .addCommand(exportCommand())
+    .addHelpText(
+      'after',
+      `
+Where a command takes <bootstrap>, that is a bootstrap of RAFS v5 or v6, or a blob that holds one. Blobs
+are files that have their names, looked for beside it and in blobs/ there, or where -D says.
+anole fs reads such images, too; anole image convert --format rafs makes them of container images.`,
+    );
+}
+
+function createCommand(): Command {
+  return subcommand('create')
+    .description('make an image: a bootstrap, and a blob of its data')
+    .argument('<source>', 'a directory, a tar archive, an image of any kind, or - for tar on stdin')
+    .option('-B, --bootstrap <file>', 'the bootstrap to make')
+    .requiredOption('-D, --blob-dir <directory>', 'where the blob goes, under its digest')
+    .option('-c, --compressor <name>', 'none, lz4_block or zstd', 'zstd')
+    .option('--level <number>', 'of zstd', '3')
+    .option('-g, --digester <name>', 'blake3 or sha256', 'blake3')
+    .option('--chunk-size <bytes>', 'a power of two from 4096 to 16777216', '0x100000')
+    .option('--batch-size <bytes>', 'compress small files together, up to so many', '0')
+    .option('-M, --chunk-dict <bootstrap>', 'do not store again what this image has', collect)
+    .option('--blob-inline-meta', 'put the bootstrap into the blob, too')
+    .option('--no-toc', 'no table of contents at the end of the blob')
+    .option(
+      '-P, --prefetch-files <file>',
+      'paths that will be wanted first, one on a line; - for stdin',
+    )
+    .option('-E, --encrypt', 'by AES-128-XTS, with a key that the bootstrap holds')
+    .option('--no-xattrs', 'leave extended attributes out')
+    .addHelpText(
+      'after',
+      `
+The same source and options give the same bytes. The kernel mounts the bootstrap as EROFS, with the blob
+decoded as its device; anole nydus export makes one disk of both.
+
+Examples:
+  anole nydus create rootfs/ -B rootfs.boot -D blobs/
+  anole nydus create layer.tar.gz -B layer.boot -D blobs/ -c lz4_block --chunk-dict base.boot
+  anole nydus create oci:web:1.2 -D blobs/ --blob-inline-meta`,
+    )
+    .action(act(createAction));
+}
+
+function mergeCommand(): Command {
+  return withBlobs(subcommand('merge'))
+    .description('make one bootstrap of those of layers, the lowest first')
+    .argument('<bootstrap...>')
+    .requiredOption('-B, --bootstrap <file>', 'the bootstrap to make')
+    .addHelpText(
+      'after',
+      `
+A file named .wh.NAME in a layer removes NAME of the layers below. No data are read.
+
+Example:
+  anole nydus merge base.boot app.boot -B web.boot -D blobs/`,
+    )
+    .action(act(mergeAction));
+}
+
+function checkCommand(): Command {
+  return withBlobs(subcommand('check'))
+    .description('check an image: structures, tables, every chunk, names of blobs')
+    .argument('<bootstrap>')
+    .option('--no-data', 'look at tables only')
+    .addHelpText(
+      'after',
+      `
+Exit codes: 0 sound, 1 damaged, 2 could not be checked.
+
+Example:
+  anole nydus check web.boot -D blobs/ --json`,
+    )
+    .action(act(checkAction, { failure: 2 }));
+}
+
+function inspectCommand(): Command {
+  return withBlobs(subcommand('inspect'))
+    .description('describe an image and its blobs, or the chunks of a file')
+    .argument('<bootstrap>')
+    .argument('[path]', 'a file')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  anole nydus inspect web.boot
+  anole nydus inspect web.boot /usr/bin/env --json`,
+    )
+    .action(act(inspectAction));
+}
+
+function statCommand(): Command {
+  return withBlobs(subcommand('stat'))
+    .description('count files and chunks of images, and what they share')
+    .argument('<bootstrap...>')
+    .addHelpText('after', '\nExample:\n  anole nydus stat web-1.boot web-2.boot -D blobs/')
+    .action(act(statAction));
+}
+
+function unpackCommand(): Command {
+  return withBlobs(subcommand('unpack'))
+    .description('write the files of an image to a tar archive')
+    .argument('<bootstrap>')
+    .requiredOption('-o, --output <archive>', 'or - for stdout')
+    .addHelpText('after', '\nExample:\n  anole nydus unpack web.boot -D blobs/ -o - | tar t')
+    .action(act(unpackAction));
+}
+
+function compactCommand(): Command {
+  return withBlobs(subcommand('compact'))
+    .description('write what is still used of blobs into a new one')
+    .argument('<bootstrap>')
+    .requiredOption('-B, --bootstrap <file>', 'the bootstrap to make')
+    .option('--output-dir <directory>', 'where the new blob goes (default: the first of -D)')
+    .option('--min-used-ratio <percent>', 'of blobs of which less is used; 101 is all', '50')
+    .addHelpText(
+      'after',
+      `
+Blobs are not removed: others may need them.
+
+Example:
+  anole nydus compact web.boot -D blobs/ -B compact.boot --min-used-ratio 80`,
+    )
+    .action(act(compactAction));
+}
+
+function exportCommand(): Command {
+  return withBlobs(subcommand('export'))
+    .description('make one disk of an image, which Linux mounts as EROFS')
+    .argument('<bootstrap>')
+    .requiredOption('-o, --output <disk>')
+    .option('--verity', "put dm-verity's hashes behind it, and print the root hash")
+    .addHelpText(
+      'after',
+      `
+Examples:
+  anole nydus export web.boot -D blobs/ -o web.disk && mount -t erofs web.disk /mnt
+  anole nydus export web.boot -D blobs/ -o web.disk --verity`,
+    )
+    .action(act(exportAction));
+}
+
+function withBlobs(command: Command): Command {
+  return command.option('-D, --blob-dir <directory>', 'where blobs are', collect);
+}
+
+/** Gathers an option that may be given again. */
+function collect(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
+function subcommand(name: string): Command {
+  return new Command(name)
+    .option('--json', 'print results as JSON')
+    .option('-q, --quiet', 'no progress')
+    .option('--verbose', 'print stacks of errors');
+}
