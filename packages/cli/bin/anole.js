@@ -1,60 +1,43 @@
 #!/usr/bin/env node
-// The launcher: plain JavaScript that any Node since 18 runs. It re-executes the command under the
-// Node that npm installed beside it when the one at hand is older than anole's floor.
-import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+// Where the command starts: plain JavaScript, which any Node since 18 can read. A Node that is new
+// enough goes on in this process: a second one would take as long as much of what is to be done.
+import { existsSync } from 'node:fs';
+import * as nodeModule from 'node:module';
 
 const floor = 24;
-const here = dirname(fileURLToPath(import.meta.url));
-const fromSource = existsSync(join(here, '../src/main.ts'));
-const entry = join(here, fromSource ? '../src/main.ts' : '../dist/main.js');
-const flags = fromSource ? ['-C', 'anole-source'] : [];
 
-const node = Number.parseInt(process.versions.node, 10) >= floor ? process.execPath : pinnedNode();
-const child = spawn(
-  node,
-  [...flags, '--disable-warning=ExperimentalWarning', entry, ...process.argv.slice(2)],
-  { stdio: 'inherit', env: { ...process.env, ANOLE_LAUNCHER: String(process.pid) } },
-);
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT']) {
-  const key = signal === 'SIGINT' || signal === 'SIGQUIT';
-  // A key of the terminal reaches the child too; a kill reaches only this process, and is passed on.
-  process.on(signal, () => (key && inForeground()) || child.kill(signal));
-}
-child.on('error', (error) => {
-  process.stderr.write(`anole: cannot start ${node}: ${error.message}\n`);
-  process.exitCode = 125;
-});
-child.on('exit', (code, signal) => {
-  if (signal === null) process.exit(code);
-  process.removeAllListeners(signal);
-  process.kill(process.pid, signal);
-});
+if (Number.parseInt(process.versions.node, 10) >= floor) await run();
+else (await import('./relaunch.js')).relaunch(floor);
 
-/** Whether the terminal's keys signal this process group (proc(5): fields pgrp and tpgid). */
-function inForeground() {
-  try {
-    const stat = readFileSync('/proc/self/stat', 'latin1');
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[2] === fields[5];
-  } catch {
-    return process.stdin.isTTY === true;
-  }
+async function run() {
+  const source = new URL('../src/main.ts', import.meta.url);
+  const fromSource = existsSync(source);
+  // Before the first module that has types: removing them takes longer than all the rest of a start.
+  nodeModule.enableCompileCache();
+  if (fromSource) resolveToSource();
+  silenceExperiments();
+  await import(fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href);
 }
 
-/** The Node of the optional dependency `node-linux-<arch>`, pinned in package.json. */
-function pinnedNode() {
-  try {
-    const require = createRequire(import.meta.url);
-    return join(dirname(require.resolve(`node-linux-${process.arch}/package.json`)), 'bin/node');
-  } catch {
-    process.stderr.write(
-      `anole: needs Node ${floor} or later; this is ${process.version}, and npm installed none for ` +
-        `${process.platform}-${process.arch}\n  next: install Node ${floor}, then run npm ci again\n`,
-    );
-    process.exit(125);
-  }
+/** Does what `-C anole-source` would: packages of this checkout are their sources. */
+function resolveToSource() {
+  const condition = 'anole-source';
+  nodeModule.registerHooks({
+    resolve: (specifier, context, next) =>
+      specifier.startsWith('@anole/')
+        ? next(specifier, { ...context, conditions: [...context.conditions, condition] })
+        : next(specifier, context),
+  });
+  // For threads and processes that are started with these options.
+  process.execArgv.push('-C', condition);
+}
+
+/** Does what `--disable-warning=ExperimentalWarning` would: SQLite is one, which holds our locks. */
+function silenceExperiments() {
+  const emit = process.emitWarning;
+  process.emitWarning = (warning, ...rest) => {
+    const type = typeof rest[0] === 'object' ? rest[0]?.type : rest[0];
+    if (type !== 'ExperimentalWarning') emit.call(process, warning, ...rest);
+  };
+  process.execArgv.push('--disable-warning=ExperimentalWarning');
 }

@@ -1,4 +1,4 @@
-import { enableCompileCache } from 'node:module';
+import { runCommandLine } from './command-line.ts';
 
 // Whoever read standard output has gone (`anole fs ls … | head`): end as SIGPIPE would have it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -9,13 +9,11 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 // Nothing is left to tell anyone when standard error is gone; the work goes on.
 process.stderr.on('error', () => {});
 
-// A launcher that is killed outright cannot pass that on: this process notices that it was adopted.
+// A launcher (of an older Node: `bin/relaunch.js`) that is killed outright cannot pass that on: this process notices that it was adopted.
 const launcher = Number(process.env['ANOLE_LAUNCHER']);
 if (process.ppid === launcher) {
   const watch = () => process.ppid === launcher || process.kill(process.pid, 'SIGTERM');
   setInterval(watch, 1000).unref();
 }
 
-enableCompileCache();
-const { runCommandLine } = await import('./command-line.ts');
 await runCommandLine(process.argv);

@@ -20,7 +20,7 @@ export {
 export { type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
-export { threadArguments } from './thread-arguments.ts';
+export { startThread } from './threads.ts';
 export { type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
 export { type Elsewhere, fileUnpacker } from './unpack-elsewhere.ts';
 export type { SkippedPart } from './unpacking.ts';

@@ -12,7 +12,6 @@ import { daemonPlace, type Place } from './place.ts';
 
 /** How long a daemon may take to start. */
 const patience = 30_000; // ms
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
 export interface CallHandlers {
   /** Takes frames that are no messages. */
@@ -85,8 +84,8 @@ async function connectOrStart(): Promise<FrameSocket> {
 /** Starts a daemon that outlives this process, and its terminal. */
 async function start(place: Place): Promise<Socket> {
   const log = openSync(place.log, 'a', 0o600);
-  const main = fileURLToPath(new URL(`../main.${extension}`, import.meta.url));
-  const child = spawn(process.execPath, [...process.execArgv, main, 'daemon', '--quiet'], {
+  const anole = fileURLToPath(new URL('../../bin/anole.js', import.meta.url));
+  const child = spawn(process.execPath, [anole, 'daemon', '--quiet'], {
     cwd: '/',
     detached: true,
     stdio: ['ignore', log, log],

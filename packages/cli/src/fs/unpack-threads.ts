@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
 import type { ErofsNode } from '@anole/erofs';
-import { type Elsewhere, threadArguments } from '@anole/host';
+import { type Elsewhere, startThread } from '@anole/host';
 import type { WalkEntry } from '@anole/vfs';
 import type { UnpackAnswer, UnpackJob, UnpackWork } from './unpack-worker.ts';
 
@@ -32,7 +32,7 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
     const url = new URL(`./unpack-worker.${extension}`, import.meta.url);
     const workerData: UnpackWork = { image: this.image, base, owners };
     for (let count = Math.min(MOST_THREADS, availableParallelism()); count > 0; count--) {
-      const entry = { worker: new Worker(url, { workerData, ...threadArguments() }), jobs: 0 };
+      const entry = { worker: startThread(url, { workerData }), jobs: 0 };
       entry.worker.on('message', (answer: UnpackAnswer) => this.take(entry, answer));
       entry.worker.on('error', (error) => this.fail(error));
       this.workers.push(entry);

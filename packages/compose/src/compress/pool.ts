@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
 import {
   type CompressedPiece,
@@ -9,7 +9,7 @@ import {
   laneRanges,
   type PieceSettings,
 } from '@anole/erofs';
-import { threadArguments } from '@anole/host';
+import { startThread } from '@anole/host';
 import type { CompressAnswer, CompressJob, CompressTask } from './compress-worker.ts';
 
 /** With the largest pieces under way each takes up to 40 MiB. */
@@ -69,8 +69,7 @@ class CompressThread {
     this.#lanes = ranges.map(({ input, output }) => this.#lane(input, output));
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const task: CompressTask = { settings, memory };
-    this.#worker = new Worker(new URL(`./compress-worker.${extension}`, import.meta.url), {
-      ...threadArguments(),
+    this.#worker = startThread(new URL(`./compress-worker.${extension}`, import.meta.url), {
       workerData: task,
     });
     this.#worker.on('message', (answer: CompressAnswer) => {

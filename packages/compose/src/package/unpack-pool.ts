@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
-import { threadArguments } from '@anole/host';
+import { startThread } from '@anole/host';
 
 export interface UnpackJob {
   readonly id: number;
@@ -84,10 +84,7 @@ export class UnpackPool implements AsyncDisposable {
 
   private start(): Worker {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const worker = new Worker(
-      new URL(`./unpack-worker.${extension}`, import.meta.url),
-      threadArguments(),
-    );
+    const worker = startThread(new URL(`./unpack-worker.${extension}`, import.meta.url));
     this.all.add(worker);
     worker.on('message', (answer: UnpackAnswer) => this.settle(worker, answer));
     worker.on('error', (error) => {

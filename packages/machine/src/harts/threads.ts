@@ -52,12 +52,11 @@ export function receiveOrder(): Promise<unknown> {
 }
 
 /**
- * Threads inherit Node's options; with those for a program from the command line none can start from
- * a file, and only the conditions, which say where modules are, are passed on.
+ * Threads would inherit what Node was started with, also that it runs a program from the command line,
+ * with which none can start from a file. Only the conditions, which say where modules are, are passed on.
  */
-function inherited(): { readonly execArgv?: readonly string[] } {
+function inherited(): { readonly execArgv: readonly string[] } {
   const given = process.execArgv;
-  if (!given.some((word) => word.startsWith('--input-type'))) return {};
   const conditions = given.flatMap((word, index) => {
     if (word.startsWith('--conditions=')) return [word];
     return word === '-C' || word === '--conditions' ? ['-C', given[index + 1]!] : [];

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { threadArguments } from '@anole/host';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
+import { startThread } from '@anole/host/threads';
 import type { HartParts } from '@anole/machine/runtime';
 import type { MachineOrder, ThreadData, ThreadOrder, ThreadReport } from './messages.ts';
 
@@ -24,8 +24,7 @@ export class MachineThread {
 
   constructor() {
     const data: ThreadData = { code };
-    this.#worker = new Worker(new URL(`./machine-worker.${extension}`, import.meta.url), {
-      ...threadArguments(),
+    this.#worker = startThread(new URL(`./machine-worker.${extension}`, import.meta.url), {
       name: 'anole machine',
       // Loading code makes much garbage: with room for it, starts are shorter.
       resourceLimits: { maxYoungGenerationSizeMb: 64, maxOldGenerationSizeMb: 4096 },
