@@ -1,8 +1,10 @@
 #!/usr/bin/env node
 // Where the command starts: plain JavaScript, which any Node since 18 can read. A Node that is new
 // enough goes on in this process: a second one would take as long as much of what is to be done.
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import * as nodeModule from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 
 const floor = 24;
 
@@ -12,11 +14,36 @@ else (await import('./relaunch.js')).relaunch(floor);
 async function run() {
   const source = new URL('../src/main.ts', import.meta.url);
   const fromSource = existsSync(source);
+  const bundle = fromSource ? freshBundle() : undefined;
   // Before the first module that has types: removing them takes longer than all the rest of a start.
   nodeModule.enableCompileCache();
   if (fromSource) resolveToSource();
   silenceExperiments();
-  await import(fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href);
+  // For threads, which start from a module of it, too: `startThread` of @anole/host.
+  if (bundle) globalThis[Symbol.for('anole.bundle')] = bundle;
+  const main = fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href;
+  await import(bundle?.[main] ?? main);
+}
+
+/**
+ * The files that `tools/bundle.ts` made of the sources, by the sources' URLs, if those are still what they
+ * were; ANOLE_BUNDLE=0 has the sources run all the same.
+ */
+function freshBundle() {
+  if (process.env.ANOLE_BUNDLE === '0') return undefined;
+  const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+  const directory = join(root, 'node_modules/.cache/anole-bundle');
+  try {
+    const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));
+    if (index.root !== root) return undefined;
+    for (const [path, size, time] of index.stamps) {
+      const found = statSync(join(root, path));
+      if (found.size !== size || found.mtimeMs !== time) return undefined;
+    }
+    return index.entries;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Does what `-C anole-source` would: packages of this checkout are their sources. */

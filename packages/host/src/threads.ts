@@ -5,8 +5,14 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
  * its first module that has types, since removing them takes longer than all the rest of a start.
  */
 export function startThread(module: URL, options: WorkerOptions = {}): Worker {
-  const start = `require('node:module').enableCompileCache(); import(${JSON.stringify(module.href)});`;
+  const file = bundled()?.[module.href] ?? module.href;
+  const start = `require('node:module').enableCompileCache(); import(${JSON.stringify(file)});`;
   return new Worker(start, { ...options, eval: true, execArgv: threadArguments() });
+}
+
+/** Where the command runs from a bundle: files of it by the modules whose place they take. */
+function bundled(): Readonly<Record<string, string>> | undefined {
+  return Reflect.get(globalThis, Symbol.for('anole.bundle'));
 }
 
 /** Options of Node's that mean something to a thread: where modules are, warnings, profiles. */
