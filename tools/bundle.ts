@@ -45,7 +45,7 @@ async function bundle(make: typeof import('rolldown').rolldown): Promise<void> {
   await build.close();
   const stamps = [...modules].sort().map((path) => {
     const { size, mtimeMs } = statSync(path);
-    return [relative(root, path), size, mtimeMs] as const;
+    return [relative(root, path), size, Math.floor(mtimeMs)] as const;
   });
   const files = entries.map((entry, at) => {
     const url = (path: string) => pathToFileURL(path).href;

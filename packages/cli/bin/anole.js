@@ -38,7 +38,7 @@ function freshBundle() {
     if (index.root !== root) return undefined;
     for (const [path, size, time] of index.stamps) {
       const found = statSync(join(root, path));
-      if (found.size !== size || found.mtimeMs !== time) return undefined;
+      if (found.size !== size || Math.floor(found.mtimeMs) !== time) return undefined;
     }
     return index.entries;
   } catch {
