@@ -85,6 +85,31 @@ describe('anole image, of what it makes of images', { skip }, () => {
     );
   });
 
+  it('is a RAFS variant beside the original, with a blob for each layer', async (test) => {
+    const made = JSON.parse(
+      succeed('convert', 'oci:umoci:made', 'oci:rafs:v', '--format', 'rafs', '--json'),
+    );
+    const again = JSON.parse(
+      succeed('convert', 'oci:umoci', 'oci:rafs:w', '--format', 'rafs', '--json'),
+    );
+    assert.equal(again.digest, made.digest);
+    const { manifests } = JSON.parse(succeed('inspect', 'oci:rafs:v', '--raw'));
+    const { artifactType, digest, platform } = manifests[1];
+    assert.equal(artifactType, 'application/vnd.nydus.image.manifest.v1+json');
+    assert.deepEqual(platform['os.features'], ['nydus.remoteimage.v1']);
+    const { layers } = JSON.parse(readFileSync(at(`rafs/blobs/sha256/${digest.slice(7)}`), 'utf8'));
+    const [blob, bootstrap] = [layers[0], layers.at(-1)];
+    assert.equal(blob.mediaType, 'application/vnd.oci.image.layer.nydus.blob.v1');
+    assert.equal(bootstrap.annotations['containerd.io/snapshot/nydus-bootstrap'], 'true');
+    succeed('check', 'oci:rafs:v');
+    succeed('convert', 'oci:umoci:made', 'oci:rafs-alone:v', '--format', 'rafs', '--only');
+    assert.equal(succeed('diff', 'oci:rafs-alone:v', at('judge/rootfs')), '');
+    const host = await startRegistry(test);
+    succeed('copy', 'oci:rafs-alone:v', `docker://${host}/a/rafs:1`);
+    run('skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${host}/a/rafs:1`);
+    assert.equal(succeed('diff', `docker://${host}/a/rafs:1`, at('judge/rootfs')), '');
+  });
+
   it('is compared with directories, tars and other images', () => {
     assert.equal(succeed('diff', 'oci:umoci', at('judge/rootfs')), '');
     run('tar', '-C', at('judge/rootfs'), '--xattrs', '-cf', at('judge.tar'), '.');

@@ -36,6 +36,7 @@ export {
   type RafsOptions,
   readInlined,
 } from './reader/open.ts';
+export { type BlobFile, writeRafsBlob } from './writer/blob-of-files.ts';
 export type { BlobSink } from './writer/blob-output.ts';
 export { type CompactOptions, compactRafs } from './writer/compact.ts';
 export { ChunkDictionary } from './writer/dictionary.ts';

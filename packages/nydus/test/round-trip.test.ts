@@ -104,7 +104,7 @@ test('what a dictionary has is not stored again', async () => {
   const base = new MemoryTree();
   base.putFile('lib/common', patterned(300_000));
   const first = await written(base, { chunkSize: 65536 });
-  const dictionary = new ChunkDictionary(65536);
+  const dictionary = new ChunkDictionary();
   await dictionary.add(await opened(first.bootstrap, first.blobs));
   const tree = new MemoryTree();
   tree.putFile('copied', patterned(300_000));

@@ -162,8 +162,10 @@ export function selectPlatform(index: ImageIndex, wanted: Platform): Descriptor 
   let fit = 0;
   for (const candidate of index.manifests) {
     if (!isManifestType(candidate.mediaType) || candidate.platform === undefined) continue;
-    // An index of an image's layers, or the like, beside the image.
-    if (candidate.artifactType !== undefined) continue;
+    // An index of an image's layers, or the like, beside the image. Variants of Nydus have a type, too,
+    // and say by their features what it takes to read them.
+    const { artifactType, platform } = candidate;
+    if (artifactType !== undefined && platform.features === undefined) continue;
     const found = fitness(candidate.platform, wanted);
     if (found <= fit) continue;
     best = candidate;

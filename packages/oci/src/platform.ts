@@ -21,10 +21,16 @@ const aliases: Readonly<Record<string, string>> = {
 };
 
 /**
- * @param text `os/architecture[/variant]`, or an architecture of Linux
+ * @param text `os/architecture[/variant]`, or an architecture of Linux; features as `formatPlatform` has
+ *   them: `linux(+erofs)/arm64`
  * @throws OciError `OCI_BAD_PLATFORM`
  */
 export function parsePlatform(text: string): Platform {
+  const marked = /^([^/(]*)\(\+([^/)]*)\)(\/.*)$/.exec(text);
+  if (marked) {
+    const features = marked[2]!.split('+');
+    return { ...parsePlatform(`${marked[1]}${marked[3]}`), features };
+  }
   const parts = text.toLowerCase().split('/');
   const [os, given, variant] = parts.length === 1 ? ['linux', parts[0]] : parts;
   const word = /^[a-z0-9_.-]{1,64}$/;

@@ -1,10 +1,20 @@
-import { fitness, parsePlatform } from '@anole/oci';
-import { checkImage, checkImageIndex } from '@anole/oci/node';
+import { checkRafs } from '@anole/nydus';
+import { bootstrapLayer } from '@anole/nydus/node';
+import {
+  type Descriptor,
+  fitness,
+  formatPlatform,
+  type ImageReader,
+  type Platform,
+  parsePlatform,
+  readGraph,
+} from '@anole/oci';
+import { checkImage, checkImageIndex, type ImageFinding } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
 import { formatBytes } from '../progress.ts';
 import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
-import { anyIndex } from './tree.ts';
+import { anyIndex, openRafsImage } from './tree.ts';
 
 /** 0 where the image is sound, 1 where it is not, 2 where it cannot be looked at. */
 export async function checkAction(
@@ -23,9 +33,11 @@ export async function checkAction(
       wanted: (each) => each.platform === undefined || fitness(each.platform, platform) > 0,
     }),
   });
+  const findings = [...report.findings, ...(await checkVariants(reader, root, platform, session))];
   context.endProgress();
-  const { findings, manifests, blobs, bytes } = report;
-  if (context.json) context.out(JSON.stringify({ name, digest: root.digest, ...report }, null, 2));
+  const { manifests, blobs, bytes } = report;
+  const facts = { name, digest: root.digest, ...report, findings };
+  if (context.json) context.out(JSON.stringify(facts, null, 2));
   else {
     for (const { code, message, digest, platform: of } of findings) {
       const where = of === undefined ? digest : `${digest} (${of})`;
@@ -35,6 +47,32 @@ export async function checkAction(
     context.err(`${manifests} manifests, ${blobs} blobs, ${formatBytes(bytes)}: ${verdict}`);
   }
   return findings.length === 0 ? 0 : 1;
+}
+
+/** Images of Nydus, down to their chunks. */
+async function checkVariants(
+  reader: ImageReader,
+  root: Descriptor,
+  platform: Platform | undefined,
+  { call }: Session,
+): Promise<readonly ImageFinding[]> {
+  const findings: ImageFinding[] = [];
+  for (const { content, descriptor } of await readGraph(reader, root, call)) {
+    if (content.kind === 'index' || bootstrapLayer(content.layers) === undefined) continue;
+    const of = descriptor.platform;
+    if (platform && of && fitness(of, platform) === 0) continue;
+    await using resources = new AsyncDisposableStack();
+    const { image, bootstrap } = await openRafsImage(
+      { manifest: content, reader },
+      call,
+      resources,
+    );
+    for (const { code, message } of (await checkRafs(image, bootstrap, call)).findings) {
+      const { digest } = descriptor;
+      findings.push({ code, message, digest, ...(of && { platform: formatPlatform(of) }) });
+    }
+  }
+  return findings;
 }
 
 /** Reads each layer of an image through its index. */

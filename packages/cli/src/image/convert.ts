@@ -1,6 +1,7 @@
 import { tmpdir } from 'node:os';
 import { openErofs, writeErofs } from '@anole/erofs';
-import { hostDecoders } from '@anole/host';
+import { fileSource, hostDecoders } from '@anole/host';
+import { nodeEncoders, rafsVariant } from '@anole/nydus/node';
 import {
   copyImage,
   type Descriptor,
@@ -21,12 +22,15 @@ import {
 } from '@anole/oci';
 import { convertImage, type VariantFormat } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
+import { usageError } from '../frame.ts';
 import { type CompressionFlags, compressionOf } from '../fs/compression.ts';
 import { type RegistryFlags, Session } from './session.ts';
 
 interface ConvertFlags extends RegistryFlags, Omit<CompressionFlags, 'output'> {
   readonly platform?: string;
   readonly only?: boolean;
+  readonly format?: string;
+  readonly digester?: string;
 }
 
 export async function convertAction(
@@ -37,7 +41,7 @@ export async function convertAction(
 ): Promise<number> {
   await using session = await Session.open(context, flags);
   await using resources = new AsyncDisposableStack();
-  const format = erofsFormat(flags, resources);
+  const format = formatOf(flags, resources);
   const from = await session.reader(source);
   const root = await from.reader.resolve(from.selector, session.call);
   // What comes over a network comes once: layers are read again where they have been kept.
@@ -66,6 +70,13 @@ export async function convertAction(
   return 0;
 }
 
+function formatOf(flags: ConvertFlags, resources: AsyncDisposableStack): VariantFormat {
+  const { format = 'erofs' } = flags;
+  if (format === 'erofs') return erofsFormat(flags, resources);
+  if (format === 'rafs') return rafsFormat(flags);
+  throw usageError(`Cannot convert to ${format}: it is erofs or rafs`, 'image convert');
+}
+
 /** EROFS, each image whole. */
 function erofsFormat(
   flags: Omit<CompressionFlags, 'output'>,
@@ -73,12 +84,35 @@ function erofsFormat(
 ): VariantFormat {
   const compression = compressionOf({ ...flags, output: '-' }, resources, 'image convert');
   return {
-    mediaType: mediaTypes.erofsLayer,
     feature: 'erofs',
-    write: (tree, call) => writeErofs(tree, { ...call, ...(compression && { compression }) }),
-    open: (opened) => openErofs(opened, { decoders: hostDecoders }),
+    async write(tree, staging, call) {
+      const image = await writeErofs(tree, { ...call, ...(compression && { compression }) });
+      return [await staging.addProtected(image, mediaTypes.erofsLayer)];
+    },
+    async open([layer]) {
+      const source = fileSource(layer!.path);
+      const tree = await openErofs(source, { decoders: hostDecoders });
+      return Object.assign(tree, { close: () => source.close() });
+    },
   };
 }
+
+/** RAFS, a blob for each layer. */
+function rafsFormat({ compress = 'zstd', digester = 'blake3' }: ConvertFlags): VariantFormat {
+  const compressor = rafsCompressors[compress];
+  if (compressor === undefined || (digester !== 'blake3' && digester !== 'sha256')) {
+    const message = `Cannot write RAFS with ${compress} and ${digester}`;
+    throw usageError(`${message}: give zstd, lz4 or none, blake3 or sha256`, 'image convert');
+  }
+  return rafsVariant({ encoders: nodeEncoders(), compressor, digester });
+}
+
+const rafsCompressors: Readonly<Record<string, 'none' | 'lz4_block' | 'zstd'>> = {
+  none: 'none',
+  lz4: 'lz4_block',
+  lz4_block: 'lz4_block',
+  zstd: 'zstd',
+};
 
 interface Original {
   readonly descriptor: Descriptor;

@@ -95,7 +95,7 @@ const names: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' };
 
 /**
  * The platform that is meant: what the user says; else what `anole run` runs, linux/riscv64, where
- * the image is there for it; else this computer's.
+ * the image is there for it; else this computer's. Of an index that has variants only, those are meant.
  */
 export async function platformOf(
   reader: ImageReader,
@@ -107,13 +107,24 @@ export async function platformOf(
   const ours = parsePlatform('linux/riscv64');
   const { content } = await readManifest(reader, root, call);
   if (content.kind === 'manifest') return ours;
-  try {
-    await findManifest(reader, root, ours, call);
-    return ours;
-  } catch (error) {
-    if (!(error instanceof OciError) || error.code !== 'OCI_NO_PLATFORM') throw error;
-  }
   const here = parsePlatform(`linux/${names[process.arch] ?? process.arch}`);
+  const features: string[] = [];
+  for (const plain of [ours, here, ours, here]) {
+    const wanted = features.length === 0 ? plain : { ...plain, features };
+    try {
+      await findManifest(reader, root, wanted, call);
+      return wanted;
+    } catch (error) {
+      if (!(error instanceof OciError) || error.code !== 'OCI_NO_PLATFORM') throw error;
+      if (plain === here) features.push(...featuresIn(error));
+    }
+  }
   selectPlatform(content, here);
   return here;
+}
+
+/** What readers must understand of the images that there are. */
+function featuresIn({ details }: OciError): readonly string[] {
+  const platforms = (details['platforms'] ?? []) as readonly string[];
+  return platforms.flatMap((text) => parsePlatform(text).features ?? []);
 }

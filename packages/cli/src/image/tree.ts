@@ -1,8 +1,9 @@
 import { tmpdir } from 'node:os';
-import type { CallOptions } from '@anole/bytes';
+import { type CallOptions, cachedSource } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostDecoders } from '@anole/host';
-import { type Image, mediaTypes, OciError } from '@anole/oci';
+import { bootstrapLayer, openRafsLayers } from '@anole/nydus/node';
+import { blobSource, type Image, mediaTypes, OciError } from '@anole/oci';
 import {
   boundIndex,
   type FindIndex,
@@ -22,7 +23,7 @@ export interface OpenContainer extends AsyncDisposable {
 }
 
 /**
- * Opens the file system of an image that a user named: of its layers, or of its EROFS variant. Layers of
+ * Opens the file system of an image that a user named: of its layers, or of its EROFS or RAFS variant. Layers of
  * an image in a registry that names its own index are read through that, as far as they are needed.
  */
 export async function openContainer(
@@ -70,7 +71,12 @@ async function open(
   const session = resources.use(await Session.open(context, flags));
   const image = await session.image(name, flags);
   const file = erofsFile(image);
-  const tree = file === undefined ? await read(image, session) : await openFile(file, resources);
+  const tree =
+    file !== undefined
+      ? await openFile(file, resources)
+      : bootstrapLayer(image.manifest.layers)
+        ? (await openRafsImage(image, session.call, resources)).image
+        : await read(image, session);
   resources.defer(() => tree.close?.());
   const kept = resources.move();
   return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };
@@ -89,6 +95,23 @@ function throughIndex(image: Image, index: SociIndex, { call }: Session): Promis
 function erofsFile({ manifest, reader }: Image): string | undefined {
   const [layer] = manifest.layers;
   return layer?.mediaType === mediaTypes.erofsLayer ? reader.pathOf?.(layer) : undefined;
+}
+
+/** An image of Nydus, whose blobs are read by ranges; it is open as long as the resources are. */
+export async function openRafsImage(
+  { manifest, reader }: Pick<Image, 'manifest' | 'reader'>,
+  { signal }: CallOptions,
+  resources: AsyncDisposableStack,
+): Promise<Awaited<ReturnType<typeof openRafsLayers>>> {
+  const opened = resources.use(new DisposableStack());
+  return await openRafsLayers(manifest.layers, {
+    all: (layer) => reader.blob(layer, signal ? { signal } : {}),
+    ranges(layer) {
+      const path = reader.pathOf?.(layer);
+      if (path === undefined) return cachedSource(blobSource(reader, layer));
+      return opened.use(fileSource(path));
+    },
+  });
 }
 
 async function openFile(path: string, resources: AsyncDisposableStack): Promise<Tree> {

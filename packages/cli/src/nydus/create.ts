@@ -76,13 +76,13 @@ async function optionsOf(flags: CreateFlags, context: CommandContext): Promise<R
     inlineBootstrap: flags.blobInlineMeta ?? false,
     xattrs: flags.xattrs,
     prefetch: prefetchFiles === undefined ? [] : linesOf(prefetchFiles),
-    ...(flags.chunkDict && { dictionary: await dictionaryOf(flags.chunkDict, chunkSize) }),
+    ...(flags.chunkDict && { dictionary: await dictionaryOf(flags.chunkDict) }),
     ...(flags.encrypt && { key: { key: randomBytes(32), iv: randomBytes(16) } }),
   };
 }
 
-async function dictionaryOf(files: readonly string[], chunkSize: number): Promise<ChunkDictionary> {
-  const dictionary = new ChunkDictionary(chunkSize);
+async function dictionaryOf(files: readonly string[]): Promise<ChunkDictionary> {
+  const dictionary = new ChunkDictionary();
   for (const file of files) {
     using opened = await openRafsFile(file.replace(/^bootstrap=/, ''));
     await dictionary.add(opened.image);

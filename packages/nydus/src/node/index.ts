@@ -3,3 +3,4 @@ export { BlobFiles, createBlobFile } from './blob-files.ts';
 export { checkBlobNames } from './check-names.ts';
 export { nodeCodecs } from './codecs.ts';
 export { type EncoderOptions, nodeEncoders } from './encoders.ts';
+export { bootstrapLayer, openRafsLayers, rafsVariant } from './variant.ts';

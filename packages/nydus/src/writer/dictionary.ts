@@ -7,11 +7,6 @@ import { type BlobRef, chunkKey, type StoredChunk } from './chunks.ts';
  */
 export class ChunkDictionary {
   readonly #chunks = new Map<string, StoredChunk>();
-  readonly chunkSize: number;
-
-  constructor(chunkSize: number) {
-    this.chunkSize = chunkSize;
-  }
 
   /** Chunks in all. */
   get size(): number {
@@ -20,6 +15,12 @@ export class ChunkDictionary {
 
   find(digest: Uint8Array, size: number): StoredChunk | undefined {
     return this.#chunks.get(chunkKey(digest, size));
+  }
+
+  /** Adds a chunk, unless one like it is there already. */
+  put(chunk: StoredChunk): void {
+    const key = chunkKey(chunk.digest, chunk.chunk.size);
+    if (!this.#chunks.has(key)) this.#chunks.set(key, chunk);
   }
 
   /** Adds all chunks of an image, but those that have no digest. What is there already stays. */
@@ -31,9 +32,7 @@ export class ChunkDictionary {
         const chunk = table.chunk(at);
         const digest = await blob.digest(chunk.index);
         if (digest === undefined) continue;
-        const key = chunkKey(digest, chunk.size);
-        const stored = { blob: ref, chunk, digest: new Uint8Array(digest) };
-        if (!this.#chunks.has(key)) this.#chunks.set(key, stored);
+        this.put({ blob: ref, chunk, digest: new Uint8Array(digest) });
       }
     }
   }

@@ -1,7 +1,7 @@
 import type { CallOptions } from '@anole/bytes';
+import type { BlobFile } from './blob-of-files.ts';
 import type { BlobWriter } from './blob-writer.ts';
 import { chunkKey, type StoredChunk } from './chunks.ts';
-import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
 import { changed } from './scan.ts';
 
@@ -17,17 +17,17 @@ export class FileChunks {
   }
 
   /** @throws RafsError `RAFS_SOURCE_CHANGED`; what the tree and the sink raise */
-  async store(inode: Inode, { signal }: CallOptions): Promise<void> {
+  async store(file: BlobFile, { signal }: CallOptions): Promise<readonly StoredChunk[]> {
     const { chunkSize, batchSize } = this.#settings;
-    const { size } = inode;
+    const { size } = file;
     const batched = size <= chunkSize && size < batchSize / 2;
     const chunks: StoredChunk[] = [];
     for (let offset = 0; offset < size; offset += chunkSize) {
       signal?.throwIfAborted();
       const length = Math.min(chunkSize, size - offset);
-      chunks.push(await this.#chunk(await readExactly(inode, offset, length), batched));
+      chunks.push(await this.#chunk(await readExactly(file, offset, length), batched));
     }
-    inode.chunks = chunks;
+    return chunks;
   }
 
   async #chunk(bytes: Uint8Array, batched: boolean): Promise<StoredChunk> {
@@ -42,18 +42,14 @@ export class FileChunks {
   }
 }
 
-async function readExactly(
-  { node, path }: Inode,
-  offset: number,
-  length: number,
-): Promise<Uint8Array> {
-  const first = await node.read(offset, length);
+async function readExactly(file: BlobFile, offset: number, length: number): Promise<Uint8Array> {
+  const first = await file.read(offset, length);
   if (first.length === length) return first;
   const bytes = new Uint8Array(length);
   bytes.set(first);
   for (let done = first.length; done < length; ) {
-    const more = await node.read(offset + done, length - done);
-    if (more.length === 0) throw changed(path, `it ends after ${offset + done} bytes`);
+    const more = await file.read(offset + done, length - done);
+    if (more.length === 0) throw changed(file.path, `it ends after ${offset + done} bytes`);
     bytes.set(more, done);
     done += more.length;
   }

@@ -82,7 +82,9 @@ async function storeFiles(
   const chunks = new FileChunks(settings, writer);
   let done = 0;
   for (const inode of files) {
-    await chunks.store(inode, options);
+    const { node, path, size } = inode;
+    const read = (offset: number, length: number) => node.read(offset, length);
+    inode.chunks = await chunks.store({ path, size, read }, options);
     done += inode.size;
     options.onProgress?.({ step: 'write files', done, total, unit: 'bytes', detail: inode.path });
   }

@@ -4,7 +4,7 @@ import { describe, type ImageWriter } from '../content.ts';
 import { type Descriptor, encodeJson, encodeManifest, type Manifest } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
 import { piece } from './convert.ts';
-import type { WrittenLayer } from './layer-writer.ts';
+import type { WrittenLayer } from './staging.ts';
 
 /** Changes to how commands of an image run. What is absent stays; an empty list or text clears. */
 export interface ConfigChange {

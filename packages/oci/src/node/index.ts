@@ -44,8 +44,8 @@ export {
 export { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export { refName } from './index-names.ts';
 export { checkLayerIndex, type FindIndex, indexedTree } from './indexed-tree.ts';
-export { type WriteLayerOptions, type WrittenLayer, writeLayer } from './layer-writer.ts';
-export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
+export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
+export { DEFAULT_MAX_LAYER, imageTree, type LayeredTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
 export { hasTransport, type ImageLocation, layoutAt, parseLocation } from './location.ts';
 export {
@@ -58,4 +58,5 @@ export {
 } from './open.ts';
 export { Registries, type RegistriesOptions } from './registries.ts';
 export { type Place, RegistriesConfiguration } from './registries-conf.ts';
+export { type LayerSink, type StagedLayer, Staging, type WrittenLayer } from './staging.ts';
 export { ImageStore, type StoredImage } from './store.ts';

@@ -15,6 +15,12 @@ export interface LayersOptions extends CallOptions {
   readonly maxLayer?: number;
 }
 
+/** The file system of an image, and the archives that it was made of. */
+export interface LayeredTree extends Tree {
+  /** Decompressed, the lowest first. They are there until the tree is closed. */
+  readonly layers: readonly Source[];
+}
+
 export const DEFAULT_MAX_LAYER = 64 * 2 ** 30;
 
 /**
@@ -24,7 +30,7 @@ export const DEFAULT_MAX_LAYER = 64 * 2 ** 30;
  * @throws OciError `OCI_WRONG_CONTENT` where a layer is not that of its digests, `OCI_BAD_LAYER`,
  * `OCI_TOO_LARGE`, `OCI_UNSUPPORTED`; TarError, VfsError
  */
-export async function imageTree(image: Image, options: LayersOptions): Promise<Tree> {
+export async function imageTree(image: Image, options: LayersOptions): Promise<LayeredTree> {
   const { manifest, config } = image;
   if (manifest.layers.length !== config.diffIds.length) {
     throw new OciError(
@@ -37,12 +43,15 @@ export async function imageTree(image: Image, options: LayersOptions): Promise<T
   for (const [at, layer] of manifest.layers.entries()) {
     await applier.apply(layer, config.diffIds[at]);
   }
+  const { archives: layers } = applier;
   const kept = applier.move();
-  return Object.assign(tree, { close: () => kept.dispose() });
+  return Object.assign(tree, { layers, close: () => kept.dispose() });
 }
 
 /** Applies layers to a tree, one after another, decompressed into scratch files that it holds. */
 export class LayerApplier implements Disposable {
+  /** Those that were applied, decompressed. */
+  readonly archives: Source[] = [];
   private readonly tree: MemoryTree;
   private readonly reader: ImageReader;
   private readonly options: LayersOptions;
@@ -65,10 +74,15 @@ export class LayerApplier implements Disposable {
       this.options.onProgress?.({ step: 'unpack layers', done: this.done, total, unit: 'bytes' });
     };
     const stream = verified(this.reader, { layer, diffId, onBytes }, this.options);
-    await applyLayer(this.tree, spooled(stream, scratch), {
+    let size = 0;
+    const count = (bytes: number) => {
+      size += bytes;
+    };
+    await applyLayer(this.tree, spooled(stream, scratch, count), {
       ...(this.options.signal && { signal: this.options.signal }),
       store: (entry) => stored(scratch, entry.dataOffset, entry.storedSize),
     });
+    this.archives.push(stored(scratch, 0, size));
   }
 
   /** Hands the scratch files over to whoever needs the tree. */
@@ -131,11 +145,13 @@ function wrong(reader: ImageReader, { digest }: Descriptor, why: string): OciErr
 async function* spooled(
   stream: AsyncIterable<Uint8Array>,
   scratch: ScratchFile,
+  onBytes: (bytes: number) => void,
 ): AsyncGenerator<Uint8Array> {
   let at = 0;
   for await (const chunk of stream) {
     scratch.write(at, chunk);
     at += chunk.length;
+    onBytes(chunk.length);
     yield chunk;
   }
 }

@@ -5,12 +5,17 @@ import { later, placesHelp, withRegistry } from './options.ts';
 
 export function convertCommand(): Command {
   return withRegistry(new Command('convert'))
-    .description('put an EROFS variant of an image beside it')
+    .description('put an EROFS or RAFS variant of an image beside it')
     .argument('<source>')
     .argument('<destination>')
     .option('--platform <platform>', 'of an index, only the images for one platform')
     .option('--only', 'write the variants alone, without the originals')
-    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
+    .option('-f, --format <format>', 'erofs or rafs', 'erofs')
+    .option('--digester <name>', 'of chunks of RAFS: blake3 or sha256', 'blake3')
+    .option(
+      '-z, --compress <name[,level=N]>',
+      'lz4, lz4hc, zstd or deflate; of RAFS zstd, lz4 or none',
+    )
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
     .option('-E, --features <names>', 'ztailpacking or fragments', collect)
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
@@ -20,12 +25,15 @@ export function convertCommand(): Command {
 
 The destination is an index of the images as they are, digests unchanged, and for each a variant whose
 only layer is an EROFS image of all its files. Readers that do not know EROFS take the original.
+With --format rafs it has a blob of chunks for each layer, which is the same in all images that have that
+layer, and the bootstrap, as Nydus has them.
 Each variant is read back and compared with its original, down to every byte, attribute, time and link,
 before it is put anywhere. The same image gives the same variant.
 
 Examples:
   anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-erofs
   anole image convert oci:web oci:web:erofs -z lz4hc -C 65536
+  anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-nydus --format rafs
   anole image convert HOST/web:1.2 oci:fast --platform linux/riscv64 --only`,
     )
     .action(act(later(() => import('../../image/convert.ts'), 'convertAction')));

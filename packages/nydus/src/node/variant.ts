@@ -1,0 +1,164 @@
+import { createReadStream } from 'node:fs';
+import { createGzip } from 'node:zlib';
+import { type CallOptions, memorySource, type Source } from '@anole/bytes';
+import { fileSource } from '@anole/host';
+import { type Descriptor, mediaTypes } from '@anole/oci';
+import {
+  decompress,
+  type LayeredTree,
+  type StagedLayer,
+  type Staging,
+  type VariantFormat,
+} from '@anole/oci/node';
+import { MemoryTree, readTar, sliceSource, type Tree, writeTar } from '@anole/vfs';
+import { RafsError } from '../errors.ts';
+import type { BlobResolver } from '../reader/blob.ts';
+import type { RafsImage } from '../reader/image.ts';
+import { openRafs } from '../reader/open.ts';
+import { type BlobFile, writeRafsBlob } from '../writer/blob-of-files.ts';
+import { ChunkDictionary } from '../writer/dictionary.ts';
+import { writeRafs } from '../writer/image.ts';
+import type { RafsWriteOptions } from '../writer/options.ts';
+import { nodeCodecs } from './codecs.ts';
+
+/** Source: nydus contrib/nydusify/pkg/utils/constant.go. */
+const BLOB_TYPE = 'application/vnd.oci.image.layer.nydus.blob.v1';
+const ARTIFACT_TYPE = 'application/vnd.nydus.image.manifest.v1+json';
+export const NYDUS_FEATURE = 'nydus.remoteimage.v1';
+const BOOTSTRAP_PATH = 'image/image.boot';
+const annotations = {
+  blob: 'containerd.io/snapshot/nydus-blob',
+  bootstrap: 'containerd.io/snapshot/nydus-bootstrap',
+  version: 'containerd.io/snapshot/nydus-fs-version',
+} as const;
+
+/** Bytes of a bootstrap's layer, decompressed. */
+const BOOTSTRAP_MAX = 2 ** 30;
+
+type VariantOptions = Omit<
+  RafsWriteOptions,
+  'inlineBootstrap' | 'dictionary' | 'key' | keyof CallOptions
+>;
+
+/**
+ * RAFS as `convertImage` writes it: for each layer a blob of the data of its files, which is the same
+ * whatever image has that layer, and a last layer that holds the bootstrap of all.
+ *
+ * @example
+ * await convertImage(image, store, rafsVariant({ encoders: nodeEncoders() }), options);
+ */
+export function rafsVariant(options: VariantOptions): VariantFormat {
+  return {
+    feature: NYDUS_FEATURE,
+    artifactType: ARTIFACT_TYPE,
+    write: (tree, staging, call) => writeVariant(tree, staging, { ...options, ...call }),
+    open: (layers) => openVariant(layers),
+  };
+}
+
+async function writeVariant(
+  tree: LayeredTree,
+  staging: Staging,
+  options: RafsWriteOptions,
+): Promise<readonly StagedLayer[]> {
+  const blobs = new Map<string, StagedLayer>();
+  const dictionary = new ChunkDictionary();
+  const marked = { annotations: { [annotations.blob]: 'true' } };
+  for (const archive of tree.layers) {
+    const { layer, result } = await staging.fill(BLOB_TYPE, (sink) =>
+      writeRafsBlob(filesOf(archive, options), sink, options),
+    );
+    for (const chunk of result.chunks) dictionary.put(chunk);
+    if (result.blob) blobs.set(result.blob.id, layer);
+  }
+  // Whatever no layer's blob has: files with holes, which archives hold otherwise.
+  const { layer, result } = await staging.fill(BLOB_TYPE, (sink) =>
+    writeRafs(tree, sink, { ...options, dictionary }),
+  );
+  if (result.blob) blobs.set(result.blob.id, layer);
+  const used = result.blobs.map(({ id }) => blobs.get(id)!);
+  return [
+    ...used.map((each) => annotated(each, marked.annotations)),
+    await stageBootstrap(result.bootstrap, staging),
+  ];
+}
+
+function annotated(staged: StagedLayer, marks: Readonly<Record<string, string>>): StagedLayer {
+  return { ...staged, layer: { ...staged.layer, annotations: marks } };
+}
+
+/** The files of an archive whose bytes lie in it as they are. */
+async function* filesOf(archive: Source, { signal }: CallOptions): AsyncGenerator<BlobFile> {
+  for await (const entry of readTar(archive, signal ? { signal } : {})) {
+    const { type, path, size, extents, dataOffset } = entry;
+    if (type !== 'file' || size === 0 || extents !== undefined) continue;
+    const { read } = sliceSource(archive, dataOffset, size);
+    yield { path, size, read };
+  }
+}
+
+async function stageBootstrap(bootstrap: Uint8Array, staging: Staging): Promise<StagedLayer> {
+  const files = new MemoryTree();
+  files.putFile(BOOTSTRAP_PATH, bootstrap);
+  const staged = await staging.add(writeTar(files), mediaTypes.layerGzip, createGzip());
+  return annotated(staged, { [annotations.bootstrap]: 'true', [annotations.version]: '6' });
+}
+
+async function openVariant(layers: readonly StagedLayer[]): Promise<Tree> {
+  const last = layers.at(-1)!;
+  const bootstrap = await unpackBootstrap(createReadStream(last.path));
+  const paths = new Map(layers.map(({ layer, path }) => [layer.digest, path]));
+  const sources = new Map<string, ReturnType<typeof fileSource>>();
+  const resolve: BlobResolver = (id) => {
+    const path = paths.get(`sha256:${id}`);
+    if (path !== undefined && !sources.has(id)) sources.set(id, fileSource(path));
+    return sources.get(id);
+  };
+  const image = await openRafs(memorySource(bootstrap), resolve, { codecs: nodeCodecs });
+  const close = () => {
+    for (const source of sources.values()) source.close();
+  };
+  return Object.assign(image, { close });
+}
+
+/** The layer of a manifest that holds a bootstrap; undefined where it is no image of Nydus. */
+export function bootstrapLayer(layers: readonly Descriptor[]): Descriptor | undefined {
+  const last = layers.at(-1);
+  return last?.annotations?.[annotations.bootstrap] === 'true' ? last : undefined;
+}
+
+/**
+ * Opens an image of Nydus in a registry, or wherever its blobs are.
+ *
+ * @param layers of its manifest
+ * @param open gives the bytes of a layer, all of them in order or by ranges
+ * @throws RafsError `RAFS_BAD_BOOTSTRAP` where it has no bootstrap; as `openRafs`
+ */
+export async function openRafsLayers(
+  layers: readonly Descriptor[],
+  open: {
+    all(layer: Descriptor): AsyncIterable<Uint8Array>;
+    ranges(layer: Descriptor): Source;
+  },
+): Promise<{ readonly image: RafsImage; readonly bootstrap: Source }> {
+  const layer = bootstrapLayer(layers);
+  if (layer === undefined) throw noBootstrap();
+  const bootstrap = memorySource(await unpackBootstrap(open.all(layer)));
+  const byDigest = new Map(layers.map((each) => [each.digest, each]));
+  const resolve: BlobResolver = (id) => {
+    const blob = byDigest.get(`sha256:${id}`);
+    return blob && open.ranges(blob);
+  };
+  return { image: await openRafs(bootstrap, resolve, { codecs: nodeCodecs }), bootstrap };
+}
+
+async function unpackBootstrap(layer: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  for await (const entry of readTar(decompress(layer, 'gzip', BOOTSTRAP_MAX))) {
+    if (entry.path === BOOTSTRAP_PATH) return new Uint8Array(await entry.storedBytes());
+  }
+  throw noBootstrap();
+}
+
+function noBootstrap(): RafsError {
+  return new RafsError('RAFS_BAD_BOOTSTRAP', `Cannot open the image: it has no ${BOOTSTRAP_PATH}`);
+}
