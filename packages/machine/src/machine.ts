@@ -218,6 +218,7 @@ export class Machine implements AsyncDisposable {
   async #atRest<T>(act: () => T, options: RestOptions): Promise<T> {
     const { whenIdle = false, quiet = () => true, signal } = options;
     signal?.throwIfAborted();
+    if (this.#control.end !== undefined) fail('save', 'it ended');
     if (this.#running === undefined) return act();
     if (this.#runner.inspect !== undefined) fail('save', 'it is being saved');
     return await new Promise<T>((resolve, reject) => {
@@ -287,6 +288,8 @@ export class Machine implements AsyncDisposable {
     this.#control.finish({ reason: 'stopped' });
     await this.#running?.catch(() => {});
     await this.#board.stop();
+    // Several harts may have machine code under way that nobody waits for.
+    if (this.#board.crew === undefined) this.#board.release();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

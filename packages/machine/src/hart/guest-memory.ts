@@ -1,5 +1,6 @@
 import { HartError } from './errors.ts';
 import { CODE_PAGES, RAM_BASE, RAM_OFFSET, TOUCHED, WRITTEN } from './layout.ts';
+import { giveMemory, takeMemory } from './memory-pool.ts';
 
 const PAGE = 0x10000;
 /** Bytes of a page of the guest. */
@@ -35,11 +36,14 @@ export class GuestMemory {
   readonly wasm: WebAssembly.Memory;
   /** Whether several threads work on it: then the harts have a memory of their own each. */
   readonly shared: boolean;
-  readonly #bytes: Uint8Array;
-  readonly #view: DataView;
+  #bytes: Uint8Array;
+  #view: DataView;
   readonly #touched: Uint8Array;
   readonly #codePages: Uint8Array;
   readonly #writtenPages: Uint8Array;
+  /** Pages that hold what another guest left there. */
+  readonly #stale: Uint8Array | undefined;
+  #released = false;
   readonly #fill: PageFiller | undefined;
   readonly #bring: ((page: number) => void) | undefined;
   /** Told before a page is written that has compiled code. For the hart. */
@@ -63,7 +67,10 @@ export class GuestMemory {
     this.size = Math.ceil(size / PAGE) * PAGE;
     const pages = (RAM_OFFSET + this.size) / PAGE;
     this.shared = shared !== undefined;
-    this.wasm = shared?.memory ?? allocate(pages, this.shared);
+    const used = this.shared ? undefined : takeMemory(pages * PAGE);
+    this.wasm = shared?.memory ?? used?.wasm ?? allocate(pages, this.shared);
+    this.#stale = used?.stale;
+    if (used !== undefined) new Uint8Array(this.wasm.buffer, 0, RAM_OFFSET).fill(0);
     this.#bring = shared?.bring;
     this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
@@ -75,12 +82,29 @@ export class GuestMemory {
 
   /** Whether pages get content at their first touch. */
   get backed(): boolean {
-    return this.#fill !== undefined || this.#bring !== undefined;
+    return this.#fill !== undefined || this.#bring !== undefined || this.#stale !== undefined;
   }
 
   /** For the hart, which notes the touch itself. */
   fillPage(page: number): void {
-    this.#fill?.(page, this.#bytes.subarray(page * GUEST_PAGE, (page + 1) * GUEST_PAGE));
+    const target = this.#bytes.subarray(page * GUEST_PAGE, (page + 1) * GUEST_PAGE);
+    if (this.#stale !== undefined && hasBit(this.#stale, page)) target.fill(0);
+    this.#fill?.(page, target);
+  }
+
+  /**
+   * Leaves the memory to another one of its size: no address is RAM any more. The hart must have been
+   * released before.
+   */
+  release(): void {
+    if (this.shared || this.#released) return;
+    this.#released = true;
+    this.onCodeWritten = () => {};
+    const stale = this.#touched.slice();
+    for (const [at, bits] of this.#stale?.entries() ?? []) stale[at]! |= bits;
+    this.#bytes = new Uint8Array(0);
+    this.#view = new DataView(new ArrayBuffer(0));
+    giveMemory({ wasm: this.wasm, stale });
   }
 
   /** For harts that share RAM: fills a page unless another one had it filled, and notes the touch. */
@@ -96,7 +120,7 @@ export class GuestMemory {
 
   /** Whether a page, counted from the base, was touched: what was not is as it was at first. */
   isTouched(page: number): boolean {
-    return ((this.#touched[page >>> 3]! >>> (page & 7)) & 1) === 1;
+    return hasBit(this.#touched, page);
   }
 
   /**
@@ -117,7 +141,7 @@ export class GuestMemory {
   /** Whether all of [address, address + length) is RAM. */
   contains(address: number, length: number): boolean {
     const offset = address - this.base;
-    return offset >= 0 && length >= 0 && offset + length <= this.size;
+    return offset >= 0 && length >= 0 && offset + length <= this.#bytes.length;
   }
 
   /** The bytes at a physical address, to read. Aliases RAM: what the guest writes shows. */
@@ -187,7 +211,7 @@ export class GuestMemory {
     const last = Math.floor((offset + length - 1) / GUEST_PAGE);
     for (let page = Math.floor(offset / GUEST_PAGE); page <= last; page++) {
       this.#mark(this.#writtenPages, page);
-      if (((this.#codePages[page >>> 3]! >>> (page & 7)) & 1) === 1) this.onCodeWritten(page);
+      if (hasBit(this.#codePages, page)) this.onCodeWritten(page);
     }
     return offset;
   }
@@ -204,6 +228,10 @@ export class GuestMemory {
     if (this.shared) Atomics.or(pages, page >>> 3, 1 << (page & 7));
     else pages[page >>> 3]! |= 1 << (page & 7);
   }
+}
+
+function hasBit(pages: Uint8Array, page: number): boolean {
+  return ((pages[page >>> 3]! >>> (page & 7)) & 1) === 1;
 }
 
 function allocate(pages: number, shared: boolean): WebAssembly.Memory {

@@ -151,6 +151,8 @@ export interface Hart {
 
   /** Forgets all translations (a remote fence; RAM layout changed under the hart). */
   flushTlb(): void;
+  /** Leaves its memory to others: it can be looked at, and runs no more. */
+  release(): void;
   /** Sees code that others wrote to shared RAM, as after a fence.i. */
   fenceCode(): void;
   /** Starts afresh at `state.pc`. Keeps {@link instret} and time. */

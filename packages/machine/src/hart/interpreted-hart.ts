@@ -53,7 +53,7 @@ export class InterpretedHart implements Hart {
   readonly #bus: Bus;
   readonly #clock: Clock;
   readonly #perTick: number;
-  readonly #interpreter: Interpreter;
+  #interpreter: Interpreter;
   readonly #pmp: Pmp;
   readonly #csrs: CsrContext;
   readonly #jit: Jit | undefined;
@@ -123,6 +123,7 @@ export class InterpretedHart implements Hart {
   }
 
   run(maxInstructions: number): RunExit {
+    if (this.#interpreter === released) return 'stopped';
     let left = maxInstructions;
     this.#exit = 'budget';
     while (left > 0 && !this.#stopping) {
@@ -224,6 +225,11 @@ export class InterpretedHart implements Hart {
 
   flushTlb(): void {
     this.#interpreter.flushAll();
+  }
+
+  release(): void {
+    this.#state.release();
+    this.#interpreter = released;
   }
 
   reset({ pc, a0 = 0n, a1 = 0n, mode = 'M' }: ResetState): void {
@@ -436,6 +442,14 @@ export class InterpretedHart implements Hart {
     if (this.pc === before) this.pc = before + 4n;
   }
 }
+
+/** Of a hart whose memory is another one's now. */
+const released: Interpreter = {
+  run: () => {},
+  updateModes: () => {},
+  flushAll: () => {},
+  flushSpace: () => {},
+};
 
 /** Slots that a reset of the hart leaves alone: levels of devices, and counts. */
 const survivesReset: ReadonlySet<number> = new Set([at.LINES]);

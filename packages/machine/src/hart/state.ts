@@ -2,9 +2,9 @@ import * as at from './layout.ts';
 
 /** The state block: slots of the hart in the WebAssembly memory, see {@link ./layout.ts}. */
 export class HartState {
-  readonly #bytes: Uint8Array;
-  readonly #words: Int32Array;
-  readonly #longs: BigUint64Array;
+  #bytes: Uint8Array;
+  #words: Int32Array;
+  #longs: BigUint64Array;
 
   constructor(memory: WebAssembly.Memory) {
     this.#bytes = new Uint8Array(memory.buffer, 0, at.STATE_END);
@@ -40,5 +40,12 @@ export class HartState {
 
   restore(bytes: Uint8Array): void {
     this.#bytes.set(bytes);
+  }
+
+  /** Leaves the memory to others: the slots are this object's own from now on, as they were. */
+  release(): void {
+    this.#words = this.#words.slice();
+    this.#bytes = new Uint8Array(this.#words.buffer, 0, at.STATE_END);
+    this.#longs = new BigUint64Array(this.#words.buffer, 0, at.STATE_END / 8);
   }
 }

@@ -152,4 +152,10 @@ export class Board {
     for (const { device } of this.transports) device.stop?.();
     await this.crew?.stop();
   }
+
+  /** Leaves its memory to other machines, once it was stopped. */
+  release(): void {
+    this.hart.release();
+    this.memory.release();
+  }
 }

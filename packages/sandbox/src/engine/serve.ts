@@ -116,7 +116,11 @@ async function runMachine(
   const ended = machine.run();
   if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));
   else link.tell({ type: 'agent', bytes: start.hello });
-  return await ended;
+  try {
+    return await ended;
+  } finally {
+    await machine.stop();
+  }
 }
 
 /** What a machine goes on from, its file systems already where the guest left them. */
