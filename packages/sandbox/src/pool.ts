@@ -11,6 +11,8 @@ const defaultSize = 2;
 const maxSize = 1000;
 /** Sandboxes that are made at once: more only take each other's time. */
 const atOnce = 2;
+/** How long the one that is taken has the computer to itself, before the next one is made. */
+const grace = 100; // ms
 /** How long the first command of a sandbox may take. */
 const warmPatience = 10_000; // ms
 
@@ -32,6 +34,7 @@ export class SandboxPool implements AsyncDisposable {
   readonly #waiting: PromiseWithResolvers<Sandbox>[] = [];
   readonly #making = new Set<Promise<void>>();
   readonly #closed = new AbortController();
+  #later: NodeJS.Timeout | undefined;
 
   /**
    * @param make gives a sandbox that takes commands; its signal is aborted when the pool closes
@@ -78,7 +81,7 @@ export class SandboxPool implements AsyncDisposable {
     for (let next = this.#ready.shift(); next !== undefined; next = this.#ready.shift()) {
       // It may have ended meanwhile: somebody ran out of memory.
       if (next.state !== 'running') continue;
-      this.#fill();
+      this.#later ??= setTimeout(() => this.#fill(), grace).unref();
       return next;
     }
     const waiting = Promise.withResolvers<Sandbox>();
@@ -100,6 +103,7 @@ export class SandboxPool implements AsyncDisposable {
   /** Closes all that was not taken; who waits for one gets `SANDBOX_CLOSED`. */
   async close(): Promise<void> {
     this.#closed.abort(closed());
+    clearTimeout(this.#later);
     for (const waiting of this.#waiting.splice(0)) waiting.reject(closed());
     await Promise.all(this.#making);
     await Promise.all(this.#ready.splice(0).map((sandbox) => sandbox.close()));
@@ -110,6 +114,8 @@ export class SandboxPool implements AsyncDisposable {
   }
 
   #fill(): void {
+    clearTimeout(this.#later);
+    this.#later = undefined;
     const wanted = this.#size + this.#waiting.length - this.#ready.length - this.#making.size;
     const free = atOnce - this.#making.size;
     for (let count = Math.min(wanted, free); count > 0; count--) {
