@@ -6,10 +6,13 @@ import {
   decodeLz4,
   decodeMicroLzma,
   decodeZstd,
+  GzipIndexer,
+  indexedGzip,
   inflate,
   memorySource,
 } from '@anole/bytes';
 import { checkErofs, type ErofsNode, type Finding, openErofs } from '@anole/erofs';
+import { encodeZtoc, openIndexedLayer, parseZtoc } from '@anole/oci';
 import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
 import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
@@ -165,9 +168,52 @@ const tar: Target = {
   },
 };
 
+/** Bytes that mutants may make at most. */
+const MADE = 4 * 1024 * 1024;
+
+const gzip: Target = {
+  name: 'gzip',
+  seeds: seedsOf('gzip'),
+  async run(bytes) {
+    const met = new Met();
+    const indexer = new GzipIndexer({ span: 256 });
+    const index = await met.attempt(() => {
+      let made = 0;
+      for (let at = 0; at < bytes.length; at += 100) {
+        for (const piece of indexer.decode(bytes.subarray(at, at + 100))) made += piece.length;
+        if (made > MADE) return undefined;
+      }
+      return indexer.finish();
+    });
+    if (index === undefined) return met.kinds;
+    const source = await met.attempt(() => indexedGzip(memorySource(bytes), index));
+    await met.attempt(() => source?.read(0, source.size));
+    return met.kinds;
+  },
+};
+
+const ztoc: Target = {
+  name: 'ztoc',
+  seeds: seedsOf('ztoc'),
+  async run(bytes) {
+    const met = new Met();
+    const index = await met.attempt(() => parseZtoc(bytes));
+    if (index === undefined) return met.kinds;
+    for (const { path } of index.members) {
+      if (path.split('/').includes('..')) throw new Error('a path that climbs out');
+    }
+    await met.attempt(() => encodeZtoc(index));
+    const stored = { size: index.compressedSize, read: () => new Uint8Array(0) };
+    await met.attempt(() => openIndexedLayer(index, stored));
+    return met.kinds;
+  },
+};
+
 export const targets: readonly Target[] = [
   image,
   tar,
+  gzip,
+  ztoc,
   decoder('lz4', decodeLz4),
   decoder('deflate', inflate),
   decoder('zstd', decodeZstd),

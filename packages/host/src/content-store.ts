@@ -145,11 +145,12 @@ class Partial implements PartialContent, AsyncDisposable {
     if (this.#size !== undefined && length > this.#size) {
       throw wrongContent(`more than its ${this.#size} bytes came`);
     }
-    for (let at = 0; at < bytes.length; ) {
-      const { bytesWritten } = await this.#file.write(bytes, at);
-      at += bytesWritten;
-    }
+    const writing = this.#file.write(bytes);
+    // Meanwhile: another thread writes.
     this.#hash.update(bytes);
+    for (let at = (await writing).bytesWritten; at < bytes.length; ) {
+      at += (await this.#file.write(bytes, at)).bytesWritten;
+    }
     this.length = length;
   }
 

@@ -33,6 +33,8 @@ export interface ImageExecution {
   readonly workingDirectory?: string;
   /** `user[:group]` */
   readonly user?: string;
+  /** The digest that the image's name stood for. Absent: it is no container image. */
+  readonly digest?: string;
 }
 
 export interface ContainerImage {
@@ -74,6 +76,7 @@ export async function ensureContainer(
     execution: {
       entrypoint,
       cmd,
+      digest: root.digest,
       ...(user !== undefined && { user }),
       ...(workingDirectory !== undefined && { workingDirectory }),
     },

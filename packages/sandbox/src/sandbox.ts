@@ -113,7 +113,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   readonly #client: AgentClient;
   readonly #writesVolumes: boolean;
   /** Variables the image gives every command. */
-  readonly #environment: Readonly<Record<string, string>>;
+  readonly environment: Readonly<Record<string, string>>;
   /** The guest's name for itself. */
   readonly hostname: string;
   /** How the maker of a container image wants commands to run: `exec` takes directory and user of it. */
@@ -131,7 +131,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     super();
     this.#engine = engine;
     this.#writesVolumes = traits.writesVolumes;
-    this.#environment = traits.environment;
+    this.environment = traits.environment;
     this.hostname = traits.hostname;
     this.execution = traits.execution;
     this.#client = new AgentClient(engine.agent, next);
@@ -256,7 +256,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     const engine = await this.#engine.fork();
     const traits = {
       writesVolumes: this.#writesVolumes,
-      environment: this.#environment,
+      environment: this.environment,
       hostname,
       execution: this.execution,
     };
@@ -288,6 +288,26 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     this.files.still = true;
     this.#engine.pause();
     this.emit('paused');
+  }
+
+  /**
+   * A tar archive of its root, as it is at one moment: it stands still meanwhile. See
+   * {@link SandboxFiles.archive}.
+   */
+  async *archive(
+    what: 'changes' | 'all',
+    options: Pick<CallOptions, 'signal'> = {},
+  ): AsyncGenerator<Uint8Array> {
+    const wasRunning = this.#state === 'running';
+    if (wasRunning) {
+      await this.files.sync();
+      this.pause();
+    }
+    try {
+      yield* this.files.archive(what, options);
+    } finally {
+      if (wasRunning) this.resume();
+    }
   }
 
   /** Lets it go on. */
@@ -383,7 +403,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     const { user = this.execution.user } = options;
     return {
       argv,
-      env: { ...own, ...this.#environment, ...options.env },
+      env: { ...own, ...this.environment, ...options.env },
       cwd: options.cwd ?? this.execution.workingDirectory ?? '/',
       stdin: terminal === undefined && options.stdin !== undefined,
       ...(user !== undefined && { user }),

@@ -33,6 +33,15 @@ export async function* compareTrees(
   yield* new Comparison(options).nodes('', a.root, b.root);
 }
 
+/**
+ * Whether two nodes are the same, contents and all; of directories what is in them does not count, nor
+ * does which names are one file.
+ */
+export async function isSameNode(a: TreeNode, b: TreeNode): Promise<boolean> {
+  const differences = new Comparison({ ignore: ['links'] }).node('', a, b);
+  return (await differences.next()).done === true;
+}
+
 /** All differences as lines, at most `limit` of them; what tests assert to be empty. */
 export async function describeDifferences(
   a: Tree,
@@ -71,13 +80,21 @@ class Comparison {
     if (++this.done % PAUSE_EVERY === 0) await pause();
     this.options.signal?.throwIfAborted();
     this.options.onProgress?.({ step: 'compare', done: this.done, unit: 'items', detail: path });
+    yield* this.node(path, a, b);
+    if (a.stat.type === 'directory' && b.stat.type === 'directory') {
+      yield* this.directories(path, a, b);
+    }
+  }
+
+  /** Two nodes by themselves. */
+  async *node(path: string, a: TreeNode, b: TreeNode): AsyncGenerator<Difference> {
     if (a.stat.type !== b.stat.type) {
       yield* this.differing(path, 'type', typeName(a.stat.type), typeName(b.stat.type));
       return;
     }
     yield* this.attributes(path, a.stat, b.stat);
     yield* this.xattrs(path, a, b);
-    if (a.stat.type === 'directory') return yield* this.directories(path, a, b);
+    if (a.stat.type === 'directory') return;
     const first = this.firstNames[0].get(a.stat.ino);
     yield* this.links(path, a.stat, b.stat);
     if (a.stat.type === 'symlink') {

@@ -1,3 +1,4 @@
+import type { LayerBetweenOptions } from './layer-between.ts';
 import type { OverlayState } from './memory-overlay/state.ts';
 import { type MemoryOverlayOptions, OverlayTree } from './memory-overlay/tree.ts';
 import type { Stat, Tree, TreeNode } from './tree.ts';
@@ -16,6 +17,11 @@ export interface MemoryOverlay extends WritableTree {
    * since the last time; bytes of files are shared, and copied when one side writes them.
    */
   save(): OverlayState;
+  /**
+   * What was changed, as the tree of an OCI layer: see {@link layerBetween}. Contents are read from the
+   * overlay, which must not change meanwhile.
+   */
+  changes(options?: Omit<LayerBetweenOptions, 'isSame'>): Promise<Tree>;
   /**
    * Becomes what `save` gave of another overlay over the same lower tree. Only where nothing was
    * looked up or changed yet.

@@ -8,10 +8,10 @@ import type { TreeNode } from './tree.ts';
  */
 export type Whiteouts = 'none' | 'oci' | 'overlayfs';
 
-const PREFIX = '.wh.';
+export const PREFIX = '.wh.';
 /** Of bookkeeping that old union file systems left in layers; it means nothing. */
 const BOOKKEEPING = '.wh..wh.';
-const OPAQUE = '.wh..wh..opq';
+export const OPAQUE = '.wh..wh..opq';
 const OPAQUE_ATTRIBUTES = ['trusted.overlay.opaque', 'user.overlay.opaque'];
 const YES = 0x79;
 

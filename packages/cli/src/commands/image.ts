@@ -3,9 +3,11 @@ import { collectCommand, listCommand, removeCommand, tagsCommand } from './image
 import { checkCommand, diffCommand, inspectCommand, unpackCommand } from './image/look.ts';
 import {
   appendCommand,
+  commitCommand,
   configCommand,
   convertCommand,
   indexCommand,
+  planCommand,
   referrersCommand,
 } from './image/make.ts';
 import {
@@ -31,8 +33,10 @@ export function imageCommand(): Command {
     .addCommand(convertCommand())
     .addCommand(indexCommand())
     .addCommand(referrersCommand())
+    .addCommand(planCommand())
     .addCommand(appendCommand())
     .addCommand(configCommand())
+    .addCommand(commitCommand())
     .addCommand(unpackCommand())
     .addCommand(removeCommand())
     .addCommand(collectCommand())

@@ -8,6 +8,8 @@ export type Request =
   | ExecRequest
   | { readonly verb: 'pause' | 'resume' | 'kill' | 'stats'; readonly name: string }
   | { readonly verb: 'fork'; readonly name: string; readonly newName?: string }
+  /** Sends the archive of what was changed of its image, or of all where that is no container image. */
+  | { readonly verb: 'archive'; readonly name: string }
   | { readonly verb: 'logs'; readonly name: string; readonly follow: boolean }
   | {
       readonly verb: 'file-stat' | 'file-list' | 'file-read';
@@ -71,6 +73,14 @@ export type Reply =
   | { readonly started: true }
   | { readonly ok: unknown }
   | { readonly error: { code: string; message: string; hint?: string } };
+
+/** What a sandbox was made of. */
+export interface SandboxOrigin {
+  readonly image: string;
+  /** Of a container image: what its name stood for. */
+  readonly digest?: string;
+  readonly env: Readonly<Record<string, string>>;
+}
 
 export interface ListedSandbox {
   readonly id: string;

@@ -6,7 +6,14 @@ import { type ExecOptions, Sandbox, type SandboxCommand } from '@anole/sandbox';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Queue } from '../queue.ts';
 import { FrameSocket, jsonOf, kind } from './frames.ts';
-import type { ExecRequest, Reply, Request, RunRequest, ToCommand } from './messages.ts';
+import type {
+  ExecRequest,
+  Reply,
+  Request,
+  RunRequest,
+  SandboxOrigin,
+  ToCommand,
+} from './messages.ts';
 import type { Place } from './place.ts';
 import { type Entry, Registry } from './registry.ts';
 
@@ -109,6 +116,8 @@ class Daemon {
         const { id, name } = await registry.add(request.newName, { image, argv }, make);
         return { id, name };
       }
+      case 'archive':
+        return await sendArchive(registry.running(request.name), call);
       case 'logs':
         return await sendLog(registry.get(request.name), request.follow, call);
       case 'file-stat':
@@ -226,6 +235,17 @@ async function pass(
   to: (bytes: Uint8Array) => Promise<void>,
 ): Promise<void> {
   for await (const bytes of from) await to(bytes);
+}
+
+async function sendArchive(
+  { sandbox, image }: Entry,
+  { connection }: Call,
+): Promise<SandboxOrigin> {
+  const { digest } = sandbox.execution;
+  for await (const bytes of sandbox.archive(digest === undefined ? 'all' : 'changes')) {
+    await connection.send(kind.data, bytes);
+  }
+  return { image, ...(digest !== undefined && { digest }), env: sandbox.environment };
 }
 
 async function sendLog({ log }: Entry, follow: boolean, { connection }: Call): Promise<void> {

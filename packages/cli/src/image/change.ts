@@ -13,7 +13,7 @@ import { usageError } from '../frame.ts';
 import { openTree } from '../fs/open-tree.ts';
 import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
 
-interface ConfigFlags extends RegistryFlags, PlatformFlags {
+export interface ConfigFlags extends RegistryFlags, PlatformFlags {
   readonly env?: readonly string[];
   readonly label?: readonly string[];
   readonly entrypoint?: string;
@@ -95,7 +95,7 @@ export async function copyLayers(
   }
 }
 
-function changeOf(flags: ConfigFlags): ConfigChange {
+export function changeOf(flags: ConfigFlags): ConfigChange {
   const { env, label, entrypoint, cmd, workdir, user, stopSignal } = flags;
   return {
     ...(env && { env: pairsOf(env, 'variable') }),

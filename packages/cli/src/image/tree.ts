@@ -7,6 +7,7 @@ import { blobSource, type Image, mediaTypes, OciError } from '@anole/oci';
 import {
   boundIndex,
   type FindIndex,
+  findIndexes,
   imageTree,
   indexedTree,
   readLayerIndex,
@@ -43,8 +44,10 @@ export async function openIndexed(
   context: CommandContext,
   flags: RegistryFlags & PlatformFlags = {},
 ): Promise<OpenContainer> {
-  return open(name, context, flags, async (image, session) => {
-    return throughIndex(image, await anyIndex(image, session.call), session);
+  return open(name, context, flags, async (image, { call }) => {
+    const find = await findIndexes(image, call);
+    if (find === undefined) throw noIndex(image);
+    return indexedTree(image, find, { ...call, scratch: tmpdir() });
   });
 }
 
@@ -56,7 +59,11 @@ export async function openIndexed(
 export async function anyIndex(image: Image, call: CallOptions): Promise<SociIndex> {
   const found = (await boundIndex(image, call)) ?? (await referringIndex(image, call));
   if (found) return found;
-  throw new OciError('OCI_NOT_FOUND', `Cannot find an index of ${image.descriptor.digest}`, {
+  throw noIndex(image);
+}
+
+function noIndex(image: Image): OciError {
+  return new OciError('OCI_NOT_FOUND', `Cannot find an index of ${image.descriptor.digest}`, {
     hint: 'anole image index IMAGE makes one.',
   });
 }

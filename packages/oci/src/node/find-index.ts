@@ -11,6 +11,9 @@ import type { LayerIndex } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
 import { isSociIndex, soci, ztocsOf } from '../soci/soci-index.ts';
 import { parseZtoc } from '../soci/ztoc.ts';
+import type { FindIndex } from './indexed-tree.ts';
+import { openBlob } from './open-blob.ts';
+import { isZstdChunked, zstdChunkedIndex } from './zstd-chunked.ts';
 
 /** Bytes of a ztoc at most: a layer of 64 GiB has 512 MiB of checkpoints. */
 const MAX_ZTOC = 1024 * 1024 * 1024;
@@ -53,6 +56,29 @@ function sociIndexOf({ content, descriptor }: ManifestDocument): SociIndex {
     return { descriptor, ztocs: ztocsOf(content) };
   }
   throw new OciError('OCI_BAD_INDEX', `Cannot use ${descriptor.digest}: it is no SOCI index`);
+}
+
+/**
+ * What is known of the layers of an image: by its own index, else by what was put beside it (SOCI), else by
+ * what the layers have in themselves (zstd:chunked). Undefined where nothing is.
+ */
+export async function findIndexes(
+  image: Image,
+  options: ReadOptions = {},
+): Promise<FindIndex | undefined> {
+  const { reader, manifest } = image;
+  const index = (await boundIndex(image, options)) ?? (await referringIndex(image, options));
+  if (index === undefined && !manifest.layers.some(isZstdChunked)) return undefined;
+  return async (layer) => {
+    const found = index && (await readLayerIndex(reader, index, layer, options));
+    if (found || !isZstdChunked(layer)) return found;
+    const stored = openBlob(reader, layer);
+    try {
+      return await zstdChunkedIndex(layer, stored, options);
+    } finally {
+      await stored.close?.();
+    }
+  };
 }
 
 /** Reads what an index says of a layer; undefined where it says nothing. */

@@ -12,7 +12,7 @@
  * await copyImage(from.reader, store, { selector: from.selector, tag: 'HOST/web:1.2' });
  */
 export { ArchiveReader, ArchiveWriter } from './archive.ts';
-export { type ChangeOptions, type ConfigChange, changeImage } from './change.ts';
+export { type ChangedImage, type ChangeOptions, type ConfigChange, changeImage } from './change.ts';
 export { checkImage, type ImageCheck, type ImageFinding } from './check.ts';
 export { checkImageIndex, type IndexCheck } from './check-index.ts';
 export type { Collected } from './collect.ts';
@@ -28,6 +28,7 @@ export {
 } from './docker-config.ts';
 export {
   boundIndex,
+  findIndexes,
   readLayerIndex,
   referringIndex,
   type SociIndex,
@@ -56,6 +57,15 @@ export {
   type Surroundings,
   storeName,
 } from './open.ts';
+export type { Chunking } from './plan/chunkers.ts';
+export {
+  defaultChunkings,
+  type Plan,
+  type PlanOptions,
+  type PlanReport,
+  planImages,
+} from './plan/plan-images.ts';
+export type { Compressor, Estimate } from './plan/sample.ts';
 export { Registries, type RegistriesOptions } from './registries.ts';
 export { type Place, RegistriesConfiguration } from './registries-conf.ts';
 export { type LayerSink, type StagedLayer, Staging, type WrittenLayer } from './staging.ts';

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile, rm, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CallOptions, ReadOptions } from '@anole/bytes';
+import { type CallOptions, inPieces, type ReadOptions } from '@anole/bytes';
 import {
   acquireLock,
   ContentStore,
@@ -26,6 +26,9 @@ import { describeReferrer } from '../registry/referrers.ts';
 import { type Collected, collectGarbage } from './collect.ts';
 import { readFileRange } from './read-range.ts';
 import { addStoredReferrer, storedReferrers } from './store-referrers.ts';
+
+/** Bytes written at once: what comes from a network comes in small chunks. */
+const PIECE = 512 * 1024;
 
 /** An image that the store keeps by a name. */
 export interface StoredImage {
@@ -125,7 +128,8 @@ export class ImageStore implements ImageReader, ImageWriter {
         async (partial) => {
           resumed = partial.length > 0;
           if (partial.length === descriptor.size) return;
-          for await (const chunk of open(partial.length)) await partial.write(chunk);
+          const stream = inPieces(open(partial.length), PIECE);
+          for await (const piece of stream) await partial.write(piece);
         },
         options,
       );

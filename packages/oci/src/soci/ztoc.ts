@@ -2,9 +2,9 @@ import { decodeName, encodeName } from '@anole/bytes';
 import { compareNames, type FileType, type TarMember, tarMember } from '@anole/vfs';
 import { OciError } from '../errors.ts';
 import type { LayerIndex } from '../layer-index.ts';
+import { parseTimestamp, writeTimestamp } from '../timestamp.ts';
 import { FlatTable } from './flatbuffer-reader.ts';
 import { FlatWriter } from './flatbuffer-writer.ts';
-import { parseTimestamp, writeTimestamp } from './timestamp.ts';
 import { encodeGzipZinfo, parseGzipZinfo } from './zinfo.ts';
 
 /** What SOCI keeps of a layer. */

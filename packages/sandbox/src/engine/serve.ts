@@ -110,8 +110,10 @@ async function runMachine(
   if (order.fork !== undefined) network?.stack.reset(order.fork.connections);
   const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
   link.port.on('message', (command: Command) => obey(command, served, greeting));
-  if (order.files !== undefined)
-    new FilesServer(new Namespace(files.mounted[0], files.mounted.slice(1)), order.files);
+  if (order.files !== undefined) {
+    const names = new Namespace(files.mounted[0], files.mounted.slice(1));
+    new FilesServer(names, files.root.tree, order.files);
+  }
   machine.cpuShare = order.cpuShare;
   const ended = machine.run();
   if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { AnoleError, type CallOptions } from '@anole/bytes';
+import { AnoleError, type CallOptions, inPieces } from '@anole/bytes';
 import type { Stale } from '@anole/fuse';
 import type { DropRequest } from '../agent/wire.ts';
 import type { AgentClient } from '../client/agent-client.ts';
@@ -126,7 +126,7 @@ export class SandboxFiles {
     const handle = await this.#calls.call<number>({ op: 'create', path, ...options });
     try {
       const under: Promise<void>[] = [];
-      for await (const bytes of inPieces(data)) {
+      for await (const bytes of inPieces(bytesOf(data), chunkBytes)) {
         signal?.throwIfAborted();
         const done = this.#calls.call<void>({ op: 'append', handle, bytes }, [bytes.buffer]);
         done.catch(() => {});
@@ -195,6 +195,32 @@ export class SandboxFiles {
   }
 
   /**
+   * A tar archive: of what was changed of the image, as the layer of an OCI image with whiteouts for what
+   * was removed; or of all that is there. Volumes and the guest kernel's own file systems are left out.
+   * Only of a guest that stands still is it the state of one moment: see `Sandbox.archive`.
+   */
+  async *archive(what: 'changes' | 'all', { signal }: Signal = {}): AsyncGenerator<Uint8Array> {
+    await this.#sync();
+    const handle = await this.#calls.call<number>({ op: 'archive', what });
+    try {
+      for (;;) {
+        signal?.throwIfAborted();
+        const call = { op: 'archive-next', handle } as const;
+        const bytes = await this.#calls.call<Uint8Array | undefined>(call);
+        if (bytes === undefined) return;
+        yield bytes;
+      }
+    } finally {
+      this.#calls.tell({ op: 'close', handle });
+    }
+  }
+
+  /** Has the guest write out what it holds in memory. */
+  async sync(): Promise<void> {
+    await this.#sync();
+  }
+
+  /**
    * Tells what changes at a path, or in a directory, by whom ever. What a guest writes is told when its
    * kernel writes it out: when the file is closed, at the latest after half a minute.
    */
@@ -252,22 +278,8 @@ async function withPatience(sync: Promise<void>): Promise<void> {
   }
 }
 
-/** Input in pieces of about a MiB, each of its own memory. */
-async function* inPieces(input: Input): AsyncGenerator<Uint8Array<ArrayBuffer>> {
-  let piece = new Uint8Array(chunkBytes);
-  let filled = 0;
+async function* bytesOf(input: Input): AsyncGenerator<Uint8Array> {
   for await (const each of chunksOf(input)) {
-    const bytes = typeof each === 'string' ? encoder.encode(each) : each;
-    for (let at = 0; at < bytes.length; ) {
-      const part = bytes.subarray(at, at + chunkBytes - filled);
-      piece.set(part, filled);
-      filled += part.length;
-      at += part.length;
-      if (filled < chunkBytes) continue;
-      yield piece;
-      piece = new Uint8Array(chunkBytes);
-      filled = 0;
-    }
+    yield typeof each === 'string' ? encoder.encode(each) : each;
   }
-  if (filled > 0) yield piece.slice(0, filled);
 }

@@ -62,6 +62,10 @@ export type FilesCall =
   | { readonly op: 'move'; readonly from: string; readonly to: string }
   | { readonly op: 'watch'; readonly path: string; readonly recursive: boolean }
   | { readonly op: 'unwatch'; readonly handle: number }
+  /** Gives a handle: of the archive of what was changed of the image, or of all that is there. */
+  | { readonly op: 'archive'; readonly what: 'changes' | 'all' }
+  /** The archive's next bytes; undefined at its end. */
+  | { readonly op: 'archive-next'; readonly handle: number }
   /** The guest dropped what it was told to. */
   | { readonly op: 'dropped'; readonly stale: readonly Stale[] };
 

@@ -69,6 +69,11 @@ export class OverlayNode implements WritableNode {
     this.tree.keep(this);
   }
 
+  /** Whether it differs from the lower tree's. */
+  get changed(): boolean {
+    return this.#changed;
+  }
+
   /** Changes attributes; the time of change is now. */
   restat(change: Partial<Stat>): void {
     this.own();

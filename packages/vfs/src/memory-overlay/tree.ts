@@ -1,5 +1,6 @@
 import { type Awaitable, type Flow, flow, isPromise } from '@anole/bytes';
 import { VfsError } from '../errors.ts';
+import { type LayerBetweenOptions, layerBetween } from '../layer-between.ts';
 import type { Timestamp, Tree, TreeNode } from '../tree.ts';
 import type { Usage, WritableTree } from '../writable.ts';
 import { Budget, NODE_COST } from './budget.ts';
@@ -95,6 +96,14 @@ export class OverlayTree implements WritableTree {
     this.#nextIno = nextIno;
     for (const [lower, own] of renumbered) this.#renumbered.set(lower, own);
     this.budget.force(used - this.budget.used);
+  }
+
+  changes(options: Omit<LayerBetweenOptions, 'isSame'> = {}): Promise<Tree> {
+    const isSame = (lower: TreeNode, upper: TreeNode) => {
+      if (this.inoOf(lower.stat.ino) !== upper.stat.ino) return false;
+      return (upper as OverlayNode).changed ? undefined : true;
+    };
+    return layerBetween(this.#lower, this, { ...options, isSame });
   }
 
   /** The node that stands for a node of the lower tree, found at a path there. */

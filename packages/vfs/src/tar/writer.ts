@@ -14,7 +14,10 @@ export interface WriteTarOptions extends CallOptions {
   readonly sparse?: boolean;
   /** Told of every socket: a tar cannot hold them, so they are left out. */
   onSkip?(path: string, reason: string): void;
-  /** Paths for which it is false are left out; directories with all that is below them. */
+  /**
+   * Paths for which it is false are left out; directories with all that is below them, but for the root,
+   * which is only left out itself.
+   */
   filter?(path: string): boolean;
 }
 
@@ -40,6 +43,7 @@ export async function* writeTar(
   const packer = new Packer();
   const prefix = options.prefix ?? './';
   for await (const entry of walk(tree, options)) {
+    if (entry.path === '' && options.filter?.('') === false) continue;
     if (entry.node.stat.type === 'socket') {
       options.onSkip?.(entry.path, 'a tar cannot hold sockets');
       continue;

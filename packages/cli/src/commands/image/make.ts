@@ -65,6 +65,30 @@ Examples:
     .action(act(later(() => import('../../image/index.ts'), 'indexAction')));
 }
 
+export function planCommand(): Command {
+  return withRegistry(new Command('plan'))
+    .description('say what storing images in chunks would save, before anything is pushed')
+    .argument('<image...>')
+    .option('--platform <platform>', 'of an index of images, the image that is meant')
+    .option('--chunks <kinds>', 'fixed:BYTES or content:BYTES, several with commas', collect)
+    .option('--exact', 'try compression on all chunks, not on a sample')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+Each distinct layer is read once. Its files are cut into chunks, of fixed size as RAFS and EROFS have
+them or where their content says; equal chunks are stored once in each layer, or once in all (a
+dictionary). The bytes are those of the chunks after compression and of what refers to them, beside what
+the layers take now. Compression is tried on a sample of the chunks: the figure behind ± holds the true
+one 19 times in 20.
+
+Examples:
+  anole image plan HOST/web:1.1 HOST/web:1.2 HOST/web:1.3
+  anole image plan oci:base oci:web --chunks fixed:65536,content:32768 --json`,
+    )
+    .action(act(later(() => import('../../image/plan.ts'), 'planAction')));
+}
+
 export function referrersCommand(): Command {
   return withRegistry(new Command('referrers'))
     .description('list what was put beside an image: indexes, signatures, bills of materials')
@@ -99,6 +123,27 @@ Examples:
   anole image append oci:base files.tar -t docker://HOST/web:1.3`,
     )
     .action(act(later(() => import('../../image/change.ts'), 'appendAction')));
+}
+
+export function commitCommand(): Command {
+  return withConfig(withRegistry(new Command('commit')))
+    .description('make an image of a sandbox that lives on')
+    .argument('<sandbox>', 'name, or beginning of an id')
+    .argument('<destination>', 'where the image goes')
+    .addHelpText(
+      'after',
+      `${placesHelp}
+
+The image is the one that the sandbox was made of, with a layer of what was changed: whiteouts for what was
+removed, nothing of volumes. Of a sandbox made of a recipe, a directory or an archive, all of its files are
+the only layer. The sandbox stands still meanwhile, and goes on.
+
+Examples:
+  anole run -d --name web HOST/base:1 -- sleep 1d
+  anole exec web sh -c 'apt-get install -y nginx-light'
+  anole image commit web localhost/web:dev --cmd '["/usr/sbin/nginx","-g","daemon off;"]'`,
+    )
+    .action(act(later(() => import('../../image/commit.ts'), 'commitAction')));
 }
 
 export function configCommand(): Command {

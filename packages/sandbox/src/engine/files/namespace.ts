@@ -46,7 +46,7 @@ interface Walk {
 }
 
 /** Where the guest's kernel has file systems of its own, which nobody else sees. */
-const ofTheKernel = new Set(['/proc', '/sys', '/dev', '/run/anole']);
+export const ofTheKernel: ReadonlySet<string> = new Set(['/proc', '/sys', '/dev', '/run/anole']);
 
 /**
  * The guest's files as one tree: its root and the volumes in it. Paths mean what they mean in the guest:
@@ -130,6 +130,11 @@ export class Namespace {
     const mounted = fixed.find((each) => each === path || each.startsWith(above));
     if (mounted === undefined) return;
     throw new VfsError('VFS_NOT_PERMITTED', `Cannot move or remove ${path}: ${mounted} is mounted`);
+  }
+
+  /** Where volumes are, without symbolic links. */
+  async mounted(): Promise<readonly string[]> {
+    return [...(await this.#mountPoints()).keys()];
   }
 
   #mountPoints(): Promise<Mounts> {

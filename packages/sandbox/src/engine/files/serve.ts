@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import { VfsError } from '@anole/vfs';
+import { type MemoryOverlay, VfsError } from '@anole/vfs';
 import {
   chunkBytes,
   type FilesReport,
@@ -8,6 +8,7 @@ import {
   type WholeFile,
 } from '../../files/messages.ts';
 import { reported } from '../reported.ts';
+import { archiveOf } from './archive.ts';
 import { Changes, done } from './changes.ts';
 import type { Namespace, Place } from './namespace.ts';
 import * as operations from './operations.ts';
@@ -29,13 +30,16 @@ export class FilesServer {
   readonly #names: Namespace;
   readonly #port: MessagePort;
   readonly #watches: Watches;
+  readonly #root: MemoryOverlay;
+  readonly #archives = new Map<number, AsyncGenerator<Uint8Array>>();
   readonly #reading = new Map<number, Place>();
   readonly #writing = new Map<number, Writing>();
   #next = 1;
   #last: Promise<void> = Promise.resolve();
 
-  constructor(names: Namespace, port: MessagePort) {
+  constructor(names: Namespace, root: MemoryOverlay, port: MessagePort) {
     this.#names = names;
+    this.#root = root;
     this.#port = port;
     this.#watches = new Watches(names, (watch, events) => this.#post({ watch, events }));
     port.on('message', (request: FilesRequest) => {
@@ -108,6 +112,10 @@ export class FilesServer {
         return this.#watches.add((await names.at(request.path)).path, request.recursive);
       case 'unwatch':
         return this.#watches.remove(request.handle);
+      case 'archive':
+        return this.#handle(this.#archives, archiveOf(this.#root, names, request.what));
+      case 'archive-next':
+        return (await this.#archives.get(request.handle)?.next())?.value ?? undefined;
       case 'dropped': {
         const [root] = names.all;
         for (const stale of request.stale) root?.server.dropped(stale);
@@ -180,6 +188,8 @@ export class FilesServer {
     const reading = this.#reading.get(handle);
     if (reading !== undefined) done(reading.mount, reading.node);
     this.#reading.delete(handle);
+    await this.#archives.get(handle)?.return(undefined);
+    this.#archives.delete(handle);
     const writing = this.#writing.get(handle);
     this.#writing.delete(handle);
     if (writing !== undefined) await operations.discard(writing.staged);

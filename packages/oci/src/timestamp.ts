@@ -1,5 +1,5 @@
 import type { Timestamp } from '@anole/vfs';
-import { OciError } from '../errors.ts';
+import { OciError } from './errors.ts';
 
 const pattern = /^(-?\d{4,6}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(Z|[+-]\d\d:\d\d)$/;
 /** Years of four digits: what RFC 3339 has. */
