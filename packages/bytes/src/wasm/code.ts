@@ -11,7 +11,6 @@ import {
   saturatingOpcodes,
   simdOpcodes,
   type ValueType,
-  valueTypes,
 } from './opcodes.ts';
 
 /**
@@ -19,14 +18,14 @@ import {
  * their target by a {@link Label} object; depths are computed when the tree is written out. An
  * expression is Code that leaves one value.
  */
-export type Code = number | readonly Code[] | Block | Branch | RamAccess;
+export type Code = number | readonly Code[] | Block | Branch | RamAccess | Hole | Piece;
 
 /** Identity of a block, loop or if. Each may be used in one place only. */
 export interface Label {
   readonly label: string;
 }
 
-interface Block {
+export interface Block {
   readonly kind: 'block' | 'loop' | 'if';
   readonly label: Label;
   readonly result: ValueType | undefined;
@@ -34,17 +33,47 @@ interface Block {
   readonly otherwise?: Code;
 }
 
-interface Branch {
+export interface Branch {
   readonly kind: 'br' | 'br_if' | 'br_table';
   readonly targets: readonly Label[];
 }
 
 /** The immediate of an access to RAM: which memory that is, the module knows. */
-interface RamAccess {
+export interface RamAccess {
   readonly kind: 'ram';
   /** Logarithm of the alignment that the access promises. */
   readonly alignment: number;
   readonly offset: number;
+}
+
+/** A number that is known only when a {@link Template} is filled. */
+export interface Hole {
+  readonly kind: 'hole';
+  /** Which of the numbers that it is filled with. */
+  readonly number: number;
+  readonly signed: boolean;
+}
+
+/** Code that was assembled before, with holes for what differs from place to place. */
+export interface Template {
+  readonly bytes: Uint8Array;
+  readonly holes: readonly TemplateHole[];
+}
+
+/** At `at` of the bytes comes a number, or the depth of a label that is `depth` less at the start. */
+export interface TemplateHole {
+  readonly at: number;
+  readonly what: Hole | { readonly kind: 'label'; readonly label: Label; readonly depth: number };
+}
+
+/** A template, filled. */
+export interface Piece {
+  readonly kind: 'piece';
+  readonly template: Template;
+  /** By the numbers of holes; int32. */
+  readonly numbers: readonly number[];
+  /** What labels stand for that the template goes to and does not have. */
+  readonly label: Label | undefined;
 }
 
 /** A local variable or parameter of the function being built. */
@@ -104,12 +133,21 @@ export function f64(value: number): Code {
   return [0x44, [...bytes]];
 }
 
+/** A constant of a template that is known when it is filled. */
+export const i32Hole = (number: number): Code => [0x41, { kind: 'hole', number, signed: true }];
+/** The same, sign-extended. */
+export const i64Hole = (number: number): Code => [0x42, { kind: 'hole', number, signed: true }];
+/** A local of a template whose index is known when it is filled. */
+export const localHole = (number: number, type: ValueType): Local => ({ index: ~number, type });
+
 const gets: Code[] = Array.from({ length: 128 }, (_, index) => [0x20, index]);
 
-export const get = (local: Local): Code => gets[local.index] ?? [0x20, unsigned(local.index)];
-export const set = (local: Local, value: Code): Code => [value, 0x21, unsigned(local.index)];
+const indexOf = ({ index }: Local): Code =>
+  index < 0 ? { kind: 'hole', number: ~index, signed: false } : unsigned(index);
+export const get = (local: Local): Code => gets[local.index] ?? [0x20, indexOf(local)];
+export const set = (local: Local, value: Code): Code => [value, 0x21, indexOf(local)];
 /** Sets a local and leaves the value. */
-export const tee = (local: Local, value: Code): Code => [value, 0x22, unsigned(local.index)];
+export const tee = (local: Local, value: Code): Code => [value, 0x22, indexOf(local)];
 
 /** Alignment hints are given as 1 byte: they change nothing on hosts that matter. */
 export function load(name: MemoryOperator, address: Code, offset = 0): Code {
@@ -232,6 +270,14 @@ export function choose(type: ValueType, condition: Code, then: Code, otherwise: 
   return [condition, { kind: 'if', label: label('if'), result: type, body: then, otherwise }];
 }
 
+/** A template at its place. `to` stands for labels that the template goes to and does not have. */
+export const fill = (template: Template, numbers: readonly number[], to?: Label): Code => ({
+  kind: 'piece',
+  template,
+  numbers,
+  label: to,
+});
+
 export const br = (to: Label): Code => ({ kind: 'br', targets: [to] });
 export const brIf = (condition: Code, to: Label): Code => [
   condition,
@@ -240,97 +286,4 @@ export const brIf = (condition: Code, to: Label): Code => [
 /** Goes to `targets[index]`, or to `fallback` for any greater index. */
 export function brTable(index: Code, targets: readonly Label[], fallback: Label): Code {
   return [index, { kind: 'br_table', targets: [...targets, fallback] }];
-}
-
-/**
- * Writes a tree out as bytes, without the final `end`.
- *
- * @param ram index of the memory that RAM is in
- */
-export function assemble(code: Code, ram = 0): Uint8Array<ArrayBuffer> {
-  const out = new Out();
-  write(code, { labels: [], ram }, out);
-  return out.bytes();
-}
-
-/** Bytes being written. */
-class Out {
-  buffer = new Uint8Array(1 << 14);
-  length = 0;
-
-  push(byte: number): void {
-    if (this.length === this.buffer.length) {
-      const grown = new Uint8Array(2 * this.length);
-      grown.set(this.buffer);
-      this.buffer = grown;
-    }
-    this.buffer[this.length++] = byte;
-  }
-
-  unsigned(value: number): void {
-    if (value < 128) this.push(value);
-    else for (const byte of unsigned(value)) this.push(byte);
-  }
-
-  bytes(): Uint8Array<ArrayBuffer> {
-    return this.buffer.slice(0, this.length);
-  }
-}
-
-interface Scope {
-  /** Labels of the blocks around, the innermost last; changed and put back. */
-  readonly labels: Label[];
-  readonly ram: number;
-}
-
-function write(code: Code, scope: Scope, out: Out): void {
-  if (typeof code === 'number') out.push(code);
-  else if (isSequence(code)) {
-    for (let at = 0; at < code.length; at++) {
-      const part = code[at]!;
-      if (typeof part === 'number') out.push(part);
-      else write(part, scope, out);
-    }
-  } else if (code.kind === 'ram') writeRamAccess(code, scope.ram, out);
-  else if ('targets' in code) writeBranch(code, scope.labels, out);
-  else writeBlock(code, scope, out);
-}
-
-const isSequence = (code: Exclude<Code, number>): code is readonly Code[] => Array.isArray(code);
-
-const structured = { block: 0x02, loop: 0x03, if: 0x04 } as const;
-/** In the alignment of an access: the index of a memory follows. */
-const HAS_MEMORY = 0x40;
-
-function writeRamAccess({ alignment, offset }: RamAccess, ram: number, out: Out): void {
-  out.push(ram === 0 ? alignment : alignment | HAS_MEMORY);
-  if (ram !== 0) out.push(ram);
-  out.unsigned(offset);
-}
-
-function writeBlock(code: Block, scope: Scope, out: Out): void {
-  scope.labels.push(code.label);
-  out.push(structured[code.kind]);
-  out.push(code.result === undefined ? 0x40 : valueTypes[code.result]);
-  write(code.body, scope, out);
-  if (code.otherwise !== undefined) {
-    out.push(0x05);
-    write(code.otherwise, scope, out);
-  }
-  out.push(0x0b);
-  scope.labels.pop();
-}
-
-function writeBranch(code: Branch, scope: readonly Label[], out: Out): void {
-  if (code.kind === 'br_table') {
-    out.push(0x0e);
-    out.unsigned(code.targets.length - 1);
-  } else out.push(code.kind === 'br' ? 0x0c : 0x0d);
-  for (const target of code.targets) out.unsigned(depthOf(target, scope));
-}
-
-function depthOf(target: Label, scope: readonly Label[]): number {
-  const index = scope.lastIndexOf(target);
-  if (index < 0) throw new Error(`Branch to ${target.label} from outside of it`);
-  return scope.length - 1 - index;
 }

@@ -10,6 +10,7 @@
  * const memory = new WebAssembly.Memory({ initial: 1 });
  * const { instance } = await WebAssembly.instantiate(builder.bytes(), { env: { memory } });
  */
+export { assembleTemplate } from './assemble.ts';
 export {
   atomicFence,
   block,
@@ -23,14 +24,18 @@ export {
   type FunctionRef,
   f32,
   f64,
+  fill,
   get,
   i32,
+  i32Hole,
   i64,
+  i64Hole,
   type Label,
   type Local,
   label,
   lane,
   load,
+  localHole,
   loop,
   memoryCopy,
   memoryFill,
@@ -42,6 +47,7 @@ export {
   set,
   shuffle,
   store,
+  type Template,
   type TypeRef,
   tailCall,
   tailCallIndirect,

@@ -1,4 +1,5 @@
-import { assemble, type Code, type FunctionRef, type Local, type TypeRef } from './code.ts';
+import { assemble } from './assemble.ts';
+import type { Code, FunctionRef, Local, TypeRef } from './code.ts';
 import { signed, unsigned } from './leb128.ts';
 import { type ValueType, valueTypes } from './opcodes.ts';
 
@@ -97,8 +98,7 @@ export class ModuleBuilder {
   define(ref: FunctionRef, signature: Signature, body: (scope: FunctionScope) => Code): void {
     const scope = new FunctionScope(signature.params);
     const code = assemble(body(scope), this.#sharedRam ? 1 : 0);
-    const locals = scope.locals.flatMap((type) => [1, valueTypes[type]]);
-    const bytes = [...unsigned(scope.locals.length), ...locals];
+    const bytes = declaration(scope.locals);
     this.#functions[ref.index - this.#imports.length]!.body = [
       Uint8Array.from([...unsigned(bytes.length + code.length + 1), ...bytes]),
       code,
@@ -171,6 +171,18 @@ export class ModuleBuilder {
     this.#typeBytes.push([0x60, ...list(params), ...list(results)]);
     return this.#types.push(key) - 1;
   }
+}
+
+/** Declares locals: runs of one type. */
+function declaration(locals: readonly ValueType[]): number[] {
+  const runs: number[] = [];
+  let count = 0;
+  for (let at = 0; at < locals.length; count++) {
+    const start = at;
+    while (at < locals.length && locals[at] === locals[start]) at++;
+    runs.push(...unsigned(at - start), valueTypes[locals[start]!]);
+  }
+  return [...unsigned(count), ...runs];
 }
 
 /** Limits of a memory that is shared, which has a greatest size. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { assemble } from './assemble.ts';
 import {
-  assemble,
   atomicFence,
   block,
   br,

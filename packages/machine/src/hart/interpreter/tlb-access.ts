@@ -21,7 +21,7 @@ import { sharedUpdateAt } from './shared-atomics.ts';
 import { add32, and32, and64, slot32, wrap } from './slots.ts';
 
 export interface TlbContext {
-  readonly pool: LocalPool;
+  readonly pool: Pick<LocalPool, 'take'>;
   /** i32: places of the tables for loads and for stores, see {@link tableOf}. */
   readonly read: Local;
   readonly write: Local;

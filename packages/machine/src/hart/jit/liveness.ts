@@ -1,10 +1,14 @@
 import type { Instruction } from '../../isa/instruction.ts';
+import { F, X } from '../layout.ts';
 import type { Block, Region } from './region.ts';
 import type { Step } from './step.ts';
 
 /** Registers in one list: x0 to x31, then f0 to f31. */
 export const FLOATS = 32;
-const COUNT = 64;
+
+/** Where a register of the guest is kept outside of compiled code. */
+export const slotOf = (number: number): number =>
+  number < FLOATS ? X + 8 * number : F + 8 * (number - FLOATS);
 
 const positions = { rd: 7, rs1: 15, rs2: 20, rs3: 27 } as const;
 export type RegisterField = keyof typeof positions;
@@ -14,8 +18,8 @@ export const fieldOf = ({ word }: Step, field: RegisterField): number =>
 
 /** By which fields an instruction names what it reads and writes. */
 interface Operands {
-  readonly x: ReadonlySet<RegisterField>;
-  readonly f: ReadonlySet<RegisterField>;
+  readonly x: readonly RegisterField[];
+  readonly f: readonly RegisterField[];
   readonly writes: 'x' | 'f' | undefined;
 }
 
@@ -29,7 +33,7 @@ function operandsOf(instruction: Instruction): Operands {
     const kinds = new Set(instruction.semantics.map(({ kind }) => kind));
     const writes =
       kinds.has('setX') || kinds.has('csr') ? 'x' : kinds.has('setF') ? 'f' : undefined;
-    operands = { x, f, writes };
+    operands = { x: [...x], f: [...f], writes };
     known.set(instruction, operands);
   }
   return operands;
@@ -52,12 +56,43 @@ export function writtenBy(step: Step): number | undefined {
   return number === 0 ? undefined : number;
 }
 
-function readBy(step: Step): number[] {
-  const { x, f } = operandsOf(step.instruction);
-  return [
-    ...[...x].map((field) => fieldOf(step, field)).filter((number) => number !== 0),
-    ...[...f].map((field) => FLOATS + fieldOf(step, field)),
-  ];
+/** Registers as bits: x in the first word, f in the second. */
+class RegisterSet {
+  x = 0;
+  f = 0;
+
+  add(number: number): void {
+    if (number < FLOATS) this.x |= 1 << number;
+    else this.f |= 1 << (number - FLOATS);
+  }
+
+  has(number: number): boolean {
+    return (((number < FLOATS ? this.x : this.f) >>> (number & 31)) & 1) === 1;
+  }
+
+  /** Adds what is in `a` or `b`. Whether that changed anything. */
+  merge(a: RegisterSet, b: RegisterSet): boolean {
+    return this.#become(this.x | a.x | b.x, this.f | a.f | b.f);
+  }
+
+  /** Adds what is in `other` and not in `except`. Whether that changed anything. */
+  mergeUnless(other: RegisterSet, except: RegisterSet): boolean {
+    return this.#become(this.x | (other.x & ~except.x), this.f | (other.f & ~except.f));
+  }
+
+  numbers(): number[] {
+    const numbers: number[] = [];
+    for (let x = this.x; x !== 0; x &= x - 1) numbers.push(31 - Math.clz32(x & -x));
+    for (let f = this.f; f !== 0; f &= f - 1) numbers.push(FLOATS + 31 - Math.clz32(f & -f));
+    return numbers;
+  }
+
+  #become(x: number, f: number): boolean {
+    if (x === this.x && f === this.f) return false;
+    this.x = x;
+    this.f = f;
+    return true;
+  }
 }
 
 /**
@@ -65,81 +100,78 @@ function readBy(step: Step): number[] {
  * from an entry wrote it: whoever leaves there writes it back, and so needs its value on each way.
  */
 export class Liveness {
-  /** Dirty where each block begins. */
-  readonly dirty: readonly ReadonlySet<number>[];
-  readonly #live: readonly Uint8Array[];
+  readonly #dirty: readonly RegisterSet[];
+  readonly #live: readonly RegisterSet[];
 
   constructor({ blocks }: Region) {
-    const ways = blocks.map(successors);
-    const written = blocks.map(({ steps }) => mark(steps.flatMap((step) => writtenBy(step) ?? [])));
-    const dirty = blocks.map(() => new Uint8Array(COUNT));
-    settle(blocks.length, (at) =>
-      ways[at]!.some((to) => merge(dirty[to]!, dirty[at]!, written[at]!)),
+    const ways = blocks.map(waysOf);
+    const written = blocks.map(writtenIn);
+    this.#dirty = blocks.map(() => new RegisterSet());
+    settle(blocks.length, false, (at) =>
+      merged(ways[at]!, (to) => this.#dirty[to]!.merge(this.#dirty[at]!, written[at]!)),
     );
-    this.dirty = dirty.map((marks) => new Set(numbers(marks)));
-    const live = blocks.map((block, at) => exposed(block, dirty[at]!));
-    settle(blocks.length, (at) =>
-      ways[at]!.some((to) => mergeUnless(live[at]!, live[to]!, written[at]!)),
+    this.#live = blocks.map((block, at) => exposed(block, this.#dirty[at]!));
+    settle(blocks.length, true, (at) =>
+      merged(ways[at]!, (to) => this.#live[at]!.mergeUnless(this.#live[to]!, written[at]!)),
     );
-    this.#live = live;
+  }
+
+  /** Dirty where a block begins. */
+  dirty(block: number): number[] {
+    return this.#dirty[block]!.numbers();
   }
 
   /** What an entry at a block loads. */
   loads(block: number): number[] {
-    return numbers(this.#live[block]!);
+    return this.#live[block]!.numbers();
   }
 }
 
-const successors = ({ follow, taken, back }: Block): number[] =>
+/** The blocks that a block may go to. */
+export const waysOf = ({ follow, taken, back }: Block): number[] =>
   [follow, taken, back].filter((way) => way !== undefined);
 
-function mark(registers: readonly number[]): Uint8Array {
-  const marks = new Uint8Array(COUNT);
-  for (const number of registers) marks[number] = 1;
-  return marks;
-}
-
-const numbers = (marks: Uint8Array): number[] =>
-  [...marks.keys()].filter((number) => marks[number] === 1);
-
 /** Goes over all blocks until nothing changes; `visit` says whether it changed something. */
-function settle(count: number, visit: (block: number) => boolean): void {
+function settle(count: number, backwards: boolean, visit: (block: number) => boolean): void {
   for (let again = true; again; ) {
     again = false;
-    for (let at = 0; at < count; at++) again = visit(at) || again;
+    for (let at = 0; at < count; at++) again = visit(backwards ? count - 1 - at : at) || again;
   }
 }
 
-/** Adds `a` and `b` to `into`. Whether that changed anything. */
-function merge(into: Uint8Array, a: Uint8Array, b: Uint8Array): boolean {
+/** Visits all ways; whether any visit changed something. */
+function merged(ways: readonly number[], visit: (to: number) => boolean): boolean {
   let changed = false;
-  for (let number = 0; number < COUNT; number++) {
-    if (into[number] === 1 || (a[number] === 0 && b[number] === 0)) continue;
-    into[number] = 1;
-    changed = true;
-  }
+  for (const to of ways) changed = visit(to) || changed;
   return changed;
 }
 
-/** Adds to `into` what is in `from` and not in `except`. Whether that changed anything. */
-function mergeUnless(into: Uint8Array, from: Uint8Array, except: Uint8Array): boolean {
-  let changed = false;
-  for (let number = 0; number < COUNT; number++) {
-    if (into[number] === 1 || from[number] === 0 || except[number] === 1) continue;
-    into[number] = 1;
-    changed = true;
+function writtenIn({ steps }: Block): RegisterSet {
+  const set = new RegisterSet();
+  for (const step of steps) {
+    const number = writtenBy(step);
+    if (number !== undefined) set.add(number);
   }
-  return changed;
+  return set;
 }
 
 /** What a block reads before it writes it; it may be left at its start, with what is dirty. */
-function exposed({ steps }: Block, dirty: Uint8Array): Uint8Array {
-  const marks = dirty.slice();
-  const written = new Set<number>();
+function exposed({ steps }: Block, dirty: RegisterSet): RegisterSet {
+  const set = new RegisterSet();
+  set.merge(dirty, dirty);
+  const written = new RegisterSet();
   for (const step of steps) {
-    for (const number of readBy(step)) if (!written.has(number)) marks[number] = 1;
+    const { x, f } = operandsOf(step.instruction);
+    for (const field of x) {
+      const number = fieldOf(step, field);
+      if (number !== 0 && !written.has(number)) set.add(number);
+    }
+    for (const field of f) {
+      const number = FLOATS + fieldOf(step, field);
+      if (!written.has(number)) set.add(number);
+    }
     const result = writtenBy(step);
     if (result !== undefined) written.add(result);
   }
-  return marks;
+  return set;
 }

@@ -1,6 +1,7 @@
 import { ModuleBuilder } from '@anole/bytes/wasm';
 import { RAM_OFFSET } from '../layout.ts';
 import { chainTo, compiledSignature } from './lookup.ts';
+import { StepTemplates } from './templates.ts';
 import { type PlacedRegion, translate } from './translate.ts';
 
 /** A module that exports a function for each region, `0`, `1`, … */
@@ -11,13 +12,26 @@ export function regionsModule(
   const module = new ModuleBuilder(RAM_OFFSET >> 16, shared);
   module.importTable(1);
   const type = module.typeOf(compiledSignature);
+  const templates = templatesFor({ fused, shared });
   const chain = module.function(compiledSignature, (scope) => chainTo(type, scope));
   for (const [number, region] of regions.entries()) {
     module.function(
       compiledSignature,
-      (scope) => translate(region, scope, { chain, fused, shared }),
+      (scope) => translate(region, scope, { chain, templates }),
       String(number),
     );
   }
   return module.bytes();
+}
+
+/** Made once, for all harts alike. */
+const made: StepTemplates[] = [];
+
+function templatesFor(options: {
+  readonly fused: boolean;
+  readonly shared: boolean;
+}): StepTemplates {
+  const variant = Number(options.fused) + 2 * Number(options.shared);
+  made[variant] ??= new StepTemplates(options);
+  return made[variant];
 }
