@@ -54,6 +54,8 @@ export function randomBlock(random: Random, items: number): Uint16Array {
 function randomItem(random: Random): Item {
   if (random.chance(0.3)) return compressed(random);
   if (random.chance(0.03)) return reservedPair(random);
+  if (random.chance(0.03)) return selfModifying(random);
+  if (random.chance(0.05)) return accessesInRow(random);
   for (;;) {
     const item = wide(random, random.pick(candidates));
     if (item !== undefined) return item;
@@ -102,6 +104,43 @@ function reservedPair(random: Random): Item {
   return { size: 12, encode: () => words.flatMap(halvesOf) };
 }
 
+/** Changes the immediate of an addi that follows, after a fence.i: each round another one. */
+function selfModifying(random: Random): Item {
+  const [at, word, mask] = distinct(random, 3) as [number, number, number];
+  const far = random.below(4);
+  const nops = Array.from({ length: far }, () => encode('addi', { rd: 0 }));
+  const distance = (6 + far) * 4;
+  const words = [
+    encode('auipc', { rd: at, immediate: 0 }),
+    encode('lw', { rd: word, rs1: at, immediate: distance }),
+    encode('lui', { rd: mask, immediate: (1 + random.below(0xfff)) << 20 }),
+    encode('xor', { rd: word, rs1: word, rs2: mask }),
+    encode('sw', { rs1: at, rs2: word, immediate: distance }),
+    encode('fence.i', {}),
+    ...nops,
+    encode('addi', {
+      rd: destination(random),
+      rs1: random.below(32),
+      immediate: random.below(2048),
+    }),
+  ];
+  return { size: words.length * 4, encode: () => words.flatMap(halvesOf) };
+}
+
+/** Loads and stores side by side, as functions save registers: aligned or not, in one page or in two. */
+function accessesInRow(random: Random): Item {
+  const rs1 = random.pick([bases.middle, bases.other, bases.other, bases.misaligned]);
+  const start = random.below(64) - 32;
+  const words = Array.from({ length: 2 + random.below(5) }, (_, index) => {
+    const immediate = start + index * random.pick([1, 2, 4, 8, 8, 8]);
+    const loads = ['ld', 'lw', 'lhu', 'lb', 'fld'];
+    const name = random.pick(random.chance(0.5) ? loads : ['sd', 'sw', 'sh', 'sb', 'fsd']);
+    const rd = name === 'fld' ? random.below(32) : destination(random);
+    return encode(name, { rd, rs1, rs2: random.below(32), immediate });
+  });
+  return { size: words.length * 4, encode: () => words.flatMap(halvesOf) };
+}
+
 function compressed(random: Random): Item {
   for (;;) {
     const half = random.word() & 0xffff;
@@ -141,6 +180,14 @@ function destination(random: Random): number {
     const register = random.below(32);
     if (!isProtected(register)) return register;
   }
+}
+
+/** Registers that are not protected, all different, x0 not among them. */
+function distinct(random: Random, count: number): number[] {
+  const found = new Set<number>();
+  while (found.size < count) found.add(destination(random));
+  found.delete(0);
+  return found.size === count ? [...found] : distinct(random, count);
 }
 
 const isProtected = (register: number): boolean =>

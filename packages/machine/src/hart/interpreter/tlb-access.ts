@@ -31,6 +31,8 @@ export interface TlbContext {
   readonly slow: Label;
   /** Whether other harts work on the same RAM. */
   readonly shared: boolean;
+  /** i32: what to add to each address, where the TLB was asked before. */
+  readonly delta?: Local | undefined;
 }
 
 /** Place of the TLB for a kind of access, by the slot that holds the mode. */
@@ -86,7 +88,8 @@ export class TlbAccess {
 
   /** Place of `address` in this memory. */
   #place(table: Local, address: Code, width: Width): Code {
-    const { pool, entry, slow } = this.#context;
+    const { pool, entry, slow, delta } = this.#context;
+    if (delta !== undefined) return add32(wrap(address), get(delta));
     const at = pool.take('i64');
     const tag = and64(get(at), BigInt(-4096 | (width - 1)));
     return [

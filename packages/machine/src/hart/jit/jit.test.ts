@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { THRESHOLD } from '../layout.ts';
 import { BASE, makeHart, place, type TestHart } from '../testing.ts';
 
 const jit = { threshold: 1, batch: 1 };
@@ -125,6 +126,65 @@ describe('compiled code', () => {
       800,
     );
     assert.ok(hart.readX(13) > 0n);
+  });
+
+  test('accesses in a row that reach into the next page are as interpreted', async () => {
+    for (const offset of [0, 8, 4072, 4076, 4080, 4084, 4088, 4092, 4093]) {
+      const { hart } = await assertSame(
+        `auipc sp, 0x10
+        addi sp, sp, 2047
+        addi sp, sp, ${offset - 2047}
+        addi a0, zero, 60
+        loop: sd a0, 0(sp)
+        sw a1, 8(sp)
+        sb a0, 13(sp)
+        ld a2, 8(sp)
+        add a1, a1, a2
+        ld a3, 0(sp)
+        lw a4, 8(sp)
+        addi sp, sp, 0
+        ld a5, 0(sp)
+        add a1, a1, a5
+        addi a0, a0, -1
+        bne a0, zero, loop
+        end: jal zero, end`,
+        1000,
+      );
+      assert.equal(hart.readX(13), 1n);
+    }
+  });
+
+  test('an access in a row to code that an earlier one changed finds it changed', async () => {
+    const { hart } = await assertSame(
+      `auipc s0, 0
+      addi t3, zero, 50
+      loop: lw t0, 36(s0)
+      lui t1, 0x100
+      add t0, t0, t1
+      sw t0, 36(s0)
+      sw t0, 40(s0)
+      lw t2, 40(s0)
+      addi t3, t3, -1
+      addi a0, a0, 0
+      addi a1, a1, 0
+      bne t3, zero, loop
+      end: jal zero, end`,
+      900,
+    );
+    assert.ok(hart.readX(10) > 0n);
+  });
+
+  test('where much is compiled, places wait longer', async () => {
+    const threshold = async (pace: number): Promise<number> => {
+      const each = await makeHart({ jit: { threshold: 2, batch: 1, pace } });
+      place(each, 'loop: addi a0, a0, 1\njal zero, loop');
+      each.hart.reset({ pc: BigInt(BASE) });
+      for (let slice = 0; slice < 3; slice++) each.hart.run(100);
+      return new Int32Array(each.memory.wasm.buffer)[THRESHOLD >> 2]!;
+    };
+    assert.equal(await threshold(0), 2);
+    assert.equal(await threshold(100_000_000), 4);
+    assert.equal(await threshold(1_000_000_000), 64);
   });
 
   test('what the host refuses to compile is interpreted, and not tried again', async () => {

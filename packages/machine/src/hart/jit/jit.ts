@@ -14,6 +14,10 @@ const PATIENCE = 64;
 const WARM = 200_000_000;
 /** Instructions of a region. */
 const LIMIT = 320;
+/** Instructions that may be owed, executed against compiled, before places wait twice as long. */
+const CREDIT = 100_000_000;
+/** How often they do, at the most. */
+const DOUBLINGS = 5;
 
 interface MappedRegion extends PlacedRegion {
   readonly map: PageMap;
@@ -40,6 +44,9 @@ export class Jit {
   /** Count of instructions from which on the hart is warm; undefined before the first look. */
   #warmAt: number | undefined;
   #isWarm: boolean;
+  /** Instructions to be executed for what was compiled, see `JitOptions.pace`; when last looked at. */
+  #debt = 0;
+  #executed: number | undefined;
 
   /** @param own memory of the hart's state and TLBs */
   constructor(memory: GuestMemory, own: WebAssembly.Memory, fused: boolean, options: JitOptions) {
@@ -50,7 +57,7 @@ export class Jit {
     this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
     const { threshold, coldThreshold = threshold } = options;
     this.#isWarm = coldThreshold === threshold;
-    this.#setThreshold(coldThreshold);
+    this.#setThreshold();
     memory.onCodeWritten = (page) => this.heap.written(page);
   }
 
@@ -72,21 +79,29 @@ export class Jit {
    * @param executed instructions that the hart has executed, from whatever count on
    */
   poll(executed: number): void {
-    if (!this.#isWarm) this.#warmUp(executed);
+    this.#pass(executed);
     if (this.#waiting.size === 0) return;
     this.#patience++;
     if (this.#waiting.size >= this.#options.batch || this.#patience >= PATIENCE) this.#compile();
   }
 
-  #warmUp(executed: number): void {
+  /** Takes note of what was executed since it was last called. */
+  #pass(executed: number): void {
     this.#warmAt ??= executed + WARM;
-    if (executed < this.#warmAt) return;
-    this.#isWarm = true;
-    this.#setThreshold(this.#options.threshold);
+    const passed = executed - (this.#executed ?? executed);
+    this.#executed = executed;
+    if (this.#isWarm && this.#debt === 0) return;
+    this.#isWarm ||= executed >= this.#warmAt;
+    this.#debt = Math.max(0, this.#debt - passed);
+    this.#setThreshold();
   }
 
-  #setThreshold(jumps: number): void {
-    new Int32Array(this.#own.buffer)[at.THRESHOLD >> 2] = jumps;
+  /** Where much was compiled lately, only what is hotter still is worth it. */
+  #setThreshold(): void {
+    const { threshold, coldThreshold = threshold } = this.#options;
+    const jumps = threshold * 2 ** Math.min(DOUBLINGS, Math.floor(this.#debt / CREDIT));
+    const words = new Int32Array(this.#own.buffer);
+    words[at.THRESHOLD >> 2] = this.#isWarm ? jumps : Math.max(jumps, coldThreshold);
   }
 
   #compile(): void {
@@ -105,6 +120,7 @@ export class Jit {
       for (const { places } of regions) this.heap.giveUp(places.get(0)!);
       return;
     }
+    this.#debt += (this.#options.pace ?? 0) * lengthOf(regions);
     for (const [number, region] of regions.entries()) {
       if (shared) this.#keep(region);
       this.heap.add(compiledOf(region), functions[number] as () => void);
@@ -139,6 +155,13 @@ export class Jit {
       .filter(({ entries }) => entries.length > 0);
   }
 }
+
+/** Instructions of regions. */
+const lengthOf = (regions: readonly PlacedRegion[]): number =>
+  regions.reduce(
+    (sum, { blocks }) => blocks.reduce((inner, { steps }) => inner + steps.length, sum),
+    0,
+  );
 
 function compiledOf({ entries, blocks, pages, places }: PlacedRegion): Omit<Compiled, 'index'> {
   const start = places.get(0)!;

@@ -24,6 +24,7 @@ import { type BackEnd, lower } from '../../isa/lower.ts';
 import { quickFloat } from '../interpreter/quick/quick-float.ts';
 import { add64 } from '../interpreter/slots.ts';
 import { TlbAccess } from '../interpreter/tlb-access.ts';
+import { commonLocals, leavingAt } from './common.ts';
 import { accessCsr } from './csrs.ts';
 import { FLOATS, fieldOf, type RegisterField, slotOf } from './liveness.ts';
 import { Outcome } from './lookup.ts';
@@ -35,59 +36,6 @@ export interface TemplateOptions {
   /** Whether other harts work on the same RAM. */
   readonly shared: boolean;
 }
-
-/** Locals that each compiled function has, at the same indexes. */
-export interface CommonLocals {
-  /** Parameters. The pc is wanted only once: its local becomes the base. */
-  readonly base: Local;
-  readonly remaining: Local;
-  readonly target: Local;
-  readonly leaving: Local;
-  /** Bits of the pages whose translation was looked at. */
-  readonly known: Local;
-  readonly read: Local;
-  readonly write: Local;
-  readonly entry: Local;
-  readonly dispatch: Local;
-  readonly float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
-}
-
-const types = {
-  base: 'i64',
-  remaining: 'i32',
-  target: 'i64',
-  leaving: 'i32',
-  known: 'i32',
-  read: 'i32',
-  write: 'i32',
-  entry: 'i32',
-  dispatch: 'i32',
-} as const;
-const flags = ['on', 'dirty', 'nearest', 'inexact'] as const;
-
-/** Types of {@link commonLocals} behind the two parameters. */
-export const commonTypes: readonly ValueType[] = [
-  ...Object.values(types).slice(2),
-  ...flags.map(() => 'i32' as const),
-];
-
-export const commonLocals: CommonLocals = {
-  ...(Object.fromEntries(
-    Object.entries(types).map(([name, type], index) => [name, { index, type }]),
-  ) as Record<keyof typeof types, Local>),
-  float: Object.fromEntries(
-    flags.map((name, at) => [name, { index: Object.keys(types).length + at, type: 'i32' }]),
-  ) as unknown as CommonLocals['float'],
-};
-
-/** Where the local `leaving` has its parts: outcome, instructions not executed, half the offset. */
-export const REFUND = 2;
-export const OFFSET = 11;
-export const MAX_REFUND = 511;
-
-/** What `leaving` is to hold before something leaves. */
-export const leavingAt = (offset: number, refund: number, outcome: number): number =>
-  ((offset >> 1) << OFFSET) | (refund << REFUND) | outcome;
 
 /** What a template is filled with, by the numbers of holes; locals to work with follow. */
 const hole = {
@@ -101,8 +49,9 @@ const hole = {
   leave: 7,
   after: 8,
   slot: 9,
+  delta: 10,
 };
-const WORK = 10;
+const WORK = 11;
 
 /** Code of a kind of instruction, up to where it jumps. */
 export interface StepTemplate {
@@ -129,14 +78,15 @@ export class StepTemplates {
     this.#options = options;
   }
 
-  of(step: Step): StepTemplate {
+  /** @param isPlaced whether it is a load or store of a group, see {@link ./groups.ts} */
+  of(step: Step, isPlaced: boolean): StepTemplate {
     let known = this.#known.get(step.instruction);
     if (known === undefined) {
       known = [];
       this.#known.set(step.instruction, known);
     }
-    const variant = variantOf(step);
-    known[variant] ??= new TemplateMaker(step, this.#options).make();
+    const variant = 2 * variantOf(step) + Number(isPlaced);
+    known[variant] ??= new TemplateMaker(step, this.#options, isPlaced).make();
     return known[variant];
   }
 }
@@ -149,27 +99,38 @@ function variantOf({ word, instruction }: Step): number {
   return instruction.fields.has('rm') ? zeros | (((word >>> 12) & 7) << 3) : zeros;
 }
 
-/** Numbers to fill a step's template with. `local` gives a register's local, `work` one to work with. */
+export interface StepLocals {
+  /** The local of a register of the guest. */
+  readonly register: (number: number) => Local;
+  /** One to work with. */
+  readonly work: (type: ValueType) => Local;
+  /** That of the step's group, if it is in one. */
+  readonly delta: Local | undefined;
+}
+
+/** Numbers to fill a step's template with. */
 export function numbersFor(
   step: Step,
   { operands, work }: StepTemplate,
   refund: number,
-  local: (register: number) => Local,
-  take: (type: ValueType) => Local,
+  locals: StepLocals,
 ): number[] {
-  const { offset, size } = step;
-  const numbers = [0, 0, 0, 0, step.immediate, offset, offset + size];
+  const { offset, size, immediate } = step;
+  const numbers = [0, 0, 0, 0, immediate, offset, offset + size];
   numbers.push(leavingAt(offset, refund, Outcome.slow));
-  numbers.push(leavingAt(offset + size, refund - 1, Outcome.interrupt), slotOf(rdOf(step)));
-  for (const { field, bank } of operands)
-    numbers[hole[field]] = local(bank + fieldOf(step, field)).index;
-  for (const type of work) numbers.push(take(type).index);
+  numbers.push(leavingAt(offset + size, refund - 1, Outcome.interrupt));
+  numbers.push(slotOf(rdOf(step)), locals.delta?.index ?? 0);
+  for (const { field, bank } of operands) {
+    numbers[hole[field]] = locals.register(bank + fieldOf(step, field)).index;
+  }
+  for (const type of work) numbers.push(locals.work(type).index);
   return numbers;
 }
 
 class TemplateMaker {
   readonly #step: Step;
   readonly #options: TemplateOptions;
+  readonly #isPlaced: boolean;
   readonly #leave = label('leave');
   readonly #access: TlbAccess;
   readonly #work: ValueType[] = [];
@@ -177,7 +138,8 @@ class TemplateMaker {
   #leaves = false;
   #usesFloats = false;
 
-  constructor(step: Step, options: TemplateOptions) {
+  constructor(step: Step, options: TemplateOptions, isPlaced: boolean) {
+    this.#isPlaced = isPlaced;
     this.#step = step;
     this.#options = options;
     const { read, write, entry } = commonLocals;
@@ -189,6 +151,7 @@ class TemplateMaker {
       entry,
       slow: this.#leave,
       shared: options.shared,
+      delta: isPlaced ? localHole(hole.delta, 'i32') : undefined,
     });
   }
 
@@ -225,9 +188,9 @@ class TemplateMaker {
       immediate: () => i64Hole(hole.immediate),
       pc: () => add64(get(base), i64Hole(hole.here)),
       next: () => add64(get(base), i64Hole(hole.next)),
-      load: (width, signed, address) => this.#leaving(access.load(width, signed, address)),
+      load: (width, signed, address) => this.#asking(access.load(width, signed, address)),
       update: (update, address, value) => this.#leaving(access.update(update, address, value)),
-      store: (width, address, value) => this.#leaving(access.store(width, address, value)),
+      store: (width, address, value) => this.#asking(access.store(width, address, value)),
       float: (operation, args) => this.#leaving(this.#floatOperation(operation, args)),
       setX: (value) => this.#setX(value),
       setF: (value) => set(this.#register('rd', FLOATS), value),
@@ -243,6 +206,11 @@ class TemplateMaker {
       // No region has others than fences.
       system: () => (this.#options.shared ? atomicFence : []),
     };
+  }
+
+  /** An access that may have to ask the TLB. */
+  #asking(code: Code): Code {
+    return this.#isPlaced ? code : this.#leaving(code);
   }
 
   #leaving(code: Code): Code {

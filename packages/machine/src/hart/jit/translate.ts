@@ -17,6 +17,7 @@ import {
   ret,
   set,
   tailCall,
+  type ValueType,
   when,
 } from '@anole/bytes/wasm';
 import { LocalPool } from '../interpreter/atomics.ts';
@@ -35,21 +36,14 @@ import {
 import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
 import { DATA_MODE, FCSR, FETCH_MODE, MSTATUS, PC, REMAINING, TlbKind } from '../layout.ts';
 import { status } from '../status.ts';
+import { commonLocals, commonTypes, leavingAt, MAX_REFUND, OFFSET, REFUND } from './common.ts';
+import { checkNumbers, checkOf, type Group, groupsOf } from './groups.ts';
 import { Liveness, slotOf, waysOf, writtenBy } from './liveness.ts';
 import { Outcome } from './lookup.ts';
 import { pagesOf, type Region } from './region.ts';
 import { flowOf, type Step } from './step.ts';
 import { Structure } from './structure.ts';
-import {
-  commonLocals,
-  commonTypes,
-  leavingAt,
-  MAX_REFUND,
-  numbersFor,
-  OFFSET,
-  REFUND,
-  type StepTemplates,
-} from './templates.ts';
+import { numbersFor, type StepTemplates } from './templates.ts';
 
 /** A region, and where its pages lie in this memory. */
 export interface PlacedRegion extends Region {
@@ -99,6 +93,11 @@ class Translator {
   /** Dirty at this point. */
   #dirty = new Set<number>();
   readonly #pool: LocalPool;
+  readonly #work = (type: ValueType): Local => this.#pool.take(type);
+  /** Of the block at hand, by the indexes of its steps; and the locals that hold what was found. */
+  #groups: ReadonlyMap<number, Group> = new Map();
+  readonly #deltas = new Map<Group, Local>();
+  readonly #deltaLocals: Local[] = [];
   readonly #leave = label('leave');
   readonly #chain = label('chain');
   readonly #structure: Structure;
@@ -189,14 +188,16 @@ class Translator {
   #block(index: number): Code {
     const { steps, offset } = this.#region.blocks[index]!;
     const count = steps.length;
+    this.#groups = groupsOf(steps);
+    this.#deltas.clear();
     this.#dirty = new Set(this.#liveness.dirty(index));
     this.#exits = [];
     this.#fresh = new Set(this.#dirty);
     const body = [
       this.#loops.has(index) ? this.#checkBudget(offset) : [],
       set(remaining, op('i32.sub', get(remaining), i32(count))),
-      steps.slice(0, -1).map((step, done) => this.#step(step, count - done)),
-      this.#end(index, this.#step(steps.at(-1)!, 1)),
+      steps.slice(0, -1).map((step, done) => this.#step(step, done, count - done)),
+      this.#end(index, this.#step(steps.at(-1)!, count - 1, 1)),
     ];
     if (this.#exits.length === 0) return body;
     const code = this.#exits.reduceRight<Code>(
@@ -215,20 +216,35 @@ class Translator {
   }
 
   /** @param refund instructions of its block that are not executed before it */
-  #step(step: Step, refund: number): Code {
-    const template = this.#options.templates.of(step);
+  #step(step: Step, index: number, refund: number): Code {
+    const group = this.#groups.get(index);
+    const check = group?.members[0] === index ? this.#check(group, step, refund) : [];
+    const template = this.#options.templates.of(step, group !== undefined);
     this.#hasFloats ||= template.usesFloats;
     this.#pool.reset();
-    const numbers = numbersFor(step, template, refund, this.#register, (type) =>
-      this.#pool.take(type),
-    );
+    const numbers = numbersFor(step, template, refund, {
+      register: this.#register,
+      work: this.#work,
+      delta: group && this.#deltas.get(group),
+    });
     const leave = template.leaves ? this.#slow() : undefined;
     const written = writtenBy(step);
     if (written !== undefined) {
       this.#fresh.add(written);
       this.#dirty.add(written);
     }
-    return fill(template.template, numbers, leave);
+    return [check, fill(template.template, numbers, leave)];
+  }
+
+  /** Before the first access of a group. */
+  #check(group: Group, { offset }: Step, refund: number): Code {
+    this.#pool.reset();
+    const delta = this.#deltaLocals[this.#deltas.size] ?? this.#scope.local('i32');
+    this.#deltaLocals[this.#deltas.size] = delta;
+    this.#deltas.set(group, delta);
+    const locals = { base: this.#register(group.base), delta, work: this.#work('i64') };
+    const leave = leavingAt(offset, refund, Outcome.slow);
+    return fill(checkOf(group), checkNumbers(group, leave, locals), this.#slow());
   }
 
   /** @param last code of the last instruction of a block, see {@link StepTemplates} */
