@@ -37,6 +37,8 @@ export interface Result {
 export type Bench = (report: Report) => Promise<void>;
 
 export interface Report {
+  /** Whether inputs are as large and runs as many as it takes, instead of some minutes. */
+  readonly full: boolean;
   /** Runs both in turn (ours, peer, ours, peer, …) and prints medians and the ratio pair by pair. */
   compare(comparison: Comparison): Promise<Result>;
   /** A figure without a peer. */

@@ -1,4 +1,4 @@
-// `npm run bench [-- TOPIC…] [--json]`: each topic is a file `TOPIC.bench.ts` beside this one. Both
+// `npm run bench [-- TOPIC…] [--full] [--json]`: each topic is a file `TOPIC.bench.ts` beside this one. Both
 // sides of every comparison run in turn in one run: on a shared machine ratios hold, times do not.
 import { existsSync, readdirSync } from 'node:fs';
 import { cpus, totalmem } from 'node:os';
@@ -20,6 +20,7 @@ for (const topic of topics) {
 const results: Result[] = [];
 const say = (text: string) => json || console.log(text);
 const report: Report = {
+  full: words.includes('--full'),
   async compare(comparison) {
     const result = await compare(comparison);
     results.push(result);

@@ -44,6 +44,6 @@ export type {
   TailMode,
 } from './writer/compress/piece.ts';
 export type { Spool } from './writer/compress/spool.ts';
-export { type ErofsImage, writeErofs } from './writer/image.ts';
+export { type ErofsImage, type PartsOptions, writeErofs } from './writer/image.ts';
 export type { Owners, WriteOptions } from './writer/options.ts';
-export type { ImagePart } from './writer/output.ts';
+export type { FileCopy, ImagePart } from './writer/output.ts';

@@ -6,10 +6,12 @@ import { closeSync } from 'node:fs';
  */
 export class Descriptors<Owner extends object> {
   private readonly limit: number;
+  private readonly close: (fd: number) => void;
   private readonly opened = new Map<Owner, number>();
 
-  constructor(limit: number) {
+  constructor(limit: number, close: (fd: number) => void = closeSync) {
     this.limit = limit;
+    this.close = close;
   }
 
   /** The owner's descriptor, opened by `open` where it is not there. Valid until the next call. */
@@ -26,13 +28,13 @@ export class Descriptors<Owner extends object> {
     if (this.opened.size > this.limit) {
       const [oldest, oldestFd] = this.opened.entries().next().value!;
       this.opened.delete(oldest);
-      closeSync(oldestFd);
+      this.close(oldestFd);
     }
     return fd;
   }
 
   closeAll(): void {
-    for (const fd of this.opened.values()) closeSync(fd);
+    for (const fd of this.opened.values()) this.close(fd);
     this.opened.clear();
   }
 }

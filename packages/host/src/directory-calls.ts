@@ -1,6 +1,6 @@
-import { fstatSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, lstatSync, openSync } from 'node:fs';
 import { encodeName } from '@anole/bytes';
-import { openIn, statInto } from './native/file-calls.ts';
+import { closeNative, openIn, statInto } from './native/file-calls.ts';
 import { hasNative } from './native/koffi.ts';
 import type { StatRows } from './stat-rows.ts';
 
@@ -11,6 +11,8 @@ import type { StatRows } from './stat-rows.ts';
  */
 export class DirectoryCalls {
   #untilNative: number;
+  /** Descriptors that Node does not know. */
+  readonly #opened = new Set<number>();
 
   /** @param patience calls after which native ones are used, where they can be had */
   constructor(patience: number) {
@@ -33,8 +35,16 @@ export class DirectoryCalls {
   }
 
   open(directory: number, name: string, flags: number): number {
-    if (this.#useNative(name)) return openIn(directory, name, flags);
-    return openSync(pathIn(directory, name), flags);
+    if (!this.#useNative(name)) return openSync(pathIn(directory, name), flags);
+    const fd = openIn(directory, name, flags);
+    this.#opened.add(fd);
+    return fd;
+  }
+
+  close(fd: number): void {
+    // In threads Node keeps account of its own.
+    if (this.#opened.delete(fd)) closeNative(fd);
+    else closeSync(fd);
   }
 
   #useNative(name: string): boolean {

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants, fstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
 import { decodeName } from '@anole/bytes';
 import {
   compareNames,
@@ -26,6 +26,8 @@ export interface HostTreeOptions {
 
 /** A Tree over a directory of this machine. Close it. */
 export interface HostTree extends Tree {
+  /** The directory, as it was named. */
+  readonly directory: string;
   readonly root: HostNode;
   close(): void;
   [Symbol.dispose](): void;
@@ -53,7 +55,8 @@ export function hostTree(path: string, options: HostTreeOptions = {}): HostTree 
     host.close();
     throw error;
   }
-  return { root: host.root, close: () => host.close(), [Symbol.dispose]: () => host.close() };
+  const close = () => host.close();
+  return { directory: path, root: host.root, close, [Symbol.dispose]: close };
 }
 
 const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
@@ -69,8 +72,8 @@ class Host {
   private readonly rootPath: string;
   private readonly calls = new DirectoryCalls(PATIENCE);
   private readonly opened: StatRows;
-  private readonly directories = new Descriptors<HostNode>(64);
-  private readonly files = new Descriptors<HostNode>(64);
+  private readonly directories = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
+  private readonly files = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
   private closed = false;
 
   constructor(path: string) {
@@ -166,7 +169,7 @@ class Host {
         : this.calls.open(this.directory(parent), name, flags);
     this.calls.statOpen(this.opened, fd);
     if (node.is(this.opened)) return fd;
-    closeSync(fd);
+    this.calls.close(fd);
     throw new VfsError('VFS_IO', `Cannot open ${node.path()}: another file has taken its place`);
   }
 

@@ -9,6 +9,7 @@ export { type AtomicOptions, createFileAtomically, writeFileAtomically } from '.
 export { cacheDirectory } from './cache-directory.ts';
 export { type HostDecoder, hostDecoders } from './codecs.ts';
 export { ContentStore, type InsertOptions, type PartialContent } from './content-store.ts';
+export { Crew, serveCrew } from './crew.ts';
 export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
 export { type FileSource, fileSource } from './file-source.ts';
 export {
@@ -17,7 +18,7 @@ export {
   type FuseMountOptions,
   mountFuse,
 } from './fuse-device.ts';
-export { type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
+export { type HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { startThread } from './threads.ts';

@@ -5,6 +5,7 @@ import {
   fchmodSync,
   fchownSync,
   fdatasyncSync,
+  fstatSync,
   ftruncateSync,
   futimesSync,
   lchownSync,
@@ -13,8 +14,10 @@ import {
   mkdirSync,
   openSync,
   symlinkSync,
+  unlinkSync,
   writeSync,
 } from 'node:fs';
+import { threadId } from 'node:worker_threads';
 import { type Awaitable, encodeName, isPromise } from '@anole/bytes';
 import {
   type Extent,
@@ -43,6 +46,8 @@ interface UnpackingOptions {
 type Path = string | Buffer;
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
+/** The mode of files until they are whole. */
+const PRIVATE = 0o600;
 /** Bytes of a file copied at once. */
 const CHUNK = 1024 * 1024;
 
@@ -58,6 +63,7 @@ export class Unpacking {
   entries = 0;
   bytes = 0;
   private readonly options: UnpackingOptions;
+  private readonly born: Born;
   private answersAtOnce = true;
   private readonly absent = new Set<string>();
   private readonly directories: { readonly path: Path; readonly stat: Stat }[] = [];
@@ -68,6 +74,7 @@ export class Unpacking {
     this.base = base;
     this.options = options;
     this.owners = options.owners ?? process.geteuid?.() === 0;
+    this.born = bornIn(base);
   }
 
   /** Makes the node; gives the copying of its contents where there is something to wait for. */
@@ -99,10 +106,11 @@ export class Unpacking {
     if (!this.answersAtOnce || hasHoles) return false;
     const bytes = stat.size === 0 ? undefined : this.now(node.read(0, stat.size));
     if (!this.answersAtOnce || (bytes?.length ?? 0) < stat.size) return false;
-    const fd = openSync(here, CREATE, 0o600);
+    const mode = this.birthMode(stat, xattrs);
+    const fd = openSync(here, CREATE, mode);
     try {
       if (bytes) writeWhole(fd, bytes, 0);
-      this.settle(fd, here, stat, xattrs);
+      this.settle(fd, here, stat, xattrs, mode);
     } finally {
       closeSync(fd);
     }
@@ -121,17 +129,33 @@ export class Unpacking {
     return undefined;
   }
 
-  /** What a file gets when its data are in it. */
+  /** The mode to make a file with: its own where that comes out as it is, which saves a call. */
+  private birthMode(stat: Stat, xattrs: ReadonlyMap<string, Uint8Array> | undefined): number {
+    const isPlain = (xattrs === undefined || xattrs.size === 0) && this.isKept(stat);
+    return isPlain ? stat.mode : PRIVATE;
+  }
+
+  private isKept({ mode }: Stat): boolean {
+    return (mode & ~this.born.mode) === 0;
+  }
+
+  private isBornTo({ uid, gid }: Stat): boolean {
+    return uid === this.born.uid && gid === this.born.gid;
+  }
+
+  /** What a file gets when its data are in it, and was made with `mode`. */
   private settle(
     fd: number,
     here: Path,
     stat: Stat,
     xattrs: ReadonlyMap<string, Uint8Array> | undefined,
+    mode: number,
   ): void {
-    if (this.owners) fchownSync(fd, stat.uid, stat.gid);
+    if (this.owners && !this.isBornTo(stat)) fchownSync(fd, stat.uid, stat.gid);
     // Attributes can be set only while the user may write, and chown takes set-uid bits away.
-    if (xattrs === undefined || xattrs.size === 0) fchmodSync(fd, stat.mode);
-    else this.lateModes.push({ path: here, mode: stat.mode });
+    if (xattrs === undefined || xattrs.size === 0) {
+      if (mode !== stat.mode) fchmodSync(fd, stat.mode);
+    } else this.lateModes.push({ path: here, mode: stat.mode });
     futimesSync(fd, unixTime(stat.mtime), unixTime(stat.mtime));
     if (this.options.durable) fdatasyncSync(fd);
   }
@@ -187,14 +211,14 @@ export class Unpacking {
 
   private async *file(path: string, here: Path, node: TreeNode): AsyncGenerator<number> {
     const { stat } = node;
-    const fd = openSync(here, CREATE, 0o600);
+    const fd = openSync(here, CREATE, PRIVATE);
     try {
       const extents = (await node.extents?.()) ?? [{ offset: 0, length: stat.size }];
       for (const extent of extents) yield* this.copy(fd, path, node, extent);
       const last = extents.at(-1);
       if (!last || last.offset + last.length < stat.size) ftruncateSync(fd, stat.size);
       const xattrs = this.options.xattrs === false ? undefined : await node.xattrs();
-      this.settle(fd, here, stat, xattrs);
+      this.settle(fd, here, stat, xattrs, PRIVATE);
     } finally {
       closeSync(fd);
     }
@@ -232,6 +256,26 @@ export class Unpacking {
   private at(path: string): Path {
     const whole = path === '' ? this.base : `${this.base}/${path}`;
     return whole.isWellFormed() ? whole : Buffer.from(encodeName(whole));
+  }
+}
+
+/** Whose a new file is, and which bits of its mode it keeps. */
+interface Born {
+  readonly uid: number;
+  readonly gid: number;
+  readonly mode: number;
+}
+
+/** Tried, as it depends on the umask, on default ACLs, on set-gid bits and on how the disk is mounted. */
+function bornIn(directory: string): Born {
+  const path = `${directory}/.anole-${process.pid}.${threadId}`;
+  const fd = openSync(path, CREATE, 0o777);
+  try {
+    const { uid, gid, mode } = fstatSync(fd);
+    return { uid, gid, mode: mode & 0o777 };
+  } finally {
+    closeSync(fd);
+    unlinkSync(path);
   }
 }
 

@@ -7,8 +7,12 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { createFileAtomically, scratchFile } from '@anole/host';
+import { createFileAtomically, type HostTree, scratchFile } from '@anole/host';
 import type { Tree } from '@anole/vfs';
+import { CopyThreads } from './copy-threads.ts';
+
+/** Images from so many bytes on are worth starting threads for. */
+const FOR_THREADS = 64 * 1024 * 1024;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
@@ -37,7 +41,7 @@ export async function writeErofsFile(
     async (file) => {
       const write = async (more: WriteOptions) => {
         made = await writeErofs(tree, { ...all, target: fileSpool(file.fd), ...more });
-        for await (const { offset, bytes } of made.parts()) writeAt(file.fd, offset, bytes);
+        await writeParts(file.fd, made, tree, options);
         await file.truncate(made.size);
       };
       if (blob === undefined) return await write({});
@@ -48,6 +52,32 @@ export async function writeErofsFile(
   );
   const { size, uuid, inodes, blobSize } = made!;
   return { size, uuid, inodes, blobSize };
+}
+
+/** Writes what is left of an image; what files of a directory hold, by threads where it is much. */
+async function writeParts(
+  fd: number,
+  image: ErofsImage,
+  tree: Tree,
+  { blockSize = 4096 }: WriteOptions,
+): Promise<void> {
+  const directory = image.size < FOR_THREADS ? undefined : directoryOf(tree);
+  if (directory === undefined) {
+    for await (const { offset, bytes } of image.parts()) writeAt(fd, offset, bytes);
+    return;
+  }
+  await using threads = new CopyThreads({ directory, fd, blockSize });
+  for await (const part of image.parts({ copies: true })) {
+    const copying = part.copies && threads.put(part);
+    if (copying) await copying;
+    else if (!part.copies) writeAt(fd, part.offset, part.bytes);
+  }
+  await threads.finish();
+}
+
+/** Of a tree that is a directory of this machine. */
+function directoryOf(tree: Tree | HostTree): string | undefined {
+  return 'directory' in tree ? tree.directory : undefined;
 }
 
 function fileSpool(fd: number): Spool {

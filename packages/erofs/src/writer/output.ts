@@ -1,3 +1,5 @@
+import type { TreeNode } from '@anole/vfs';
+
 /** Bytes handed out at once. At least the largest block, so that the superblock's is in the first. */
 const BUFFER_SIZE = 256 * 1024;
 
@@ -6,6 +8,23 @@ export interface ImagePart {
   readonly offset: number;
   /** Valid until the next part is asked for. */
   readonly bytes: Uint8Array;
+  /** Data that are still to be copied: into this part, and to where no other part lies. */
+  readonly copies?: readonly FileCopy[];
+}
+
+/** Data of a file, and where in an image they belong. */
+export interface FileCopy {
+  readonly node: TreeNode;
+  /** With a leading slash. */
+  readonly path: string;
+  /** First byte of the file. */
+  readonly from: number;
+  /** So many bytes go to byte `to` of the image; what is left of their last block is zeros. */
+  readonly length: number;
+  readonly to: number;
+  /** So many bytes behind them go to byte `tailTo` of the image, which lies in the part. */
+  readonly tail: number;
+  readonly tailTo: number;
 }
 
 /**
@@ -17,10 +36,17 @@ export class Output {
   #used = 0;
   /** What did not fit. */
   #rest: Uint8Array[] = [];
+  /** Those of the part that is being gathered. */
+  copies: FileCopy[] = [];
 
   /** Where the next piece goes. */
   get position(): number {
     return this.#offset + this.#used + this.#rest.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Whether the image's first bytes are still here. */
+  get isFirst(): boolean {
+    return this.#offset === 0;
   }
 
   /** Whether {@link drain} has something. */
@@ -45,8 +71,11 @@ export class Output {
 
   /** Room for all of `length` bytes, to be filled wholly, or undefined where the buffer ends before. */
   roomFor(length: number): Uint8Array | undefined {
-    const fits = this.#rest.length === 0 && this.#used + length <= BUFFER_SIZE;
-    return fits ? this.room(length) : undefined;
+    return this.hasRoom(length) ? this.room(length) : undefined;
+  }
+
+  hasRoom(length: number): boolean {
+    return this.#rest.length === 0 && this.#used + length <= BUFFER_SIZE;
   }
 
   /** Zeros up to `position`, which is not before the present one. */
@@ -70,7 +99,10 @@ export class Output {
 
   /** All there is in the buffer. */
   *flush(): Generator<ImagePart> {
-    if (this.#used > 0) yield { offset: this.#offset, bytes: this.#buffer.subarray(0, this.#used) };
+    const { copies } = this;
+    this.copies = [];
+    const bytes = this.#buffer.subarray(0, this.#used);
+    if (this.#used > 0) yield { offset: this.#offset, bytes, ...(copies.length > 0 && { copies }) };
     this.#offset += this.#used;
     this.#used = 0;
     const rest = this.#rest;

@@ -4,6 +4,7 @@ import { native, systemError } from './koffi.ts';
 const statx = native(
   'int statx(int fd, const char *name, int flags, unsigned int mask, void *out)',
 );
+const close = native('int close(int fd)');
 const openat = native('int openat(int fd, const char *name, int flags)');
 
 /** linux/fcntl.h, linux/stat.h */
@@ -40,4 +41,9 @@ export function openIn(directory: number, name: string, flags: number): number {
   const fd = openat(directory, name, flags | O_CLOEXEC);
   if (fd < 0) throw systemError();
   return fd;
+}
+
+/** Closes what {@link openIn} opened. */
+export function closeNative(fd: number): void {
+  if (close(fd) < 0) throw systemError();
 }

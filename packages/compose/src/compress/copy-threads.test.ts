@@ -1,0 +1,103 @@
+import assert from 'node:assert/strict';
+import {
+  closeSync,
+  ftruncateSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { type WriteOptions, writeErofs } from '@anole/erofs';
+import { hostTree } from '@anole/host';
+import { CopyThreads } from './copy-threads.ts';
+
+const base = mkdtempSync(join(tmpdir(), 'anole-copies-'));
+after(() => rmSync(base, { recursive: true, force: true }));
+
+/** Small files, tails of all lengths, files that are large, that are text, that do not shrink. */
+const source = join(base, 'source');
+const program = readFileSync(process.execPath).subarray(0, 24_000_000);
+for (let directory = 0; directory < 8; directory++) {
+  mkdirSync(join(source, `d\u00e4${directory}/below`), { recursive: true });
+  for (let file = 0; file < 120; file++) {
+    const start = file * 20_011 + directory;
+    const path = join(source, `d\u00e4${directory}/below/file-${file}`);
+    writeFileSync(path, program.subarray(start, start + file * 151 * (directory + 1)));
+  }
+}
+writeFileSync(join(source, 'large'), program);
+writeFileSync(join(source, 'block'), program.subarray(0, 4096));
+writeFileSync(Buffer.concat([Buffer.from(`${source}/not-`), Buffer.of(0xff)]), 'bytes');
+linkSync(join(source, 'block'), join(source, 'd\u00e40/link'));
+symlinkSync('x'.repeat(4000), join(source, 'symlink'));
+
+async function byThreads(name: string, options: WriteOptions, meanwhile = () => {}) {
+  const path = join(base, name);
+  const fd = openSync(path, 'w');
+  try {
+    using tree = hostTree(source);
+    const image = await writeErofs(tree, options);
+    meanwhile();
+    const { blockSize = 4096 } = options;
+    await using threads = new CopyThreads({ directory: source, fd, blockSize });
+    let copies = 0;
+    for await (const part of image.parts({ copies: true })) {
+      copies += part.copies?.length ?? 0;
+      if (part.copies) await threads.put(part);
+      else writeSync(fd, part.bytes, 0, part.bytes.length, part.offset);
+    }
+    await threads.finish();
+    ftruncateSync(fd, image.size);
+    return { copies, bytes: readFileSync(path) };
+  } finally {
+    closeSync(fd);
+  }
+}
+
+async function byOne(options: WriteOptions): Promise<Buffer> {
+  using tree = hostTree(source);
+  const parts: Uint8Array[] = [];
+  for await (const chunk of await writeErofs(tree, options)) parts.push(chunk.slice());
+  return Buffer.concat(parts);
+}
+
+const choices: Readonly<Record<string, WriteOptions>> = {
+  plain: {},
+  'without tails': { inlineTails: false },
+  'of small blocks': { blockSize: 1024 },
+  compressed: { compression: { compressor: 'lz4' } },
+};
+
+for (const [name, options] of Object.entries(choices)) {
+  test(`an image ${name} is the same, whoever copies files into it`, async () => {
+    const { copies, bytes } = await byThreads(name, options);
+    assert.ok(copies > 0);
+    assert.ok((await byOne(options)).equals(bytes));
+  });
+}
+
+test('a file that another one has taken the place of is told', async () => {
+  const path = join(source, 'd\u00e43/below/file-9');
+  const replace = () => {
+    rmSync(path);
+    writeFileSync(join(source, 'between'), 'takes its number');
+    writeFileSync(path, program.subarray(0, 100));
+  };
+  await assert.rejects(byThreads('replaced', {}, replace), {
+    code: 'EROFS_SOURCE_CHANGED',
+    message: /file-9/,
+  });
+});
+
+test('a file that is cut short is told', async () => {
+  const cut = () => writeFileSync(join(source, 'large'), 'short');
+  await assert.rejects(byThreads('cut', {}, cut), { code: 'EROFS_SOURCE_CHANGED' });
+});
