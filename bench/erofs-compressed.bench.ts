@@ -13,7 +13,7 @@ const larger = [...compilers, 'python3-scipy', 'texlive-latex-base'];
 /** Directories of a hundred small files each. */
 const SMALL = 200;
 const SMALL_IN_FULL = 1000;
-const main = join(import.meta.dirname, '../packages/cli/src/main.ts');
+const command = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 
 /** Compressors as `fs mk -z` and mkfs.erofs name them. */
 const settings = [
@@ -93,8 +93,7 @@ async function compare(
       ours: {
         name: 'anole fs mk',
         before: () => rmSync(ours, { force: true }),
-        run: async () =>
-          void spent.ours.push(await spend(process.execPath, ['-C', 'anole-source', main, ...own])),
+        run: async () => void spent.ours.push(await spend(process.execPath, [command, ...own])),
       },
       peer: {
         name: peer.name,

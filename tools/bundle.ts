@@ -7,8 +7,14 @@ import { pathToFileURL } from 'node:url';
 const root = realpathSync(join(import.meta.dirname, '..'));
 /** Where `packages/cli/bin/anole.js` looks. */
 const directory = join(root, 'node_modules/.cache/anole-bundle');
-/** What is started on its own: the command, and the thread of a machine. */
-const entries = ['packages/cli/src/main.ts', 'packages/sandbox/src/engine/machine-worker.ts'];
+/** What is started on its own: the command, and threads. */
+const entries = [
+  'packages/cli/src/main.ts',
+  'packages/cli/src/fs/unpack-worker.ts',
+  'packages/compose/src/compress/compress-worker.ts',
+  'packages/compose/src/compress/copy-worker.ts',
+  'packages/sandbox/src/engine/machine-worker.ts',
+];
 
 const { rolldown } = await import('rolldown').catch(() => ({ rolldown: undefined }));
 if (rolldown === undefined)
