@@ -13,6 +13,8 @@ import { CopyThreads } from './copy-threads.ts';
 
 /** Images from so many bytes on are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
+/** For each file: of smaller ones more time goes into finding them again than into copying. */
+const FOR_THREADS_EACH = 16 * 1024;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
@@ -61,7 +63,8 @@ async function writeParts(
   tree: Tree,
   { blockSize = 4096 }: WriteOptions,
 ): Promise<void> {
-  const directory = image.size < FOR_THREADS ? undefined : directoryOf(tree);
+  const isWorth = image.size >= Math.max(FOR_THREADS, image.inodes * FOR_THREADS_EACH);
+  const directory = isWorth ? directoryOf(tree) : undefined;
   if (directory === undefined) {
     for await (const { offset, bytes } of image.parts()) writeAt(fd, offset, bytes);
     return;
