@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MemoryTree, memoryOverlay } from '@anole/vfs';
 import { FuseServer, type FuseState } from './index.ts';
-import { entryOf, Kernel, string, u64 } from './kernel.fixture.ts';
+import { attrOf, entryOf, Kernel, string, u64 } from './kernel.fixture.ts';
+import { AttrOut } from './layout/replies.ts';
 
 const ESTALE = 116;
 const encoder = new TextEncoder();
@@ -42,6 +43,19 @@ describe('a server that another one’s kernel goes on with', () => {
     next.ask('GETATTR', file.nodeid, u64(0, 0));
     const other = found(next, 1, 'a');
     assert.ok(other.nodeid > file.nodeid);
+  });
+
+  it('knows of which names the kernel was told that they are not there', async () => {
+    const kernel = new Kernel(memoryOverlay(image('one')));
+    const dir = found(kernel, 1, 'dir');
+    kernel.ask('LOOKUP', dir.nodeid, string('absent'));
+    kernel.ask('LOOKUP', 1, string('absent, too'));
+    const next = await moved(kernel, image('one'));
+    const ino = Number(found(next, 1, 'dir').attr.ino);
+    const stale = next.server.changed(ino, ['file', 'absent', 'never asked for']);
+    assert.deepEqual(stale, { ino, path: ['dir'], present: [], absent: ['absent'] });
+    const root = Number(attrOf(next.ask('GETATTR', 1, u64(0, 0)).body, AttrOut).ino);
+    assert.deepEqual(next.server.changed(root, ['absent, too'])?.absent, ['absent, too']);
   });
 
   it('has no node for what is not there, or is of another type', async () => {

@@ -12,6 +12,8 @@ export interface FuseState {
   readonly next: number;
   /** Parents before what they hold. */
   readonly nodes: readonly SavedNode[];
+  /** Names that the kernel may believe to be absent, by the number of their directory. */
+  readonly absent?: readonly (readonly [number, readonly string[]])[];
 }
 
 interface SavedNode {
@@ -65,7 +67,15 @@ export function saveSession(session: Session): FuseState | undefined {
     nodes.push({ nodeid, parent, name, type, lookups });
   }
   const { agreed } = session;
-  return { ...(agreed !== undefined && { agreed }), next: session.nodes.next, nodes };
+  const absent = [1, ...nodes.map(({ nodeid }) => nodeid)].flatMap((nodeid) => {
+    const names = absentNames(session.nodes.get(nodeid));
+    return names.length === 0 ? [] : [[nodeid, names] as const];
+  });
+  return { ...(agreed !== undefined && { agreed }), next: session.nodes.next, nodes, absent };
+}
+
+function absentNames({ told = new Map() }: KnownNode): string[] {
+  return [...told].filter(([, nodeid]) => nodeid === 0).map(([name]) => name);
 }
 
 export function saveNamed(session: Session): FuseState {
@@ -105,10 +115,15 @@ export async function restoreSession(session: Session, state: FuseState): Promis
     session.nodes.name(directory, name, known);
     found.set(nodeid, known);
   }
+  for (const [nodeid, names] of state.absent ?? []) {
+    const directory = found.get(nodeid);
+    for (const name of names) if (directory !== undefined) session.nodes.absent(directory, name);
+  }
 }
 
-function checkState({ agreed = 0, next, nodes }: FuseState): void {
+function checkState({ agreed = 0, next, nodes, absent = [] }: FuseState): void {
   const isNumber = (value: unknown) => Number.isSafeInteger(value) && Number(value) >= 0;
+  const isName = (value: unknown) => typeof value === 'string';
   const valid =
     isNumber(agreed) &&
     isNumber(next) &&
@@ -121,7 +136,9 @@ function checkState({ agreed = 0, next, nodes }: FuseState): void {
         Number(node?.nodeid) < next &&
         isNumber(node?.lookups) &&
         typeof node?.name === 'string',
-    );
+    ) &&
+    Array.isArray(absent) &&
+    absent.every(([nodeid, names]) => isNumber(nodeid) && names.every(isName));
   if (valid) return;
   throw new FuseError(
     'FUSE_BAD_STATE',

@@ -29,6 +29,7 @@ import {
 } from './lifecycle.ts';
 import type { NetworkOptions, NetworkOrder, PublishedPort } from './network/options.ts';
 import { type PrepareOptions, prepare } from './prepare.ts';
+import { rehearsalFor } from './rehearsal-order.ts';
 import { templateFor } from './template-file.ts';
 
 /** A directory of the host that the guest sees. */
@@ -173,6 +174,9 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     const { environment, hostname, execution, modules, ...files } = parts;
     const driver = modules === undefined ? {} : { modules };
     const shape = { memoryMiB, cpus, terminals, volumes: volumes.length };
+    const kind = [{ ...files, ...driver }, shape, options] as const;
+    const template = options.template === false ? undefined : await templateFor(...kind);
+    const rehearsed = template && (await rehearsalFor({ ...files, environment }, kind));
     const order = {
       ...files,
       ...(network && modules !== undefined && { network: { ...network, modules } }),
@@ -182,9 +186,8 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
       terminals,
       maxWritten: options.maxWritten ?? defaultMaxWritten,
       ...(options.cpuShare !== undefined && { cpuShare: checkShare(options.cpuShare) }),
-      ...(options.template !== false && {
-        template: await templateFor({ ...files, ...driver }, shape, options),
-      }),
+      ...(template && { template }),
+      ...(rehearsed && { rehearsed }),
     };
     const traits = {
       writesVolumes: volumes.some((volume) => !volume.readOnly),

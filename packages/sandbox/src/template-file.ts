@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cacheDirectory } from '@anole/host';
+import type { SpawnRequest } from './agent/wire.ts';
 import { machineStamp } from './engine/machine-stamp.ts';
 import type { TemplateFile } from './engine/messages.ts';
 import { terminalSlots, volumeSlots } from './engine/shape.ts';
@@ -25,15 +26,19 @@ interface Shape {
 /**
  * Where the template of such a machine is, or will be: `templates/<identity>.snapshot` in the cache.
  * Files of the cache have names by their content; others are told apart by size and time, too.
+ *
+ * @param rehearsed for the template of a machine in which commands of this image ran
  */
 export async function templateFor(
   { kernel, initramfs, modules }: MachineFiles,
   { memoryMiB, cpus, terminals, volumes }: Shape,
   { cache = cacheDirectory() }: { readonly cache?: string },
+  rehearsed?: { readonly image: string; readonly requests: readonly SpawnRequest[] },
 ): Promise<TemplateFile> {
   const files = await Promise.all(
     [kernel, initramfs, ...(modules === undefined ? [] : [modules])].map(fingerprint),
   );
+  const rehearsal = rehearsed && [await fingerprint(rehearsed.image), rehearsed.requests];
   const parts = [
     machineStamp(),
     kernelCommandLine,
@@ -42,6 +47,7 @@ export async function templateFor(
     terminalSlots(terminals),
     volumeSlots(volumes),
     ...files,
+    ...(rehearsal ?? []),
   ];
   const identity = createHash('sha256').update(JSON.stringify(parts)).digest();
   const path = join(cache, 'templates', `${identity.toString('hex').slice(0, 32)}.snapshot`);

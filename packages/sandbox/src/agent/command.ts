@@ -1,7 +1,7 @@
 import { type LaunchRequest, writeLaunchRequest } from './launch-request.ts';
 import { takeLauncher } from './launcher.ts';
 import { metSoFar, ranOutOfMemory, ranOutOfProcesses } from './limits.ts';
-import type { Port } from './port.ts';
+import type { Outlet } from './port.ts';
 import { busybox, type Examined, examine } from './process.ts';
 import { InputStream, OutputStream } from './streams.ts';
 import { type ExitReport, type Refusal, type SpawnRequest, toHost } from './wire.ts';
@@ -13,7 +13,7 @@ const kill = 9;
 export class Command {
   readonly id: number;
   readonly pid: number;
-  readonly #port: Port;
+  readonly #port: Outlet;
   readonly #terminal: string | undefined;
   /** Limits that were met before it. */
   readonly #met = metSoFar();
@@ -21,7 +21,7 @@ export class Command {
   #stdin: InputStream | undefined;
   #outputs: OutputStream[] = [];
 
-  private constructor(port: Port, id: number, request: SpawnRequest) {
+  private constructor(port: Outlet, id: number, request: SpawnRequest) {
     this.#port = port;
     this.id = id;
     this.#terminal = request.terminal;
@@ -44,7 +44,7 @@ export class Command {
   }
 
   /** Starts a command, or tells the host why not. */
-  static start(port: Port, id: number, request: SpawnRequest): Command | undefined {
+  static start(port: Outlet, id: number, request: SpawnRequest): Command | undefined {
     try {
       const command = new Command(port, id, request);
       port.sendJson(toHost.started, id, { pid: command.pid });

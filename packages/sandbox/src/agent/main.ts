@@ -7,7 +7,7 @@ import { configure, startRenewal } from './configure.ts';
 import { drop } from './drop.ts';
 import { launcherEnded, prepareLauncher } from './launcher.ts';
 import { lookForLimits, memoryOf, prepareGroup, processCount, reportLimits } from './limits.ts';
-import { Port } from './port.ts';
+import { type Outlet, Port } from './port.ts';
 import { run } from './process.ts';
 import { readText } from './system.ts';
 import {
@@ -26,10 +26,12 @@ import {
 const commands = new Map<number, Command>();
 /** Those whose process lives, by process id. */
 const running = new Map<number, Command>();
-/** Whether {@link watch} will be called. */
-let watching = false;
+/** Calls {@link watch}, while there is something to look after. */
+let watching: unknown;
 /** The process that was started ahead. */
 const idleProcesses = 1;
+/** How long a command of a rehearsal may take, and what it leaves behind to settle. */
+const rehearsal = { patience: 5000, settling: 100 } as const; // ms
 const portsDirectory = '/sys/class/virtio-ports';
 
 const port = new Port(findPort(), onFrame, () => {
@@ -71,6 +73,10 @@ function onFrame(
     port.sendBytes(toHost.dropped, id, new Uint8Array(0));
     return;
   }
+  if (type === toGuest.rehearse) {
+    rehearse(id, JSON.parse(asciiText(new Uint8Array(buffer, offset, length))) as SpawnRequest[]);
+    return;
+  }
   if (type === toGuest.configure) {
     answerConfiguration(id, asciiText(new Uint8Array(buffer, offset, length)));
     return;
@@ -87,12 +93,43 @@ function onFrame(
 }
 
 function spawn(id: number, json: string): void {
-  const command = Command.start(port, id, JSON.parse(json) as SpawnRequest);
-  if (command === undefined) return;
+  start(port, id, JSON.parse(json) as SpawnRequest);
+}
+
+function start(outlet: Outlet, id: number, request: SpawnRequest): Command | undefined {
+  const command = Command.start(outlet, id, request);
+  if (command === undefined) return undefined;
   commands.set(id, command);
-  if (!watching) os.setTimeout(watch, 1000);
-  watching = true;
+  watching ??= os.setTimeout(watch, 1000);
   running.set(command.pid, command);
+  return command;
+}
+
+/**
+ * Runs commands one after the other for what that brings into memory; nobody gets what they say. Then all
+ * is as it was before.
+ */
+function rehearse(id: number, [next, ...rest]: readonly SpawnRequest[]): void {
+  if (next === undefined) {
+    for (const [each, command] of commands) if (command.finished) commands.delete(each);
+    if (running.size === 0 && watching !== undefined) os.clearTimeout(watching);
+    watching = undefined;
+    port.sendBytes(toHost.rehearsed, id, new Uint8Array(0));
+    return;
+  }
+  let late: unknown;
+  const onEnd = () => {
+    if (late !== undefined) os.clearTimeout(late);
+    os.setTimeout(() => rehearse(id, rest), rehearsal.settling);
+  };
+  const nobody: Outlet = {
+    blocked: false,
+    sendJson: (type) => (type === toHost.exit || type === toHost.refused) && onEnd(),
+    sendBytes: () => {},
+    sendFrame: () => true,
+  };
+  const command = start(nobody, id, next);
+  if (command !== undefined) late = os.setTimeout(() => command.signal(9), rehearsal.patience);
 }
 
 function answerConfiguration(id: number, json: string): void {
@@ -142,8 +179,8 @@ function watch(): void {
   reap();
   for (const [id, command] of commands) if (command.finished) commands.delete(id);
   lookForLimits();
-  watching = running.size > 0 || processCount() > idleProcesses;
-  if (watching) os.setTimeout(watch, 1000);
+  const wanted = running.size > 0 || processCount() > idleProcesses;
+  watching = wanted ? os.setTimeout(watch, 1000) : undefined;
 }
 
 /** The port's device, by its name; the kernel adds ports a moment after it starts this process. */

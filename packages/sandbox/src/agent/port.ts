@@ -18,6 +18,9 @@ interface Pending {
   end: number;
 }
 
+/** What takes frames for the host. */
+export type Outlet = Pick<Port, 'blocked' | 'sendJson' | 'sendBytes' | 'sendFrame'>;
+
 /** Frames over the virtio console port. Sends never wait; what does not fit is kept, in order. */
 export class Port {
   readonly #fd: number;

@@ -40,6 +40,7 @@ interface QuickJsOs {
   setWriteHandler(fd: number, handler: (() => void) | null): void;
   sleep(milliseconds: number): void;
   setTimeout(handler: () => void, milliseconds: number): unknown;
+  clearTimeout(timer: unknown): void;
   readonly SIGCHLD: number;
   readonly WNOHANG: number;
 }

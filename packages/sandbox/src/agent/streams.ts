@@ -1,4 +1,4 @@
-import type { Port } from './port.ts';
+import type { Outlet } from './port.ts';
 import { errno } from './system.ts';
 import { headerBytes, maxDataFrame, streamWindow, toHost } from './wire.ts';
 
@@ -11,7 +11,7 @@ let buffer = new ArrayBuffer(maxDataFrame);
 /** Carries one output pipe of a command to the host, as far as the host granted. */
 export class OutputStream {
   ended = false;
-  readonly #port: Port;
+  readonly #port: Outlet;
   readonly #command: number;
   readonly #type: number;
   readonly number: number;
@@ -23,7 +23,7 @@ export class OutputStream {
   #onDrained: (() => void) | undefined;
   #left = 0;
 
-  constructor(port: Port, command: number, stream: 1 | 2, fd: number) {
+  constructor(port: Outlet, command: number, stream: 1 | 2, fd: number) {
     this.#port = port;
     this.#command = command;
     this.number = stream;
@@ -115,7 +115,7 @@ export class OutputStream {
 
 /** Carries standard input into a command's pipe. Grants the host as much as was written. */
 export class InputStream {
-  readonly #port: Port;
+  readonly #port: Outlet;
   readonly #command: number;
   #fd: number;
   #queue: { bytes: ArrayBuffer; offset: number }[] = [];
@@ -124,7 +124,7 @@ export class InputStream {
   #owed: number;
 
   /** @param ahead bytes that are written first and were not sent by the host */
-  constructor(port: Port, command: number, fd: number, ahead: number) {
+  constructor(port: Outlet, command: number, fd: number, ahead: number) {
     this.#port = port;
     this.#command = command;
     this.#fd = fd;

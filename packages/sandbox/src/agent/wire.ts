@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 5;
+export const protocolVersion = 6;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -32,6 +32,7 @@ export const toGuest = {
   sync: 8,
   drop: 9,
   statistics: 10,
+  rehearse: 11,
 } as const;
 
 /** From the guest. */
@@ -49,6 +50,7 @@ export const toHost = {
   dropped: 138,
   limit: 139,
   statistics: 140,
+  rehearsed: 141,
 } as const;
 
 export interface Hello {

@@ -3,6 +3,7 @@ import type { FuseFork, FuseState } from '@anole/fuse';
 import type { HartParts, MachineFork } from '@anole/machine/runtime';
 import type { ConnectionRecord, NetworkEvent } from '@anole/net';
 import type { OverlayState } from '@anole/vfs';
+import type { SpawnRequest } from '../agent/wire.ts';
 import type { NetworkOrder, PublishedPort } from '../network/options.ts';
 import type { EngineStatistics, TerminalSize } from './engine.ts';
 
@@ -24,6 +25,12 @@ export interface TemplateFile {
   readonly path: string;
   /** 32 bytes: what the machine is made of. */
   readonly identity: Uint8Array;
+}
+
+/** A template of a machine in which commands ran. */
+export interface Rehearsal {
+  readonly template: TemplateFile;
+  readonly requests: readonly SpawnRequest[];
 }
 
 /** What the worker is started with. */
@@ -50,6 +57,8 @@ export interface MachineOrder {
   readonly terminals: number;
   /** Where a booted machine of this kind is kept, or shall be. Absent: boot, and keep nothing. */
   readonly template?: TemplateFile;
+  /** The same after a rehearsal in this very image, which takes the place of `template`. */
+  readonly rehearsed?: Rehearsal;
   /** Takes calls for the guest's files: see `files/messages.ts`. */
   readonly files?: MessagePort;
   /** The machine to go on from. Absent: the template, or a boot. */

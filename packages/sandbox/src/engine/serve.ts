@@ -20,6 +20,7 @@ export { prepareHarts } from './hart-parts.ts';
 import { kernelCommandLine } from '../guest/boot.ts';
 import { hasPlainMountPoints } from '../guest/root.ts';
 import type { GuestNetwork } from '../network/serve-network.ts';
+import { AgentLine } from './agent-line.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
@@ -27,10 +28,11 @@ import { continueFiles, forkSandbox } from './fork.ts';
 import { jit } from './hart-parts.ts';
 import type { Command, ControlCommand, MachineOrder, Report } from './messages.ts';
 import { OutputGate } from './output-gate.ts';
+import { rehearse } from './rehearsal.ts';
 import { reported } from './reported.ts';
 import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
-import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
+import { openTemplate, removeTemplate, saveTemplate, type Template } from './template.ts';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
@@ -49,8 +51,10 @@ export async function serve(order: MachineOrder, port: MessagePort): Promise<voi
     else link.tell({ type: 'end', reason: end.reason === 'stopped' ? 'closed' : end.reason });
   } catch (error) {
     // Met in the middle of a run; at its start, a bad template is as none.
-    if (order.template && AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
-      removeTemplate(order.template);
+    if (AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
+      for (const template of [order.template, order.rehearsed?.template]) {
+        if (template !== undefined) removeTemplate(template);
+      }
     }
     link.tell({ type: 'failed', error: reported(error) });
   }
@@ -99,16 +103,16 @@ async function runMachine(
   const { onSerial } = link;
   using network = await networkOf(order, link);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
-  const hello = Promise.withResolvers<Uint8Array>();
+  const line = new AgentLine((report, bytes) => link.tell(report, bytes));
   using start = await startOf(order, files);
-  const console = consoleDevice(link, gates, start === undefined ? hello.resolve : undefined);
+  const console = consoleDevice(link, gates, line);
   const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
     : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
   const served = { link, machine, files, network, console, gates, base: start?.path };
   if (order.fork !== undefined) network?.stack.reset(order.fork.connections);
-  const greeting = start === undefined ? hello.promise : Promise.resolve(start.hello);
+  const greeting = start === undefined ? line.next() : Promise.resolve(start.hello);
   link.port.on('message', (command: Command) => obey(command, served, greeting));
   if (order.files !== undefined) {
     const names = new Namespace(files.mounted[0], files.mounted.slice(1));
@@ -116,8 +120,8 @@ async function runMachine(
   }
   machine.cpuShare = order.cpuShare;
   const ended = machine.run();
-  if (start === undefined) void greeting.then((bytes) => booted(order, served, bytes));
-  else link.tell({ type: 'agent', bytes: start.hello });
+  if (start?.isReady) line.open(start.hello);
+  else void greeting.then((hello) => makeReady(order, served, line, hello, start === undefined));
   try {
     return await ended;
   } finally {
@@ -131,6 +135,8 @@ interface Start extends Disposable {
   readonly hello: Uint8Array;
   /** The file that pages come from. */
   readonly path: string | undefined;
+  /** False for one that has yet to rehearse. */
+  readonly isReady: boolean;
 }
 
 /** A fork, else a template that fits; undefined: boot. */
@@ -138,19 +144,31 @@ async function startOf(order: MachineOrder, files: FileSystems): Promise<Start |
   const { fork, template } = order;
   if (fork !== undefined) {
     const path = fork.base;
-    const base = path !== undefined && template ? openTemplate({ ...template, path }) : undefined;
+    const base = path === undefined ? undefined : baseAt(path, order);
     const snapshot = openFork(fork.machine, base?.snapshot);
     await continueFiles(files, fork);
+    const { hello } = fork;
     const close = () => base?.[Symbol.dispose]();
-    return { snapshot, hello: fork.hello, path: base?.path, [Symbol.dispose]: close };
+    return { snapshot, hello, path: base?.path, isReady: true, [Symbol.dispose]: close };
   }
   const { root } = files;
   if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;
-  const found = openTemplate(template);
+  const rehearsed = order.rehearsed && openTemplate(order.rehearsed.template);
+  const found = rehearsed ?? openTemplate(template);
   if (found === undefined) return undefined;
   await root.server.restoreState(found.root);
   root.server.settle();
-  return found;
+  const isReady = found === rehearsed || order.rehearsed === undefined;
+  return { ...found, isReady };
+}
+
+/** What a fork of such a machine stands on. */
+function baseAt(path: string, { template, rehearsed }: MachineOrder): Template | undefined {
+  for (const each of [rehearsed?.template, template]) {
+    const found = each && openTemplate({ ...each, path });
+    if (found !== undefined) return found;
+  }
+  return undefined;
 }
 
 async function boot(
@@ -175,20 +193,25 @@ async function boot(
   });
 }
 
-/** The agent serves: what all sandboxes have in common is done. */
-async function booted(
-  { template }: MachineOrder,
-  { link, machine, files }: Served,
+/** The agent serves: what all sandboxes have in common is done, and kept for them. */
+async function makeReady(
+  { template, rehearsed }: MachineOrder,
+  { machine, files, console }: Served,
+  line: AgentLine,
   hello: Uint8Array,
+  isBooted: boolean,
 ): Promise<void> {
   const { root } = files;
-  const state = root.server.saveState();
-  if (template !== undefined && state !== undefined && (await hasPlainMountPoints(root.tree))) {
+  const keeps = template !== undefined && (await hasPlainMountPoints(root.tree));
+  if (isBooted && keeps) {
+    const state = () => ({ hello, root: root.server.saveState() });
     // A full disk, for one: the next sandbox boots, too.
-    await saveTemplate(machine, template, { hello, root: state }).catch(() => {});
+    await saveTemplate(machine, template, state).catch(() => {});
   }
   root.server.settle();
-  link.tell({ type: 'agent', bytes: hello });
+  const agent = console.ports[agentPort]!;
+  if (rehearsed && keeps) await rehearse(rehearsed, { machine, files, agent, line, hello });
+  line.open(hello);
 }
 
 /** Loaded only where there is a network: it is much code. */
@@ -200,18 +223,7 @@ async function networkOf({ network }: MachineOrder, link: Link): Promise<GuestNe
   return served;
 }
 
-/** @param onHello takes the first bytes of an agent that is still to greet: one frame */
-function consoleDevice(
-  link: Link,
-  gates: readonly OutputGate[],
-  onHello: ((bytes: Uint8Array) => void) | undefined,
-): VirtioConsole {
-  let greeted = onHello === undefined;
-  const onAgent = (bytes: Uint8Array) => {
-    if (greeted) link.tell({ type: 'agent', bytes }, bytes);
-    else onHello?.(bytes);
-    greeted = true;
-  };
+function consoleDevice(link: Link, gates: readonly OutputGate[], line: AgentLine): VirtioConsole {
   const terminals = gates.map((gate, terminal) => ({
     console: true,
     onData: (bytes: Uint8Array) => {
@@ -221,7 +233,7 @@ function consoleDevice(
   }));
   return new VirtioConsole([
     { console: true, onData: link.onSerial },
-    { name: agentPortName, onData: onAgent },
+    { name: agentPortName, onData: line.accept },
     ...terminals,
   ]);
 }

@@ -1,5 +1,6 @@
 import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import type { FuseState } from '@anole/fuse';
 import { type FileSource, fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine/runtime';
 import { chunkedSource } from './chunked-source.ts';
@@ -15,7 +16,7 @@ export interface Template extends TemplateState, Disposable {
 }
 
 /** Templates that are kept; the oldest go first. */
-const maxTemplates = 8;
+const maxTemplates = 12;
 const bufferBytes = 0x10_0000;
 
 /** A template that machines of this thread use, or used a moment ago. */
@@ -75,21 +76,30 @@ function closeUnused(keep: number): void {
 }
 
 /**
- * Saves a machine whose guest serves and waits. Two that do so at once write a file each, and the
- * last one stays: they are alike.
+ * Saves a machine whose guest serves, once it waits, with what `stateNow` says then. Two that do so at
+ * once write a file each, and the last one stays: they are alike.
  */
 export async function saveTemplate(
   machine: Machine,
   { path, identity }: TemplateFile,
-  state: TemplateState,
+  stateNow: () => { readonly hello: Uint8Array; readonly root: FuseState | undefined },
 ): Promise<void> {
-  const host = writeTemplateState(state);
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}`;
   const file = openSync(temporary, 'wx', 0o600);
   try {
     const buffered = bufferedWriter(file);
-    await machine.save(buffered.write, { identity, host, whenIdle: true });
+    const options = {
+      identity,
+      whenIdle: true,
+      // Asked for at the moment at which the machine is taken.
+      get host(): Uint8Array {
+        const { hello, root } = stateNow();
+        if (root === undefined) throw new Error('the guest holds files that have no name');
+        return writeTemplateState({ hello, root });
+      },
+    };
+    await machine.save(buffered.write, options);
     buffered.flush();
     renameSync(temporary, path);
   } catch (error) {
