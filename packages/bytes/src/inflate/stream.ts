@@ -1,16 +1,16 @@
 import { AnoleError } from '../errors.ts';
 import { compileKernel } from '../wasm/index.ts';
+import { inflateKernel } from './kernel.ts';
 import {
   damages,
   INPUT_SLACK,
-  inflateKernel,
   MEMORY_START,
   MODE,
   OUTPUT_SLACK,
   STATE,
   STATUS,
   writeStaticTables,
-} from './kernel.ts';
+} from './layout.ts';
 
 /** Bytes that a match reaches back at most. Source: RFC 1951, 2. */
 export const INFLATE_WINDOW: number = 32 * 1024;
