@@ -24,6 +24,9 @@ const POLL_WORTH = 100;
  * processor gets it sooner if this one sleeps. */
 const POLL = 25;
 const PERIOD_MOST = 1000;
+/** Polling that finds nothing more often than this is left; one wait in so many tries again. */
+const LUCK_LEAST = 0.3;
+const PROBE = 64;
 
 /**
  * What two threads share: a memory each, a doorbell, and up to `SLOTS` connections. The client's
@@ -54,12 +57,16 @@ export class Link {
   private batch: number[] = [];
   private batchAt = 0;
   private again: Connection[] = [];
+  /** As in our memory: odd while asleep. */
   private sleep = 1;
   private rangFor = 0;
   private lastNews = 0;
   private awakeSince = 0;
   /** Microseconds between news, smoothed. */
   private period = 50;
+  /** How often news came while polling, of all times, smoothed. */
+  private luck = 1;
+  private waits = 0;
 
   constructor(
     role: 'client' | 'server',
@@ -75,7 +82,7 @@ export class Link {
     Atomics.store(own.words, Head.sleep, this.sleep);
     this.doorbell = new Doorbell(
       pipe,
-      () => this.wakeUp(),
+      () => this.onRing(),
       () => this.end(),
     );
   }
@@ -133,37 +140,64 @@ export class Link {
 
   /** An answer may come soon: waits for it by polling where that is worth it. */
   expectAnswer(): void {
-    if (this.period < POLL_WORTH) this.wakeUp();
+    if (this.isAwake) this.awakeSince = performance.now();
+    else if (this.isPollingWorth()) this.stayAwake();
   }
 
   /** Looks at a connection again in the next turn, for what was left over. */
   later(connection: Connection): void {
     this.again.push(connection);
-    this.wakeUp();
+    this.stayAwake();
   }
 
-  private wakeUp(): void {
+  /** While asleep; the peer rings once for each time. */
+  private onRing(): void {
+    this.poll();
+    if (this.isAwake) return;
+    if (this.isPollingWorth() || !this.lieDown()) this.stayAwake();
+  }
+
+  private isPollingWorth(): boolean {
+    if (this.period > POLL_WORTH) return false;
+    return this.luck > LUCK_LEAST || ++this.waits % PROBE === 0;
+  }
+
+  private get isAwake(): boolean {
+    return (this.sleep & 1) === 0;
+  }
+
+  private stayAwake(): void {
     if (!this.isOpen) return;
     this.awakeSince = performance.now();
-    if ((this.sleep & 1) === 0) return;
-    this.setSleep();
+    if (this.isAwake) return;
+    this.setSleep(this.sleep + 1);
     poller.wake(this);
   }
 
-  private setSleep(): void {
-    this.sleep = (this.sleep + 1) | 0;
+  private setSleep(value: number): void {
+    this.sleep = value | 0;
     Atomics.store(this.own.words, Head.sleep, this.sleep);
   }
 
-  /** Whether the link may be left alone until its doorbell rings. */
-  trySleep(): boolean {
-    if (!this.isOpen) return true;
+  /** Goes to sleep, or to sleep anew; false where there are news after all. */
+  private lieDown(): boolean {
+    this.setSleep((this.sleep + 1) | 1);
+    return !this.hasNews();
+  }
+
+  /** A turn of the loop, while awake. @returns whether there will be another */
+  turn(): boolean {
+    if (!this.isOpen) return false;
+    if (this.poll()) {
+      this.luck += (1 - this.luck) / 8;
+      return this.isOpen;
+    }
     const idle = (performance.now() - Math.max(this.lastNews, this.awakeSince)) * 1000;
-    if (this.period < POLL_WORTH && idle < POLL) return false;
-    this.setSleep();
-    if (!this.hasNews()) return true;
-    this.setSleep();
-    return false;
+    if (this.period < POLL_WORTH && idle < POLL) return true;
+    this.luck -= this.luck / 8;
+    if (this.lieDown()) return false;
+    this.setSleep(this.sleep + 1);
+    return true;
   }
 
   private hasNews(): boolean {

@@ -22,7 +22,7 @@ class Poller {
     // Ordered first, so that a listener which throws does not end it.
     this.turn = setImmediate(this.look);
     for (const link of this.awake) {
-      if (!link.poll() && link.trySleep()) this.awake.delete(link);
+      if (!link.turn()) this.awake.delete(link);
     }
     if (this.awake.size > 0) return;
     clearImmediate(this.turn);
