@@ -74,7 +74,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => (await import('./commands/demo.ts')).demoCommand(),
   },
   smc: {
-    summary: 'explain Shared Memory Communications (SMC)',
+    summary: 'have programs use shared memory (SMC), and explain what they do',
     load: async () => (await import('./commands/smc.ts')).smcCommand(),
   },
   doctor: {

@@ -19,4 +19,7 @@ export { type SmcCode, SmcError } from './errors.ts';
 export type * from './llc/kinds.ts';
 export { type LlcMessage, parseLlc, writeLlc } from './llc/message.ts';
 export { explainDeletion } from './llc/reasons.ts';
+export { preloadOptions } from './preload.ts';
+export { prometheusText, type Report, type ReportedConnection, smcReports } from './reports.ts';
 export { icrcOf, parseRoce, type RocePacket } from './roce/packet.ts';
+export { type Mode, modeFor, type Policy, parsePolicy, type Rule } from './socket/policy.ts';

@@ -1,12 +1,75 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
 import { decodeAction } from '../smc/decode.ts';
+import { ssAction, statsAction } from '../smc/live.ts';
+import { runAction } from '../smc/run.ts';
 
 /** `anole smc`: Shared Memory Communications. */
 export function smcCommand(): Command {
-  return new Command('smc')
-    .description('explain Shared Memory Communications (SMC)')
-    .addCommand(decodeCommand());
+  return (
+    new Command('smc')
+      // Options behind the program's name are the program's.
+      .enablePositionalOptions()
+      .description('have programs use shared memory (SMC), and explain what they do')
+      .addCommand(runCommand())
+      .addCommand(ssCommand())
+      .addCommand(statsCommand())
+      .addCommand(decodeCommand())
+  );
+}
+
+function runCommand(): Command {
+  return new Command('run')
+    .description('run a program of Node, whose sockets use shared memory where both ends can')
+    .argument('<command...>', 'the program and its arguments, after --')
+    .option(
+      '-p, --policy <file>',
+      'which connections may, must or must not (JSON; may change later)',
+    )
+    .passThroughOptions()
+    .addHelpText(
+      'after',
+      `
+Both ends are started so, as one user on one host. All else stays TCP, and nothing in the program
+changes. "node" is the Node that runs anole; processes that the program starts are included.
+
+Exit code: the program's.
+
+Examples:
+  anole smc run -- node server.js
+  anole smc run --policy smc.json -- npm start`,
+    )
+    .action(act(runAction, { ownsInterrupt: true }));
+}
+
+function ssCommand(): Command {
+  return new Command('ss')
+    .description('list live connections of programs run so: over what they go, and why')
+    .addHelpText(
+      'after',
+      `
+Of all processes of this user. The codes are those of the standard. With --json each line is a
+connection.
+
+Examples:
+  anole smc ss
+  anole smc ss --json | jq 'select(.transport == "tcp") | .reason.name'`,
+    )
+    .action(act(ssAction));
+}
+
+function statsCommand(): Command {
+  return new Command('stats')
+    .description('count connections of programs run so: over shared memory, and over TCP by reason')
+    .option('--prometheus', 'all processes together, in the text format of Prometheus')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  anole smc stats
+  anole smc stats --prometheus > /var/lib/node_exporter/anole.prom`,
+    )
+    .action(act(statsAction));
 }
 
 function decodeCommand(): Command {

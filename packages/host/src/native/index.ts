@@ -10,7 +10,7 @@
  * using mapping = mapFile(fd, 4096, { writable: true });
  */
 export { eventCounter } from './event-counter.ts';
-export { hasNative } from './koffi.ts';
+export { closeDescriptor, hasNative } from './koffi.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';

@@ -59,6 +59,16 @@ export function native(declaration: string): NativeFunction {
   };
 }
 
+const close = native('int close(int fd)');
+
+/**
+ * Closes a descriptor that a native call opened. `fs.closeSync` would do it, too, but in a worker
+ * thread Node warns of descriptors that it has not opened.
+ */
+export function closeDescriptor(fd: number): void {
+  check(close(fd), 'close a descriptor');
+}
+
 export const addressOf = (bytes: Uint8Array): bigint => koffi().address(bytes);
 
 export const viewAt = (address: bigint, length: number): ArrayBuffer =>

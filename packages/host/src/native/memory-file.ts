@@ -1,5 +1,5 @@
-import { closeSync, ftruncateSync } from 'node:fs';
-import { check, native } from './koffi.ts';
+import { ftruncateSync } from 'node:fs';
+import { check, closeDescriptor, native } from './koffi.ts';
 
 const memfdCreate = native('int memfd_create(const char *name, unsigned int flags)');
 const fcntl = native('int fcntl(int fd, int command, long argument)');
@@ -34,7 +34,7 @@ export function memoryFile(name: string, size: number): number {
     ftruncateSync(fd, size);
     return fd;
   } catch (error) {
-    closeSync(fd);
+    closeDescriptor(fd);
     throw error;
   }
 }

@@ -1,7 +1,6 @@
-import { closeSync } from 'node:fs';
 import { endianness } from 'node:os';
 import { HostError } from '../errors.ts';
-import { addressOf, check, lastError, native, nativeError } from './koffi.ts';
+import { addressOf, check, closeDescriptor, lastError, native, nativeError } from './koffi.ts';
 
 const socket = native('int socket(int domain, int type, int protocol)');
 const connect = native('int connect(int fd, const void *address, unsigned int length)');
@@ -51,7 +50,7 @@ export function connectUnix(path: string): number | undefined {
   if (connect(fd, address, address.length) >= 0) return fd;
   const error = nativeError(`connect to ${path.replace('\0', '@')}`);
   const code = lastError();
-  closeSync(fd);
+  closeDescriptor(fd);
   if (code === 'ECONNREFUSED' || code === 'ENOENT') return undefined;
   throw error;
 }
@@ -119,7 +118,7 @@ export function receiveDescriptors(fd: number, limit: number): Received | undefi
   const descriptors = descriptorsIn(control.subarray(0, Number(header.readBigUInt64LE(40))));
   if ((header.readInt32LE(48) & MSG_CTRUNC) !== 0) {
     descriptors.forEach((each) => {
-      closeSync(each);
+      closeDescriptor(each);
     });
     throw new HostError('HOST_IO', 'Cannot receive descriptors: there are too many');
   }

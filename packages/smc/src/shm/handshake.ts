@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
-import { closeSync } from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
 import { threadId } from 'node:worker_threads';
 import {
+  closeDescriptor,
   peerCredentials,
   type Received,
   receiveDescriptors,
@@ -100,6 +100,6 @@ function readHello({ bytes, descriptors }: Received): { peer: LinkPeer; memory: 
     };
     return { peer, memory: LinkMemory.of(descriptors[0]!) };
   } finally {
-    for (const each of descriptors) closeSync(each);
+    for (const each of descriptors) closeDescriptor(each);
   }
 }

@@ -1,5 +1,13 @@
-import { closeSync, fstatSync } from 'node:fs';
-import { addSeals, type Mapping, mapFile, memoryFile, Seal, sealsOf } from '@anole/host/native';
+import { fstatSync } from 'node:fs';
+import {
+  addSeals,
+  closeDescriptor,
+  type Mapping,
+  mapFile,
+  memoryFile,
+  Seal,
+  sealsOf,
+} from '@anole/host/native';
 import { SmcError } from '../errors.ts';
 import { BASE_BYTES, FILE_BYTES, Head, MAGIC, SEGMENT_BYTES, SLOTS, VERSION } from './layout.ts';
 
@@ -29,7 +37,7 @@ export class LinkMemory implements Disposable {
       memory.words[Head.slots] = SLOTS;
       return memory;
     } catch (error) {
-      closeSync(fd);
+      closeDescriptor(fd);
       throw error;
     }
   }
@@ -70,6 +78,6 @@ export class LinkMemory implements Disposable {
   [Symbol.dispose](): void {
     this.mapping.close();
     this.segments.clear();
-    if (this.fd >= 0) closeSync(this.fd);
+    if (this.fd >= 0) closeDescriptor(this.fd);
   }
 }

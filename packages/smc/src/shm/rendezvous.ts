@@ -10,7 +10,7 @@ const MOST_SERVERS = 64;
 const GAP = 2;
 const SERVER_PATIENCE = 1000;
 /** How long a client of a port waits for its first link, and how often it looks for more servers. */
-const CLIENT_PATIENCE = 250;
+const CLIENT_PATIENCE = 1000;
 const RESCAN = 1000;
 
 /**

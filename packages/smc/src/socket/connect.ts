@@ -1,6 +1,7 @@
+import { SmcError } from '../errors.ts';
 import { Connection } from '../shm/connection.ts';
 import type { Link } from '../shm/link.ts';
-import { Directory } from '../shm/rendezvous.ts';
+import { Directory, type NoLink } from '../shm/rendezvous.ts';
 import { addressWords, isOnThisHost, nameOf, portWord } from './address.ts';
 import { type SmcHandle, smcHandle } from './handle.ts';
 import {
@@ -16,7 +17,8 @@ import {
   setOwner,
   type TcpHandle,
 } from './internals.ts';
-import { fallback } from './reasons.ts';
+import { currentPolicy, type Mode, modeFor, processName } from './policy.ts';
+import { type FallbackName, fallback } from './reasons.ts';
 import { counters, setState, setTcp } from './state.ts';
 
 /** Milliseconds that a server has for taking a connection over shared memory. */
@@ -53,6 +55,7 @@ class Attempt {
   private readonly address: string;
   private readonly port: number;
   private readonly socket: HandledSocket | undefined;
+  private mode: Mode = 'prefer';
 
   constructor(
     original: ConnectMethod,
@@ -75,16 +78,20 @@ class Attempt {
     if (socket === undefined || socket._handle !== this.handle || !wanted(socket)) {
       return this.connectTcp();
     }
+    const policy = currentPolicy();
+    this.mode = modeFor(policy, port, processName());
+    if (this.mode === 'off') return this.stayOnTcp('off');
     if (!isOnThisHost(this.address)) return this.stayOnTcp('otherHost');
     const found = directory.find(port);
     if (typeof found === 'string') return this.stayOnTcp(found);
+    if (policy.dryRun) return this.stayOnTcp('dryRun');
     if (!(found instanceof Promise)) return this.claim(found);
     void found.then((links) => this.resume(links));
     return 0;
   }
 
   /** The first links to the port are there, or there are none. */
-  private resume(links: readonly Link[] | 'noPeer' | 'otherUser' | 'late' | 'badPeer'): void {
+  private resume(links: readonly Link[] | NoLink): void {
     // The socket may have been closed meanwhile.
     if (this.socket?._handle !== this.handle) return;
     const error = typeof links === 'string' ? this.stayOnTcp(links) : this.claim(links);
@@ -92,11 +99,19 @@ class Attempt {
     if (error !== 0) request.oncomplete?.(error, this.handle, request, false, false);
   }
 
-  private stayOnTcp(
-    name: 'otherHost' | 'noPeer' | 'otherUser' | 'late' | 'badPeer' | 'full',
-  ): number {
+  private stayOnTcp(name: FallbackName): number {
     setTcp(this.socket, 'client', name);
-    return this.connectTcp();
+    if (this.mode !== 'require') return this.connectTcp();
+    process.nextTick(() => this.refuse(name));
+    return 0;
+  }
+
+  /** The policy does not want it over TCP. */
+  private refuse(name: FallbackName): void {
+    const { code, reason, hint } = fallback(name);
+    const message = `Cannot connect to port ${this.port} over shared memory: ${reason}`;
+    const options = { details: { name, code }, ...(hint !== undefined && { hint }) };
+    this.socket?.destroy(new SmcError('SMC_REQUIRED', message, options));
   }
 
   private connectTcp(): number {
@@ -163,7 +178,8 @@ class Attempt {
       onTcp: () => {
         claimed.settle();
         directory.doubt(this.port);
-        setState(socket, { transport: 'tcp', role: 'client', reason: fallback('declined') });
+        setTcp(socket, 'client', 'declined');
+        if (this.mode === 'require') this.refuse('declined');
       },
       onClose: () => {
         claimed.settle();

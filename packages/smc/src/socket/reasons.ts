@@ -10,6 +10,8 @@ export interface Fallback extends Diagnosis {
 
 /** With the numbers that the standard has for declining (clc/diagnosis.ts). */
 const reasons = {
+  off: [0x03000000, 'the policy keeps it on TCP', 'look at the file that ANOLE_SMC_POLICY names'],
+  dryRun: [0x03000000, 'the policy only tries out: shared memory could be used'],
   noNative: [
     0x03030001,
     'shared memory is not available here',
@@ -20,7 +22,7 @@ const reasons = {
   noPeer: [
     0x03010000,
     'nobody at that port offers shared memory',
-    'start the server with --import @anole/smc/register, as the same user',
+    'start the server with anole smc run, as the same user',
   ],
   otherUser: [0x03000000, 'the peer belongs to another user', 'run both as the same user'],
   late: [

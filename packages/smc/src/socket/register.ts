@@ -5,6 +5,7 @@ import { offerSmc } from './accept.ts';
 import { isOnThisHost } from './address.ts';
 import { hookConnect } from './connect.ts';
 import { type HandledServer, type HandledSocket, tryInternals } from './internals.ts';
+import { offerReport } from './report.ts';
 import { type SmcState, smcState } from './state.ts';
 
 /** Whether connections of this process can go through shared memory at all. */
@@ -34,6 +35,7 @@ export function registerSmc(): void {
       return smcState(this);
     },
   });
+  offerReport();
   if (!canShare()) return;
   hookConnect(() => true);
   const servers = net.Server.prototype as unknown as { _listen2: Listen };

@@ -21,6 +21,9 @@ const connected = channel('anole.smc.connected');
 const fellBack = channel('anole.smc.fallback');
 
 const states = new WeakMap<object, SmcState>();
+/** Sockets that may live, for reports; those that are gone are taken out now and then. */
+let seen = new Set<WeakRef<Socket>>();
+let nextSweep = 1024;
 
 /** Counted since the process began; `fallbacks` by the name of the reason. */
 export const counters = {
@@ -33,6 +36,7 @@ export const counters = {
 
 export function setState(socket: object | undefined, state: SmcState): void {
   if (socket === undefined) return;
+  if (!states.has(socket)) remember(socket as Socket);
   states.set(socket, state);
   if (state.transport === 'smc-d') {
     if (state.role === 'client') counters.connected++;
@@ -43,6 +47,22 @@ export function setState(socket: object | undefined, state: SmcState): void {
     counters.fallbacks[name] = (counters.fallbacks[name] ?? 0) + 1;
     if (fellBack.hasSubscribers) fellBack.publish({ socket, state });
   }
+}
+
+function remember(socket: Socket): void {
+  seen.add(new WeakRef(socket));
+  if (seen.size < nextSweep) return;
+  seen = new Set([...seen].filter((each) => each.deref()?.destroyed === false));
+  nextSweep = Math.max(1024, seen.size * 2);
+}
+
+/** Sockets that are open, with what they go over. */
+export function liveSockets(): (readonly [socket: Socket, state: SmcState])[] {
+  return [...seen].flatMap((each) => {
+    const socket = each.deref();
+    if (socket === undefined || socket.destroyed) return [];
+    return [[socket, states.get(socket)!] as const];
+  });
 }
 
 export function setTcp(

@@ -1,0 +1,99 @@
+import { readFileSync, statSync } from 'node:fs';
+import { basename } from 'node:path';
+import { SmcError } from '../errors.ts';
+
+/** `require`: a connection that cannot have shared memory is an error. */
+export type Mode = 'off' | 'prefer' | 'require';
+
+/** A rule applies where all that it names fits. */
+export interface Rule {
+  readonly mode: Mode;
+  /** Of the server: `6379`, `"8000-8099"`. */
+  readonly port?: number | string;
+  /** Name of the program's main file, without its directory and ending. */
+  readonly process?: string;
+}
+
+/** What the file named by `ANOLE_SMC_POLICY` contains, as JSON. */
+export interface Policy {
+  /** Where no rule fits. Default `prefer`. */
+  readonly default?: Mode;
+  /** Connections stay on TCP, with a reason that says they would not. */
+  readonly dryRun?: boolean;
+  /** The first that fits applies. */
+  readonly rules?: readonly Rule[];
+}
+
+const modes: ReadonlySet<unknown> = new Set<Mode>(['off', 'prefer', 'require']);
+/** Milliseconds after which a file is looked at again. */
+const FRESH = 500;
+
+/** @throws SmcError `SMC_BAD_POLICY` */
+export function parsePolicy(text: string): Policy {
+  const bad = (what: string) => new SmcError('SMC_BAD_POLICY', `Cannot read the policy: ${what}`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw bad(cause instanceof Error ? cause.message : 'it is not JSON');
+  }
+  if (typeof value !== 'object' || value === null) throw bad('it is not an object');
+  const { default: mode = 'prefer', dryRun = false, rules = [] } = value as Policy;
+  if (!modes.has(mode)) throw bad(`default is ${JSON.stringify(mode)}, not off, prefer or require`);
+  if (typeof dryRun !== 'boolean') throw bad('dryRun is neither true nor false');
+  if (!Array.isArray(rules)) throw bad('rules is no list');
+  rules.forEach((rule: Rule, at) => {
+    if (!modes.has(rule?.mode)) throw bad(`rule ${at + 1} has no mode off, prefer or require`);
+    if (rule.port !== undefined && portsOf(rule.port) === undefined) {
+      throw bad(`rule ${at + 1} has port ${JSON.stringify(rule.port)}`);
+    }
+  });
+  return { default: mode, dryRun, rules };
+}
+
+function portsOf(port: number | string): readonly [first: number, last: number] | undefined {
+  const parts = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(String(port));
+  if (parts === null) return undefined;
+  return [Number(parts[1]), Number(parts[2] ?? parts[1])];
+}
+
+/** What a policy says of the connections to a port, of a process. */
+export function modeFor(policy: Policy, port: number, processName: string): Mode {
+  const rule = policy.rules?.find((each) => {
+    if (each.process !== undefined && each.process !== processName) return false;
+    if (each.port === undefined) return true;
+    const [first, last] = portsOf(each.port)!;
+    return port >= first && port <= last;
+  });
+  return rule?.mode ?? policy.default ?? 'prefer';
+}
+
+/** Of this process, as rules name it. */
+export const processName = (): string => basename(process.argv[1] ?? 'node').replace(/\.\w+$/, '');
+
+let current: Policy = {};
+let lookedAt = 0;
+let version = '';
+
+/**
+ * The policy of this process, as its file now is. One that cannot be read leaves what was before in
+ * force, and warns.
+ */
+export function currentPolicy(): Policy {
+  const file = process.env['ANOLE_SMC_POLICY'];
+  const now = Date.now();
+  if (file === undefined || now - lookedAt < FRESH) return current;
+  lookedAt = now;
+  try {
+    const { mtimeMs, ino, size } = statSync(file);
+    const found = `${mtimeMs} ${ino} ${size}`;
+    if (found === version) return current;
+    version = found;
+    current = parsePolicy(readFileSync(file, 'utf8'));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    if (version !== why) process.emitWarning(why, { code: 'SMC_BAD_POLICY' });
+    version = why;
+  }
+  return current;
+}

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { hasNative } from '@anole/host/native';
+import { modeFor, parsePolicy } from '@anole/smc';
+import net, { smcState } from '@anole/smc/net';
+
+const skip = hasNative() ? false : 'koffi is not installed for this platform';
+
+test('the first rule that fits says what becomes of a connection', () => {
+  const rules = [
+    { port: 6379, process: 'worker', mode: 'require' },
+    { port: '8000-8099', mode: 'off' },
+  ];
+  const policy = parsePolicy(JSON.stringify({ rules }));
+  assert.equal(modeFor(policy, 6379, 'worker'), 'require');
+  assert.equal(modeFor(policy, 6379, 'other'), 'prefer');
+  assert.equal(modeFor(policy, 8099, 'other'), 'off');
+  assert.equal(modeFor(policy, 8100, 'other'), 'prefer');
+});
+
+test('a policy that is damaged is refused with what is wrong', () => {
+  const bad = ['', '[', '3', '{"default":"on"}', '{"rules":[{}]}', '{"rules":{}}', '{"dryRun":1}'];
+  for (const text of [...bad, '{"rules":[null]}', '{"rules":[{"mode":"off","port":"x"}]}']) {
+    assert.throws(() => parsePolicy(text), { code: 'SMC_BAD_POLICY' }, text);
+  }
+});
+
+test('a policy is followed as soon as its file changes', { skip }, async () => {
+  const directory = mkdtempSync(join(tmpdir(), 'anole-smc-'));
+  const file = join(directory, 'policy.json');
+  const server = net.createServer((socket) => socket.end('bye')).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const connected = async (to = port) => {
+    const socket = net.connect(to, '127.0.0.1');
+    await once(socket.resume(), 'close');
+    return smcState(socket);
+  };
+  try {
+    process.env['ANOLE_SMC_POLICY'] = file;
+    writeFileSync(file, '{"default":"off"}');
+    assert.equal((await connected())?.reason?.name, 'off');
+    await sleep(550);
+    writeFileSync(file, '{"dryRun":true}');
+    assert.equal((await connected())?.reason?.name, 'dryRun');
+    await sleep(550);
+    writeFileSync(file, '{"default":"require"}');
+    assert.equal((await connected())?.transport, 'smc-d');
+    const plain = (await import('node:net')).createServer().listen(0, '127.0.0.1');
+    await once(plain, 'listening');
+    const other = (plain.address() as AddressInfo).port;
+    await assert.rejects(connected(other), {
+      code: 'SMC_REQUIRED',
+      message: /nobody at that port/,
+    });
+    plain.close();
+  } finally {
+    delete process.env['ANOLE_SMC_POLICY'];
+    server.close();
+    rmSync(directory, { recursive: true, force: true });
+  }
+});
