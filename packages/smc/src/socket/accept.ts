@@ -28,7 +28,7 @@ interface ListenHandle {
 }
 
 /** Milliseconds that an accepted connection waits for a client which is just about to claim it. */
-const PATIENCE = 200;
+const PATIENCE = 1000;
 /** Of what a process left behind that is gone. */
 const LEGACY = 5000;
 

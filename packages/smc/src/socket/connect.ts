@@ -22,7 +22,7 @@ import { type FallbackName, fallback } from './reasons.ts';
 import { counters, setState, setTcp } from './state.ts';
 
 /** Milliseconds that a server has for taking a connection over shared memory. */
-const PATIENCE = 1000;
+const PATIENCE = 3000;
 const SWEEP = 250;
 
 const directory = new Directory();
