@@ -4,6 +4,8 @@ import type { Listing } from './listing.ts';
 
 /** The root's nodeid: linux/fuse.h, FUSE_ROOT_ID. */
 const ROOT = 1;
+/** Number of the node with ino 0, where numbers follow from them: behind the root's. */
+const FIRST_FIXED = ROOT + 1;
 /** Names that the kernel may be told to be absent for good: a guest can ask for any number of them. */
 const MAX_ABSENT = 100_000;
 /** Steps from a node to the root; more are a loop, which a hostile kernel may have made. */
@@ -39,11 +41,14 @@ export class NodeTable {
   readonly #byId = new Map<number, KnownNode>();
   readonly #byIno = new Map<number, KnownNode>();
   readonly #root: TreeNode;
+  readonly #fixed: boolean;
   #next = ROOT + 1;
   #absent = 0;
 
-  constructor(root: TreeNode) {
+  /** @param fixed whether a node's number follows from its `ino` */
+  constructor(root: TreeNode, fixed: boolean) {
     this.#root = root;
+    this.#fixed = fixed;
     this.clear();
   }
 
@@ -63,13 +68,27 @@ export class NodeTable {
     let known = this.#byIno.get(ino);
     // Of another type it is another file, whose number was used again.
     if (known?.type !== type) {
-      known = { nodeid: this.#next++, node, ino, type, lookups: 0, parentIno };
+      const nodeid = this.#fixed ? ino + FIRST_FIXED : this.#next++;
+      known = { nodeid, node, ino, type, lookups: 0, parentIno };
       this.#byId.set(known.nodeid, known);
       this.#byIno.set(ino, known);
     }
     known.lookups++;
     known.parentIno = parentIno;
     return known;
+  }
+
+  /** The `ino` for a number that this table does not know, but another may have given out. */
+  forgotten(nodeid: number): number | undefined {
+    if (!this.#fixed || nodeid < FIRST_FIXED || this.#byId.has(nodeid)) return undefined;
+    return nodeid - FIRST_FIXED;
+  }
+
+  /** Takes up a node again that a kernel knows: it knows best how often. */
+  revive(nodeid: number, node: TreeNode): void {
+    const { ino, type } = node.stat;
+    if (this.#byId.has(nodeid) || this.#byIno.has(ino)) return;
+    this.put({ nodeid, node, ino, type, lookups: Number.MAX_SAFE_INTEGER, parentIno: ino });
   }
 
   /** The next number that is given out. */

@@ -8,6 +8,22 @@ export const noReply: Reply = [];
 
 const SLAB = 65536;
 
+/** linux/fuse.h, FUSE_NOTIFY_RESEND. */
+const NOTIFY_RESEND = 7;
+
+/**
+ * What a server that goes on with another's kernel sends first: the kernel then gives the requests
+ * again that were taken and not answered (Linux 6.9).
+ */
+export function resendRequests(): Uint8Array {
+  return OutHeader.encode({
+    length: OutHeader.size,
+    error: NOTIFY_RESEND,
+    uniqueLow: 0,
+    uniqueHigh: 0,
+  });
+}
+
 /**
  * Makes replies. Small ones are cut from one piece of memory that is never written again, so that a
  * reply costs no allocation of its own and stays valid however long the transport keeps it.

@@ -1,4 +1,4 @@
-import { AnoleError, type Awaitable, isPromise } from '@anole/bytes';
+import { AnoleError, type Awaitable, chain, isPromise } from '@anole/bytes';
 import type { Tree, TreeNode, WritableTree } from '@anole/vfs';
 import type { Stale } from './drops.ts';
 import { Errno, errnoFor, FuseError, refused } from './errors.ts';
@@ -46,6 +46,11 @@ export class FuseServer {
     }
     this.#session = new Session(tree, options, Math.floor(maxTransfer));
     this.#onError = options.onError;
+  }
+
+  /** Flags that both sides have, for the server that goes on (`agreed`); undefined before INIT. */
+  get agreed(): number | undefined {
+    return this.#session.agreed;
   }
 
   /** Nodes that the kernel knows, the root included. */
@@ -157,7 +162,15 @@ export class FuseServer {
       throw refused(Errno.EIO, 'a request before INIT');
     }
     const operation = operationFor(opcode);
-    return operation(this.#session, request);
+    const ino = this.#session.nodes.forgotten(request.nodeid);
+    if (ino === undefined || isSilent(opcode)) return operation(this.#session, request);
+    return chain(this.#revive(request.nodeid, ino), () => operation(this.#session, request));
+  }
+
+  #revive(nodeid: number, ino: number): Awaitable<void> {
+    return chain(this.#session.nodeOf?.(ino), (node) => {
+      if (node !== undefined) this.#session.nodes.revive(nodeid, node);
+    });
   }
 
   async #later(request: Request, reply: Promise<Reply>): Promise<Reply> {

@@ -1,3 +1,4 @@
+import type { Awaitable } from '@anole/bytes';
 import type { Timestamp, Tree, TreeNode, WritableNode, WritableTree } from '@anole/vfs';
 import { VfsError } from '@anole/vfs';
 import { type Terms, writeEntry } from './attributes.ts';
@@ -33,6 +34,15 @@ export interface FuseOptions {
    */
   readonly unsettled?: boolean;
   /**
+   * Gives the node with an `ino` of a tree that never changes. Then the kernel's numbers follow from
+   * it, so that another server can go on where this one ends, even without a farewell: it is given
+   * what {@link FuseServer.agreed} said, and asks the kernel for its requests again
+   * ({@link resendRequests}).
+   */
+  readonly nodeOf?: (ino: number) => Awaitable<TreeNode | undefined>;
+  /** Flags that a server before this one agreed on with the kernel. */
+  readonly agreed?: number;
+  /**
    * Process of the guest that drops what {@link FuseServer.changed} names, by its id there. Default 1,
    * the first process.
    */
@@ -63,6 +73,7 @@ export class Session {
   readonly maxTransfer: number;
   /** Flags of INIT that both sides have; undefined until INIT was answered. */
   agreed: number | undefined;
+  readonly nodeOf: FuseOptions['nodeOf'];
   readonly drops: Drops;
   /** Told of changes that the kernel asked for. */
   observer: ((change: TreeChange) => void) | undefined;
@@ -72,7 +83,9 @@ export class Session {
 
   constructor(tree: Tree | WritableTree, options: FuseOptions, maxTransfer: number) {
     this.tree = tree;
-    this.nodes = new NodeTable(tree.root);
+    this.nodes = new NodeTable(tree.root, options.nodeOf !== undefined);
+    this.nodeOf = options.nodeOf;
+    this.agreed = options.agreed;
     this.drops = new Drops(this.nodes, options.keeper ?? 1);
     this.exclusive = options.exclusive ?? true;
     this.writable = 'usage' in tree && options.readOnly !== true;

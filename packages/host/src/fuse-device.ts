@@ -13,6 +13,11 @@ export interface FuseMountOptions {
   readonly source?: string;
   /** Options of mount(8) beside those that this function sets, such as `ro`. */
   readonly options?: readonly string[];
+  /**
+   * Given the descriptor of the mount before it is mounted. As long as another process has a copy,
+   * the mount outlives this one, and {@link resumeFuse} goes on with it.
+   */
+  readonly onDescriptor?: (fd: number) => Promise<void>;
 }
 
 export interface FuseMount extends AsyncDisposable {
@@ -46,21 +51,41 @@ const writeDevice = promisify(writev);
 export async function mountFuse(
   directory: string,
   handle: FuseHandler,
-  { source = 'anole', options = [] }: FuseMountOptions = {},
+  { source = 'anole', options = [], onDescriptor }: FuseMountOptions = {},
 ): Promise<FuseMount> {
   const at = await realpath(directory).catch((error: unknown) => {
     throw hostError(error, `mount on ${directory}`);
   });
   const fd = await openDevice();
   try {
+    await onDescriptor?.(fd);
     const all = ['fd=3', 'rootmode=40000', 'user_id=0', 'group_id=0', 'default_permissions'];
     await mount([...all, 'allow_other', ...options].join(','), source, at, fd);
   } catch (error) {
     await promisify(close)(fd);
     throw error;
   }
-  const served = serve(fd, handle).finally(() => promisify(close)(fd));
-  served.catch(() => {});
+  return served(at, fd, handle);
+}
+
+/**
+ * Goes on serving a mount whose process is gone. Takes over the descriptor.
+ *
+ * @param greeting sent to the kernel before its requests are served
+ */
+export async function resumeFuse(
+  directory: string,
+  fd: number,
+  handle: FuseHandler,
+  greeting: Uint8Array,
+): Promise<FuseMount> {
+  await answer(fd, [greeting]);
+  return served(directory, fd, handle);
+}
+
+function served(at: string, fd: number, handle: FuseHandler): FuseMount {
+  const serving = serve(fd, handle).finally(() => promisify(close)(fd));
+  serving.catch(() => {});
   const unmount = async () => {
     // Aborting loses what the kernel did not write yet, so it is for mounts still in use.
     // The path is not looked at: that would ask the very server that may not answer any more.
@@ -68,7 +93,7 @@ export async function mountFuse(
     if ((await tool('umount', [...plain, '--', at])) !== '') {
       await tool('umount', [...plain, '--force', '--lazy', '--', at]);
     }
-    await served;
+    await serving;
   };
   return { directory: at, close: unmount, [Symbol.asyncDispose]: unmount };
 }

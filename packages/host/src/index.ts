@@ -17,6 +17,7 @@ export {
   type FuseMount,
   type FuseMountOptions,
   mountFuse,
+  resumeFuse,
 } from './fuse-device.ts';
 export { type HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';

@@ -10,6 +10,7 @@ import {
   planCommand,
   referrersCommand,
 } from './image/make.ts';
+import { mountCommand, mountsCommand, serveCommand, unmountCommand } from './image/mount.ts';
 import {
   copyCommand,
   loginCommand,
@@ -38,6 +39,10 @@ export function imageCommand(): Command {
     .addCommand(configCommand())
     .addCommand(commitCommand())
     .addCommand(unpackCommand())
+    .addCommand(mountCommand())
+    .addCommand(unmountCommand())
+    .addCommand(mountsCommand())
+    .addCommand(serveCommand())
     .addCommand(removeCommand())
     .addCommand(collectCommand())
     .addCommand(loginCommand())

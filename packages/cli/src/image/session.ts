@@ -93,6 +93,11 @@ export class Session implements AsyncDisposable {
 
 const names: Readonly<Record<string, string>> = { x64: 'amd64', ia32: '386' };
 
+/** Of this computer. */
+export function platformHere(): Platform {
+  return parsePlatform(`linux/${names[process.arch] ?? process.arch}`);
+}
+
 /**
  * The platform that is meant: what the user says; else what `anole run` runs, linux/riscv64, where
  * the image is there for it; else this computer's. Of an index that has variants only, those are meant.
@@ -107,7 +112,7 @@ export async function platformOf(
   const ours = parsePlatform('linux/riscv64');
   const { content } = await readManifest(reader, root, call);
   if (content.kind === 'manifest') return ours;
-  const here = parsePlatform(`linux/${names[process.arch] ?? process.arch}`);
+  const here = platformHere();
   const features: string[] = [];
   for (const plain of [ours, here, ours, here]) {
     const wanted = features.length === 0 ? plain : { ...plain, features };

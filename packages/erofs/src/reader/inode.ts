@@ -99,6 +99,13 @@ export function inoOf(info: ImageInfo, nid: number): number {
   return info.metaOffset === 0 ? nid : nid + 1;
 }
 
+/** The nid for a number that {@link inoOf} gave. */
+export function nidOf(info: ImageInfo, ino: number): number {
+  if (info.metaboxNid === undefined) return info.metaOffset === 0 ? ino : ino - 1;
+  const inside = Math.floor(ino / 2 ** 32) * 2 ** 31 + (ino % 2 ** 31);
+  return inside + (Math.floor(ino / 2 ** 31) % 2 === 0 ? 0 : IN_METABOX);
+}
+
 function decodeCompact(bytes: Uint8Array, info: ImageInfo) {
   const inode = CompactInode.decode(bytes);
   const isDirectory = typeOfMode(inode.mode) === 'directory';

@@ -13,7 +13,7 @@ import { FORMAT_EXTENDED, layouts } from '../layout/inode.ts';
 import type { DataReader } from './data.ts';
 import type { ImageDevice } from './devices.ts';
 import { findRecord, listDirectory } from './directory.ts';
-import { type InodeInfo, inoOf, offsetOf, readInode } from './inode.ts';
+import { type InodeInfo, inoOf, nidOf, offsetOf, readInode } from './inode.ts';
 import type { Mapping } from './mapping.ts';
 import { type OpenOptions, openImage } from './open.ts';
 import type { Spaces } from './spaces.ts';
@@ -32,6 +32,8 @@ export interface ErofsTree extends Tree {
    * @throws ErofsError `EROFS_BAD_INODE`, `EROFS_OUT_OF_RANGE` where none is there
    */
   node(nid: number): Awaitable<ErofsNode>;
+  /** An inode by the number that its `stat` has, and Linux shows. @throws ErofsError as `node` */
+  byIno(ino: number): Awaitable<ErofsNode>;
   /** The inode in which fragments lie, where the image has one. */
   packed(): Awaitable<ErofsNode | undefined>;
 }
@@ -68,7 +70,8 @@ export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<
         if (info.packedNid === undefined) return undefined;
         return new ErofsNode(image, yield* data.packedInode());
       });
-    return { root: new ErofsNode(image, root), info, devices, node, packed };
+    const byIno = (ino: number) => node(nidOf(info, ino));
+    return { root: new ErofsNode(image, root), info, devices, node, byIno, packed };
   });
 }
 

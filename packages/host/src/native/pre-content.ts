@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, read, statSync, writeFileSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, read, rmSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { HostError, hostError, systemCode } from '../errors.ts';
@@ -63,7 +63,8 @@ export class PreContentGroup implements AsyncDisposable {
   #reading: Promise<unknown> | undefined;
 
   /**
-   * @param bell path of a file that this one may make, in a file system that is marked
+   * @param bell path of a file that this one may make, in a file system that is marked; not one that
+   * another group has
    * @param fd of a group that exists, which passes to this one
    * @throws HostError `HOST_NO_NATIVE`, `HOST_NOT_PERMITTED`, `HOST_IO` where kernel or file system
    * have no such events
@@ -131,7 +132,7 @@ export class PreContentGroup implements AsyncDisposable {
    *
    * @returns how many
    */
-  dismiss(descriptors = 65_536): number {
+  dismiss(descriptors = 16_384): number {
     let dismissed = 0;
     for (let fd = 0; fd < descriptors; fd++) {
       try {
@@ -151,6 +152,7 @@ export class PreContentGroup implements AsyncDisposable {
     process.off('exit', this.#onExit);
     if (this.#reading) await Promise.all([this.#reading, readFile(this.#bell)]);
     closeSync(this.fd);
+    rmSync(this.#bell, { force: true });
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-import { closeSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Awaitable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
 import { HostError, hostError, type Lock, systemCode } from '@anole/host';
@@ -46,8 +46,9 @@ export class CachedBlob implements Source {
   readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
   /** The file: as large as the blob, with holes. */
   readonly path: string;
+  /** Its descriptor, for those who pass it on. */
+  readonly fd: number;
   readonly #remote: RemoteBlob;
-  readonly #fd: number;
   readonly #presence: Presence;
   readonly #lock: Lock;
   readonly #coming = new Map<number, Promise<void>>();
@@ -55,8 +56,8 @@ export class CachedBlob implements Source {
   readonly #queue = new FetchQueue(FETCHES);
   readonly #closing = new AbortController();
 
-  /** Takes over the lock. For {@link BlobCache}. @throws HostError */
-  constructor(remote: RemoteBlob, directory: string, lock: Lock) {
+  /** Takes over the lock, and the file's descriptor if given. For {@link BlobCache}. @throws HostError */
+  constructor(remote: RemoteBlob, directory: string, lock: Lock, descriptor?: number) {
     this.#remote = remote;
     this.#lock = lock;
     this.chunks = remote.chunks;
@@ -64,9 +65,10 @@ export class CachedBlob implements Source {
     this.path = join(directory, 'data');
     this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
     try {
-      closeSync(openSync(this.path, 'a'));
-      this.#fd = openSync(this.path, 'r+');
-      ftruncateSync(this.#fd, this.size);
+      if (descriptor === undefined) closeSync(openSync(this.path, 'a'));
+      this.fd = descriptor ?? openSync(this.path, 'r+');
+      // Cutting a file that somebody watches would wait for them, whatever the descriptor.
+      if (fstatSync(this.fd).size !== this.size) ftruncateSync(this.fd, this.size);
     } catch (error) {
       this.#presence.close();
       throw hostError(error, `open ${this.path}`);
@@ -75,6 +77,15 @@ export class CachedBlob implements Source {
 
   get id(): string {
     return this.#remote.id;
+  }
+
+  /** Whether the file itself has the bytes of a range, proven. */
+  holds(offset: number, length: number): boolean {
+    const end = length === 0 ? 0 : this.chunks.indexAt(offset + length - 1) + 1;
+    for (let index = this.chunks.indexAt(offset); index < end; index++) {
+      if (this.#presence.states[index] !== chunkStates.proven) return false;
+    }
+    return true;
   }
 
   /** Whether all bytes are here. */
@@ -121,7 +132,7 @@ export class CachedBlob implements Source {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new Error('the cache has been closed'));
     await Promise.allSettled(this.#coming.values());
-    closeSync(this.#fd);
+    closeSync(this.fd);
     this.#presence.close();
     this.#lock.release();
     await this.#remote.close?.();
@@ -160,7 +171,7 @@ export class CachedBlob implements Source {
   async #prove(index: number, urgency: Urgency): Promise<void> {
     const from = this.chunks.offsetOf(index);
     const bytes = new Uint8Array(this.chunks.offsetOf(index + 1) - from);
-    const isThere = readAll(this.#fd, bytes, from);
+    const isThere = readAll(this.fd, bytes, from);
     if (isThere && (await this.#remote.verify(index, bytes))) {
       this.#presence.states[index] = chunkStates.proven;
       return;
@@ -185,7 +196,7 @@ export class CachedBlob implements Source {
     const from = this.chunks.offsetOf(first);
     try {
       for (let at = 0; at < bytes.length; ) {
-        at += writeSync(this.#fd, bytes, at, bytes.length - at, from + at);
+        at += writeSync(this.fd, bytes, at, bytes.length - at, from + at);
       }
       this.#presence.put(first, end);
     } catch (error) {
@@ -226,7 +237,7 @@ export class CachedBlob implements Source {
   }
 
   #take(target: Uint8Array, offset: number): void {
-    if (readAll(this.#fd, target, offset)) return;
+    if (readAll(this.fd, target, offset)) return;
     throw new HostError(
       'HOST_WRONG_CONTENT',
       `Cannot read ${this.path}: it has been cut short while it was in use`,

@@ -10,6 +10,11 @@ export interface BlobCacheOptions {
   readonly quota?: number;
 }
 
+export interface OpenBlobOptions extends ReadOptions {
+  /** Of the blob's file, from an owner that is gone. It passes to the blob. */
+  readonly descriptor?: number;
+}
+
 /** A blob that the cache has, or has a part of. */
 export interface BlobUsage {
   readonly id: string;
@@ -49,15 +54,16 @@ export class BlobCache {
    *
    * @throws HostError
    */
-  async open(remote: RemoteBlob, { signal }: ReadOptions = {}): Promise<CachedBlob> {
+  async open(remote: RemoteBlob, options: OpenBlobOptions = {}): Promise<CachedBlob> {
+    const { signal, descriptor } = options;
     const name = nameOf(remote.id);
-    const options = { shared: true, ...(signal && { signal }) };
-    const lock = await acquireLock(this.#lockPath(name), options);
+    const held = { shared: true, ...(signal && { signal }) };
+    const lock = await acquireLock(this.#lockPath(name), held);
     try {
       const directory = this.#pathOf(name);
       await mkdir(directory, { recursive: true });
       await writeFile(join(directory, 'id'), remote.id);
-      const blob = new CachedBlob(remote, directory, lock);
+      const blob = new CachedBlob(remote, directory, lock, descriptor);
       if (this.#quota < Number.POSITIVE_INFINITY) await this.evict(this.#quota);
       return blob;
     } catch (error) {

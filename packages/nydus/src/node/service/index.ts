@@ -12,3 +12,17 @@ export { type BlobCounters, CachedBlob, type RemoteBlob } from '../cache/blob.ts
 export { BlobCache, type BlobCacheOptions, type BlobUsage, type Evicted } from '../cache/cache.ts';
 export { type Chunks, chunksAt, evenChunks } from '../cache/chunks.ts';
 export { verityBlob } from '../verity-blob.ts';
+export type { MountRequest } from './api.ts';
+export { Keeper, type KeeperOptions } from './keeper.ts';
+export { clearLeftovers, noteMounts } from './leftovers.ts';
+export type { MountKind } from './mount.ts';
+export { isOnDemand, loadMetadata, type OnDemandImage, openOnDemand } from './on-demand.ts';
+export { findOnDemand, layerSource } from './registry-images.ts';
+export { notesIn, type ServeOptions, serveImages } from './serve.ts';
+export {
+  ImageService,
+  type MountRecord,
+  type OnDemandReference,
+  type ServiceOptions,
+  type ServiceStatus,
+} from './service.ts';

@@ -1,0 +1,75 @@
+import { Command, Option } from 'commander';
+import { act } from '../../frame.ts';
+import { later } from './options.ts';
+
+/** `anole image mount`. */
+export function mountCommand(): Command {
+  return new Command('mount')
+    .description('mount an image, whose data come when they are read')
+    .argument('<image>', 'docker://HOST/NAME:TAG, converted by anole image convert')
+    .argument('<directory>')
+    .addOption(
+      new Option('--kind <kind>', 'how (default: by the kernel where it can)').choices([
+        'kernel',
+        'fuse',
+      ]),
+    )
+    .option('--platform <platform>', "such as linux/arm64 (default: this computer's)")
+    .addHelpText(
+      'after',
+      `
+The image is not pulled: what is read of it is fetched, verified and kept. A service does that, which is
+started where it is missing ('anole image serve'). Needs root.
+
+  kernel   the kernel's own EROFS reads the cache's file, and waits for what is not there yet (Linux 6.14)
+  fuse     the service answers the kernel (any Linux)
+
+Examples:
+  anole image mount docker://HOST/team/web:1.2 /mnt
+  anole image umount /mnt`,
+    )
+    .action(act(later(load, 'mountAction')));
+}
+
+export function unmountCommand(): Command {
+  return new Command('umount')
+    .description('unmount an image')
+    .argument('<directory>')
+    .action(act(later(load, 'unmountAction')));
+}
+
+export function mountsCommand(): Command {
+  return new Command('mounts')
+    .description('list mounted images, and what came for them')
+    .addHelpText('after', '\nExamples:\n  anole image mounts\n  anole image mounts --json')
+    .action(act(later(load, 'mountsAction')));
+}
+
+export function serveCommand(): Command {
+  return new Command('serve')
+    .description('serve images that load on demand (started when it is needed)')
+    .option('--socket <path>', "where to listen (default: images.sock beside the daemon's)")
+    .option('--cache <directory>', "where to keep what came (default: in anole's cache)")
+    .option(
+      '--quota <size>',
+      'what blobs that nobody uses may take, such as 20G (default: no bound)',
+    )
+    .addOption(new Option('--kept').hideHelp())
+    .addHelpText(
+      'after',
+      `
+Two processes: a keeper, which holds what mounts stand on, and the service. A service that dies is started
+again and goes on where it was; meanwhile readers wait. On SIGTERM everything is unmounted; an image that is
+in use is fetched whole and stays.
+
+The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
+/v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /metrics, GET /healthz.
+
+Examples:
+  anole image serve --quota 20G
+  curl --unix-socket $XDG_RUNTIME_DIR/anole/images.sock http://localhost/metrics`,
+    )
+    .action(act(later(load, 'serveAction')));
+}
+
+const load = () => import('../../image/service.ts');

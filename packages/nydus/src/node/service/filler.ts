@@ -1,0 +1,86 @@
+import { closeSync, fstatSync } from 'node:fs';
+import type { AccessEvent, PreContentGroup } from '@anole/host/native';
+import type { CachedBlob } from '../cache/blob.ts';
+
+export interface FillerEvents {
+  /** A reader was refused. */
+  onRefused?(blob: CachedBlob, event: Omit<AccessEvent, 'fd'>, error: unknown): void;
+}
+
+/**
+ * Puts into the files of blobs what somebody is about to read there: the kernel, for a mounted image.
+ */
+export class Filler {
+  readonly group: PreContentGroup;
+  readonly #blobs = new Map<number, { readonly blob: CachedBlob; uses: number }>();
+  readonly #events: FillerEvents;
+  #serving: Promise<void> = Promise.resolve();
+
+  /** Takes over the group. */
+  constructor(group: PreContentGroup, events: FillerEvents = {}) {
+    this.group = group;
+    this.#events = events;
+  }
+
+  /** Begins, once all blobs have been added that somebody may be reading already. */
+  start(): void {
+    this.#serving = this.#serve();
+  }
+
+  /**
+   * From now on reads of the blob's file wait until it has what they want. Not for blobs whose
+   * descriptor is younger than a mark of the same file.
+   */
+  add(blob: CachedBlob): void {
+    const { ino } = fstatSync(blob.fd);
+    const known = this.#blobs.get(ino);
+    if (known) known.uses++;
+    else {
+      this.#blobs.set(ino, { blob, uses: 1 });
+      this.group.mark(blob.path);
+    }
+  }
+
+  remove(blob: CachedBlob): void {
+    const { ino } = fstatSync(blob.fd);
+    const known = this.#blobs.get(ino);
+    if (known === undefined || --known.uses > 0) return;
+    this.group.unmark(blob.path);
+    this.#blobs.delete(ino);
+  }
+
+  async close(): Promise<void> {
+    await this.group.close();
+    await this.#serving;
+  }
+
+  async #serve(): Promise<void> {
+    for (;;) {
+      const events = await this.group.next();
+      if (events.length === 0) return;
+      for (const event of events) void this.#fill(event);
+    }
+  }
+
+  async #fill({ fd, ...event }: AccessEvent): Promise<void> {
+    const known = this.#blobs.get(fstatSync(fd).ino);
+    let allow = false;
+    try {
+      // What nobody is responsible for any more must not be read as zeros.
+      if (known) allow = await fillRange(known.blob, event.offset, event.length);
+      if (!allow) throw new Error('the disk does not take what was fetched');
+    } catch (error) {
+      if (known) this.#events.onRefused?.(known.blob, event, error);
+    }
+    this.group.answer(fd, allow);
+    closeSync(fd);
+  }
+}
+
+/** Whether the file has the range in the end. */
+async function fillRange(blob: CachedBlob, offset: number, length: number): Promise<boolean> {
+  const end = Math.min(blob.size, offset + length);
+  if (end <= offset) return true;
+  await blob.ensure(offset, end - offset);
+  return blob.holds(offset, end - offset);
+}

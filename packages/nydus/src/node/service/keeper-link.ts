@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError } from '@anole/host';
+import { receiveDescriptors, sendDescriptors } from '@anole/host/native';
+import { inherited, type ToKeeper, type ToService } from './keeper-messages.ts';
+import type { DescriptorKeeper } from './mount.ts';
+import type { Legacy, MountRecord } from './service.ts';
+
+/** A service's end of the link to its keeper. */
+export class KeeperLink implements DescriptorKeeper {
+  readonly #waiting = new Map<number, () => void>();
+  #turn = 0;
+
+  /** Waits for the keeper's first word. @throws HostError where this process has no keeper */
+  static async open(): Promise<{ link: KeeperLink; legacy: Legacy; hasGroup: boolean }> {
+    if (process.send === undefined) {
+      throw new HostError('HOST_IO', 'Cannot serve images: this process has no keeper', {
+        hint: 'Start it by: anole image serve',
+      });
+    }
+    const link = new KeeperLink();
+    const first = await new Promise<Extract<ToService, { type: 'start' }>>((resolve) => {
+      process.on('message', (message: ToService) => {
+        if (message.type === 'start') resolve(message);
+        else if (message.type === 'kept') link.#kept(message.id);
+      });
+    });
+    const descriptors = await receiveAll(first.names);
+    return { link, legacy: { mounts: first.mounts, descriptors }, hasGroup: first.hasGroup };
+  }
+
+  /** Calls back when the keeper wants the service to end. */
+  onStop(stop: () => void): void {
+    process.on('message', (message: ToService) => {
+      if (message.type === 'stop') stop();
+    });
+  }
+
+  keep(name: string, fd: number): Promise<void> {
+    const id = this.#turn++;
+    return new Promise((resolve) => {
+      this.#waiting.set(id, resolve);
+      sendDescriptors(inherited.socket, Uint8Array.of(1), [fd]);
+      this.#tell({ type: 'keep', id, name });
+    });
+  }
+
+  release(name: string): void {
+    this.#tell({ type: 'release', name });
+  }
+
+  mounts(mounts: readonly MountRecord[]): void {
+    this.#tell({ type: 'mounts', mounts });
+  }
+
+  /** Says that all is up. */
+  ready(): void {
+    this.#tell({ type: 'ready' });
+  }
+
+  /** Says that the end is on purpose, and lets go of the keeper. */
+  stopped(): Promise<void> {
+    return new Promise((resolve) => {
+      if (!process.connected) resolve();
+      else {
+        process.send?.({ type: 'stopped' } satisfies ToKeeper, () => {
+          process.disconnect();
+          resolve();
+        });
+      }
+    });
+  }
+
+  #kept(id: number): void {
+    this.#waiting.get(id)?.();
+    this.#waiting.delete(id);
+  }
+
+  #tell(message: ToKeeper): void {
+    // A keeper that is gone keeps nothing: the mounts go on as long as this process does.
+    if (process.connected) process.send?.(message, () => {});
+    else if (message.type === 'keep') this.#kept(message.id);
+  }
+}
+
+async function receiveAll(names: readonly string[]): Promise<ReadonlyMap<string, number>> {
+  const all: number[] = [];
+  while (all.length < names.length) {
+    const received = receiveDescriptors(inherited.socket, 1);
+    if (received === undefined) await sleep(1);
+    else if (received.bytes.length === 0) break;
+    else all.push(...received.descriptors);
+  }
+  return new Map(all.map((fd, at) => [names[at]!, fd]));
+}

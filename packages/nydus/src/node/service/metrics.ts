@@ -1,0 +1,44 @@
+import type { BlobUsage } from '../cache/cache.ts';
+import type { ServiceStatus } from './service.ts';
+
+/** A service's figures as Prometheus reads them (text format 0.0.4). */
+export function metrics({ mounts }: ServiceStatus, blobs: readonly BlobUsage[]): string {
+  const labels = ({ directory, kind, image }: ServiceStatus['mounts'][number]) =>
+    `{directory=${quoted(directory)},kind="${kind}",image=${quoted(image.name)}}`;
+  const perMount = (name: string, help: string, value: 'size' | Counter) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} ${value === 'size' ? 'gauge' : 'counter'}`,
+    ...mounts.map((mount) => `${name}${labels(mount)} ${mount[value]}`),
+  ];
+  const single = (name: string, help: string, value: number) => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} gauge`,
+    `${name} ${value}`,
+  ];
+  const used = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
+  return [
+    ...single('anole_image_mounts', 'Mounted images.', mounts.length),
+    ...single('anole_image_cache_bytes', 'Bytes of the disk that blobs take.', used),
+    ...single('anole_image_cache_blobs', 'Blobs in the cache.', blobs.length),
+    ...perMount('anole_image_bytes', 'Size of the image.', 'size'),
+    ...perMount('anole_image_fetched_bytes_total', 'Bytes that were fetched.', 'fetched'),
+    ...perMount('anole_image_fetches_total', 'Requests for bytes.', 'fetches'),
+    ...perMount(
+      'anole_image_damaged_chunks_total',
+      'Chunks of the cache that were wrong.',
+      'damaged',
+    ),
+    ...perMount(
+      'anole_image_unstored_chunks_total',
+      'Chunks that the disk did not take.',
+      'unstored',
+    ),
+    '',
+  ].join('\n');
+}
+
+type Counter = 'fetched' | 'fetches' | 'damaged' | 'unstored';
+
+function quoted(text: string): string {
+  return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;
+}

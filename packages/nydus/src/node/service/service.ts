@@ -1,0 +1,237 @@
+import { mkdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { CallOptions, Source } from '@anole/bytes';
+import { HostError } from '@anole/host';
+import { PreContentGroup } from '@anole/host/native';
+import type { Descriptor } from '@anole/oci';
+import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
+import { Filler, type FillerEvents } from './filler.ts';
+import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
+import { OpenImages } from './images.ts';
+import { fileName, mountByKernel } from './kernel-mount.ts';
+import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
+
+/** An image in a registry, of which one layer is all its files. */
+export interface OnDemandReference {
+  /** As the user wrote it. */
+  readonly name: string;
+  readonly layer: Descriptor;
+}
+
+/** A mount as the next service, and users, are told of it. */
+export interface MountRecord {
+  readonly directory: string;
+  readonly kind: MountKind;
+  readonly image: OnDemandReference;
+  /** Of a FUSE mount. */
+  readonly agreed?: number;
+  /** Milliseconds since 1970. */
+  readonly since: number;
+}
+
+/** What a service that is gone has left: its mounts, and descriptors by the names it gave them. */
+export interface Legacy {
+  readonly mounts: readonly MountRecord[];
+  readonly descriptors: ReadonlyMap<string, number>;
+}
+
+export interface ServiceOptions extends FillerEvents {
+  readonly cache: string;
+  readonly quota?: number;
+  /** Opens the bytes of a layer. It is asked when the first of them is needed. */
+  source(image: OnDemandReference): Source;
+  readonly keeper: DescriptorKeeper;
+  /**
+   * Descriptor of a group of pre-content events that somebody else keeps too. Without it nothing is
+   * mounted by the kernel: holes would be read as zeros when this process ends.
+   */
+  readonly group?: number;
+  /** Told whenever mounts come or go. */
+  onMounts?(mounts: readonly MountRecord[]): void;
+}
+
+/** Figures of a service, for its users. */
+export interface ServiceStatus {
+  readonly mounts: readonly (MountRecord & {
+    /** Bytes that the image has, and that came for it. */
+    readonly size: number;
+    readonly fetched: number;
+    readonly fetches: number;
+    readonly damaged: number;
+    readonly unstored: number;
+  })[];
+}
+
+/** Mounts images whose data come when they are read, and keeps what has come. */
+export class ImageService {
+  readonly cache: BlobCache;
+  readonly #options: ServiceOptions;
+  readonly #images: OpenImages;
+  readonly #mounts = new Map<
+    string,
+    { readonly record: MountRecord; readonly mount: ImageMount }
+  >();
+  #filler: Filler | undefined;
+
+  private constructor(options: ServiceOptions) {
+    const { cache, quota } = options;
+    this.#options = options;
+    this.cache = new BlobCache(cache, quota === undefined ? {} : { quota });
+    this.#images = new OpenImages(this.cache);
+  }
+
+  /** Begins, going on where another ended. @throws HostError */
+  static async start(options: ServiceOptions, legacy?: Legacy): Promise<ImageService> {
+    const service = new ImageService(options);
+    await mkdir(options.cache, { recursive: true });
+    if (legacy) await service.#takeOver(legacy);
+    return service;
+  }
+
+  get mounts(): readonly MountRecord[] {
+    return [...this.#mounts.values()].map(({ record, mount }) => ({
+      ...record,
+      ...(mount.agreed !== undefined && { agreed: mount.agreed }),
+    }));
+  }
+
+  status(): ServiceStatus {
+    const mounts = [...this.#mounts.values()].map(({ record, mount: { blob } }) => ({
+      ...record,
+      size: blob.size,
+      ...blob.counters,
+    }));
+    return { mounts };
+  }
+
+  /**
+   * Mounts an image on a directory. Without a `kind`, by the kernel where it can.
+   *
+   * @throws HostError `HOST_EXISTS` where this service has something mounted there, and as the mounts
+   */
+  async mount(
+    image: OnDemandReference,
+    at: string,
+    kind: MountKind | undefined,
+    { signal }: CallOptions = {},
+  ): Promise<MountRecord> {
+    const directory = await realpath(at).catch((cause: unknown) => {
+      throw new HostError('HOST_NOT_FOUND', `Cannot mount on ${at}: it is not there`, { cause });
+    });
+    if (this.#mounts.has(directory)) {
+      throw new HostError(
+        'HOST_EXISTS',
+        `Cannot mount on ${directory}: an image is mounted there`,
+        {
+          hint: `anole image umount ${directory}`,
+        },
+      );
+    }
+    const chosen = kind ?? (this.#options.group === undefined ? 'fuse' : 'kernel');
+    const record: MountRecord = { directory, kind: chosen, image, since: Date.now() };
+    const far = () => this.#options.source(image);
+    const opened = await this.#images.open(image.layer, far, signal ? { signal } : {});
+    try {
+      const { keeper } = this.#options;
+      const mount =
+        chosen === 'fuse'
+          ? await mountThroughFuse(opened, directory, keeper)
+          : await mountByKernel(opened, directory, this.#fillerHere(), keeper);
+      this.#mounts.set(directory, { record, mount });
+    } catch (error) {
+      await opened.close();
+      throw error;
+    }
+    this.#changed();
+    return record;
+  }
+
+  /** @throws HostError `HOST_NOT_FOUND`, `HOST_IO` where it is in use */
+  async unmount(at: string): Promise<void> {
+    // Asking the directory itself could mean to wait for what cannot be fetched.
+    const entry = this.#mounts.get(at);
+    if (entry === undefined) {
+      throw new HostError('HOST_NOT_FOUND', `Cannot unmount ${at}: no image is mounted there`);
+    }
+    await entry.mount.close();
+    this.#mounts.delete(at);
+    this.#changed();
+  }
+
+  list(): Promise<readonly BlobUsage[]> {
+    return this.cache.list();
+  }
+
+  evict(quota: number): Promise<Evicted> {
+    return this.cache.evict(quota);
+  }
+
+  /**
+   * Unmounts everything. An image that is in use stays mounted, and is fetched whole before: then it
+   * needs no service any more.
+   *
+   * @returns the directories of those
+   * @throws what fetching raises; then the service goes on
+   */
+  async close(): Promise<readonly string[]> {
+    const stuck: ImageMount[] = [];
+    for (const [directory, { mount }] of [...this.#mounts]) {
+      await this.unmount(directory).catch(() => stuck.push(mount));
+    }
+    for (const { blob } of stuck) await blob.ensure(0, blob.size);
+    await this.#filler?.close();
+    return stuck.map(({ directory }) => directory);
+  }
+
+  async #takeOver({ mounts, descriptors }: Legacy): Promise<void> {
+    const filler = mounts.some(({ kind }) => kind === 'kernel') ? this.#makeFiller() : undefined;
+    // Who waited for the service before this one cannot be told apart from those to come.
+    filler?.group.dismiss();
+    for (const record of mounts) {
+      const { directory, image, kind, agreed } = record;
+      const far = () => this.#options.source(image);
+      const descriptor = descriptors.get(fileName(image.layer.digest));
+      const opened = await this.#images.open(image.layer, far, {
+        ...(descriptor !== undefined && { descriptor }),
+      });
+      const { keeper } = this.#options;
+      const fd = descriptors.get(descriptorName(directory));
+      if (kind === 'fuse' && fd === undefined) continue;
+      const mount =
+        kind === 'fuse'
+          ? await mountThroughFuse(opened, directory, keeper, { fd: fd!, agreed: agreed ?? 0 })
+          : await mountByKernel(opened, directory, filler!, keeper, true);
+      this.#mounts.set(directory, { record, mount });
+    }
+    filler?.start();
+    this.#filler = filler;
+    this.#changed();
+  }
+
+  #fillerHere(): Filler {
+    if (this.#filler === undefined) {
+      this.#filler = this.#makeFiller();
+      this.#filler.start();
+    }
+    return this.#filler;
+  }
+
+  #makeFiller(): Filler {
+    const { cache, group } = this.#options;
+    if (group === undefined) {
+      throw new HostError(
+        'HOST_IO',
+        'Cannot mount images by the kernel: it does not tell of reads',
+        {
+          hint: 'It needs Linux 6.14, root and koffi. Mount with --kind fuse.',
+        },
+      );
+    }
+    const bell = join(cache, `bell-${process.pid}`);
+    return new Filler(new PreContentGroup(bell, group), this.#options);
+  }
+
+  #changed(): void {
+    this.#options.onMounts?.(this.mounts);
+  }
+}
