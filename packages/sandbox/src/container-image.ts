@@ -1,8 +1,7 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
-import { writeErofs } from '@anole/erofs';
-import { cacheDirectory, createFileAtomically, withLock } from '@anole/host';
+import { cacheDirectory, withLock } from '@anole/host';
 import {
   copyImage,
   type Descriptor,
@@ -152,12 +151,9 @@ async function makeErofs(
   if (await isThere(path)) return;
   const tree = await imageTree(image, { ...call, scratch });
   try {
-    const erofs = await writeErofs(tree, call);
-    await createFileAtomically(path, async (file) => {
-      for await (const chunk of erofs) {
-        for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
-      }
-    });
+    // Only who makes one needs it: images are mostly there already.
+    const { writeErofsFile } = await import('@anole/compose/compress');
+    await writeErofsFile(path, tree, call);
   } finally {
     await tree.close?.();
   }
