@@ -35,7 +35,11 @@ export {
   laneRanges,
   pieceCompressor,
 } from './writer/compress/lanes.ts';
-export type { CompressionOptions } from './writer/compress/options.ts';
+export type {
+  CompressionOptions,
+  CompressionRule,
+  CompressorOptions,
+} from './writer/compress/options.ts';
 export type {
   CompressedPiece,
   Compressor,

@@ -9,6 +9,7 @@ import fc from 'fast-check';
 import { arbitraryTree, collect } from '../../vfs/test/trees.ts';
 import {
   type CompressionOptions,
+  checkErofs,
   type Lane,
   type Lanes,
   laneRanges,
@@ -33,6 +34,7 @@ function tree(): MemoryTree {
   const { mtime } = all.root.stat;
   const put = (name: string, bytes: Uint8Array) => all.putFile(`shrinks/${name}`, bytes, { mtime });
   put('program', program);
+  put('code', program.subarray(1_000_000, 1_200_000));
   put('noise', noise);
   put('mixed', Uint8Array.from([...patterned(20_000), ...noise, ...patterned(30_001)]));
   put('zeros', new Uint8Array(3_000_001));
@@ -52,6 +54,9 @@ const variants: readonly CompressionOptions[] = [
   { compressor: 'lz4', pclusterSize: 1_048_576, tails: 'inline' },
   { compressor: 'lz4', pclusterSize: 16_384, tails: 'fragment' },
   { compressor: 'lz4hc', level: 4 },
+  { compressor: 'lzma', level: 1 },
+  { compressor: 'lzma', pclusterSize: 65_536, tails: 'inline' },
+  { compressor: 'lzma', pclusterSize: 16_384, windowSize: 4096, tails: 'fragment' },
   { compressor: 'zstd', pclusterSize: 65_536, encoders: zlibEncoders },
   { compressor: 'deflate', pclusterSize: 65_536, tails: 'inline', encoders: zlibEncoders },
 ];
@@ -105,13 +110,13 @@ test('any tree reads back the same when it is compressed', async () => {
 
 /** Lanes in this thread whose results are there later, and not in order. */
 function slowLanes(count: number) {
-  return (settings: PieceSettings): Lanes => {
+  return (variants: readonly PieceSettings[]): Lanes => {
     let turn = 0;
     const free: Lane[] = [];
     for (let lane = 0; lane < count; lane++) {
-      const { ranges, pages } = laneRanges(settings, 1);
+      const { ranges, pages } = laneRanges(variants, 1);
       const memory = new WebAssembly.Memory({ initial: pages });
-      const compress = pieceCompressor(settings, zlibEncoders, memory);
+      const compress = pieceCompressor(variants, zlibEncoders, memory);
       const made: Lane = {
         bytes: new Uint8Array(memory.buffer),
         ...ranges[0]!,
@@ -160,8 +165,8 @@ test('an image whose compressed data go to their place at once is the same', asy
 });
 
 test('a compressor that fails ends the writing', async () => {
-  const lanes = (settings: PieceSettings): Lanes => {
-    const working = slowLanes(3)(settings);
+  const lanes = (variants: readonly PieceSettings[]): Lanes => {
+    const working = slowLanes(3)(variants);
     return {
       acquire() {
         const lane = working.acquire();
@@ -173,6 +178,46 @@ test('a compressor that fails ends the writing', async () => {
   await assert.rejects(failing, /no more/);
 });
 
+/** By name: with long and short units, by four algorithms, or not at all. */
+const ruled: CompressionOptions = {
+  compressor: 'lz4',
+  tails: 'fragment',
+  packedPclusterSize: 65_536,
+  encoders: zlibEncoders,
+  rules: [
+    { matches: (path) => path.endsWith('/program'), by: { compressor: 'lzma', level: 2 } },
+    { matches: (path) => path.includes('pattern'), by: undefined },
+    { matches: (path) => path.endsWith('/code'), by: { compressor: 'zstd', pclusterSize: 8192 } },
+    {
+      matches: (path) => path.includes('again'),
+      by: { compressor: 'lzma', pclusterSize: 131_072, windowSize: 1 << 20 },
+    },
+    { matches: (path) => path.includes('text-6'), by: { compressor: 'deflate' } },
+  ],
+};
+
+test('files are compressed by the rules that are for them, and the kernel reads all', {
+  skip: noMount() || missing('getfattr'),
+}, async () => {
+  const source = tree();
+  const image = await imageOf(source, { compression: ruled });
+  const back = await openErofs(memorySource(image));
+  assert.equal(await describeDifferences(source, back), '');
+  assert.deepEqual((await checkErofs(memorySource(image))).findings, []);
+  const algorithm = async (name: string) => {
+    const node = await (await back.root.lookup('shrinks'))?.lookup(name);
+    return (await node?.mapping(0))?.algorithm;
+  };
+  assert.equal(await algorithm('program'), 'lzma');
+  assert.equal(await algorithm('code'), 'zstd');
+  assert.equal(await algorithm('pattern-50000'), undefined);
+  assert.equal(await algorithm('zeros'), 'lz4');
+  using scratch = new Scratch();
+  using mounted = new Mounted(scratch, image);
+  using seen = hostTree(mounted.path, { xattrs: true });
+  assert.equal(await describeDifferences(source, seen), '');
+});
+
 const bad: readonly CompressionOptions[] = [
   { compressor: 'lz4', level: 3 },
   { compressor: 'lz4hc', level: 13 },
@@ -180,6 +225,9 @@ const bad: readonly CompressionOptions[] = [
   { compressor: 'lz4', pclusterSize: 5000 },
   { compressor: 'lz4', pclusterSize: 2_097_152 },
   { compressor: 'lzo' as 'lz4' },
+  { compressor: 'lzma', level: 10 },
+  { compressor: 'lzma', windowSize: 5000 },
+  { compressor: 'lz4', windowSize: 4096 },
 ];
 
 for (const compression of bad) {

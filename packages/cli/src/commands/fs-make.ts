@@ -33,13 +33,14 @@ export function makeCommand(): Command {
     .option('--exclude-regex <expression>', 'leave out what matches', collect)
     .option('--no-inline', 'put no data beside inodes')
     .option('--extended', 'give every inode 64 bytes')
-    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, zstd or deflate')
+    .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, lzma, zstd or deflate; see below')
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
     .option('-E, --features <names>', 'by the names of mkfs.erofs, see below', collect)
     .option('--chunksize <bytes>', 'store files in chunks, equal ones once')
     .option('--blobdev <file>', 'put the data of files there, metadata alone into the image')
     .option('--tar <mode>', 'f: copy the files of an archive; i: refer to them where they are')
     .option('--device <file>', 'a device beside an EROFS image that is the source', collect)
+    .option('--compress-hints <file>', 'how single files are compressed, see below')
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
@@ -47,8 +48,12 @@ export function makeCommand(): Command {
 The same source gives the same image, byte for byte. The image appears whole or not at all.
 Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
 Extended attributes of a directory are read by getfattr (Debian's package attr).
-Features: ztailpacking (ends of compressed files beside their inodes), fragments (ends and small files
-in one inode), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
+Compressors have options after commas: level=N, dictsize=BYTES (how far lzma and zstd look back). More
+of them, separated by colons, are for hints. Lines of hints are: bytes of a unit (0: not compressed),
+perhaps the number of a compressor from 0 on, and an expression; the first line whose expression
+matches counts.
+Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
+(ends and small files in one inode, compressed to units of so many), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
@@ -60,6 +65,7 @@ Examples:
   docker export web | anole fs mk - -o web.erofs
   anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
+  anole fs mk rootfs/ -o rootfs.erofs -z lz4hc:lzma,level=9 -C 65536 --compress-hints hints
   anole fs mk image:debian -o debian.erofs -z zstd -C 65536
   anole fs mk rootfs/ -o bootstrap.erofs --chunksize 1048576 --blobdev data.blob
   anole fs mk layer.tar -o index.erofs --tar i

@@ -48,7 +48,10 @@ function buildCommand(): Command {
         .choices(['erofs', 'tar', 'dir', 'oci'])
         .default('erofs'),
     )
-    .option('-z, --compress <name[,level=N]>', 'of an EROFS image: lz4, lz4hc, zstd or deflate')
+    .option(
+      '-z, --compress <name[,level=N]>',
+      'of an EROFS image: lz4, lz4hc, lzma, zstd or deflate',
+    )
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
     .option('-E, --features <name>', 'ztailpacking or fragments', collect)
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')

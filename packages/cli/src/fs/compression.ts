@@ -1,9 +1,10 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { CompressPool } from '@anole/compose/compress';
-import type { CompressionOptions, Compressor } from '@anole/erofs';
+import type { CompressionOptions } from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
+import { compressorsOf, hintsOf } from './compressors.ts';
 import { featuresOf, WrongFlag } from './features.ts';
 
 /** What commands take about compression, by the names of mkfs.erofs. */
@@ -12,10 +13,9 @@ export interface CompressionFlags {
   readonly compress?: string;
   readonly pclusterSize?: string;
   readonly features?: readonly string[];
+  readonly compressHints?: string;
   readonly threads?: string;
 }
-
-const compressors: readonly string[] = ['lz4', 'lz4hc', 'deflate', 'zstd'] satisfies Compressor[];
 
 /**
  * Options of the writer; threads and scratch files go to `resources`. Undefined without `-z`.
@@ -38,37 +38,32 @@ function settle(
   flags: CompressionFlags,
   resources: AsyncDisposableStack,
 ): CompressionOptions | undefined {
-  const { tails } = featuresOf(flags.features ?? []);
-  const { compress, pclusterSize, threads, output } = flags;
+  const { tails, packedPclusterSize } = featuresOf(flags.features ?? []);
+  const { compress, pclusterSize, threads, output, compressHints } = flags;
   if (compress === undefined) {
-    const idle = pclusterSize !== undefined ? '-C' : tails !== undefined ? '-E' : undefined;
-    if (idle) throw new WrongFlag(`Cannot use ${idle} without a compressor: give -z too`);
+    const idle = Object.entries({
+      '-C': pclusterSize,
+      '-E': tails,
+      '--compress-hints': compressHints,
+    });
+    const [name] = idle.find(([, value]) => value !== undefined) ?? [];
+    if (name) throw new WrongFlag(`Cannot use ${name} without a compressor: give -z too`);
     return undefined;
   }
-  const chosen = compressorOf(compress);
+  const size = pclusterSize === undefined ? {} : { pclusterSize: Number(pclusterSize) };
+  const compressors = compressorsOf(compress);
+  const rules = compressHints === undefined ? [] : hintsOf(compressHints, compressors);
   const pool = resources.use(new CompressPool(threads === undefined ? undefined : count(threads)));
   const directory = output === '-' ? tmpdir() : dirname(resolve(output));
   return {
-    ...chosen,
-    ...(pclusterSize !== undefined && { pclusterSize: Number(pclusterSize) }),
+    ...compressors[0],
+    ...size,
+    rules,
     ...(tails !== undefined && { tails }),
+    ...(packedPclusterSize !== undefined && { packedPclusterSize }),
     lanes: pool.lanes,
     spool: () => resources.use(scratchFile(directory)),
   };
-}
-
-function compressorOf(text: string): { readonly compressor: Compressor; readonly level?: number } {
-  const [name = '', ...options] = text.split(',');
-  if (!compressors.includes(name)) {
-    throw new WrongFlag(
-      `Cannot compress by ${name}: give ${compressors.join(', ')}, perhaps with ,level=N`,
-    );
-  }
-  const compressor = name as Compressor;
-  if (options.length === 0) return { compressor };
-  const level = /^(?:level=)?(\d+)$/.exec(options[0]!)?.[1];
-  if (level !== undefined && options.length === 1) return { compressor, level: Number(level) };
-  throw new WrongFlag(`Cannot read the compressor's options ${options.join(',')}: give level=N`);
 }
 
 function count(text: string): number {

@@ -3,6 +3,8 @@ import type { TailMode, WriteOptions } from '@anole/erofs';
 /** What `-E` chose, as options of the writer. */
 export interface Features extends Pick<WriteOptions, 'inlineTails' | 'inodes'> {
   readonly tails?: TailMode;
+  /** Bytes of a pcluster of the packed inode. */
+  readonly packedPclusterSize?: number;
   /** Whether addresses of chunks have 8 bytes even where 4 do. */
   readonly indexes?: boolean;
 }
@@ -47,7 +49,7 @@ export class WrongFlag extends Error {}
 export function featuresOf(texts: readonly string[]): Features {
   let features: Features = {};
   for (const name of texts.flatMap((text) => text.split(','))) {
-    const chosen = Object.hasOwn(known, name) ? known[name] : undefined;
+    const chosen = featureOf(name);
     if (chosen === undefined) throw new WrongFlag(`Cannot use -E ${name}: ${reasonOf(name)}`);
     const { tails } = features;
     if (tails !== undefined && chosen.tails !== undefined && chosen.tails !== tails) {
@@ -56,6 +58,12 @@ export function featuresOf(texts: readonly string[]): Features {
     features = { ...features, ...chosen };
   }
   return features;
+}
+
+function featureOf(name: string): Features | undefined {
+  const size = /^fragments=(\d+)$/.exec(name)?.[1];
+  if (size !== undefined) return { tails: 'fragment', packedPclusterSize: Number(size) };
+  return Object.hasOwn(known, name) ? known[name] : undefined;
 }
 
 function reasonOf(name: string): string {

@@ -4,7 +4,7 @@ import type { CompressedPiece, Piece, PieceSettings } from '@anole/erofs';
 
 /** What a thread is made for: all of its jobs are in one memory and have the same settings. */
 export interface CompressTask {
-  readonly settings: PieceSettings;
+  readonly variants: readonly PieceSettings[];
   /** Shared: pieces are put there, and results are taken from there. */
   readonly memory: WebAssembly.Memory;
 }
@@ -21,11 +21,11 @@ export type CompressAnswer =
 
 // Threads start anew for each image: only what they need is loaded, compiled before if it can be.
 enableCompileCache();
-const { settings, memory } = workerData as CompressTask;
+const { variants, memory } = workerData as CompressTask;
 const { pieceCompressor } = await import('@anole/erofs/pieces');
-const ours = settings.compressor.startsWith('lz4');
+const ours = variants.every(({ compressor }) => !['zstd', 'deflate'].includes(compressor));
 const encoders = ours ? {} : (await import('@anole/host/encoders')).zlibEncoders;
-const compress = pieceCompressor(settings, encoders, memory);
+const compress = pieceCompressor(variants, encoders, memory);
 
 parentPort?.on('message', ({ pieces, target }: CompressJob) => {
   let answer: CompressAnswer;

@@ -27,20 +27,22 @@ export class CompressPool implements AsyncDisposable {
     this.size = size;
   }
 
-  /** Lanes for pieces that are compressed by `settings`: an option of `writeErofs`. */
-  readonly lanes = (settings: PieceSettings): Lanes => ({ acquire: () => this.#acquire(settings) });
+  /** Lanes for pieces that are compressed by one of `variants`: an option of `writeErofs`. */
+  readonly lanes = (variants: readonly PieceSettings[]): Lanes => ({
+    acquire: () => this.#acquire(variants),
+  });
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     await Promise.all(this.#threads.map((thread) => thread.close()));
   }
 
-  #acquire(settings: PieceSettings): Lane | undefined {
+  #acquire(variants: readonly PieceSettings[]): Lane | undefined {
     if (this.#closed) throw stopped();
     const idle = this.#threads.find(({ free }) => free === LANES);
     if (idle) return idle.acquire();
     if (this.#threads.length < this.size) {
-      const thread = new CompressThread(settings);
+      const thread = new CompressThread(variants);
       this.#threads.push(thread);
       return thread.acquire();
     }
@@ -62,13 +64,13 @@ class CompressThread {
   readonly #pending: Pending[] = [];
   #failure: Error | undefined;
 
-  constructor(settings: PieceSettings) {
-    const { ranges, pages } = laneRanges(settings, LANES);
+  constructor(variants: readonly PieceSettings[]) {
+    const { ranges, pages } = laneRanges(variants, LANES);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#bytes = new Uint8Array(memory.buffer);
     this.#lanes = ranges.map(({ input, output }) => this.#lane(input, output));
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const task: CompressTask = { settings, memory };
+    const task: CompressTask = { variants, memory };
     this.#worker = startThread(new URL(`./compress-worker.${extension}`, import.meta.url), {
       workerData: task,
     });

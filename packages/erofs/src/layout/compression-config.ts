@@ -1,4 +1,4 @@
-import { pad, struct, u8, u16 } from '@anole/bytes';
+import { pad, struct, u8, u16, u32 } from '@anole/bytes';
 
 /** Source: erofs-utils include/erofs_fs.h, Z_EROFS_COMPRESSION_*. Bits of `compressionAlgorithms` too. */
 export const algorithms = { lz4: 0, lzma: 1, deflate: 2, zstd: 3 } as const;
@@ -25,6 +25,19 @@ export const Lz4Config = struct('z_erofs_lz4_cfgs', 14, {
   reserved: pad(10),
 });
 
+/** Source: erofs_fs.h, struct z_erofs_lzma_cfgs. */
+export const LzmaConfig = struct('z_erofs_lzma_cfgs', 14, {
+  /** Bytes back that matches reach at most. */
+  dictionarySize: u32,
+  /** 0 is MicroLZMA. */
+  format: u16,
+  reserved: pad(8),
+});
+
+/** Windows of LZMA. Source: erofs_fs.h, Z_EROFS_LZMA_MAX_DICT_SIZE; Linux fs/erofs/decompressor_lzma.c. */
+export const LZMA_WINDOW_MIN = 4096;
+export const LZMA_WINDOW_MAX = 8 * 1024 * 1024;
+
 /** Source: erofs_fs.h, struct z_erofs_deflate_cfgs. */
 export const DeflateConfig = struct('z_erofs_deflate_cfgs', 6, {
   /** 8 to 15. */
@@ -40,5 +53,6 @@ export const ZstdConfig = struct('z_erofs_zstd_cfgs', 6, {
   reserved: pad(4),
 });
 
-/** Largest window of ZSTD. Source: erofs_fs.h, Z_EROFS_ZSTD_MAX_DICT_SIZE. */
+/** Windows of ZSTD. Source: erofs_fs.h, Z_EROFS_ZSTD_MAX_DICT_SIZE. */
+export const ZSTD_WINDOW_MIN = 1024;
 export const ZSTD_WINDOW_MAX = 1024 * 1024;

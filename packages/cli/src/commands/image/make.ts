@@ -14,7 +14,7 @@ export function convertCommand(): Command {
     .option('--digester <name>', 'of chunks of RAFS: blake3 or sha256', 'blake3')
     .option(
       '-z, --compress <name[,level=N]>',
-      'lz4, lz4hc, zstd or deflate; of RAFS zstd, lz4 or none',
+      'lz4, lz4hc, lzma, zstd or deflate; of RAFS zstd, lz4 or none',
     )
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
     .option('-E, --features <names>', 'ztailpacking or fragments', collect)

@@ -33,11 +33,14 @@ export async function compressFiles(
   const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
   const ends = tails === 'inline' ? await settings.spool() : undefined;
   const builder = new FileBuilder(settings, { blocks: spool, ends, packed });
-  const files = inodes.filter((inode) => worthwhile(inode, settings));
-  const total = files.reduce((sum, { size }) => sum + size, 0);
+  const files = inodes.flatMap((inode) => {
+    const variant = variantOf(inode, settings);
+    return variant === undefined ? [] : [{ inode, variant }];
+  });
+  const total = files.reduce((sum, { inode }) => sum + inode.size, 0);
   const queue = new Queue(settings, builder, call, total);
-  for (const inode of files) {
-    const added = queue.add(inode, tails);
+  for (const { inode, variant } of files) {
+    const added = queue.add(inode, tails, variant);
     if (added) await added;
   }
   await queue.drain();
@@ -48,21 +51,26 @@ export async function compressFiles(
   const inode = packed.inode(inodes.length + 1, inodes[0]!.mtime);
   measure(inode);
   const last = new Queue(settings, builder, call, inode.size);
-  await last.add(inode, 'plain');
+  await last.add(inode, 'plain', settings.packedVariant);
   await last.drain();
   return { ...result, blocks: builder.blocks, packed: inode };
 }
 
-function worthwhile(inode: Inode, { tails, piece }: CompressionSettings): boolean {
+/** By which of the settings a file is compressed, if it is at all. */
+function variantOf(
+  inode: Inode,
+  { tails, blockSize, variantFor }: CompressionSettings,
+): number | undefined {
   const { type, size, chunks } = inode;
-  if (type !== 'file') return false;
+  if (type !== 'file') return undefined;
   // Holes cost next to nothing as they are; a file that is mostly data shrinks better.
   if (chunks !== undefined) {
     const stored = storedRanges(chunks, size).reduce((sum, { length }) => sum + length, 0);
-    if (stored * 2 < size) return false;
+    if (stored * 2 < size) return undefined;
     inode.chunks = undefined;
   }
-  return size > (tails === 'plain' ? piece.blockSize : 0);
+  if (size <= (tails === 'plain' ? blockSize : 0)) return undefined;
+  return variantFor(inode.path);
 }
 
 /** Pieces in one lane, and whose they are. */
@@ -100,20 +108,22 @@ class Queue {
   }
 
   /** Takes a file. Small ones are only read: then there is nothing to wait for. */
-  add(inode: Inode, tails: TailMode): Promise<void> | undefined {
+  add(inode: Inode, tails: TailMode, variant: number): Promise<void> | undefined {
     const batch = this.#filling;
-    if (batch === undefined || !this.#fits(batch, inode.size)) return this.#addSlowly(inode, tails);
-    const read = this.#put(batch, inode, 0, inode.size, tails);
+    if (batch === undefined || !this.#fits(batch, inode.size)) {
+      return this.#addSlowly(inode, tails, variant);
+    }
+    const read = this.#put(batch, inode, 0, inode.size, tails, variant);
     return read ?? (this.#isFull(batch) ? this.#start() : undefined);
   }
 
-  async #addSlowly(inode: Inode, tails: TailMode): Promise<void> {
+  async #addSlowly(inode: Inode, tails: TailMode, variant: number): Promise<void> {
     for (let at = 0; at < inode.size; at += PIECE_SIZE) {
       const count = Math.min(PIECE_SIZE, inode.size - at);
       if (this.#filling && !this.#fits(this.#filling, count)) await this.#start();
       this.#filling ??= await this.#begin();
       const tail = at + count === inode.size ? tails : undefined;
-      await this.#put(this.#filling, inode, at, count, tail);
+      await this.#put(this.#filling, inode, at, count, tail, variant);
       if (this.#isFull(this.#filling)) await this.#start();
     }
   }
@@ -127,7 +137,7 @@ class Queue {
     const { start, end } = lane.output;
     return (
       bytes + count <= PIECE_SIZE &&
-      stored + storedSizeMax(count, this.#settings.piece) <= end - start
+      stored + storedSizeMax(count, this.#settings.largest) <= end - start
     );
   }
 
@@ -141,11 +151,12 @@ class Queue {
     at: number,
     count: number,
     tail: TailMode | undefined,
+    variant: number,
   ): Promise<void> | undefined {
     const start = batch.lane.input.start + batch.bytes;
-    const { blockSize } = this.#settings.piece;
+    const { blockSize } = this.#settings;
     batch.owners.push(inode);
-    batch.pieces.push({ start, length: count, tail });
+    batch.pieces.push({ start, length: count, tail, variant });
     batch.bytes += count;
     batch.stored += (Math.ceil(count / blockSize) + 1) * blockSize;
     const read = readInto(inode, at, batch.lane.bytes.subarray(start, start + count));
@@ -180,9 +191,10 @@ class Queue {
     const { lane, owners, pieces, results } = this.#running.shift()!;
     const done = await results!;
     for (const [index, owner] of owners.entries()) {
-      const { start, length } = pieces[index]!;
+      const { start, length, variant } = pieces[index]!;
       const piece = done[index]!;
-      await this.#builder.add(owner, lane, start + length - piece.fragmentSize, piece);
+      const fragmentAt = start + length - piece.fragmentSize;
+      await this.#builder.add(owner, lane, fragmentAt, piece, variant);
       this.#done += length;
     }
     await this.#builder.flush();

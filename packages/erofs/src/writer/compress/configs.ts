@@ -1,8 +1,11 @@
 import {
+  type Algorithm,
+  algorithmNames,
   algorithms,
   CONFIG_ALIGN,
   DeflateConfig,
   Lz4Config,
+  LzmaConfig,
   ZstdConfig,
 } from '../../layout/compression-config.ts';
 import {
@@ -13,28 +16,35 @@ import {
 } from '../../layout/superblock.ts';
 import type { Settings } from '../options.ts';
 import type { Plan } from '../plan.ts';
-import type { CompressionSettings } from './options.ts';
+import type { CompressionSettings, Variant } from './options.ts';
+import type { PieceSettings } from './piece.ts';
 
 const LENGTH_SIZE = 2;
 /** Bytes a window of ZSTD has at least, as its config counts. */
 const ZSTD_WINDOW_LOG_MIN = 10;
 const LZ4_DISTANCE = 65535;
 
-/** Bytes after the superblock that describe the algorithm, where a file is compressed. */
+/** Bytes after the superblock that describe the algorithms, where a file is compressed. */
 export function configsSize({ compression }: Settings): number {
-  if (compression === undefined || !needsConfig(compression)) return 0;
-  const size = LENGTH_SIZE + encodeConfig(compression).length;
-  return Math.ceil(size / CONFIG_ALIGN) * CONFIG_ALIGN;
+  if (compression === undefined) return 0;
+  return configsOf(compression).reduce((size, config) => size + paddedSize(config), 0);
 }
 
 /** What {@link configsSize} counts. */
 export function encodeConfigs({ hasCompressed, settings }: Plan): Uint8Array {
   const out = new Uint8Array(hasCompressed ? configsSize(settings) : 0);
   if (out.length === 0) return out;
-  const config = encodeConfig(settings.compression!);
-  out[0] = config.length;
-  out.set(config, LENGTH_SIZE);
+  let at = 0;
+  for (const config of configsOf(settings.compression!)) {
+    out[at] = config.length;
+    out.set(config, at + LENGTH_SIZE);
+    at += paddedSize(config);
+  }
   return out;
+}
+
+function paddedSize(config: Uint8Array): number {
+  return Math.ceil((LENGTH_SIZE + config.length) / CONFIG_ALIGN) * CONFIG_ALIGN;
 }
 
 /** The superblock's fields about compression. */
@@ -44,33 +54,55 @@ export function compressionFields({ settings, hasCompressed, inodes, stored }: P
 } {
   const { compression } = settings;
   if (compression === undefined || !hasCompressed) return { features: 0, compressionAlgorithms: 0 };
-  const configured = needsConfig(compression);
+  const configured = needsConfigs(compression);
   const inlined = inodes.some(({ compressed }) => compressed && compressed.inlineSize > 0);
+  const used = compression.variants.reduce(
+    (bits, one) => bits | (1 << algorithms[one.algorithm]),
+    0,
+  );
   return {
     features:
       INCOMPAT_ZERO_PADDING |
       (configured ? INCOMPAT_COMPRESSION_CONFIG : 0) |
       (inlined ? INCOMPAT_TAIL_PACKING : 0) |
       (stored?.packed ? INCOMPAT_FRAGMENTS : 0),
-    compressionAlgorithms: configured ? 1 << algorithms[compression.algorithm] : LZ4_DISTANCE,
+    compressionAlgorithms: configured ? used : LZ4_DISTANCE,
   };
 }
 
 /** LZ4 in single blocks is what readers assume. */
-function needsConfig({ algorithm, piece }: CompressionSettings): boolean {
-  return algorithm !== 'lz4' || piece.pclusterSize > piece.blockSize;
+function needsConfigs({ variants }: CompressionSettings): boolean {
+  return variants.some(
+    ({ algorithm, piece }) => algorithm !== 'lz4' || piece.pclusterSize > piece.blockSize,
+  );
 }
 
-function encodeConfig({ algorithm, piece }: CompressionSettings): Uint8Array {
-  const { windowSize, pclusterSize, blockSize } = piece;
-  const window = Math.log2(windowSize);
+/** A record for each algorithm in order of their numbers, if any is needed. */
+function configsOf(compression: CompressionSettings): Uint8Array[] {
+  if (!needsConfigs(compression)) return [];
+  return algorithmNames.flatMap((algorithm) => {
+    const variants = compression.variants.filter((one) => one.algorithm === algorithm);
+    return variants.length === 0 ? [] : [encodeConfig(algorithm, variants)];
+  });
+}
+
+/** What suffices for all files of one algorithm. */
+function encodeConfig(algorithm: Algorithm, variants: readonly Variant[]): Uint8Array {
+  const largest = (of: (piece: PieceSettings) => number) =>
+    Math.max(...variants.map(({ piece }) => of(piece)));
+  const windowSize = largest((piece) => piece.windowSize);
   switch (algorithm) {
     case 'deflate':
-      return DeflateConfig.encode({ windowBits: window });
+      return DeflateConfig.encode({ windowBits: Math.log2(windowSize) });
+    case 'lzma':
+      return LzmaConfig.encode({ dictionarySize: windowSize, format: 0 });
     case 'zstd':
-      return ZstdConfig.encode({ format: 0, windowLog: window - ZSTD_WINDOW_LOG_MIN });
-    default: {
-      const maxPclusterBlocks = pclusterSize / blockSize;
+      return ZstdConfig.encode({
+        format: 0,
+        windowLog: Math.log2(windowSize) - ZSTD_WINDOW_LOG_MIN,
+      });
+    case 'lz4': {
+      const maxPclusterBlocks = largest((piece) => piece.pclusterSize / piece.blockSize);
       return Lz4Config.encode({ maxDistance: LZ4_DISTANCE, maxPclusterBlocks });
     }
   }

@@ -4,7 +4,7 @@ import { coreSize } from '../measure.ts';
 import type { Compressed } from './compressed.ts';
 import { indexesSize } from './index-packs.ts';
 import type { Lane } from './lanes.ts';
-import type { CompressionSettings } from './options.ts';
+import type { CompressionSettings, Variant } from './options.ts';
 import type { Packed } from './packed.ts';
 import { type CompressedPiece, pad } from './piece.ts';
 import type { Spool } from './spool.ts';
@@ -32,6 +32,7 @@ export class FileBuilder {
   #used = 0;
   #endsUsed = 0;
   // Of the file at hand:
+  #variant: Variant;
   #extents: number[] = [];
   #length = 0;
   #stored = 0;
@@ -39,9 +40,10 @@ export class FileBuilder {
 
   constructor(settings: CompressionSettings, outputs: BuilderOutputs) {
     this.#settings = settings;
-    this.#blockSize = settings.piece.blockSize;
+    this.#blockSize = settings.blockSize;
     this.#outputs = outputs;
     this.#writer = new SpoolWriter(outputs.blocks);
+    this.#variant = settings.variants[0]!;
   }
 
   /** Blocks so far. */
@@ -49,8 +51,18 @@ export class FileBuilder {
     return this.#used / this.#blockSize;
   }
 
-  /** Takes the next piece of a file; with the last one, sets the inode's `compressed`. */
-  async add(inode: Inode, lane: Lane, fragmentAt: number, piece: CompressedPiece): Promise<void> {
+  /**
+   * Takes the next piece of a file, compressed by `variant`; with the last one, sets the inode's
+   * `compressed`.
+   */
+  async add(
+    inode: Inode,
+    lane: Lane,
+    fragmentAt: number,
+    piece: CompressedPiece,
+    variant: number,
+  ): Promise<void> {
+    this.#variant = this.#settings.variants[variant]!;
     await this.#store(inode, lane, piece);
     const { fragmentSize } = piece;
     if (this.#length + fragmentSize < inode.size) return;
@@ -110,7 +122,7 @@ export class FileBuilder {
   }
 
   #finish(inode: Inode, fragmentOffset: number | undefined): Compressed {
-    const { algorithm, piece } = this.#settings;
+    const { algorithm, piece } = this.#variant;
     const { blockSize, pclusterSize } = piece;
     return {
       algorithm,

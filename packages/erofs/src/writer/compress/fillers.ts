@@ -1,4 +1,5 @@
 import { lz4Filler } from '@anole/bytes/lz4-compress';
+import { microLzmaFiller } from '@anole/bytes/lzma-compress';
 import { badOption } from '../bad-option.ts';
 import type { Compressor, Filler, PieceSettings } from './piece.ts';
 import { SearchFiller } from './search-filler.ts';
@@ -22,6 +23,9 @@ export function fillerOf(
   if (compressor === 'lz4' || compressor === 'lz4hc') {
     return { begin() {}, ...lz4Filler(compressor === 'lz4' ? 0 : level, memory) };
   }
+  if (compressor === 'lzma') {
+    return microLzmaFiller({ level, windowSize }, memory);
+  }
   const encode = encoders[compressor];
   if (encode === undefined) throw missingEncoder(compressor);
   const bytes = new Uint8Array(memory.buffer);
@@ -29,6 +33,7 @@ export function fillerOf(
 }
 
 function missingEncoder(compressor: Compressor): Error {
-  const hint = 'give `encoders` (in Node, `zlibEncoders` of @anole/host), or choose lz4 or lz4hc';
+  const hint =
+    'give `encoders` (in Node, `zlibEncoders` of @anole/host), or choose lz4, lz4hc or lzma';
   return badOption('compressor', compressor, hint);
 }

@@ -1,5 +1,6 @@
 import type { Awaitable } from '@anole/bytes';
 import { LZ4_SCRATCH_SIZE, LZ4_SLACK } from '@anole/bytes/lz4-compress';
+import { LZMA_SLACK, lzmaScratchSize } from '@anole/bytes/lzma-compress';
 import { type Encoders, fillerOf } from './fillers.ts';
 import {
   type CompressedPiece,
@@ -12,6 +13,7 @@ import {
 /** Bytes of a file that are compressed in one go. A fixed number: results depend on it. */
 export const PIECE_SIZE = 8 * 1024 * 1024;
 const PAGE = 65536;
+const SLACK = Math.max(LZ4_SLACK, LZMA_SLACK);
 
 /** A place where pieces of files are put, compressed, and taken from. */
 export interface Lane {
@@ -38,10 +40,10 @@ export interface Lanes {
 }
 
 /** Input and output of each lane of a memory that has several, and the memory's size. */
-export function laneRanges(settings: PieceSettings, count: number) {
-  const inputSize = PIECE_SIZE + LZ4_SLACK;
-  const outputSize = storedSizeMax(PIECE_SIZE, settings) + LZ4_SLACK;
-  let at = LZ4_SCRATCH_SIZE;
+export function laneRanges(variants: readonly PieceSettings[], count: number) {
+  const inputSize = PIECE_SIZE + SLACK;
+  const outputSize = Math.max(...variants.map((one) => storedSizeMax(PIECE_SIZE, one))) + SLACK;
+  let at = Math.max(...variants.map(scratchSize));
   const ranges: { readonly input: LaneRange; readonly output: LaneRange }[] = [];
   for (let lane = 0; lane < count; lane++) {
     const input = { start: at, end: at + PIECE_SIZE };
@@ -52,6 +54,11 @@ export function laneRanges(settings: PieceSettings, count: number) {
   return { ranges, pages: Math.ceil(at / PAGE) };
 }
 
+/** Bytes at the start of a memory that a compressor needs; those of one memory take turns in them. */
+function scratchSize(settings: PieceSettings): number {
+  return settings.compressor === 'lzma' ? lzmaScratchSize(settings) : LZ4_SCRATCH_SIZE;
+}
+
 /**
  * Compresses pieces that lie in a memory one by one, in the calling thread, to `target`. Threads of a
  * pool each have one: wherever a piece is compressed, the result is the same.
@@ -59,16 +66,17 @@ export function laneRanges(settings: PieceSettings, count: number) {
  * @throws ErofsError `EROFS_BAD_OPTION` where an encoder is missing
  */
 export function pieceCompressor(
-  settings: PieceSettings,
+  variants: readonly PieceSettings[],
   encoders: Encoders,
   memory: WebAssembly.Memory,
 ): (pieces: readonly Piece[], target: number) => readonly CompressedPiece[] {
-  const filler = fillerOf(settings, encoders, memory);
+  const fillers = variants.map((settings) => fillerOf(settings, encoders, memory));
   const bytes = new Uint8Array(memory.buffer);
   return (pieces, target) => {
     let to = target;
     return pieces.map((piece) => {
-      const done = compressPiece(bytes, piece, to, settings, filler);
+      const { variant } = piece;
+      const done = compressPiece(bytes, piece, to, variants[variant]!, fillers[variant]!);
       to = done.end;
       return done;
     });
@@ -76,10 +84,13 @@ export function pieceCompressor(
 }
 
 /** One lane, in this thread. @throws ErofsError `EROFS_BAD_OPTION` */
-export function laneInThisThread(settings: PieceSettings, encoders: Encoders = {}): Lanes {
-  const { ranges, pages } = laneRanges(settings, 1);
+export function laneInThisThread(
+  variants: readonly PieceSettings[],
+  encoders: Encoders = {},
+): Lanes {
+  const { ranges, pages } = laneRanges(variants, 1);
   const memory = new WebAssembly.Memory({ initial: pages });
-  const compress = pieceCompressor(settings, encoders, memory);
+  const compress = pieceCompressor(variants, encoders, memory);
   const { input, output } = ranges[0]!;
   let free = true;
   const lane: Lane = {

@@ -1,19 +1,50 @@
 import type { Awaitable } from '@anole/bytes';
 import { LZ4_LEVEL_MAX } from '@anole/bytes';
+import { LZMA_LEVEL_MAX } from '@anole/bytes/lzma-compress';
 import { PCLUSTER_MAX_SIZE } from '../../layout/compression.ts';
-import { type Algorithm, ZSTD_WINDOW_MAX } from '../../layout/compression-config.ts';
+import {
+  type Algorithm,
+  LZMA_WINDOW_MAX,
+  LZMA_WINDOW_MIN,
+  ZSTD_WINDOW_MAX,
+  ZSTD_WINDOW_MIN,
+} from '../../layout/compression-config.ts';
 import { badOption } from '../bad-option.ts';
 import type { Encoders } from './fillers.ts';
 import { type Lanes, laneInThisThread } from './lanes.ts';
 import type { Compressor, PieceSettings, TailMode } from './piece.ts';
 import { memorySpool, type Spool } from './spool.ts';
 
-export interface CompressionOptions {
+/** How files are compressed. */
+export interface CompressorOptions {
   readonly compressor: Compressor;
-  /** lz4hc: 3 to 12, 9 unless told; zstd: 1 to 22, 3 unless told; deflate: 1 to 9, 6 unless told. */
+  /**
+   * lz4hc: 3 to 12, 9 unless told; lzma: 0 to 9, 6 unless told; zstd: 1 to 22, 3 unless told; deflate:
+   * 1 to 9, 6 unless told.
+   */
   readonly level?: number;
+  /**
+   * Bytes that matches of lzma and zstd reach back at most: a power of two, to 8 MiB and 1 MiB. Unless
+   * told, eight times the largest pcluster.
+   */
+  readonly windowSize?: number;
   /** Bytes of the largest pcluster: whole blocks, at most 1 MiB. One block unless told. */
   readonly pclusterSize?: number;
+}
+
+/** Another way of compressing, or none, for some files. */
+export interface CompressionRule {
+  /** Whether it is for the file at this path, which has no leading slash. The first rule counts. */
+  readonly matches: (path: string) => boolean;
+  /** Undefined: they are not compressed. */
+  readonly by: CompressorOptions | undefined;
+}
+
+export interface CompressionOptions extends CompressorOptions {
+  /** For files that are to be compressed otherwise. */
+  readonly rules?: readonly CompressionRule[];
+  /** As `pclusterSize`, of the packed inode. */
+  readonly packedPclusterSize?: number;
   /**
    * What becomes of the end of a file: `inline` puts it compressed beside the inode (mkfs.erofs
    * `-Eztailpacking`), `fragment` gathers ends and small files in one packed inode (`-Efragments`).
@@ -23,30 +54,45 @@ export interface CompressionOptions {
   /** For zstd and deflate. Not used where `lanes` is given. */
   readonly encoders?: Encoders;
   /** Where pieces are compressed. In one lane in this thread unless given. The caller ends them. */
-  readonly lanes?: (settings: PieceSettings) => Lanes;
+  readonly lanes?: (variants: readonly PieceSettings[]) => Lanes;
   /** Makes a scratch file; at most two are made, and the caller frees them. In memory unless given. */
   readonly spool?: () => Awaitable<Spool>;
 }
 
 /** {@link CompressionOptions} with every default in place. */
 export interface CompressionSettings {
-  readonly algorithm: Algorithm;
-  readonly piece: PieceSettings;
+  readonly blockSize: number;
+  /** All ways of compressing; the first is the usual one. */
+  readonly variants: readonly Variant[];
+  /** That with the largest pclusters. */
+  readonly largest: PieceSettings;
+  /** Which is for the file at a path, as the scan has it; undefined where it is not compressed. */
+  readonly variantFor: (path: string) => number | undefined;
+  readonly packedVariant: number;
   readonly tails: TailMode;
   readonly lanes: Lanes;
   readonly spool: () => Awaitable<Spool>;
+}
+
+/** One way of compressing. */
+export interface Variant {
+  readonly algorithm: Algorithm;
+  readonly piece: PieceSettings;
 }
 
 /** Lowest, highest and usual level of each compressor. */
 const levels: Readonly<Record<Compressor, readonly [number, number, number]>> = {
   lz4: [0, 0, 0],
   lz4hc: [3, LZ4_LEVEL_MAX, 9],
+  lzma: [0, LZMA_LEVEL_MAX, 6],
   deflate: [1, 9, 6],
   zstd: [1, 22, 3],
 };
 
 /** Sizes of indexes hold the blocks of a pcluster in 11 bits. */
 const PCLUSTER_BLOCKS_MAX = 2047;
+/** Windows are no smaller unless told. */
+const WINDOW_USUAL = 32 * 1024;
 /** DEFLATE looks back so far. */
 const DEFLATE_WINDOW = 32 * 1024;
 
@@ -55,12 +101,35 @@ export function settleCompression(
   options: CompressionOptions,
   blockSize: number,
 ): CompressionSettings {
-  const { compressor, tails = 'plain', encoders } = options;
-  if (!Object.hasOwn(levels, compressor)) {
-    throw badOption('compressor', compressor, 'give lz4, lz4hc, deflate or zstd');
-  }
+  const { tails = 'plain', encoders, rules = [], packedPclusterSize: packed } = options;
   if (blockSize > 16384) {
     throw badOption('blockSize', blockSize, 'compressed images have blocks of at most 16384 bytes');
+  }
+  const variants = [variantOf(options, blockSize)];
+  const numbers = rules.map(({ by }) => by && variants.push(variantOf(by, blockSize)) - 1);
+  const packedVariant = packed
+    ? variants.push(variantOf({ ...options, pclusterSize: packed }, blockSize)) - 1
+    : 0;
+  const pieces = variants.map(({ piece }) => piece);
+  return {
+    blockSize,
+    variants,
+    largest: pieces.reduce((a, b) => (a.pclusterSize < b.pclusterSize ? b : a)),
+    variantFor(path) {
+      const rule = rules.findIndex(({ matches }) => matches(path.slice(1)));
+      return rule < 0 ? 0 : numbers[rule];
+    },
+    packedVariant,
+    tails,
+    lanes: options.lanes ? options.lanes(pieces) : laneInThisThread(pieces, encoders),
+    spool: options.spool ?? memorySpool,
+  };
+}
+
+function variantOf(options: CompressorOptions, blockSize: number): Variant {
+  const { compressor } = options;
+  if (!Object.hasOwn(levels, compressor)) {
+    throw badOption('compressor', compressor, 'give lz4, lz4hc, lzma, deflate or zstd');
   }
   const piece: PieceSettings = {
     compressor,
@@ -69,16 +138,10 @@ export function settleCompression(
     pclusterSize: pclusterSizeOf(options, blockSize),
     windowSize: windowSizeOf(options, blockSize),
   };
-  return {
-    algorithm: compressor === 'lz4hc' ? 'lz4' : compressor,
-    piece,
-    tails,
-    lanes: options.lanes ? options.lanes(piece) : laneInThisThread(piece, encoders),
-    spool: options.spool ?? memorySpool,
-  };
+  return { algorithm: compressor === 'lz4hc' ? 'lz4' : compressor, piece };
 }
 
-function levelOf({ compressor, level }: CompressionOptions): number {
+function levelOf({ compressor, level }: CompressorOptions): number {
   const [lowest, highest, usual] = levels[compressor];
   if (level === undefined) return usual;
   if (highest === 0) throw badOption('level', level, 'lz4 has no levels: choose lz4hc');
@@ -86,7 +149,7 @@ function levelOf({ compressor, level }: CompressionOptions): number {
   throw badOption('level', level, `${compressor} has levels ${lowest} to ${highest}`);
 }
 
-function pclusterSizeOf({ pclusterSize }: CompressionOptions, blockSize: number): number {
+function pclusterSizeOf({ pclusterSize }: CompressorOptions, blockSize: number): number {
   const size = pclusterSize ?? blockSize;
   const blocks = size / blockSize;
   if (Number.isInteger(blocks) && blocks >= 1 && size <= PCLUSTER_MAX_SIZE) {
@@ -96,9 +159,26 @@ function pclusterSizeOf({ pclusterSize }: CompressionOptions, blockSize: number)
   throw badOption('pclusterSize', size, `give a multiple of ${blockSize} up to ${most}`);
 }
 
-/** What mkfs.erofs chooses: eight times the largest pcluster, where the format allows. */
-function windowSizeOf(options: CompressionOptions, blockSize: number): number {
-  if (options.compressor !== 'zstd') return DEFLATE_WINDOW;
-  const wanted = pclusterSizeOf(options, blockSize) * 8;
-  return Math.min(2 ** Math.floor(Math.log2(wanted)), ZSTD_WINDOW_MAX);
+/** Smallest and largest windows that readers of each compressor's data take. */
+const windows: Readonly<Partial<Record<Compressor, readonly [number, number]>>> = {
+  lzma: [LZMA_WINDOW_MIN, LZMA_WINDOW_MAX],
+  zstd: [ZSTD_WINDOW_MIN, ZSTD_WINDOW_MAX],
+};
+
+/** Unless told, what mkfs.erofs chooses: eight times the largest pcluster, where the format allows. */
+function windowSizeOf(options: CompressorOptions, blockSize: number): number {
+  const { compressor, windowSize } = options;
+  const bounds = windows[compressor];
+  if (bounds === undefined) {
+    if (windowSize === undefined) return DEFLATE_WINDOW;
+    throw badOption('windowSize', windowSize, `${compressor} has a window of one size`);
+  }
+  const [least, most] = bounds;
+  if (windowSize === undefined) {
+    const wanted = pclusterSizeOf(options, blockSize) * 8;
+    return Math.min(Math.max(2 ** Math.floor(Math.log2(wanted)), WINDOW_USUAL), most);
+  }
+  const fits = Number.isInteger(Math.log2(windowSize)) && windowSize >= least && windowSize <= most;
+  if (fits) return windowSize;
+  throw badOption('windowSize', windowSize, `give a power of two from ${least} to ${most}`);
 }

@@ -1,5 +1,5 @@
 /** Compressors by the names that mkfs.erofs gives them. */
-export type Compressor = 'lz4' | 'lz4hc' | 'deflate' | 'zstd';
+export type Compressor = 'lz4' | 'lz4hc' | 'lzma' | 'deflate' | 'zstd';
 
 /** What becomes of the end of a file that fills no whole pcluster. */
 export type TailMode = 'plain' | 'inline' | 'fragment';
@@ -22,6 +22,8 @@ export interface Piece {
   readonly length: number;
   /** Undefined unless the file ends here: pieces before the last are whole blocks. */
   readonly tail: TailMode | undefined;
+  /** Which of the settings it is compressed by. */
+  readonly variant: number;
 }
 
 /** A piece as it will lie in the image: ranges of the memory it was compressed in. Plain data. */
