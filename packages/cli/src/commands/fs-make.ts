@@ -53,7 +53,7 @@ of them, separated by colons, are for hints. Lines of hints are: bytes of a unit
 perhaps the number of a compressor from 0 on, and an expression; the first line whose expression
 matches counts.
 Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
-(ends and small files in one inode, compressed to units of so many), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
+(ends and small files in one inode, compressed to units of so many), all-fragments (all files there), dedupe (equal units once), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,

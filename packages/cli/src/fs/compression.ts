@@ -38,12 +38,12 @@ function settle(
   flags: CompressionFlags,
   resources: AsyncDisposableStack,
 ): CompressionOptions | undefined {
-  const { tails, packedPclusterSize } = featuresOf(flags.features ?? []);
+  const { tails, packedPclusterSize, allFragments, dedupe } = featuresOf(flags.features ?? []);
   const { compress, pclusterSize, threads, output, compressHints } = flags;
   if (compress === undefined) {
     const idle = Object.entries({
       '-C': pclusterSize,
-      '-E': tails,
+      '-E': tails ?? dedupe,
       '--compress-hints': compressHints,
     });
     const [name] = idle.find(([, value]) => value !== undefined) ?? [];
@@ -59,6 +59,8 @@ function settle(
     ...compressors[0],
     ...size,
     rules,
+    ...(allFragments !== undefined && { allFragments }),
+    ...(dedupe !== undefined && { dedupe }),
     ...(tails !== undefined && { tails }),
     ...(packedPclusterSize !== undefined && { packedPclusterSize }),
     lanes: pool.lanes,

@@ -3,6 +3,10 @@ import type { TailMode, WriteOptions } from '@anole/erofs';
 /** What `-E` chose, as options of the writer. */
 export interface Features extends Pick<WriteOptions, 'inlineTails' | 'inodes'> {
   readonly tails?: TailMode;
+  /** Whether whole files go into the packed inode. */
+  readonly allFragments?: boolean;
+  /** Whether equal compressed data are stored once. */
+  readonly dedupe?: boolean;
   /** Bytes of a pcluster of the packed inode. */
   readonly packedPclusterSize?: number;
   /** Whether addresses of chunks have 8 bytes even where 4 do. */
@@ -14,6 +18,8 @@ const known: Readonly<Record<string, Features>> = {
   ztailpacking: { tails: 'inline' },
   '^ztailpacking': {},
   fragments: { tails: 'fragment' },
+  'all-fragments': { tails: 'fragment', allFragments: true },
+  dedupe: { dedupe: true },
   '^fragments': {},
   inline_data: { inlineTails: true },
   '^inline_data': { inlineTails: false },
@@ -30,8 +36,6 @@ const known: Readonly<Record<string, Features>> = {
 /** Why what mkfs.erofs knows too cannot be had here. */
 const refused: Readonly<Record<string, string>> = {
   '48bit': 'images have up to 2^32 blocks and no extent records',
-  'all-fragments': 'only ends and small files go into the packed inode: give fragments',
-  dedupe: 'compressed data are not deduplicated; --chunksize stores equal chunks once',
   'dot-omitted': 'it belongs to 48bit, which is not written',
   'force-inode-compact': 'it would lose times and owners; inodes are compact where nothing is lost',
   fragdedupe: 'equal fragments are always stored once',
@@ -61,9 +65,9 @@ export function featuresOf(texts: readonly string[]): Features {
 }
 
 function featureOf(name: string): Features | undefined {
-  const size = /^fragments=(\d+)$/.exec(name)?.[1];
-  if (size !== undefined) return { tails: 'fragment', packedPclusterSize: Number(size) };
-  return Object.hasOwn(known, name) ? known[name] : undefined;
+  const [, bare = name, size] = /^((?:all-)?fragments)=(\d+)$/.exec(name) ?? [];
+  const feature = Object.hasOwn(known, bare) ? known[bare] : undefined;
+  return size === undefined ? feature : { ...feature, packedPclusterSize: Number(size) };
 }
 
 function reasonOf(name: string): string {

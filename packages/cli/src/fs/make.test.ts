@@ -49,7 +49,10 @@ test('fs mk says what is wrong with options of compression', () => {
   for (const [args, says] of [
     [['-zlzo'], /Cannot compress by lzo: give lz4/],
     [['-zlz4hc,fast'], /give level=N/],
-    [['-zlz4', '-Ededupe'], /compressed data are not deduplicated/],
+    [['-Ededupe'], /without a compressor/],
+    [['-zlz4:lzo'], /Cannot compress by lzo/],
+    [['-zlzma,level=6,dictsize=5000'], /give a power of two/],
+    [['-zlz4', '--compress-hints', join(base, 'no-hints')], /Cannot read/],
     [['-E48bit'], /2\^32 blocks/],
     [['-Enothing'], /give ztailpacking, fragments/],
     [['-Eforce-chunk-indexes'], /without --chunksize/],
@@ -125,4 +128,18 @@ test('fs mk --tar i makes an image that refers to the archive', () => {
   const [one, two] = [join(base, 'one-tree'), join(base, 'archive.tar')];
   anole('unpack', image, one, '--device', archive);
   assert.equal(anole('diff', one, two, '--ignore', 'mtime,owner'), '');
+});
+
+test('fs mk compresses files by hints', () => {
+  const hints = join(base, 'hints');
+  writeFileSync(hints, '# bytes, number, expression\n65536 1 ^program$\n0 ^text$\n');
+  const image = join(base, 'hinted');
+  made('hinted', '-zlz4:lzma,level=1', '--compress-hints', hints, '-Ededupe');
+  const extents = (path: string) => JSON.parse(anole('dump', image, path, '--json')).extents;
+  assert.equal(extents('program')[0].algorithm, 'lzma');
+  assert.equal(extents('text')[0].algorithm, undefined);
+  writeFileSync(hints, '65536 2 ^program$\n');
+  const { status, stderr } = make('none', '-zlz4:lzma', '--compress-hints', hints);
+  assert.notEqual(status, 0);
+  assert.match(stderr, /line 1 of .*no compressor of number 2/);
 });

@@ -61,6 +61,7 @@ export const INCOMPAT_COMPRESSION_CONFIG = 0x2;
 export const INCOMPAT_CHUNKED_FILE = 0x4;
 export const INCOMPAT_DEVICE_TABLE = 0x8;
 export const INCOMPAT_TAIL_PACKING = 0x10;
+/** There is a packed inode, or pclusters are shared: Linux learned both at once. */
 export const INCOMPAT_FRAGMENTS = 0x20;
 export const INCOMPAT_XATTR_PREFIXES = 0x40;
 /** Block numbers have 48 bits; compressed files may have extent records. */

@@ -167,6 +167,8 @@ function infoOf(value: SuperblockValue, metaboxNid: bigint | undefined): ImageIn
   const blockSize = 1 << blockBits;
   const prefixes = (featureIncompat & INCOMPAT_XATTR_PREFIXES) !== 0 && xattrPrefixCount > 0;
   const is48Bit = (featureIncompat & INCOMPAT_48BIT) !== 0;
+  // The feature stands for shared pclusters too: images may have those alone.
+  const hasPacked = (featureIncompat & INCOMPAT_FRAGMENTS) !== 0 && value.packedNid !== 0n;
   const end = value.volumeName.indexOf(0);
   const plainPrefixes = (featureCompat & COMPAT_PLAIN_XATTR_PREFIXES) !== 0;
   return {
@@ -187,7 +189,7 @@ function infoOf(value: SuperblockValue, metaboxNid: bigint | undefined): ImageIn
     sharedInMetabox: (featureCompat & COMPAT_SHARED_XATTRS_IN_METABOX) !== 0,
     xattrPrefixNid: plainPrefixes ? 0n : (metaboxNid ?? value.packedNid),
     algorithms: algorithmsOf(value),
-    packedNid: (featureIncompat & INCOMPAT_FRAGMENTS) !== 0 ? value.packedNid : undefined,
+    packedNid: hasPacked ? value.packedNid : undefined,
     metaboxNid,
     extraDevices: (featureIncompat & INCOMPAT_DEVICE_TABLE) !== 0 ? value.extraDevices : 0,
     deviceTableOffset: value.deviceTableSlot * DEVICE_SLOT_SIZE,

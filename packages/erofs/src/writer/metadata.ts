@@ -44,7 +44,9 @@ export function encodeInode(inode: Inode, { chunks }: Settings): Uint8Array {
 }
 
 function layoutOf({ tailSize, chunks, compressed }: Inode): number {
-  if (compressed !== undefined) return layouts.compressedCompact;
+  if (compressed !== undefined) {
+    return compressed.places ? layouts.compressedFull : layouts.compressedCompact;
+  }
   if (chunks !== undefined) return layouts.chunked;
   return tailSize > 0 ? layouts.inline : layouts.plain;
 }

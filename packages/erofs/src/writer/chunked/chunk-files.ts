@@ -5,10 +5,10 @@ import { Pacer } from '../../pause.ts';
 import { xxh32 } from '../../xxh32.ts';
 import { type Chunks, storedRanges, TABLE_CHUNK_MAX } from '../chunks.ts';
 import type { Spool } from '../compress/spool.ts';
+import { ContentIndex } from '../content-index.ts';
 import type { Inode } from '../inode.ts';
 import { readInto } from '../read-exactly.ts';
 import { cannotStore } from '../scan.ts';
-import { ContentIndex } from './content-index.ts';
 import { CHUNK_SIZE_MAX } from './options.ts';
 
 /** Bytes gathered before they are written. */

@@ -7,8 +7,9 @@ import type { StoredData } from '../stored.ts';
 import { FileBuilder } from './file-builder.ts';
 import { type Lane, PIECE_SIZE } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
-import { Packed } from './packed.ts';
+import { Packed, WHOLE_FRAGMENT_MAX } from './packed.ts';
 import { type CompressedPiece, type Piece, storedSizeMax, type TailMode } from './piece.ts';
+import { SharedBlocks } from './shared-blocks.ts';
 import type { Spool } from './spool.ts';
 
 /** Pieces go to a thread together until they have so many bytes, or are so many. */
@@ -32,7 +33,8 @@ export async function compressFiles(
   const { tails } = settings;
   const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
   const ends = tails === 'inline' ? await settings.spool() : undefined;
-  const builder = new FileBuilder(settings, { blocks: spool, ends, packed });
+  const shared = settings.dedupe ? new SharedBlocks(spool, settings.blockSize) : undefined;
+  const builder = new FileBuilder(settings, { blocks: spool, ends, packed, shared });
   const files = inodes.flatMap((inode) => {
     const variant = variantOf(inode, settings);
     return variant === undefined ? [] : [{ inode, variant }];
@@ -40,6 +42,10 @@ export async function compressFiles(
   const total = files.reduce((sum, { inode }) => sum + inode.size, 0);
   const queue = new Queue(settings, builder, call, total);
   for (const { inode, variant } of files) {
+    if (packed && settings.allFragments && inode.size <= WHOLE_FRAGMENT_MAX) {
+      inode.compressed = await packed.placeFile(inode, settings);
+      continue;
+    }
     const added = queue.add(inode, tails, variant);
     if (added) await added;
   }
@@ -70,7 +76,7 @@ function variantOf(
     inode.chunks = undefined;
   }
   if (size <= (tails === 'plain' ? blockSize : 0)) return undefined;
-  return variantFor(inode.path);
+  return variantFor(inode);
 }
 
 /** Pieces in one lane, and whose they are. */

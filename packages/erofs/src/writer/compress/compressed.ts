@@ -11,9 +11,14 @@ export interface Compressed {
    * compressed. Of a fragment nothing is stored.
    */
   readonly extents: Uint32Array;
+  /**
+   * Block of the compressed data at which each pcluster begins, where they are not all one after
+   * another: some are shared with other files.
+   */
+  readonly places: Uint32Array | undefined;
   /** Blocks of the file, the last partial one among them. */
   readonly lclusters: number;
-  /** Block of the compressed data at which its own begin, and how many they are. */
+  /** Block of the compressed data at which its first one begins, and how many blocks all have. */
   readonly firstBlock: number;
   readonly blocks: number;
   /** Stored bytes of a last pcluster that lies beside the inode, or 0. */

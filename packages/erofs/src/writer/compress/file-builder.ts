@@ -7,6 +7,7 @@ import type { Lane } from './lanes.ts';
 import type { CompressionSettings, Variant } from './options.ts';
 import type { Packed } from './packed.ts';
 import { type CompressedPiece, pad } from './piece.ts';
+import type { SharedBlocks } from './shared-blocks.ts';
 import type { Spool } from './spool.ts';
 import { SpoolWriter } from './spool-writer.ts';
 
@@ -20,6 +21,8 @@ export interface BuilderOutputs {
   /** Ends that lie beside inodes. */
   readonly ends: Spool | undefined;
   readonly packed: Packed | undefined;
+  /** Where blocks of equal pclusters are to be shared. */
+  readonly shared: SharedBlocks | undefined;
 }
 
 /** Puts the pieces of one file after another where they go, and says of each file how it is stored. */
@@ -34,6 +37,8 @@ export class FileBuilder {
   // Of the file at hand:
   #variant: Variant;
   #extents: number[] = [];
+  /** Where each pcluster begins that is not inline, where blocks are shared. */
+  #places: number[] = [];
   #length = 0;
   #stored = 0;
   #inlineSize = 0;
@@ -79,6 +84,7 @@ export class FileBuilder {
       this.#endsUsed += this.#inlineSize;
     }
     this.#extents = [];
+    this.#places = [];
     this.#length = 0;
     this.#stored = 0;
     this.#inlineSize = 0;
@@ -94,7 +100,8 @@ export class FileBuilder {
     for (const value of extents) this.#extents.push(value);
     for (let extent = 0; extent < extents.length; extent += 3) this.#length += extents[extent]!;
     const end = piece.end - tailSize;
-    if (end > start) await this.#append(lane.bytes, start, end);
+    if (this.#outputs.shared) await this.#share(this.#outputs.shared, lane, piece);
+    else if (end > start) await this.#append(lane.bytes, start, end);
     if (tailSize === 0) return;
     if (this.#fitsBeside(inode, tailSize)) {
       this.#inlineSize = tailSize;
@@ -104,7 +111,25 @@ export class FileBuilder {
     const block = new Uint8Array(this.#blockSize);
     block.set(lane.bytes.subarray(end, piece.end));
     pad(block, 0, tailSize, extents.at(-1) === 1, this.#blockSize);
+    if (this.#outputs.shared) this.#places.push((this.#used + this.#stored) / this.#blockSize);
     await this.#append(block, 0, block.length);
+  }
+
+  /** Stores the pclusters of a piece that are not stored yet. */
+  async #share(shared: SharedBlocks, lane: Lane, piece: CompressedPiece): Promise<void> {
+    const { extents, start, tailSize } = piece;
+    const flush = () => this.flush();
+    const count = extents.length / 3 - (tailSize > 0 ? 1 : 0);
+    let at = start;
+    for (let index = 0; index < count; index++) {
+      const blocks = Math.ceil(extents[index * 3 + 1]! / this.#blockSize);
+      const to = at + blocks * this.#blockSize;
+      const next = (this.#used + this.#stored) / this.#blockSize;
+      const place = await shared.find(lane.bytes.subarray(at, to), next, flush);
+      this.#places.push(place ?? next);
+      if (place === undefined) await this.#append(lane.bytes, at, to);
+      at = to;
+    }
   }
 
   async #append(memory: Uint8Array, start: number, end: number): Promise<void> {
@@ -130,13 +155,26 @@ export class FileBuilder {
       big: pclusterSize > blockSize,
       extents: Uint32Array.from(this.#extents),
       lclusters: Math.ceil(inode.size / blockSize),
-      firstBlock: this.#used / blockSize,
-      blocks: this.#stored / blockSize,
+      ...this.#placesOf(),
       inlineSize: this.#inlineSize,
       inlineAt: this.#endsUsed,
       fragmentOffset,
       wholeFragment: fragmentOffset !== undefined && this.#extents.length === 3,
     };
+  }
+
+  /** Of pclusters that lie one after another the first says it all. */
+  #placesOf(): Pick<Compressed, 'places' | 'firstBlock' | 'blocks'> {
+    const blockSize = this.#blockSize;
+    const firstBlock = this.#places[0] ?? this.#used / blockSize;
+    let next = firstBlock;
+    let together = true;
+    for (const [index, place] of this.#places.entries()) {
+      together &&= place === next;
+      next += Math.ceil(this.#extents[index * 3 + 1]! / blockSize);
+    }
+    const blocks = this.#outputs.shared ? next - firstBlock : this.#stored / blockSize;
+    return { places: together ? undefined : Uint32Array.from(this.#places), firstBlock, blocks };
   }
 
   #worthwhile({ size }: Inode, compressed: Compressed): boolean {
@@ -146,7 +184,6 @@ export class FileBuilder {
     const tail = size % blockSize;
     const beside = tail + COMPACT_SIZE <= blockSize;
     const flat = beside ? size : size - tail + blockSize;
-    const { blocks, inlineSize } = compressed;
-    return blocks * blockSize + inlineSize + indexesSize(compressed, COMPACT_SIZE) < flat;
+    return this.#stored + compressed.inlineSize + indexesSize(compressed, COMPACT_SIZE) < flat;
   }
 }

@@ -6,6 +6,9 @@ import {
   ADVISE_FRAGMENT,
   ADVISE_INLINE,
   CLUSTER_WHOLE_FRAGMENT,
+  FULL_INDEX_GAP,
+  FULL_INDEX_SIZE,
+  FullIndex,
   INDEX_BLOCK_COUNT,
   lclusterTypes,
   MAP_HEADER_SIZE,
@@ -41,6 +44,8 @@ function divide(count: number, start: number, blockBits: number): Division {
 export function indexesSize(compressed: Compressed, end: number): number {
   const header = mapHeaderOffset(end) + MAP_HEADER_SIZE;
   if (compressed.wholeFragment) return header - end;
+  if (compressed.places)
+    return header + FULL_INDEX_GAP + compressed.lclusters * FULL_INDEX_SIZE - end;
   const { before, packed, after } = divide(compressed.lclusters, header, compressed.blockBits);
   return header - end + before * 4 + packed * 2 + Math.ceil(after / PAIR) * PAIR_SIZE;
 }
@@ -52,6 +57,10 @@ export function encodeIndexes(compressed: Compressed, end: number, startBlock: n
   writeHeader(out.subarray(at), compressed);
   if (compressed.wholeFragment) return out;
   const lclusters = lclustersOf(compressed, startBlock);
+  if (compressed.places) {
+    writeFullIndexes(out.subarray(at + MAP_HEADER_SIZE + FULL_INDEX_GAP), lclusters);
+    return out;
+  }
   const start = mapHeaderOffset(end) + MAP_HEADER_SIZE;
   const { before, packed } = divide(compressed.lclusters, start, compressed.blockBits);
   let to = at + MAP_HEADER_SIZE;
@@ -66,14 +75,14 @@ export function encodeIndexes(compressed: Compressed, end: number, startBlock: n
 }
 
 function writeHeader(out: Uint8Array, compressed: Compressed): void {
-  const { fragmentOffset, inlineSize, wholeFragment, big, blockBits } = compressed;
+  const { fragmentOffset, inlineSize, wholeFragment, big, blockBits, places } = compressed;
   const view = viewOf(out);
   if (wholeFragment) {
     view.setBigUint64(0, BigInt(fragmentOffset ?? 0), true);
     out[7] = out[7]! | CLUSTER_WHOLE_FRAGMENT;
     return;
   }
-  let advise = blockBits <= 12 ? ADVISE_COMPACTED_2B : 0;
+  let advise = blockBits <= 12 && places === undefined ? ADVISE_COMPACTED_2B : 0;
   if (big) advise |= ADVISE_BIG_PCLUSTER_1 | ADVISE_BIG_PCLUSTER_2;
   if (fragmentOffset !== undefined) advise |= ADVISE_FRAGMENT;
   if (inlineSize > 0) advise |= ADVISE_INLINE;
@@ -97,7 +106,7 @@ interface Lclusters {
 }
 
 function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
-  const { extents, blockBits, lclusters: count, big } = compressed;
+  const { extents, blockBits, lclusters: count, big, places, firstBlock } = compressed;
   const blockSize = 2 ** blockBits;
   const types = new Uint8Array(count);
   const low = new Uint16Array(count);
@@ -107,6 +116,8 @@ function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
   let block = startBlock;
   for (let extent = 0; extent < extents.length; extent += 3) {
     const end = position + extents[extent]!;
+    const place = places?.[extent / 3];
+    if (place !== undefined) block = startBlock + place - firstBlock;
     const head = Math.floor(position / blockSize);
     const next = Math.floor(end / blockSize);
     const taken = Math.ceil(extents[extent + 1]! / blockSize);
@@ -130,6 +141,19 @@ function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
     }
   }
   return { types, low, ahead, blocks };
+}
+
+/** One record for each lcluster: pclusters may lie anywhere. */
+function writeFullIndexes(out: Uint8Array, { types, low, ahead, blocks }: Lclusters): void {
+  const view = viewOf(out);
+  for (let index = 0; index < types.length; index++) {
+    const nonhead = types[index] === lclusterTypes.nonhead;
+    FullIndex.write(view, index * FULL_INDEX_SIZE, {
+      advise: types[index]!,
+      clusterOffset: nonhead ? 0 : low[index]!,
+      block: nonhead ? low[index]! + ahead[index]! * 2 ** 16 : blocks[index]!,
+    });
+  }
 }
 
 function writePack(

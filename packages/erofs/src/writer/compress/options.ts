@@ -43,6 +43,10 @@ export interface CompressionRule {
 export interface CompressionOptions extends CompressorOptions {
   /** For files that are to be compressed otherwise. */
   readonly rules?: readonly CompressionRule[];
+  /** Whether whole files go into the packed inode (mkfs.erofs `-Eall-fragments`), where `tails` is `fragment`. */
+  readonly allFragments?: boolean;
+  /** Whether equal pclusters are stored once (mkfs.erofs `-Ededupe`). False unless told. */
+  readonly dedupe?: boolean;
   /** As `pclusterSize`, of the packed inode. */
   readonly packedPclusterSize?: number;
   /**
@@ -66,9 +70,11 @@ export interface CompressionSettings {
   readonly variants: readonly Variant[];
   /** That with the largest pclusters. */
   readonly largest: PieceSettings;
-  /** Which is for the file at a path, as the scan has it; undefined where it is not compressed. */
-  readonly variantFor: (path: string) => number | undefined;
+  /** Which is for a file; undefined where it is not compressed. */
+  readonly variantFor: (file: { readonly path: string }) => number | undefined;
   readonly packedVariant: number;
+  readonly allFragments: boolean;
+  readonly dedupe: boolean;
   readonly tails: TailMode;
   readonly lanes: Lanes;
   readonly spool: () => Awaitable<Spool>;
@@ -115,11 +121,15 @@ export function settleCompression(
     blockSize,
     variants,
     largest: pieces.reduce((a, b) => (a.pclusterSize < b.pclusterSize ? b : a)),
-    variantFor(path) {
-      const rule = rules.findIndex(({ matches }) => matches(path.slice(1)));
+    variantFor(file) {
+      if (rules.length === 0) return 0;
+      const path = file.path.slice(1);
+      const rule = rules.findIndex(({ matches }) => matches(path));
       return rule < 0 ? 0 : numbers[rule];
     },
     packedVariant,
+    allFragments: tails === 'fragment' && (options.allFragments ?? false),
+    dedupe: options.dedupe ?? false,
     tails,
     lanes: options.lanes ? options.lanes(pieces) : laneInThisThread(pieces, encoders),
     spool: options.spool ?? memorySpool,

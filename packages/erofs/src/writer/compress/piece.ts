@@ -47,12 +47,12 @@ export interface Filler {
    * Encodes bytes from `start` on, before `end`, into `room` bytes from `target` on. `consumed` 0 means
    * that what follows does not shrink.
    */
-  fill(
-    start: number,
-    end: number,
-    target: number,
-    room: number,
-  ): { readonly consumed: number; readonly produced: number };
+  fill(start: number, end: number, target: number, room: number): Filled;
+}
+
+interface Filled {
+  readonly consumed: number;
+  readonly produced: number;
 }
 
 /**
@@ -76,9 +76,11 @@ export function compressPiece(
     const left = end - at;
     if (tail === 'fragment' && left <= pclusterSize) break;
     const alone = left <= blockSize && tail !== 'inline';
-    const { consumed, produced } = alone
-      ? { consumed: 0, produced: 0 }
-      : filler.fill(at, end, to, pclusterSize);
+    const filled = alone ? nothing : filler.fill(at, end, to, pclusterSize);
+    const last = tail === 'inline' && filled.consumed === left;
+    const { consumed, produced } = last
+      ? inWholeBlocks(filled, memory, at, to, blockSize, filler)
+      : filled;
     const all = consumed === left;
     if (tail === 'fragment' && all && produced < pclusterSize) break;
     const inlined = tail === 'inline' && all && produced < blockSize;
@@ -101,6 +103,32 @@ export function compressPiece(
     tailSize,
     fragmentSize: end - at,
   };
+}
+
+const nothing: Filled = { consumed: 0, produced: 0 };
+
+/**
+ * The last pcluster of a file, cut so that it fills its blocks, where what is left then takes no block of
+ * its own: it lies beside the inode.
+ */
+function inWholeBlocks(
+  filled: Filled,
+  memory: Uint8Array,
+  at: number,
+  to: number,
+  blockSize: number,
+  filler: Filler,
+): Filled {
+  const { consumed, produced } = filled;
+  const partial = produced % blockSize;
+  const whole = produced - partial;
+  if (whole === 0 || partial === 0) return filled;
+  const aside = to + whole + blockSize;
+  const shorter = filler.fill(at, at + consumed, aside, whole);
+  const rest = consumed - shorter.consumed;
+  if (shorter.consumed === 0 || shorter.produced + rest >= whole + blockSize) return filled;
+  memory.copyWithin(to, aside, aside + shorter.produced);
+  return shorter;
 }
 
 /** Bytes that a piece takes at most, with what a filler may write behind its room. */
