@@ -47,6 +47,7 @@ export type {
   PieceSettings,
   TailMode,
 } from './writer/compress/piece.ts';
+export type { ReusedImage } from './writer/compress/reuse.ts';
 export type { Spool } from './writer/compress/spool.ts';
 export { type ErofsImage, type PartsOptions, writeErofs } from './writer/image.ts';
 export type { Owners, WriteOptions } from './writer/options.ts';

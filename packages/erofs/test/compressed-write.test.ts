@@ -207,6 +207,52 @@ test('pclusters that are equal are stored once', async () => {
   assert.ok(report.blocks.shared > 100);
 });
 
+/** The usual lanes; tells how many pieces were compressed. */
+function countingLanes(count: { pieces: number }) {
+  return (variants: readonly PieceSettings[]): Lanes => {
+    const lanes = slowLanes(1)(variants);
+    const counted = (lane: Lane): Lane => ({
+      ...lane,
+      run(pieces) {
+        count.pieces += pieces.length;
+        return lane.run(pieces);
+      },
+    });
+    return { acquire: () => map(lanes.acquire(), counted) };
+  };
+}
+
+function map<T>(value: T | undefined, change: (value: T) => T): T | undefined {
+  return value && change(value);
+}
+
+const reused: readonly CompressionOptions[] = [
+  { compressor: 'lz4', tails: 'inline' },
+  { compressor: 'lz4', pclusterSize: 16_384, tails: 'fragment' },
+  { compressor: 'lz4', pclusterSize: 16_384, dedupe: true },
+  { compressor: 'zstd', pclusterSize: 65_536, encoders: zlibEncoders },
+];
+
+for (const compression of reused) {
+  test(`what has not changed is taken over, compressed ${titleOf(compression)}`, async () => {
+    const source = tree();
+    const old = memorySource(await imageOf(source, { compression }));
+    const changed = tree();
+    changed.putFile('shrinks/code', patterned(70_000));
+    changed.putFile('shrinks/new', new Uint8Array(80_000).fill(1));
+    const count = { pieces: 0 };
+    const all = { pieces: 0 };
+    const reuse = { source: old, tree: await openErofs(old) };
+    await imageOf(changed, { compression: { ...compression, lanes: countingLanes(all) } });
+    const image = await imageOf(changed, {
+      compression: { ...compression, reuse, lanes: countingLanes(count) },
+    });
+    assert.ok(count.pieces < all.pieces * 0.6, `${count.pieces} of ${all.pieces} pieces`);
+    assert.equal(await describeDifferences(changed, await openErofs(memorySource(image))), '');
+    assert.deepEqual((await checkErofs(memorySource(image))).findings, []);
+  });
+}
+
 /** By name: with long and short units, by four algorithms, or not at all. */
 const ruled: CompressionOptions = {
   compressor: 'lz4',

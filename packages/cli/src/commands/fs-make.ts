@@ -41,6 +41,10 @@ export function makeCommand(): Command {
     .option('--tar <mode>', 'f: copy the files of an archive; i: refer to them where they are')
     .option('--device <file>', 'a device beside an EROFS image that is the source', collect)
     .option('--compress-hints <file>', 'how single files are compressed, see below')
+    .option(
+      '--reuse <image>',
+      'take over compressed data of files that are in this image as they are',
+    )
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
@@ -52,6 +56,8 @@ Compressors have options after commas: level=N, dictsize=BYTES (how far lzma and
 of them, separated by colons, are for hints. Lines of hints are: bytes of a unit (0: not compressed),
 perhaps the number of a compressor from 0 on, and an expression; the first line whose expression
 matches counts.
+With --reuse, files that have the same path and content in that image are not compressed again, where
+the same options made it.
 Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
 (ends and small files in one inode, compressed to units of so many), all-fragments (all files there), dedupe (equal units once), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
@@ -63,11 +69,13 @@ Examples:
   anole fs mk rootfs/ -o rootfs.erofs
   anole fs mk rootfs/ -o rootfs.erofs --all-root --exclude-path var/cache --exclude-regex '\\.pyc$'
   docker export web | anole fs mk - -o web.erofs
+  anole fs mk rootfs/ -o new.erofs -z lzma -C 65536 --reuse old.erofs
   anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc:lzma,level=9 -C 65536 --compress-hints hints
   anole fs mk image:debian -o debian.erofs -z zstd -C 65536
   anole fs mk rootfs/ -o bootstrap.erofs --chunksize 1048576 --blobdev data.blob
+  anole fs mk rootfs/ -o new.erofs -z lzma -C 65536 --reuse old.erofs
   anole fs mk layer.tar -o index.erofs --tar i
   mount -t erofs rootfs.erofs /mnt`,
     )

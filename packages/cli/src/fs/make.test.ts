@@ -143,3 +143,15 @@ test('fs mk compresses files by hints', () => {
   assert.notEqual(status, 0);
   assert.match(stderr, /line 1 of .*no compressor of number 2/);
 });
+
+test('fs mk --reuse compresses only what has changed, to the same image', () => {
+  const options = ['-zlzma,level=3', '-C65536', '-Eztailpacking'];
+  const old = made('old', ...options);
+  assert.equal(made('new', ...options, '--reuse', join(base, 'old')).length, old.length);
+  writeFileSync(join(source, 'text'), 'another line\n'.repeat(40_000));
+  const changed = made('changed', ...options, '--reuse', join(base, 'old'));
+  assert.ok(!changed.equals(old));
+  assert.match(anole('cat', join(base, 'changed'), 'text'), /^(another line\n)+$/);
+  assert.equal(anole('diff', source, join(base, 'changed')), '');
+  assert.equal(anole('diff', join(base, 'old'), join(base, 'new')), '');
+});

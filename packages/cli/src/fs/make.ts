@@ -2,13 +2,20 @@ import { once } from 'node:events';
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { type ErofsFile, writeErofsFile } from '@anole/compose/compress';
-import { type ErofsImage, TAR_BLOCK, type WriteOptions, writeErofs } from '@anole/erofs';
+import {
+  type CompressionOptions,
+  type ErofsImage,
+  TAR_BLOCK,
+  type WriteOptions,
+  writeErofs,
+} from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { type ChoiceFlags, choicesOf } from './choices.ts';
 import { type CompressionFlags, compressionOf } from './compression.ts';
 import { featuresOf, WrongFlag } from './features.ts';
+import { OpenImage } from './image.ts';
 import { openMakeSource, type SourceFlags } from './make-source.ts';
 
 interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
@@ -21,6 +28,7 @@ interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly extended?: boolean;
   readonly chunksize?: string;
   readonly blobdev?: string;
+  readonly reuse?: string;
 }
 
 export async function makeAction(
@@ -29,7 +37,12 @@ export async function makeAction(
   flags: MakeFlags,
 ): Promise<number> {
   await using resources = new AsyncDisposableStack();
-  const compression = compressionOf(flags, resources, 'fs mk');
+  const compression = await reusing(
+    compressionOf(flags, resources, 'fs mk'),
+    flags,
+    context,
+    resources,
+  );
   const chosen = optionsOf(flags, context, resources);
   const { output, blobdev } = flags;
   const from = resources.use(await openMakeSource(source, flags, context));
@@ -49,6 +62,21 @@ export async function makeAction(
   context.endProgress();
   report(context, image, flags);
   return 0;
+}
+
+/** With the image that compressed data may be taken over from. */
+async function reusing(
+  compression: CompressionOptions | undefined,
+  { reuse }: MakeFlags,
+  { signal }: CommandContext,
+  resources: AsyncDisposableStack,
+): Promise<CompressionOptions | undefined> {
+  if (reuse === undefined) return compression;
+  if (compression === undefined) {
+    throw usageError('Cannot use --reuse without a compressor: give -z too', 'fs mk');
+  }
+  const image = resources.use(await OpenImage.open(reuse, 'much', signal));
+  return { ...compression, reuse: image };
 }
 
 function report(

@@ -9,6 +9,7 @@ import { type Lane, PIECE_SIZE } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
 import { Packed, WHOLE_FRAGMENT_MAX } from './packed.ts';
 import { type CompressedPiece, type Piece, storedSizeMax, type TailMode } from './piece.ts';
+import { Reuse } from './reuse.ts';
 import { SharedBlocks } from './shared-blocks.ts';
 import type { Spool } from './spool.ts';
 
@@ -35,10 +36,11 @@ export async function compressFiles(
   const ends = tails === 'inline' ? await settings.spool() : undefined;
   const shared = settings.dedupe ? new SharedBlocks(spool, settings.blockSize) : undefined;
   const builder = new FileBuilder(settings, { blocks: spool, ends, packed, shared });
-  const files = inodes.flatMap((inode) => {
+  const wanted = inodes.flatMap((inode) => {
     const variant = variantOf(inode, settings);
     return variant === undefined ? [] : [{ inode, variant }];
   });
+  const files = await takeOver(wanted, settings, builder, call);
   const total = files.reduce((sum, { inode }) => sum + inode.size, 0);
   const queue = new Queue(settings, builder, call, total);
   for (const { inode, variant } of files) {
@@ -60,6 +62,38 @@ export async function compressFiles(
   await last.add(inode, 'plain', settings.packedVariant);
   await last.drain();
   return { ...result, blocks: builder.blocks, packed: inode };
+}
+
+/** A file, and by which of the settings it is compressed. */
+interface Chosen {
+  readonly inode: Inode;
+  readonly variant: number;
+}
+
+/** Takes over what another image has compressed. Returns the files that are left. */
+async function takeOver(
+  files: readonly Chosen[],
+  settings: CompressionSettings,
+  builder: FileBuilder,
+  { signal, onProgress }: CallOptions,
+): Promise<readonly Chosen[]> {
+  const reuse = settings.reuse && (await Reuse.from(settings.reuse, settings));
+  if (reuse === undefined) return files;
+  const left: Chosen[] = [];
+  for (const [index, chosen] of files.entries()) {
+    signal?.throwIfAborted();
+    const { inode, variant } = chosen;
+    const pieces = await reuse.find(inode, settings.variants[variant]!);
+    if (pieces === undefined) left.push(chosen);
+    else {
+      for await (const { bytes, piece } of pieces) {
+        await builder.add(inode, bytes, piece.end, piece, variant);
+        await builder.flush();
+      }
+    }
+    onProgress?.({ step: 'take over files', done: index, total: files.length, unit: 'items' });
+  }
+  return left;
 }
 
 /** By which of the settings a file is compressed, if it is at all. */
@@ -200,7 +234,7 @@ class Queue {
       const { start, length, variant } = pieces[index]!;
       const piece = done[index]!;
       const fragmentAt = start + length - piece.fragmentSize;
-      await this.#builder.add(owner, lane, fragmentAt, piece, variant);
+      await this.#builder.add(owner, lane.bytes, fragmentAt, piece, variant);
       this.#done += length;
     }
     await this.#builder.flush();

@@ -3,7 +3,6 @@ import type { Inode } from '../inode.ts';
 import { coreSize } from '../measure.ts';
 import type { Compressed } from './compressed.ts';
 import { indexesSize } from './index-packs.ts';
-import type { Lane } from './lanes.ts';
 import type { CompressionSettings, Variant } from './options.ts';
 import type { Packed } from './packed.ts';
 import { type CompressedPiece, pad } from './piece.ts';
@@ -57,23 +56,23 @@ export class FileBuilder {
   }
 
   /**
-   * Takes the next piece of a file, compressed by `variant`; with the last one, sets the inode's
+   * Takes the next piece of a file, which lies in `memory`, compressed by `variant`; with the last one, sets the inode's
    * `compressed`.
    */
   async add(
     inode: Inode,
-    lane: Lane,
+    memory: Uint8Array,
     fragmentAt: number,
     piece: CompressedPiece,
     variant: number,
   ): Promise<void> {
     this.#variant = this.#settings.variants[variant]!;
-    await this.#store(inode, lane, piece);
+    await this.#store(inode, memory, piece);
     const { fragmentSize } = piece;
     if (this.#length + fragmentSize < inode.size) return;
     let offset: number | undefined;
     if (fragmentSize > 0) {
-      const fragment = lane.bytes.subarray(fragmentAt, fragmentAt + fragmentSize);
+      const fragment = memory.subarray(fragmentAt, fragmentAt + fragmentSize);
       offset = await this.#outputs.packed!.place(fragment);
       this.#extents.push(fragmentSize, 0, 0);
     }
@@ -90,33 +89,33 @@ export class FileBuilder {
     this.#inlineSize = 0;
   }
 
-  /** What is in a lane is written: it can be used again. */
+  /** What lies in memory is written: that can be used again. */
   async flush(): Promise<void> {
     await this.#writer.flush();
   }
 
-  async #store(inode: Inode, lane: Lane, piece: CompressedPiece): Promise<void> {
+  async #store(inode: Inode, memory: Uint8Array, piece: CompressedPiece): Promise<void> {
     const { extents, start, tailSize } = piece;
     for (const value of extents) this.#extents.push(value);
     for (let extent = 0; extent < extents.length; extent += 3) this.#length += extents[extent]!;
     const end = piece.end - tailSize;
-    if (this.#outputs.shared) await this.#share(this.#outputs.shared, lane, piece);
-    else if (end > start) await this.#append(lane.bytes, start, end);
+    if (this.#outputs.shared) await this.#share(this.#outputs.shared, memory, piece);
+    else if (end > start) await this.#append(memory, start, end);
     if (tailSize === 0) return;
     if (this.#fitsBeside(inode, tailSize)) {
       this.#inlineSize = tailSize;
-      await this.#outputs.ends!.write(this.#endsUsed, lane.bytes.subarray(end, piece.end));
+      await this.#outputs.ends!.write(this.#endsUsed, memory.subarray(end, piece.end));
       return;
     }
     const block = new Uint8Array(this.#blockSize);
-    block.set(lane.bytes.subarray(end, piece.end));
+    block.set(memory.subarray(end, piece.end));
     pad(block, 0, tailSize, extents.at(-1) === 1, this.#blockSize);
     if (this.#outputs.shared) this.#places.push((this.#used + this.#stored) / this.#blockSize);
     await this.#append(block, 0, block.length);
   }
 
   /** Stores the pclusters of a piece that are not stored yet. */
-  async #share(shared: SharedBlocks, lane: Lane, piece: CompressedPiece): Promise<void> {
+  async #share(shared: SharedBlocks, memory: Uint8Array, piece: CompressedPiece): Promise<void> {
     const { extents, start, tailSize } = piece;
     const flush = () => this.flush();
     const count = extents.length / 3 - (tailSize > 0 ? 1 : 0);
@@ -125,9 +124,9 @@ export class FileBuilder {
       const blocks = Math.ceil(extents[index * 3 + 1]! / this.#blockSize);
       const to = at + blocks * this.#blockSize;
       const next = (this.#used + this.#stored) / this.#blockSize;
-      const place = await shared.find(lane.bytes.subarray(at, to), next, flush);
+      const place = await shared.find(memory.subarray(at, to), next, flush);
       this.#places.push(place ?? next);
-      if (place === undefined) await this.#append(lane.bytes, at, to);
+      if (place === undefined) await this.#append(memory, at, to);
       at = to;
     }
   }

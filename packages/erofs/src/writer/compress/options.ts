@@ -13,6 +13,7 @@ import { badOption } from '../bad-option.ts';
 import type { Encoders } from './fillers.ts';
 import { type Lanes, laneInThisThread } from './lanes.ts';
 import type { Compressor, PieceSettings, TailMode } from './piece.ts';
+import type { ReusedImage } from './reuse.ts';
 import { memorySpool, type Spool } from './spool.ts';
 
 /** How files are compressed. */
@@ -47,6 +48,11 @@ export interface CompressionOptions extends CompressorOptions {
   readonly allFragments?: boolean;
   /** Whether equal pclusters are stored once (mkfs.erofs `-Ededupe`). False unless told. */
   readonly dedupe?: boolean;
+  /**
+   * An image made before: of files that have the same path and content there, compressed data are taken
+   * over where these options lead to such. Their levels are not known, and may be others.
+   */
+  readonly reuse?: ReusedImage;
   /** As `pclusterSize`, of the packed inode. */
   readonly packedPclusterSize?: number;
   /**
@@ -75,6 +81,7 @@ export interface CompressionSettings {
   readonly packedVariant: number;
   readonly allFragments: boolean;
   readonly dedupe: boolean;
+  readonly reuse: ReusedImage | undefined;
   readonly tails: TailMode;
   readonly lanes: Lanes;
   readonly spool: () => Awaitable<Spool>;
@@ -130,6 +137,7 @@ export function settleCompression(
     packedVariant,
     allFragments: tails === 'fragment' && (options.allFragments ?? false),
     dedupe: options.dedupe ?? false,
+    reuse: options.reuse,
     tails,
     lanes: options.lanes ? options.lanes(pieces) : laneInThisThread(pieces, encoders),
     spool: options.spool ?? memorySpool,
