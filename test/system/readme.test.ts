@@ -78,6 +78,18 @@ const examples: readonly Example[] = [
   {
     readme: 'packages/erofs/README.md',
     number: 2,
+    before: `import { writeFileSync } from 'node:fs';
+      import { MemoryTree as Made, writeTar } from '@anole/vfs';
+      import { collect } from './packages/vfs/test/trees.ts';
+      const made = new Made();
+      made.putFile('large', new Uint8Array(1000000).fill(7));
+      writeFileSync('layer.tar', await collect(writeTar(made)));`,
+    after: 'console.log(image.size < 10000);',
+    prints: /^true\n$/,
+  },
+  {
+    readme: 'packages/erofs/README.md',
+    number: 3,
     before: `${SERVED} import { memorySource } from '@anole/bytes';
       import { openErofs } from '@anole/erofs'; const source = memorySource(image);`,
     after: 'console.log(await tree.root.list());',
@@ -85,14 +97,14 @@ const examples: readonly Example[] = [
   },
   {
     readme: 'packages/erofs/README.md',
-    number: 3,
+    number: 4,
     before: `${SERVED} const url = await served();`,
     after: 'await server[Symbol.asyncDispose]();',
     prints: /^kept\n$/,
   },
   {
     readme: 'packages/erofs/README.md',
-    number: 4,
+    number: 5,
     before: `${SERVED} import { memorySource } from '@anole/bytes';
       const source = memorySource(image);`,
     prints: /^4096 100000\n$/,

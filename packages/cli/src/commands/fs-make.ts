@@ -59,7 +59,9 @@ matches counts.
 With --reuse, files that have the same path and content in that image are not compressed again, where
 the same options made it.
 Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
-(ends and small files in one inode, compressed to units of so many), all-fragments (all files there), dedupe (equal units once), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8 bytes).
+(ends and small files in one inode, compressed to units of so many), all-fragments (all files there),
+dedupe (equal units once), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8
+bytes).
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
@@ -69,7 +71,6 @@ Examples:
   anole fs mk rootfs/ -o rootfs.erofs
   anole fs mk rootfs/ -o rootfs.erofs --all-root --exclude-path var/cache --exclude-regex '\\.pyc$'
   docker export web | anole fs mk - -o web.erofs
-  anole fs mk rootfs/ -o new.erofs -z lzma -C 65536 --reuse old.erofs
   anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc:lzma,level=9 -C 65536 --compress-hints hints

@@ -53,7 +53,7 @@ function buildCommand(): Command {
       'of an EROFS image: lz4, lz4hc, lzma, zstd or deflate',
     )
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
-    .option('-E, --features <name>', 'ztailpacking or fragments', collect)
+    .option('-E, --features <name>', 'ztailpacking, fragments, all-fragments, dedupe', collect)
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',

@@ -5,7 +5,7 @@ import type { CompressionOptions } from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
 import { compressorsOf, hintsOf } from './compressors.ts';
-import { featuresOf, WrongFlag } from './features.ts';
+import { compressionFeaturesOf, featuresOf, WrongFlag } from './features.ts';
 
 /** What commands take about compression, by the names of mkfs.erofs. */
 export interface CompressionFlags {
@@ -28,7 +28,7 @@ export function compressionOf(
   command: string,
 ): CompressionOptions | undefined {
   try {
-    return settle(flags, resources);
+    return settle(flags, resources, command);
   } catch (error) {
     throw error instanceof WrongFlag ? usageError(error.message, command) : error;
   }
@@ -37,8 +37,10 @@ export function compressionOf(
 function settle(
   flags: CompressionFlags,
   resources: AsyncDisposableStack,
+  command: string,
 ): CompressionOptions | undefined {
-  const { tails, packedPclusterSize, allFragments, dedupe } = featuresOf(flags.features ?? []);
+  const parse = command === 'fs mk' ? featuresOf : compressionFeaturesOf;
+  const { tails, packedPclusterSize, allFragments, dedupe } = parse(flags.features ?? []);
   const { compress, pclusterSize, threads, output, compressHints } = flags;
   if (compress === undefined) {
     const idle = Object.entries({

@@ -39,11 +39,11 @@ const refused: Readonly<Record<string, string>> = {
   'dot-omitted': 'it belongs to 48bit, which is not written',
   'force-inode-compact': 'it would lose times and owners; inodes are compact where nothing is lost',
   fragdedupe: 'equal fragments are always stored once',
+  '^fragdedupe': 'equal fragments are always stored once',
   'legacy-compress': 'it is for kernels before 5.3; indexes are compact',
   nosbcrc: 'images always have a checksum',
   'plain-xattr-prefixes': 'names of attributes have no long prefixes in images',
   '^xattr-name-filter': 'images always have the name filter',
-  metadata_compression: 'metadata are not compressed',
 };
 
 /** Raised where an option cannot be used; the command makes a usage error of it. */
@@ -62,6 +62,16 @@ export function featuresOf(texts: readonly string[]): Features {
     features = { ...features, ...chosen };
   }
   return features;
+}
+
+/** As `featuresOf`, for commands that choose nothing but compression. @throws WrongFlag */
+export function compressionFeaturesOf(texts: readonly string[]): Features {
+  const features = featuresOf(texts);
+  const { inlineTails, inodes, indexes } = features;
+  if (inlineTails === undefined && inodes === undefined && indexes === undefined) return features;
+  throw new WrongFlag(
+    'Cannot use these features here: give ztailpacking, fragments, all-fragments or dedupe',
+  );
 }
 
 function featureOf(name: string): Features | undefined {

@@ -17,7 +17,7 @@ export function convertCommand(): Command {
       'lz4, lz4hc, lzma, zstd or deflate; of RAFS zstd, lz4 or none',
     )
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
-    .option('-E, --features <names>', 'ztailpacking or fragments', collect)
+    .option('-E, --features <names>', 'ztailpacking, fragments, all-fragments, dedupe', collect)
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
