@@ -87,7 +87,8 @@ async function compare(
     },
     target: 1,
   });
-  await compareConversion(report, at, layout);
+  await compareConversion(report, at, layout, 'erofs');
+  await compareConversion(report, at, layout, 'rafs');
 }
 
 /** A conversion, verified, beside copying and unpacking the same image. */
@@ -95,18 +96,19 @@ async function compareConversion(
   report: Report,
   at: (name: string) => string,
   layout: string,
+  format: 'erofs' | 'rafs',
 ): Promise<void> {
   const env = { ...process.env, ANOLE_CACHE: at('cache') };
   const convert = [process.execPath, anole, 'image', 'convert', `oci:${layout}:made`];
   const remove = (name: string) => rmSync(at(name), { recursive: true, force: true });
   let peak = 0;
   await report.compare({
-    name: 'convert to EROFS',
+    name: `convert to ${format.toUpperCase()}`,
     ours: {
       name: 'anole',
       before: () => remove('converted'),
       run() {
-        const command = [...convert, `oci:${at('converted')}:v`];
+        const command = [...convert, `oci:${at('converted')}:v`, '--format', format];
         peak = Math.max(peak, peakMemory(command, env));
       },
     },

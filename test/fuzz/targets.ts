@@ -12,6 +12,8 @@ import {
   memorySource,
 } from '@anole/bytes';
 import { checkErofs, type ErofsNode, type Finding, openErofs } from '@anole/erofs';
+import { checkRafs, openRafs, openRafsBlob } from '@anole/nydus';
+import { nodeCodecs } from '@anole/nydus/node';
 import { encodeZtoc, openIndexedLayer, parseZtoc } from '@anole/oci';
 import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
 import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
@@ -83,8 +85,15 @@ async function runImage(bytes: Uint8Array): Promise<ReadonlySet<string>> {
   const met = new Met();
   const source = memorySource(bytes);
   const tree = await met.attempt(() => openErofs(source));
+  if (tree) await readTree(tree.root, met);
+  const { findings } = await checkErofs(source, { limit: 50 });
+  for (const finding of findings) met.finding(finding);
+  return met.kinds;
+}
+
+async function readTree(root: TreeNode, met: Met): Promise<void> {
   let names = 0;
-  const pending: TreeNode[] = tree ? [tree.root] : [];
+  const pending: TreeNode[] = [root];
   for (let node = pending.pop(); node !== undefined; node = pending.pop()) {
     const current = node;
     if (++names > MANY) throw new Error('a walk does not end');
@@ -96,9 +105,6 @@ async function runImage(bytes: Uint8Array): Promise<ReadonlySet<string>> {
       if (child) pending.push(child);
     }
   }
-  const { findings } = await checkErofs(source, { limit: 50 });
-  for (const finding of findings) met.finding(finding);
-  return met.kinds;
 }
 
 function decoder(
@@ -209,8 +215,41 @@ const ztoc: Target = {
   },
 };
 
+/** A blob that holds its bootstrap, or a bootstrap of RAFS v5 with its blob behind it. */
+const rafs: Target = {
+  name: 'rafs',
+  seeds: seedsOf('rafs'),
+  async places(seed) {
+    if (isV5(seed)) return [0, 80, 8192, 8320, 8448, 9000];
+    const size = Number.parseInt(String.fromCharCode(...seed.subarray(-388, -377)), 8);
+    const bootstrap = seed.length - 512 - size;
+    return [1024, 1152, 1408, 4096, 8192, 12288, 12600].map((at) => bootstrap + at).concat(0);
+  },
+  async run(bytes) {
+    const met = new Met();
+    const source = memorySource(bytes);
+    const blobs = () => source;
+    const options = { codecs: nodeCodecs };
+    const image = await met.attempt(async () =>
+      isV5(bytes) ? openRafs(source, blobs, options) : openRafsBlob(source, blobs, options),
+    );
+    if (image === undefined) return met.kinds;
+    await readTree(image.root, met);
+    await met.attempt(() => image.prefetch());
+    const bootstrap = isV5(bytes) ? source : memorySource(new Uint8Array(0));
+    const { findings } = await checkRafs(image, bootstrap);
+    for (const { code } of findings) met.kinds.add(`check ${code}`);
+    return met.kinds;
+  },
+};
+
+function isV5(bytes: Uint8Array): boolean {
+  return String.fromCharCode(...bytes.subarray(0, 4)) === 'SFAR';
+}
+
 export const targets: readonly Target[] = [
   image,
+  rafs,
   tar,
   gzip,
   ztoc,

@@ -1,4 +1,4 @@
-import { bytes, pad, struct, u16, u32, u53, u64 } from '@anole/bytes';
+import { bytes, i53, pad, struct, u16, u32, u53, u64 } from '@anole/bytes';
 
 /** `RAFS`, as a little-endian number. */
 export const V5_MAGIC = 0x52414653;
@@ -66,7 +66,7 @@ export const V5Inode = struct('rafs_v5_inode', V5_INODE_SIZE, {
   targetSize: u16,
   rdev: u32,
   mtimeNanoseconds: u32,
-  mtime: u53,
+  mtime: i53,
   reserved: pad(8),
 });
 

@@ -29,8 +29,8 @@ export interface BlobMeta {
   checkpoint(index: number): Checkpoint;
 }
 
-/** Most bytes of a table of chunks, decoded: what 2^24 chunks of the larger form take, and windows. */
-const META_MAX = 2 ** 30;
+/** Most bytes of a table of chunks, decoded: what 2^24 chunks of the larger form take. */
+const META_MAX = 2 ** 29;
 
 /**
  * Reads the table of chunks of a blob.

@@ -4,6 +4,9 @@ import {
   crc32c,
   type Flow,
   flow,
+  GunzipStream,
+  INFLATE_WINDOW,
+  type InflateStart,
   type Source,
   wait,
 } from '@anole/bytes';
@@ -22,12 +25,16 @@ export interface ChunkStorage {
   checkpoint(index: number): Flow<Checkpoint>;
 }
 
+/** Bytes between two checkpoints of a gzip stream; nydus-image leaves 2 MiB. */
+const SPAN_MAX = 2 * CHUNK_SIZE_MAX;
+
 /** Fetches, decodes and verifies chunks of one blob. */
 export class ChunkReader {
   readonly #blob: BlobInfo;
   readonly #storage: ChunkStorage;
   readonly #codecs: RafsCodecs;
   readonly #cache: BytesCache;
+  #gunzip: GunzipStream | undefined;
 
   constructor(blob: BlobInfo, storage: ChunkStorage, codecs: RafsCodecs, cache: BytesCache) {
     this.#blob = blob;
@@ -81,9 +88,10 @@ export class ChunkReader {
 
   /** What several chunks are decoded as. */
   *#whole(chunk: Chunk, { kind, index }: ChunkPart): Flow<Uint8Array> {
-    if (kind === 'zran') {
-      throw new RafsError('RAFS_UNSUPPORTED', `Cannot read ${this.#blob.id}: it refers to gzip`);
-    }
+    return kind === 'batch' ? yield* this.#batch(chunk, index) : yield* this.#span(chunk, index);
+  }
+
+  *#batch(chunk: Chunk, index: number): Flow<Uint8Array> {
     const { compressedSize, uncompressedSize } = yield* this.#storage.batch(index);
     if (uncompressedSize > CHUNK_SIZE_MAX) {
       throw this.#bad(chunk, `its batch has ${uncompressedSize} bytes`);
@@ -92,6 +100,27 @@ export class ChunkReader {
     // A batch that would not shrink is stored as it is, which only its size tells.
     if (stored.length === uncompressedSize) return new Uint8Array(stored);
     return this.#decode(chunk, stored, uncompressedSize);
+  }
+
+  /** What a gzip stream gives from a checkpoint to the next. */
+  *#span(chunk: Chunk, index: number): Flow<Uint8Array> {
+    const { inOffset, inSize, outSize, byte, bits, window } =
+      yield* this.#storage.checkpoint(index);
+    if (outSize > SPAN_MAX || bits > 7 || window.length > INFLATE_WINDOW) {
+      throw this.#bad(chunk, `its checkpoint stands before ${outSize} bytes`);
+    }
+    const stored = yield* this.#stored(chunk, inOffset, inSize);
+    this.#gunzip ??= new GunzipStream();
+    try {
+      return inflated(
+        this.#gunzip,
+        stored,
+        { hold: bits > 0 ? byte >> (8 - bits) : 0, bits, window },
+        outSize,
+      );
+    } catch (cause) {
+      throw this.#wrong(chunk, 'it does not inflate', cause);
+    }
   }
 
   *#stored(chunk: Chunk, offset: number, size: number): Flow<Uint8Array> {
@@ -134,4 +163,22 @@ export class ChunkReader {
       hint: 'the blob is damaged or another one: make or fetch it again',
     });
   }
+}
+
+function inflated(
+  gunzip: GunzipStream,
+  stored: Uint8Array,
+  from: InflateStart,
+  size: number,
+): Uint8Array {
+  gunzip.start(from);
+  gunzip.write(stored);
+  const out = new Uint8Array(size);
+  for (let at = 0; at < size; ) {
+    const piece = gunzip.read().subarray(0, size - at);
+    if (piece.length === 0) throw damaged('RAFS_WRONG_CONTENT', `It ends after ${at} bytes`);
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return out;
 }

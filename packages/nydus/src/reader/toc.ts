@@ -24,7 +24,7 @@ export interface BlobPart {
 }
 
 /** Most bytes of a part that is read whole. */
-const PART_MAX = 2 ** 30;
+const PART_MAX = 2 ** 29;
 
 /**
  * The parts of a blob by its table of contents; of a blob without one the bootstrap, if it ends with
