@@ -110,6 +110,13 @@ export class NodeTable {
   put(known: KnownNode): void {
     this.#byId.set(known.nodeid, known);
     this.#byIno.set(known.ino, known);
+    this.#absent += absentIn(known.told);
+  }
+
+  /** Puts back what a kernel was told of names in the root. */
+  putRoot(told: ReadonlyMap<string, number>): void {
+    this.get(ROOT).told = new Map(told);
+    this.#absent += absentIn(told);
   }
 
   /** Numbers below are a kernel's already. */
@@ -192,7 +199,7 @@ export class NodeTable {
     if (known.name !== undefined && parent?.told?.get(known.name) === nodeid) {
       parent.told.delete(known.name);
     }
-    for (const child of known.told?.values() ?? []) if (child === 0) this.#absent--;
+    this.#absent -= absentIn(known.told);
     return known;
   }
 
@@ -208,4 +215,10 @@ export class NodeTable {
     this.#byIno.set(ino, root);
     return all;
   }
+}
+
+function absentIn(told: ReadonlyMap<string, number> = new Map()): number {
+  let count = 0;
+  for (const nodeid of told.values()) if (nodeid === 0) count++;
+  return count;
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { MemoryTree, memoryOverlay } from '@anole/vfs';
-import { FuseServer, type FuseState } from './index.ts';
+import { type FuseFork, FuseServer, type FuseState, readFuseFork, writeFuseFork } from './index.ts';
 import { attrOf, entryOf, Kernel, string, u64 } from './kernel.fixture.ts';
 import { AttrOut } from './layout/replies.ts';
 
@@ -107,5 +107,41 @@ describe('a server that another one’s kernel goes on with', () => {
     }
     await server.restoreState({ next: 9, nodes: [{ ...node, name: 'gone', parent: 5 }] });
     assert.equal(server.knownNodes, 1);
+  });
+
+  it('is forked in lines of text, which are refused where no server wrote them', () => {
+    const tree = memoryOverlay(image('one'));
+    const kernel = new Kernel(tree);
+    const dir = found(kernel, 1, 'dir');
+    const file = found(kernel, dir.nodeid, 'file');
+    kernel.ask('LOOKUP', dir.nodeid, string('absent'));
+    kernel.ask('LOOKUP', 1, string('missing'));
+    kernel.server.changed(tree.root.stat.ino, ['dir']);
+    const fork = kernel.server.forkState();
+    const lines = [...writeFuseFork(fork)];
+    const read = readFuseFork(lines);
+    assert.deepEqual(read, { ...fork, drops: fork.drops.map((drop) => ({ ...drop })) });
+    assert.equal(read.rootTold.get('missing'), 0);
+    const next = new Kernel(tree);
+    next.server.continueFork(read, (ino) => tree.node(ino));
+    assert.equal(next.ask('GETATTR', file.nodeid, u64(0, 0)).error, 0);
+    const bad = (change: (line: string) => string | undefined) => {
+      const changed = lines.map(change).filter((line) => line !== undefined);
+      assert.throws(() => readFuseFork(changed), { code: 'FUSE_BAD_STATE' });
+    };
+    bad((line) => (line === lines.at(-1) ? undefined : line));
+    bad((line) => line.replace('"nodeid":2', '"nodeid":1'));
+    bad((line) => line.replace('"nodeid":2', '"nodeid":99'));
+    bad((line) => line.replace('"ino":', '"no":'));
+    bad((line) => line.replace('["missing",0]', '["missing",-1]'));
+    bad((line) => line.replace('"lookups":1', '"lookups":null'));
+    assert.throws(() => readFuseFork([]), { code: 'FUSE_BAD_STATE' });
+    const other: FuseFork = {
+      ...read,
+      nodes: read.nodes.map((node) => ({ ...node, type: 'fifo' })),
+    };
+    const third = new Kernel(tree);
+    third.server.continueFork(other, (ino) => tree.node(ino));
+    assert.equal(third.server.knownNodes, 1);
   });
 });

@@ -50,14 +50,14 @@ export function continueSession(
   session.nodes.skipTo(next);
   for (const known of nodes) {
     const node = nodeOf(known.ino);
-    if (node !== undefined) session.nodes.put({ ...known, node });
+    if (node?.stat.type === known.type) session.nodes.put({ ...known, node });
   }
-  session.nodes.get(1).told = new Map(rootTold);
+  session.nodes.putRoot(rootTold);
   session.drops.restore(drops);
 }
 
-/** Nodes that a state may have: it is of a kernel that has just been started. */
-const MAX_NODES = 10_000;
+/** Nodes that a state may have. A kernel holds those of a volume as long as it has memory for them. */
+const MAX_NODES = 4_000_000;
 
 export function saveSession(session: Session): FuseState | undefined {
   const nodes: SavedNode[] = [];

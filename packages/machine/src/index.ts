@@ -56,4 +56,4 @@ export type { MachineShape } from './snapshot/board-state.ts';
 export { type MachineFork, openFork, type PageLayer } from './snapshot/fork.ts';
 export { SNAPSHOT_VERSION } from './snapshot/layout.ts';
 export { openSnapshot, type Snapshot } from './snapshot/read.ts';
-export type { SnapshotOptions, SnapshotSink } from './snapshot/write.ts';
+export { forkPieces, type SnapshotOptions, type SnapshotSink } from './snapshot/write.ts';

@@ -11,3 +11,4 @@ export { hasFusedMultiplyAdd } from './hart/interpreter/fused.ts';
 export { Machine, type MachineExit } from './machine.ts';
 export { type MachineFork, openFork } from './snapshot/fork.ts';
 export { openSnapshot, type Snapshot } from './snapshot/read.ts';
+export { forkPieces } from './snapshot/write.ts';

@@ -15,10 +15,14 @@ export { type FindOptions, findNode, MAX_LINKS, tooManyLinks } from './find.ts';
 export { type LayerBetweenOptions, layerBetween } from './layer-between.ts';
 export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
 export {
+  type ChunkStore,
   type MemoryOverlay,
   type MemoryOverlayOptions,
   memoryOverlay,
   type OverlayState,
+  readOverlay,
+  type StoredChunk,
+  writeOverlay,
 } from './memory-overlay.ts';
 export { MemoryTree, type SpecialType } from './memory-tree.ts';
 export { decodeDevice, encodeDevice, modeOfType, typeOfMode } from './mode.ts';

@@ -1,10 +1,12 @@
 import type { LayerBetweenOptions } from './layer-between.ts';
+import type { ChunkStore, StoredChunk } from './memory-overlay/chunk.ts';
 import type { OverlayState } from './memory-overlay/state.ts';
 import { type MemoryOverlayOptions, OverlayTree } from './memory-overlay/tree.ts';
 import type { Stat, Tree, TreeNode } from './tree.ts';
 import type { WritableNode, WritableTree } from './writable.ts';
 
-export type { MemoryOverlayOptions, OverlayState };
+export { readOverlay, writeOverlay } from './memory-overlay/lines.ts';
+export type { ChunkStore, MemoryOverlayOptions, OverlayState, StoredChunk };
 
 /** An overlay in memory, which others can go on from. */
 export interface MemoryOverlay extends WritableTree {
@@ -26,9 +28,10 @@ export interface MemoryOverlay extends WritableTree {
    * Becomes what `save` gave of another overlay over the same lower tree. Only where nothing was
    * looked up or changed yet.
    *
+   * @param store where chunks are that came from {@link readOverlay}
    * @throws VfsError `VFS_NOT_FOUND` where the lower tree is another one
    */
-  restore(state: OverlayState): Promise<void>;
+  restore(state: OverlayState, store?: ChunkStore): Promise<void>;
 }
 
 /**

@@ -6,7 +6,7 @@ import { code } from '../platform/testing/programs.ts';
 import { devicesFromJson } from './board-state.ts';
 import { forkBoard, type Ground, type MachineFork, openFork } from './fork.ts';
 import { openSnapshot, type Snapshot } from './read.ts';
-import { writeSnapshot } from './write.ts';
+import { forkPieces, writeSnapshot } from './write.ts';
 
 const events = { power: () => {}, wake: () => {}, fault: () => {} };
 const memorySize = 0x100_0000;
@@ -118,5 +118,22 @@ describe('a fork of a machine', () => {
     assert.throws(() => openFork(fork, changed), { code: 'MACHINE_SNAPSHOT_FOREIGN' });
     const other = { ...snapshot, shape: { ...snapshot.shape, memorySize: 0x200_0000 } };
     assert.throws(() => openFork(fork, other), { code: 'MACHINE_SNAPSHOT_FOREIGN' });
+  });
+
+  it('is written as a file that stands alone', async () => {
+    const base = openSnapshot(memorySource(saved(await working(90_000))));
+    const original = await restored(base);
+    original.hart.run(100);
+    const fork = forkBoard(original, 'instructions', { base: base.sum, layers: [] });
+    const written = (options = {}) =>
+      Buffer.concat(Array.from(forkPieces(posted(fork), base, options), (piece) => piece.slice()));
+    assert.ok(written().equals(saved(original)));
+    const host = Uint8Array.of(1, 2);
+    const file = openSnapshot(memorySource(written({ host })));
+    assert.deepEqual(file.host, host);
+    const copy = await restored(file);
+    for (const each of [original, copy]) each.hart.run(5000);
+    same(copy, original);
+    assert.throws(() => forkPieces(fork, undefined), { code: 'MACHINE_SNAPSHOT_FOREIGN' });
   });
 });

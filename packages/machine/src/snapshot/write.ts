@@ -2,8 +2,10 @@ import { crc32c } from '@anole/bytes';
 import { GUEST_PAGE } from '../hart/guest-memory.ts';
 import type { Board } from '../platform/board.ts';
 import { devicesToJson, type MachineShape, shapeOf } from './board-state.ts';
+import { type MachineFork, openFork } from './fork.ts';
 import { savedHarts } from './hart-state.ts';
 import * as L from './layout.ts';
+import type { Snapshot } from './read.ts';
 
 /** Takes the bytes of a file, in order. `chunk` may be the guest's memory: it is valid for the call. */
 export type SnapshotSink = (chunk: Uint8Array) => void;
@@ -16,6 +18,9 @@ export interface SnapshotOptions {
 }
 
 const encoder = new TextEncoder();
+const nothing = new Uint8Array(0);
+/** Pages that are looked at without a pause: a millisecond. */
+const PAGES_AT_ONCE = 256;
 
 /** Writes a machine that stands still as a file. The order of bytes is that of the file. */
 export function writeSnapshot(
@@ -24,39 +29,81 @@ export function writeSnapshot(
   sink: SnapshotSink,
   options: SnapshotOptions = {},
 ): void {
-  const pages = contentPages(board);
-  const numbers = Uint32Array.from(pages);
-  const sums = Uint32Array.from(pages, (page) => crc32c(pageOf(board, page)));
-  const machine = { ...shapeOf(board, clock), ticks: Number(board.hart.time) };
+  const saved = {
+    shape: shapeOf(board, clock),
+    ticks: Number(board.hart.time),
+    hart: savedHarts(board),
+    devices: devicesToJson(board),
+  };
+  const { memory } = board;
+  const pageOf = (page: number) => memory.readable(memory.base + page * GUEST_PAGE, GUEST_PAGE);
+  // Without a filler, what was not touched is zero.
+  const mayHave = (page: number) => memory.isTouched(page) || memory.backed;
+  for (const piece of pieces(saved, { pageOf, mayHave }, options)) sink(piece);
+}
+
+/**
+ * The file of a fork, piece by piece, each valid until the next one is asked for; some are empty, so
+ * that whoever writes them can do something else in between. With what it stands on within: the file
+ * stands alone.
+ *
+ * @param base what the fork stands on, as for {@link openFork}
+ * @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` as {@link openFork}, `MACHINE_SNAPSHOT_DAMAGED` where
+ *   a page of the base is
+ */
+export function forkPieces(
+  fork: MachineFork,
+  base: Snapshot | undefined,
+  options: SnapshotOptions = {},
+): Generator<Uint8Array> {
+  const { fill } = openFork(fork, base);
+  const page = new Uint8Array(GUEST_PAGE);
+  const pageOf = (number: number) => {
+    page.fill(0);
+    fill(number, page);
+    return page;
+  };
+  return pieces(fork, { pageOf, mayHave: () => true }, options);
+}
+
+/** What a file has beside pages. */
+type Saved = Pick<MachineFork, 'shape' | 'ticks' | 'hart' | 'devices'>;
+
+interface Pages {
+  /** Valid until the next call. */
+  readonly pageOf: (page: number) => Uint8Array;
+  /** False for those that are surely zero. */
+  readonly mayHave: (page: number) => boolean;
+}
+
+function* pieces(
+  { shape, ticks, hart, devices }: Saved,
+  { pageOf, mayHave }: Pages,
+  { host = nothing, identity }: SnapshotOptions,
+): Generator<Uint8Array> {
+  const pages: number[] = [];
+  const sums: number[] = [];
+  for (let page = 0; page < shape.memorySize / GUEST_PAGE; page++) {
+    if (page % PAGES_AT_ONCE === 0) yield nothing;
+    if (!mayHave(page)) continue;
+    const bytes = pageOf(page);
+    if (isZero(bytes)) continue;
+    pages.push(page);
+    sums.push(crc32c(bytes));
+  }
   const sections: [number, Uint8Array][] = [
-    [L.Section.machine, encoder.encode(JSON.stringify(machine))],
-    [L.Section.hart, savedHarts(board)],
-    [L.Section.devices, encoder.encode(JSON.stringify(devicesToJson(board)))],
-    [L.Section.host, options.host ?? new Uint8Array(0)],
-    [L.Section.pageNumbers, littleEndian(numbers)],
+    [L.Section.machine, encoder.encode(JSON.stringify({ ...shape, ticks }))],
+    [L.Section.hart, hart],
+    [L.Section.devices, encoder.encode(JSON.stringify(devices))],
+    [L.Section.host, host],
+    [L.Section.pageNumbers, littleEndian(pages)],
     [L.Section.pageSums, littleEndian(sums)],
   ];
-  const head = headOf(sections, pages.length, options.identity);
-  sink(head.bytes);
-  for (const [, bytes] of sections) sink(bytes);
-  sink(new Uint8Array(head.padding));
-  for (const page of pages) sink(pageOf(board, page));
-}
-
-/** Pages that are not all zero. */
-function contentPages(board: Board): number[] {
-  const { memory } = board;
-  const pages: number[] = [];
-  for (let page = 0; page < memory.size / GUEST_PAGE; page++) {
-    // Without a filler, what was not touched is zero.
-    if (!memory.isTouched(page) && !memory.backed) continue;
-    if (!isZero(pageOf(board, page))) pages.push(page);
-  }
-  return pages;
-}
-
-function pageOf({ memory }: Board, page: number): Uint8Array {
-  return memory.readable(memory.base + page * GUEST_PAGE, GUEST_PAGE);
+  const head = headOf(sections, pages.length, identity);
+  yield head.bytes;
+  for (const [, bytes] of sections) yield bytes;
+  yield new Uint8Array(head.padding);
+  for (const page of pages) yield pageOf(page);
 }
 
 function isZero(page: Uint8Array): boolean {
@@ -65,7 +112,7 @@ function isZero(page: Uint8Array): boolean {
   return true;
 }
 
-function littleEndian(numbers: Uint32Array): Uint8Array {
+function littleEndian(numbers: readonly number[]): Uint8Array {
   const bytes = new Uint8Array(numbers.length * 4);
   const view = new DataView(bytes.buffer);
   for (let i = 0; i < numbers.length; i++) view.setUint32(4 * i, numbers[i]!, true);

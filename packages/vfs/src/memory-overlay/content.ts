@@ -2,27 +2,15 @@ import { type Awaitable, chain, type Flow, flow, wait } from '@anole/bytes';
 import { VfsError } from '../errors.ts';
 import type { Extent, TreeNode } from '../tree.ts';
 import { type Budget, ENTRY_COST } from './budget.ts';
+import { CHUNK, type Chunk, type ChunkStore, grownLength, isShared, nothing } from './chunk.ts';
 import { dataRanges } from './extents.ts';
 
-/**
- * Bytes of a chunk. Small, because the first write into a chunk of a lower file copies it up whole;
- * not smaller, because each chunk costs an allocation.
- */
-export const CHUNK = 16384;
-
-const nothing = new Uint8Array(0);
-
-/** The content of a file as plain data. Its chunks lie in shared memory, and are never written. */
+/** The content of a file as plain data. Its chunks lie in shared memory, or in a store, and are never written. */
 export interface ContentState {
   readonly size: number;
   readonly lowerEnd: number;
   readonly held: number;
-  readonly chunks: readonly (readonly [number, Uint8Array])[];
-}
-
-/** Whether others may have a chunk, too: it is copied before it is written. */
-function isShared({ buffer }: Uint8Array): boolean {
-  return typeof SharedArrayBuffer === 'function' && buffer instanceof SharedArrayBuffer;
+  readonly chunks: readonly (readonly [number, Chunk])[];
 }
 
 /**
@@ -37,7 +25,8 @@ export class FileContent {
   readonly #budget: Budget;
   readonly #lower: TreeNode | undefined;
   #lowerEnd: number;
-  readonly #chunks = new Map<number, Uint8Array>();
+  readonly #chunks = new Map<number, Chunk>();
+  #store: ChunkStore | undefined;
   #held = 0;
 
   constructor(budget: Budget, lower?: TreeNode) {
@@ -48,8 +37,14 @@ export class FileContent {
   }
 
   /** What {@link save} gave of another content over the same lower file. */
-  static restore(budget: Budget, lower: TreeNode | undefined, state: ContentState): FileContent {
+  static restore(
+    budget: Budget,
+    lower: TreeNode | undefined,
+    state: ContentState,
+    store?: ChunkStore,
+  ): FileContent {
     const content = new FileContent(budget, lower);
+    content.#store = store;
     content.size = state.size;
     content.#lowerEnd = state.lowerEnd;
     content.#held = state.held;
@@ -59,7 +54,12 @@ export class FileContent {
 
   /** Takes the content as it is, for another one: its chunks are shared from then on. */
   save(): ContentState {
-    const own = [...this.#chunks].filter(([, chunk]) => chunk.length > 0 && !isShared(chunk));
+    const own: [number, Uint8Array][] = [];
+    for (const [index, chunk] of this.#chunks) {
+      if (chunk instanceof Uint8Array && chunk.length > 0 && !isShared(chunk)) {
+        own.push([index, chunk]);
+      }
+    }
     const memory = new SharedArrayBuffer(own.reduce((sum, [, { length }]) => sum + length, 0));
     let at = 0;
     for (const [index, chunk] of own) {
@@ -86,12 +86,17 @@ export class FileContent {
     const chunk = this.#chunks.get(index);
     const start = index * CHUNK;
     if (chunk !== undefined && end <= start + chunk.length) {
-      return chunk.subarray(offset - start, end - start);
+      return this.#bytes(chunk).subarray(offset - start, end - start);
     }
     if (this.#chunks.size === 0 && end <= this.#lowerEnd) {
       return this.#lower!.read(offset, end - offset);
     }
     return flow(() => this.#gather(offset, end));
+  }
+
+  #bytes(chunk: Chunk): Uint8Array {
+    if (chunk instanceof Uint8Array) return chunk;
+    return this.#store?.read(chunk) ?? nothing;
   }
 
   *#gather(offset: number, end: number): Flow<Uint8Array> {
@@ -102,7 +107,9 @@ export class FileContent {
       const start = index * CHUNK;
       let to = Math.min(start + CHUNK, end);
       if (chunk !== undefined) {
-        if (at - start < chunk.length) out.set(chunk.subarray(at - start, to - start), at - offset);
+        if (at - start < chunk.length) {
+          out.set(this.#bytes(chunk).subarray(at - start, to - start), at - offset);
+        }
       } else {
         while (to < end && !this.#chunks.has(Math.floor(to / CHUNK)))
           to = Math.min(to + CHUNK, end);
@@ -134,8 +141,8 @@ export class FileContent {
     this.size = Math.max(this.size, end);
   }
 
-  /** The bytes that chunk `index` holds now where a change of [offset, end) leaves some of them. */
-  #fill(index: number, offset: number, end: number): Awaitable<Uint8Array | undefined> {
+  /** What chunk `index` holds now, where a change of [offset, end) leaves some of it. */
+  #fill(index: number, offset: number, end: number): Awaitable<Chunk | undefined> {
     const chunk = this.#chunks.get(index);
     if (chunk !== undefined) return chunk;
     const start = index * CHUNK;
@@ -145,7 +152,7 @@ export class FileContent {
   }
 
   /** Bytes to take from the budget so that every chunk of [offset, end) reaches as far as needed. */
-  #growth(offset: number, end: number, head?: Uint8Array, tail?: Uint8Array): number {
+  #growth(offset: number, end: number, head?: Chunk, tail?: Chunk): number {
     const first = Math.floor(offset / CHUNK);
     const last = Math.floor((end - 1) / CHUNK);
     let bytes = 0;
@@ -159,12 +166,13 @@ export class FileContent {
     return bytes;
   }
 
-  #grown(index: number, known: Uint8Array, need: number): Uint8Array {
+  #grown(index: number, known: Chunk, need: number): Uint8Array {
     const held = this.#chunks.get(index);
-    let chunk = known;
-    if (chunk.length < need || isShared(chunk)) {
-      chunk = new Uint8Array(grownLength(known.length, need));
-      chunk.set(known);
+    let chunk = this.#bytes(known);
+    if (chunk.length < need || isShared(known)) {
+      const grown = new Uint8Array(grownLength(known.length, need));
+      grown.set(chunk);
+      chunk = grown;
     }
     this.#held += chunk.length - (held?.length ?? 0);
     if (chunk !== held) this.#chunks.set(index, chunk);
@@ -194,7 +202,7 @@ export class FileContent {
       return;
     }
     if (length >= chunk.length) return;
-    const kept = chunk.slice(0, length);
+    const kept = this.#bytes(chunk).slice(0, length);
     this.#budget.take(kept.length - chunk.length);
     this.#held += kept.length - chunk.length;
     this.#chunks.set(index, kept);
@@ -252,12 +260,6 @@ export class FileContent {
     this.#lowerEnd = 0;
     this.size = 0;
   }
-}
-
-/** Appending grows a chunk by doubling, so that many small writes cost few copies. */
-function grownLength(length: number, need: number): number {
-  if (length >= need) return length;
-  return length === 0 ? need : Math.min(CHUNK, Math.max(need, length * 2));
 }
 
 function checkSize(size: number): void {

@@ -6,7 +6,7 @@ import type { Extent, TreeNode } from '../tree.ts';
  * lower file (up to `lowerEnd`) says of itself.
  */
 export function* dataRanges(
-  chunks: ReadonlyMap<number, Uint8Array>,
+  chunks: ReadonlyMap<number, { readonly length: number }>,
   chunkSize: number,
   size: number,
   lower: TreeNode | undefined,

@@ -209,7 +209,8 @@ export class OverlayNode implements WritableNode {
     this.removed = removed;
     this.#changed = changed;
     if (content !== undefined) {
-      this.#content = FileContent.restore(this.tree.budget, this.lower, content);
+      const { tree } = this;
+      this.#content = FileContent.restore(tree.budget, this.lower, content, tree.store);
     }
   }
 

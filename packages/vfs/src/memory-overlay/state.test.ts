@@ -3,7 +3,14 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { compareTrees } from '../compare.ts';
 import { renderDifference } from '../difference.ts';
-import { type MemoryOverlay, memoryOverlay } from '../memory-overlay.ts';
+import {
+  type ChunkStore,
+  type MemoryOverlay,
+  memoryOverlay,
+  readOverlay,
+  type StoredChunk,
+  writeOverlay,
+} from '../memory-overlay.ts';
 import { MemoryTree } from '../memory-tree.ts';
 import type { WritableNode } from '../writable.ts';
 
@@ -24,6 +31,32 @@ async function forked(tree: MemoryOverlay, lower: MemoryTree = shared): Promise<
   const copy = memoryOverlay(lower);
   await copy.restore(structuredClone(tree.save()));
   return copy;
+}
+
+/** The file of a saved overlay. */
+class Saved implements ChunkStore {
+  readonly lines: string[];
+  readonly #pieces: Uint8Array[] = [];
+  reads = 0;
+
+  constructor(tree: MemoryOverlay, from?: ChunkStore) {
+    const put = (chunk: Uint8Array | StoredChunk) => {
+      this.#pieces.push(chunk instanceof Uint8Array ? chunk.slice() : from!.read(chunk));
+      return { length: chunk.length, offset: this.#pieces.length - 1, sum: 0 };
+    };
+    this.lines = [...writeOverlay(tree.save(), put)];
+  }
+
+  read({ offset }: StoredChunk): Uint8Array {
+    this.reads++;
+    return this.#pieces[offset]!;
+  }
+
+  async restored(now?: () => { seconds: number; nanoseconds: number }): Promise<MemoryOverlay> {
+    const copy = memoryOverlay(shared, now && { now });
+    await copy.restore(readOverlay(this.lines), this);
+    return copy;
+  }
 }
 
 async function assertSame(one: MemoryOverlay, other: MemoryOverlay): Promise<void> {
@@ -96,11 +129,18 @@ describe('an overlay that goes on from another one', () => {
         await assertSame(copy, origin);
         const untouched = await forked(origin);
         const again = await forked(copy);
+        const saved = new Saved(copy);
+        const stored = await saved.restored(now);
         for (const step of after) await act(origin, step);
+        await assertSame(stored, untouched);
         await assertSame(copy, untouched);
         await assertSame(again, untouched);
         for (const step of after) await act(copy, step);
         await assertSame(again, untouched);
+        for (const step of after) await act(stored, step);
+        await assertSame(stored, origin);
+        await assertSame(await new Saved(stored, saved).restored(now), origin);
+        await assertSame(await saved.restored(now), untouched);
       }),
       { seed: 74, numRuns: 60 },
     );
@@ -119,6 +159,54 @@ describe('an overlay that goes on from another one', () => {
     const free = (await copy.usage()).freeBlocks;
     same.release?.();
     assert.ok((await copy.usage()).freeBlocks > free);
+  });
+
+  it('reads stored bytes when they are asked for', async () => {
+    const origin = memoryOverlay(shared);
+    const node = await origin.root.create('new', file);
+    await node.write(0, new Uint8Array(100_000).fill(7));
+    const saved = new Saved(origin);
+    const copy = await saved.restored();
+    assert.equal(saved.reads, 0);
+    const same = (await copy.root.lookup('new'))!;
+    assert.deepEqual(await same.read(50_000, 2), Uint8Array.of(7, 7));
+    assert.equal(saved.reads, 1);
+    await same.write(50_000, Uint8Array.of(8));
+    assert.deepEqual(await same.read(50_000, 2), Uint8Array.of(8, 7));
+    assert.deepEqual(copy.usage(), origin.usage());
+  });
+
+  it('takes no lines that no overlay wrote', async () => {
+    const origin = memoryOverlay(shared);
+    for (const path of [['a'], ['d'], ['d', 'e']]) await find(origin, path);
+    const made = await origin.root.create('x', directory);
+    await made.create('y', directory);
+    await (await made.create('f', file)).write(0, text('hello'));
+    await origin.root.unlink('b');
+    const { lines } = new Saved(origin);
+    const store = { read: () => new Uint8Array(5) };
+    const whole = lines.join('\n');
+    await fc.assert(
+      fc.asyncProperty(
+        fc.nat(whole.length - 1),
+        fc.nat(40),
+        fc.constantFrom('', '0', '1', '2', '-1', 'null', '[]', '{}', '"x"', '1e99', '..'),
+        async (at, length, by) => {
+          const changed = whole.slice(0, at) + by + whole.slice(at + length);
+          const copy = memoryOverlay(shared);
+          try {
+            await copy.restore(readOverlay(changed.split('\n')), store);
+          } catch (error) {
+            if (error instanceof SyntaxError) return;
+            assert.match(String((error as { code?: string }).code), /^VFS_/, `${error}`);
+            return;
+          }
+          for (const step of fc.sample(steps, { seed: at, numRuns: 2 }).flat())
+            await act(copy, step);
+        },
+      ),
+      { seed: 104, numRuns: 2000 },
+    );
   });
 
   it('refuses another lower tree', async () => {

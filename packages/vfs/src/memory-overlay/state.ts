@@ -43,6 +43,7 @@ export async function restoreNodes(tree: OverlayTree, states: readonly NodeState
   const nodes = new Map<number, OverlayNode>();
   for (const { stat, lowerPath } of states) {
     const lower = lowerPath === undefined ? undefined : await findLower(lowers, lowerPath);
+    if (lower !== undefined && !isSame(tree, lower, stat)) throw changed(lowerPath!);
     const node = lowerPath === '' ? tree.root : new OverlayNode(tree, stat, lower, lowerPath);
     nodes.set(stat.ino, node);
     tree.keep(node);
@@ -62,5 +63,14 @@ async function findLower(
     known.set(path, lower);
   }
   if (lower !== undefined) return lower;
-  throw new VfsError('VFS_NOT_FOUND', `Cannot find ${path} again: the lower tree has changed`);
+  throw changed(path);
+}
+
+/** Whether a lower node is the one that `stat` was of, when it was first seen. */
+function isSame(tree: OverlayTree, { stat: lower }: TreeNode, stat: Stat): boolean {
+  return lower.type === stat.type && tree.inoOf(lower.ino) === stat.ino;
+}
+
+function changed(path: string): VfsError {
+  return new VfsError('VFS_NOT_FOUND', `Cannot find /${path} again: the lower tree has changed`);
 }

@@ -4,6 +4,7 @@ import { type LayerBetweenOptions, layerBetween } from '../layer-between.ts';
 import type { Timestamp, Tree, TreeNode } from '../tree.ts';
 import type { Usage, WritableTree } from '../writable.ts';
 import { Budget, NODE_COST } from './budget.ts';
+import type { ChunkStore } from './chunk.ts';
 import { OverlayNode } from './node.ts';
 import { type OverlayState, restoreNodes, saveOverlay } from './state.ts';
 
@@ -24,6 +25,8 @@ export class OverlayTree implements WritableTree {
   readonly root: OverlayNode;
   readonly budget: Budget;
   readonly now: () => Timestamp;
+  /** Where chunks of restored files are that were not written since. */
+  store: ChunkStore | undefined;
   readonly #lower: Tree;
   /** Every node that is in use or changed, by its ino: so hard links meet in one node. */
   readonly #nodes = new Map<number, OverlayNode>();
@@ -91,10 +94,14 @@ export class OverlayTree implements WritableTree {
     };
   }
 
-  async restore({ nextIno, renumbered, used, nodes }: OverlayState): Promise<void> {
+  async restore(
+    { nextIno, renumbered, used, nodes }: OverlayState,
+    store?: ChunkStore,
+  ): Promise<void> {
+    this.store = store;
+    for (const [lower, own] of renumbered) this.#renumbered.set(lower, own);
     await restoreNodes(this, nodes);
     this.#nextIno = nextIno;
-    for (const [lower, own] of renumbered) this.#renumbered.set(lower, own);
     this.budget.force(used - this.budget.used);
   }
 
