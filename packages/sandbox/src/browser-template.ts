@@ -29,13 +29,13 @@ export async function browserFiles(
 ): Promise<BrowserFiles> {
   const memoryMiB = options.memoryMiB ?? 256;
   await (await Sandbox.create(image, { ...options, memoryMiB, terminals: 1 })).close();
-  const { root, hostname, kernel, initramfs } = await prepare(image, options);
+  const { root, hostname, boot } = await prepare(image, options);
   if (root.kind !== 'erofs') {
     throw new SandboxError('SANDBOX_BAD_IMAGE', `Cannot offer ${image} to a page`, {
       hint: 'Make an EROFS image of it: anole fs mk',
     });
   }
   const shape = { memoryMiB, cpus: 1, terminals: 1, volumes: 0 };
-  const { path } = await templateFor({ kernel, initramfs }, shape, options);
+  const { path } = await templateFor(boot, shape, options);
   return { image: root.path, template: path, hostname };
 }

@@ -5,12 +5,12 @@ import type { ExecOptions } from './command.ts';
 import type { VolumeSource } from './engine/messages.ts';
 import { volumeTag } from './engine/shape.ts';
 import { SandboxError } from './errors.ts';
-import type { Volume } from './sandbox.ts';
+import type { Volume } from './options.ts';
 
 const maxHostname = 64; // sethostname(2)
 
-export function forkName(hostname: string, number: number): string {
-  const suffix = `-${number}`;
+export function forkName(hostname: string, distinction: string | number): string {
+  const suffix = `-${distinction}`;
   return hostname.slice(0, maxHostname - suffix.length) + suffix;
 }
 

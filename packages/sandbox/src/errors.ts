@@ -15,6 +15,12 @@ export type SandboxCode =
   | 'SANDBOX_BAD_PORT'
   /** A volume that cannot be offered. */
   | 'SANDBOX_BAD_VOLUME'
+  /** Bytes of a saved sandbox are missing or changed. */
+  | 'SANDBOX_FILE_DAMAGED'
+  /** The file is no saved sandbox, or stands on another image. */
+  | 'SANDBOX_FILE_FOREIGN'
+  /** Another version saved the sandbox. */
+  | 'SANDBOX_FILE_VERSION'
   /** The guest did not come up in time. */
   | 'SANDBOX_BOOT'
   /** The machine or its worker failed. */

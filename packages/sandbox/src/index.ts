@@ -23,14 +23,16 @@ export type { FileEvent, FileInfo, NewFileOptions } from './files/messages.ts';
 export type { Input } from './input.ts';
 export type { Limit, SandboxEnd, SandboxEvents, SandboxState, SandboxStats } from './lifecycle.ts';
 export type { NetworkOptions, PublishedPort } from './network/options.ts';
+export type {
+  AttachOptions,
+  ForkOptions,
+  RestoreOptions,
+  SandboxOptions,
+  Volume,
+} from './options.ts';
 export { type PoolOptions, SandboxPool } from './pool.ts';
 export type { PrepareOptions } from './prepare.ts';
 export { type RunOptions, run } from './run.ts';
-export {
-  type AttachOptions,
-  type ForkOptions,
-  Sandbox,
-  type SandboxOptions,
-  type Volume,
-} from './sandbox.ts';
+export { Sandbox } from './sandbox.ts';
+export type { RunningCommand } from './saved/description.ts';
 export { type SignalName, signalName, signalNumber } from './signals.ts';

@@ -1,6 +1,7 @@
 import type { CallOptions } from '@anole/bytes';
 import { SandboxError } from './errors.ts';
-import { Sandbox, type SandboxOptions } from './sandbox.ts';
+import type { SandboxOptions } from './options.ts';
+import { Sandbox } from './sandbox.ts';
 
 export interface PoolOptions {
   /** Sandboxes that are kept ready, 0 to 1000. Default 2. Each takes memory for what it touched. */

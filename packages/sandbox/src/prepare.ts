@@ -1,7 +1,7 @@
 import type { CallOptions } from '@anole/bytes';
 import { ensureImage, fetchKernel, type KernelOptions } from '@anole/compose/ensure';
 import type { ImageExecution } from './container-image.ts';
-import type { TreeSource } from './engine/messages.ts';
+import type { BootFiles, TreeSource } from './engine/messages.ts';
 import { ensureInitramfs } from './guest/initramfs.ts';
 import { imageAt, isContainer, recipeOf } from './image.ts';
 
@@ -17,18 +17,19 @@ export interface PrepareOptions extends CallOptions {
   readonly onNote?: (note: string) => void;
 }
 
-/** What a machine starts from: files of the cache or the user's, and what the image says. */
-export interface Parts {
+/** An image: where it is, and what it says. */
+export interface FoundImage {
   readonly root: TreeSource;
-  readonly kernel: string;
-  readonly initramfs: string;
-  /** An archive with the network's driver, where there is to be one. */
-  readonly modules?: string;
   /** Variables of every command. */
   readonly environment: Readonly<Record<string, string>>;
   readonly hostname: string;
   /** How commands of a container image run. */
   readonly execution?: ImageExecution;
+}
+
+/** What a machine starts from: files of the cache or the user's, and what the image says. */
+export interface Parts extends FoundImage {
+  readonly boot: BootFiles;
 }
 
 /** Makes or finds the image, the kernel and the guest's first file system. */
@@ -37,8 +38,30 @@ export async function prepare(
   options: PrepareOptions,
   hasNetwork = false,
 ): Promise<Parts> {
+  const call = callOf(options);
+  const { signal } = call;
+  const found = await findImage(image, call);
+  signal?.throwIfAborted();
+  const recipe = recipeOf(image);
+  const kernelOf = recipe === undefined ? call : { ...call, recipe };
+  const modules = hasNetwork ? { modules: await networkModules(kernelOf) } : {};
+  const kernel = await fetchKernel(kernelOf);
+  signal?.throwIfAborted();
+  const initramfs = await ensureInitramfs(call);
+  signal?.throwIfAborted();
+  return { ...found, boot: { kernel: kernel.path, initramfs, ...modules } };
+}
+
+/** Makes or finds an image. */
+export async function findImage(image: string, options: PrepareOptions): Promise<FoundImage> {
+  const call = callOf(options);
+  const recipe = recipeOf(image);
+  return recipe === undefined ? await given(image, call) : await composed(recipe, call);
+}
+
+function callOf(options: PrepareOptions): PrepareOptions {
   const { mirror, keyring, cache, signal, onProgress, onNote } = options;
-  const call = {
+  return {
     ...(mirror !== undefined && { mirror }),
     ...(keyring !== undefined && { keyring }),
     ...(cache !== undefined && { cache }),
@@ -46,16 +69,6 @@ export async function prepare(
     ...(onProgress && { onProgress }),
     ...(onNote && { onNote }),
   };
-  const recipe = recipeOf(image);
-  const found = recipe === undefined ? await given(image, call) : await composed(recipe, call);
-  signal?.throwIfAborted();
-  const kernelOf = recipe === undefined ? call : { ...call, recipe };
-  const modules = hasNetwork ? { modules: await networkModules(kernelOf) } : {};
-  const kernel = await fetchKernel(kernelOf);
-  signal?.throwIfAborted();
-  const initramfs = await ensureInitramfs(call);
-  signal?.throwIfAborted();
-  return { ...found, kernel: kernel.path, ...modules, initramfs };
 }
 
 async function given(image: string, call: PrepareOptions) {

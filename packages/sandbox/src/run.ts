@@ -1,5 +1,6 @@
 import type { ExecOptions, SandboxCommand } from './command.ts';
-import { Sandbox, type SandboxOptions } from './sandbox.ts';
+import type { SandboxOptions } from './options.ts';
+import { Sandbox } from './sandbox.ts';
 
 export type RunOptions = SandboxOptions & ExecOptions;
 

@@ -10,7 +10,6 @@ import {
   checkShare,
   configuration,
   forkName,
-  volumeSource,
 } from './checks.ts';
 import { AgentClient } from './client/agent-client.ts';
 import { type ExecOptions, SandboxCommand } from './command.ts';
@@ -27,75 +26,15 @@ import {
   type SandboxStats,
   within,
 } from './lifecycle.ts';
-import type { NetworkOptions, NetworkOrder, PublishedPort } from './network/options.ts';
-import { type PrepareOptions, prepare } from './prepare.ts';
-import { rehearsalFor } from './rehearsal-order.ts';
-import { templateFor } from './template-file.ts';
-
-/** A directory of the host that the guest sees. */
-export interface Volume {
-  readonly host: string;
-  /** Absolute, in the guest. Made where it is missing. */
-  readonly guest: string;
-  readonly readOnly?: boolean;
-}
-
-export interface SandboxOptions extends CallOptions, PrepareOptions {
-  /** Memory of the guest in MiB, 96 to 3072. Default 512. */
-  readonly memoryMiB?: number;
-  /** Processors of the guest, 1 to 16: each has a thread. Default 1, which is the fastest one. */
-  readonly cpus?: number;
-  /** Bytes that the guest may write over its image, kept in this process. Default 4 GiB. */
-  readonly maxWritten?: number;
-  readonly volumes?: readonly Volume[];
-  readonly hostname?: string;
-  /**
-   * Keep the booted machine as a template in the cache, and start from one that is there: default
-   * true. A machine of another kernel, memory size or number of devices has its own.
-   */
-  readonly template?: boolean;
-  /** Time of a processor that the guest may take: 0.5 is half of one. Default: all of its own. */
-  readonly cpuShare?: number;
-  /** Processes and threads that commands may have at once. Default 1024. */
-  readonly maxProcesses?: number;
-  /** Milliseconds after which the sandbox ends, and all commands raise `SANDBOX_TIMEOUT`. */
-  readonly lifetime?: number;
-  /** Commands with a terminal that may run at once, at most 15. Default 2. */
-  readonly terminals?: number;
-  /**
-   * Default false: nothing but the guest's own loopback. With true the public Internet is open, and
-   * neither this computer nor private networks. See `docs/guides/network.md`.
-   */
-  readonly network?: boolean | NetworkOptions;
-}
-
-export interface ForkOptions extends CallOptions {
-  /** Default: the name of the sandbox with a number. */
-  readonly hostname?: string;
-}
-
-export type AttachOptions = Pick<ExecOptions, 'stdin' | 'timeout' | 'signal'>;
+import type { PublishedPort } from './network/options.ts';
+import type { AttachOptions, ForkOptions, RestoreOptions, SandboxOptions } from './options.ts';
+import { orderFor, type Traits } from './order.ts';
+import type { RunningCommand } from './saved/description.ts';
 
 type Events = { -readonly [K in keyof SandboxEvents]: SandboxEvents[K] };
 
-/** What a sandbox is besides its machine. */
-interface Traits {
-  readonly writesVolumes: boolean;
-  readonly environment: Readonly<Record<string, string>>;
-  readonly hostname: string;
-  readonly execution: ImageExecution;
-}
-
-/** Of images that say nothing of it. */
-const plainExecution: ImageExecution = { entrypoint: [], cmd: [] };
-
-const defaultMemory = 512;
-/** With less, Debian's kernel gives up before it can tell anyone. */
-const leastMemory = 96; // MiB
-const defaultProcesses = 1024;
 /** How long a guest may take to say how it is. */
 const statsPatience = 2000; // ms
-const defaultMaxWritten = 4 * 2 ** 30;
 /** How long a guest that is closed may take to write what it has to volumes. */
 const closePatience = 30_000; // ms
 const bootPatience = 120_000; // ms
@@ -112,29 +51,34 @@ const defaultSize: TerminalSize = { columns: 80, rows: 24 };
 export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   readonly #engine: Engine;
   readonly #client: AgentClient;
-  readonly #writesVolumes: boolean;
-  /** Variables the image gives every command. */
-  readonly environment: Readonly<Record<string, string>>;
-  /** The guest's name for itself. */
-  readonly hostname: string;
-  /** How the maker of a container image wants commands to run: `exec` takes directory and user of it. */
-  readonly execution: ImageExecution;
+  readonly #traits: Traits;
   /** Its files: its image with what was written over it, and its volumes. */
   readonly files: SandboxFiles;
   readonly #begun = Date.now();
+  /** What runs, or may run in the sandbox that this one is a copy of. */
+  readonly #commands = new Map<number, readonly string[]>();
   #state: SandboxState = 'running';
-  #lifetime: NodeJS.Timeout | undefined;
+  #lifetime: number | undefined;
+  #lifetimeTimer: NodeJS.Timeout | undefined;
+  #cpuShare: number | undefined;
   #forks = 0;
   #closing: Promise<void> | undefined;
 
-  /** @param next number of its next command */
-  private constructor(engine: Engine, traits: Traits, next?: number) {
+  /**
+   * @param next number of its next command
+   * @param commands that ran in the one that it is a copy of
+   */
+  private constructor(
+    engine: Engine,
+    traits: Traits,
+    next?: number,
+    commands: readonly RunningCommand[] = [],
+  ) {
     super();
     this.#engine = engine;
-    this.#writesVolumes = traits.writesVolumes;
-    this.environment = traits.environment;
-    this.hostname = traits.hostname;
-    this.execution = traits.execution;
+    this.#traits = traits;
+    this.#cpuShare = engine.cpuShare;
+    for (const { id, argv } of commands) this.#commands.set(id, argv);
     this.#client = new AgentClient(engine.agent, next);
     this.files = new SandboxFiles(engine.files, this.#client);
     this.#client.onLimit = (limit) => this.emit('limit', limit);
@@ -155,52 +99,12 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
    * @throws SandboxError, and what making the image throws (ArchiveError, SolveError, HostError …)
    */
   static async create(image: string, options: SandboxOptions = {}): Promise<Sandbox> {
-    const volumes = (options.volumes ?? []).map(volumeSource);
-    const memoryMiB = checkRange(
-      'memory',
-      'MiB',
-      options.memoryMiB ?? defaultMemory,
-      leastMemory,
-      3072,
-    );
-    const cpus = checkRange('processors', '', options.cpus ?? 1, 1, 16);
-    const terminals = checkRange('terminals', '', options.terminals ?? 2, 0, 15);
-    if (options.lifetime !== undefined) checkLifetime(options.lifetime);
-    const processes = options.maxProcesses ?? defaultProcesses;
-    const maxProcesses = checkRange('processes', '', processes, 1, 4_194_304);
-    const network = options.network ? await orderOf(options.network) : undefined;
-    const hasNetwork = network !== undefined;
-    const parts = await prepare(image, options, hasNetwork);
-    const { environment, hostname, execution, modules, ...files } = parts;
-    const driver = modules === undefined ? {} : { modules };
-    const shape = { memoryMiB, cpus, terminals, volumes: volumes.length };
-    const kind = [{ ...files, ...driver }, shape, options] as const;
-    const template = options.template === false ? undefined : await templateFor(...kind);
-    const rehearsed = template && (await rehearsalFor({ ...files, environment }, kind));
-    const order = {
-      ...files,
-      ...(network && modules !== undefined && { network: { ...network, modules } }),
-      volumes,
-      memoryMiB,
-      cpus,
-      terminals,
-      maxWritten: options.maxWritten ?? defaultMaxWritten,
-      ...(options.cpuShare !== undefined && { cpuShare: checkShare(options.cpuShare) }),
-      ...(template && { template }),
-      ...(rehearsed && { rehearsed }),
-    };
-    const traits = {
-      writesVolumes: volumes.some((volume) => !volume.readOnly),
-      environment,
-      hostname: options.hostname ?? hostname,
-      execution: execution ?? plainExecution,
-    };
-    const onEvent = typeof options.network === 'object' ? options.network.onEvent : undefined;
+    const { order, traits } = await orderFor(image, options);
     const start = async () => {
-      const sandbox = new Sandbox(new MachineEngine(order, onEvent), traits);
+      const sandbox = new Sandbox(new MachineEngine(order, onEventOf(options)), traits);
       await sandbox.#booted(options, () => ({
-        ...configuration(traits.hostname, volumes),
-        maxProcesses,
+        ...configuration(traits.hostname, order.volumes),
+        maxProcesses: traits.maxProcesses,
       }));
       sandbox.setLifetime(options.lifetime);
       // Container tools make it where the image lacks it.
@@ -236,6 +140,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
       if (terminal !== undefined && terminal.resize === undefined) {
         guest.resize(size.columns, size.rows);
       }
+      this.#commands.set(guest.id, argv);
       return this.#watched(new SandboxCommand(guest, options, terminal));
     } catch (error) {
       terminal?.release();
@@ -257,26 +162,83 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     options.signal?.throwIfAborted();
     const hostname = options.hostname ?? forkName(this.hostname, ++this.#forks);
     const engine = await this.#engine.fork();
-    const traits = {
-      writesVolumes: this.#writesVolumes,
-      environment: this.environment,
-      hostname,
-      execution: this.execution,
-    };
-    const copy = new Sandbox(engine, traits, this.#client.next);
-    const machineId = randomBytes(16).toString('hex');
-    await copy.#booted(options, () => ({ ...configuration(hostname, []), fork: { machineId } }));
+    const copy = new Sandbox(
+      engine,
+      { ...this.#traits, hostname },
+      this.#client.next,
+      this.commands,
+    );
+    await copy.#awoken(options);
     return copy;
   }
 
   /**
-   * In a fork: the copy of a command that ran in the sandbox it was made of. Its streams begin with
-   * what the agent had not taken yet when the fork was made. Until it is attached, a command that
+   * Saves the sandbox as it is now in a file, from which it can be restored any number of times, later
+   * and on other computers: memory, processes, and what was written over its image. It goes on
+   * meanwhile. Not in the file are its image and its volumes. The file holds all that the guest held in
+   * memory, secrets too: it is readable by its owner alone.
+   *
+   * @param path the file appears there whole, in the place of one that was there, or not at all
+   * @throws SandboxError `SANDBOX_CLOSED`; HostError `HOST_NO_SPACE` …
+   */
+  async snapshot(path: string, { signal }: Pick<CallOptions, 'signal'> = {}): Promise<void> {
+    signal?.throwIfAborted();
+    const { writesVolumes: _, ...traits } = this.#traits;
+    const about = () => ({
+      ...traits,
+      saved: Date.now(),
+      ...(this.#cpuShare !== undefined && { cpuShare: this.#cpuShare }),
+      ...(this.#lifetime !== undefined && { lifetime: this.#lifetime }),
+      next: this.#client.next,
+      commands: this.commands,
+    });
+    await this.#engine.save(path, about, signal && { signal });
+  }
+
+  /**
+   * Makes a sandbox that goes on where {@link snapshot} left one. Its random numbers, clock, hostname
+   * and machine id are its own, as those of a {@link fork}; connections of the guest's have ended.
+   * Memory and files are read as they are touched: the file must stay as it is meanwhile, though its
+   * name may go. A lifetime counts anew.
+   *
+   * The file decides what is in the guest, and nothing of what the guest may reach: volumes and network
+   * are given here, or by `trust`. Commands that ran go on, see {@link commands} and {@link attach}.
+   *
+   * @throws SandboxError `SANDBOX_FILE_FOREIGN` where it is no such file or the image is another one,
+   * `SANDBOX_FILE_VERSION`, `SANDBOX_FILE_DAMAGED`, `SANDBOX_BAD_VOLUME` where a volume is not given;
+   * MachineError `MACHINE_SNAPSHOT_VERSION`, `MACHINE_SNAPSHOT_DAMAGED`, `MACHINE_SNAPSHOT_FOREIGN` for
+   * the machine in it; HostError `HOST_NOT_FOUND` …
+   */
+  static async restore(path: string, options: RestoreOptions = {}): Promise<Sandbox> {
+    options.signal?.throwIfAborted();
+    const { restoring } = await import('./saved/restore.ts');
+    using restore = await restoring(path, options);
+    const { order, traits, next, commands, lifetime } = restore;
+    const engine = new MachineEngine(order, onEventOf(options));
+    const sandbox = new Sandbox(engine, traits, next, commands);
+    await sandbox.#awoken(options);
+    sandbox.setLifetime(lifetime);
+    return sandbox;
+  }
+
+  /**
+   * Commands that run, those of its copies too that were not attached yet: for {@link attach}.
+   */
+  get commands(): readonly RunningCommand[] {
+    return [...this.#commands]
+      .filter(([id]) => this.#client.command(id) !== undefined)
+      .map(([id, argv]) => ({ id, argv }));
+  }
+
+  /**
+   * In a fork, or a restored sandbox: the copy of a command that ran in the one it was made of. Its
+   * streams begin with what the agent had not taken yet then. Until it is attached, a command that
    * writes much waits, as any whose output nobody reads.
    *
+   * @param command one of the other sandbox, or of {@link commands}
    * @throws SandboxError `SANDBOX_NOT_FOUND` where it had ended, or has
    */
-  attach(command: SandboxCommand, options: AttachOptions = {}): SandboxCommand {
+  attach(command: Pick<SandboxCommand, 'id'>, options: AttachOptions = {}): SandboxCommand {
     const guest = this.#client.command(command.id);
     if (guest === undefined) {
       throw new SandboxError('SANDBOX_NOT_FOUND', `Cannot find command ${command.id}: it ended`);
@@ -322,6 +284,21 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     this.emit('resumed');
   }
 
+  /** The guest's name for itself. */
+  get hostname(): string {
+    return this.#traits.hostname;
+  }
+
+  /** How the maker of a container image wants commands to run: `exec` takes directory and user of it. */
+  get execution(): ImageExecution {
+    return this.#traits.execution;
+  }
+
+  /** Variables the image gives every command. */
+  get environment(): Readonly<Record<string, string>> {
+    return this.#traits.environment;
+  }
+
   get state(): SandboxState {
     return this.#state;
   }
@@ -351,14 +328,16 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   /** Has the sandbox end so many milliseconds from now. Undefined: only when it is closed. */
   setLifetime(lifetime: number | undefined): void {
     if (lifetime !== undefined) checkLifetime(lifetime);
-    clearTimeout(this.#lifetime);
+    clearTimeout(this.#lifetimeTimer);
+    this.#lifetime = lifetime;
     if (lifetime === undefined || this.#state === 'ended') return;
-    this.#lifetime = setTimeout(() => this.#timeOut(lifetime), lifetime).unref();
+    this.#lifetimeTimer = setTimeout(() => this.#timeOut(lifetime), lifetime).unref();
   }
 
   /** Bounds its time of a processor from now on; see `cpuShare` of the options. */
   setCpuShare(share: number | undefined): void {
-    this.#engine.share(share === undefined ? undefined : checkShare(share));
+    this.#cpuShare = share === undefined ? undefined : checkShare(share);
+    this.#engine.share(this.#cpuShare);
   }
 
   /** Ends it at once, whatever it does: also what it had still to write to volumes is gone. */
@@ -406,7 +385,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     const { user = this.execution.user } = options;
     return {
       argv,
-      env: { ...own, ...this.environment, ...options.env },
+      env: { ...own, ...this.#traits.environment, ...options.env },
       cwd: options.cwd ?? this.execution.workingDirectory ?? '/',
       stdin: terminal === undefined && options.stdin !== undefined,
       ...(user !== undefined && { user }),
@@ -423,6 +402,8 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
 
   #watched(command: SandboxCommand): SandboxCommand {
     command.onLimit = (limit) => this.emit('limit', limit);
+    const forget = () => this.#commands.delete(command.id);
+    command.exit.then(forget, forget);
     return command;
   }
 
@@ -437,17 +418,24 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   #end(end: SandboxEvents['ended'][0]): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    clearTimeout(this.#lifetime);
+    clearTimeout(this.#lifetimeTimer);
     this.emit('ended', end);
   }
 
   async #close(): Promise<void> {
-    if (this.#writesVolumes) {
+    if (this.#traits.writesVolumes) {
       this.resume();
       await within(this.#client.sync(), closePatience);
     }
     this.#client.fail(new SandboxError('SANDBOX_CLOSED', 'Cannot go on: the sandbox was closed'));
     await this.#engine.close();
+  }
+
+  /** Makes a copy of a sandbox one of its own. */
+  async #awoken(options: CallOptions): Promise<void> {
+    const machineId = randomBytes(16).toString('hex');
+    const own = configuration(this.hostname, []);
+    await this.#booted(options, () => ({ ...own, fork: { machineId } }));
   }
 
   async #booted(options: CallOptions, configure: () => Configuration): Promise<void> {
@@ -476,9 +464,8 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   }
 }
 
-async function orderOf(options: true | NetworkOptions): Promise<NetworkOrder> {
-  const { networkOrder } = await import('./network/options.ts');
-  return networkOrder(options);
+function onEventOf({ network }: Pick<SandboxOptions, 'network'>) {
+  return typeof network === 'object' ? network.onEvent : undefined;
 }
 
 function bootError(): SandboxError {

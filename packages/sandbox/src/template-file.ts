@@ -4,17 +4,9 @@ import { join } from 'node:path';
 import { cacheDirectory } from '@anole/host';
 import type { SpawnRequest } from './agent/wire.ts';
 import { machineStamp } from './engine/machine-stamp.ts';
-import type { TemplateFile } from './engine/messages.ts';
+import type { BootFiles, TemplateFile } from './engine/messages.ts';
 import { terminalSlots, volumeSlots } from './engine/shape.ts';
 import { kernelCommandLine } from './guest/boot.ts';
-
-/** What a booted machine is made of. */
-interface MachineFiles {
-  readonly kernel: string;
-  readonly initramfs: string;
-  /** The archive with the network's driver; absent without a network. */
-  readonly modules?: string;
-}
 
 interface Shape {
   readonly memoryMiB: number;
@@ -30,7 +22,7 @@ interface Shape {
  * @param rehearsed for the template of a machine in which commands of this image ran
  */
 export async function templateFor(
-  { kernel, initramfs, modules }: MachineFiles,
+  { kernel, initramfs, modules }: BootFiles,
   { memoryMiB, cpus, terminals, volumes }: Shape,
   { cache = cacheDirectory() }: { readonly cache?: string },
   rehearsed?: { readonly image: string; readonly requests: readonly SpawnRequest[] },

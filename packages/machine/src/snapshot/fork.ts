@@ -3,6 +3,7 @@ import type { Board } from '../platform/board.ts';
 import { devicesToJson, type MachineShape, shapeOf } from './board-state.ts';
 import { damaged, foreign } from './errors.ts';
 import { savedHarts } from './hart-state.ts';
+import { IDENTITY_SIZE } from './layout.ts';
 import type { Snapshot } from './read.ts';
 import type { Json } from './state.ts';
 
@@ -75,6 +76,7 @@ export function openFork(fork: MachineFork, base: Snapshot | undefined): Snapsho
   const found = newestPages(layers, pages);
   return {
     sum: base?.sum,
+    identity: new Uint8Array(IDENTITY_SIZE),
     layers,
     shape,
     ticks,

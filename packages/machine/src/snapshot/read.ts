@@ -15,6 +15,8 @@ export interface Snapshot {
    * undefined where that is none.
    */
   readonly sum: number | undefined;
+  /** 32 bytes that stand for what the machine was made of, as its owner had it. Of a fork: zeros. */
+  readonly identity: Uint8Array;
   /** Of a fork: pages over those of the file. The last ones count. */
   readonly layers?: readonly PageLayer[];
   readonly shape: MachineShape;
@@ -49,7 +51,7 @@ const MAX_TICKS = 2 ** 52;
  *   `MACHINE_SNAPSHOT_VERSION`; what the source throws
  */
 export function openSnapshot(source: Source, identity?: Uint8Array): Snapshot {
-  const { sections, sum } = readHead(source, identity);
+  const { sections, sum, own } = readHead(source, identity);
   const section = (kind: number, limit: number) => readSection(source, sections, kind, limit);
   const { ticks, ...shape } = parseMachine(section(L.Section.machine, L.MAX_TEXT));
   const hart = section(L.Section.hart, L.MAX_TEXT);
@@ -63,7 +65,7 @@ export function openSnapshot(source: Source, identity?: Uint8Array): Snapshot {
     throw damaged('its tables of pages do not agree');
   }
   const fill = filler(source, content.offset, placesOf(numbers, pages), sums);
-  return { sum, shape, ticks, hart, devices, host, contentSize: content.length, fill };
+  return { sum, identity: own, shape, ticks, hart, devices, host, contentSize: content.length, fill };
 }
 
 function readHead(source: Source, identity: Uint8Array | undefined) {
@@ -91,7 +93,7 @@ function readHead(source: Source, identity: Uint8Array | undefined) {
   if (view.getUint32(L.HEADER.sections, true) !== L.SECTION_COUNT) throw damaged('bad sections');
   const own = head.subarray(L.HEADER.identity, L.HEADER.identity + L.IDENTITY_SIZE);
   if (identity?.some((byte, i) => byte !== own[i])) throw foreign('it is of another machine');
-  return { sections: readTable(view, source.size), sum };
+  return { sections: readTable(view, source.size), sum, own };
 }
 
 function readTable(view: DataView, size: number): Map<number, Section> {

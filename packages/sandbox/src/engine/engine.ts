@@ -1,7 +1,8 @@
 import type { Duplex } from 'node:stream';
 import type { MessagePort } from 'node:worker_threads';
-import type { Awaitable } from '@anole/bytes';
+import type { Awaitable, CallOptions } from '@anole/bytes';
 import type { PublishedPort } from '../network/options.ts';
+import type { About } from '../saved/description.ts';
 
 /** A stream of bytes to and from the guest, in order. */
 export interface Channel {
@@ -76,6 +77,14 @@ export interface Engine {
   connect(guest: number): Duplex | undefined;
   /** Starts a copy of the machine as it is now, which goes on by itself. */
   fork(): Promise<Engine>;
+  /**
+   * Saves the machine as it is now, and what is behind its devices, in a file.
+   *
+   * @param about what is said of it, asked for once it was taken
+   */
+  save(path: string, about: () => About, options?: Pick<CallOptions, 'signal'>): Promise<void>;
+  /** Of the order: time of a processor that the guest may take. */
+  readonly cpuShare: number | undefined;
   /** Ports of this computer that lead to the guest; known once the agent has said something. */
   readonly ports: readonly PublishedPort[];
   /** Stops the machine and frees all it held. May be called again. */

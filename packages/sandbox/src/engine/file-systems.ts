@@ -33,8 +33,8 @@ export async function fileSystems(
     maxBytes: order.maxWritten,
     onFull: () => onLimit('disk'),
   });
-  // That of a fork comes as it is.
-  if (order.fork === undefined) {
+  // That of a fork comes as it is, and so does that of a saved sandbox.
+  if (order.fork === undefined && order.saved === undefined) {
     await prepareRoot(tree);
     if (order.network !== undefined) await prepareNames(tree);
   }

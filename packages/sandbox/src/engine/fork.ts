@@ -1,13 +1,14 @@
 import type { Machine } from '@anole/machine/runtime';
+import type { ChunkStore } from '@anole/vfs';
 import type { GuestNetwork } from '../network/serve-network.ts';
 import type { FileSystems } from './file-systems.ts';
-import type { SandboxFork } from './messages.ts';
+import type { BaseFile, SandboxFork } from './messages.ts';
 
 interface Forked {
   readonly machine: Machine;
   readonly files: FileSystems;
   readonly network: GuestNetwork | undefined;
-  readonly base: string | undefined;
+  readonly base: BaseFile | undefined;
 }
 
 /** Takes a running machine and what is behind its devices, at one moment. */
@@ -30,10 +31,12 @@ export async function forkSandbox(
 /** Puts the file systems of a new machine where those of the forked one were. */
 export async function continueFiles(
   { root, volumes }: FileSystems,
-  { root: saved, volumes: states }: SandboxFork,
+  { root: saved, volumes: states }: Pick<SandboxFork, 'root' | 'volumes'>,
+  chunks?: ChunkStore,
 ): Promise<void> {
-  await root.tree.restore(saved.tree);
+  await root.tree.restore(saved.tree, chunks);
   root.server.continueFork(saved.server, (ino) => root.tree.node(ino));
   root.server.settle();
+  if (states.length !== volumes.length) throw new Error('it has another number of volumes');
   await Promise.all(volumes.map((volume, index) => volume.restoreState(states[index]!)));
 }

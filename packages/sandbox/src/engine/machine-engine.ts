@@ -1,9 +1,11 @@
 import type { Duplex } from 'node:stream';
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
+import type { CallOptions } from '@anole/bytes';
 import type { NetworkEvent } from '@anole/net';
 import { SandboxError } from '../errors.ts';
 import type { PublishedPort } from '../network/options.ts';
 import { PortDuplex } from '../network/port-duplex.ts';
+import type { About } from '../saved/description.ts';
 import type {
   Channel,
   Engine,
@@ -46,7 +48,7 @@ export class MachineEngine implements Engine {
   readonly #onNetwork: (event: NetworkEvent) => void;
 
   constructor(order: MachineOrder, onNetwork: (event: NetworkEvent) => void = () => {}) {
-    const { fork: _, files: __, ...lasting } = order;
+    const { fork: _, files: __, saved: ___, ...lasting } = order;
     this.#order = lasting;
     this.#onNetwork = onNetwork;
     this.ended = this.#end.promise;
@@ -84,16 +86,34 @@ export class MachineEngine implements Engine {
   }
 
   async fork(): Promise<Engine> {
+    const fork = await this.#take();
+    return new MachineEngine({ ...forkOrder(this.#order), fork }, this.#onNetwork);
+  }
+
+  async save(
+    path: string,
+    about: () => About,
+    options: Pick<CallOptions, 'signal'> = {},
+  ): Promise<void> {
+    const { saveSandbox } = await import('../saved/save.ts');
+    await saveSandbox(path, about, { order: this.#order, take: () => this.#take() }, options);
+  }
+
+  get cpuShare(): number | undefined {
+    return this.#order.cpuShare;
+  }
+
+  /** Takes the machine as it is now. */
+  async #take(): Promise<SandboxFork> {
     const taken = Promise.withResolvers<SandboxFork>();
     const id = this.#nextFork++;
     this.#forks.set(id, taken);
     this.#tell({ type: 'fork', id });
     try {
       const end = this.ended.then((): never => {
-        throw new SandboxError('SANDBOX_CLOSED', 'Cannot fork: the sandbox ended');
+        throw new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended');
       });
-      const fork = await Promise.race([taken.promise, end]);
-      return new MachineEngine({ ...forkOrder(this.#order), fork }, this.#onNetwork);
+      return await Promise.race([taken.promise, end]);
     } finally {
       this.#forks.delete(id);
     }

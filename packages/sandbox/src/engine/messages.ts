@@ -33,19 +33,30 @@ export interface Rehearsal {
   readonly requests: readonly SpawnRequest[];
 }
 
+/** A file with pages that machines stand on, open as long as a machine does that says so. */
+export interface BaseFile {
+  readonly kind: 'template' | 'sandbox';
+  readonly path: string;
+}
+
+/** Files that a machine boots from. */
+export interface BootFiles {
+  /** The kernel's Image. */
+  readonly kernel: string;
+  /** The guest's first file system. */
+  readonly initramfs: string;
+  /** An archive that is unpacked behind `initramfs`: the driver of the network's device. */
+  readonly modules?: string;
+}
+
 /** What the worker is started with. */
 export interface MachineOrder {
   readonly root: TreeSource;
   readonly volumes: readonly VolumeSource[];
-  /** File of the kernel's Image. */
-  readonly kernel: string;
-  /** File of the guest's first file system. */
-  readonly initramfs: string;
+  /** Absent where it goes on from something. */
+  readonly boot?: BootFiles;
   /** Absent: no network device. */
-  readonly network?: NetworkOrder & {
-    /** File of an archive that is unpacked behind `initramfs`: the device's driver. */
-    readonly modules: string;
-  };
+  readonly network?: NetworkOrder;
   readonly memoryMiB: number;
   /** Harts, each with a thread beyond the first. */
   readonly cpus: number;
@@ -61,15 +72,17 @@ export interface MachineOrder {
   readonly rehearsed?: Rehearsal;
   /** Takes calls for the guest's files: see `files/messages.ts`. */
   readonly files?: MessagePort;
-  /** The machine to go on from. Absent: the template, or a boot. */
+  /** The machine to go on from. Absent: `saved`, the template, or a boot. */
   readonly fork?: SandboxFork;
+  /** Path of a file with the sandbox to go on from. */
+  readonly saved?: string;
 }
 
 /** A running machine as it was at one moment, and what is behind its devices. Memory is shared. */
 export interface SandboxFork {
   readonly machine: MachineFork;
-  /** Path of the file that the machine stands on, open as long as the sandbox that was forked. */
-  readonly base?: string;
+  /** What the machine stands on: open as long as the sandbox that was forked. */
+  readonly base?: BaseFile;
   readonly root: { readonly tree: OverlayState; readonly server: FuseFork };
   /** What the guest knows of its volumes, which are the same directories. */
   readonly volumes: readonly FuseState[];

@@ -13,6 +13,7 @@ import {
   VirtioConsole,
   type VirtioDevice,
 } from '@anole/machine/runtime';
+import type { ConnectionRecord } from '@anole/net';
 import { agentPortName } from '../agent/wire.ts';
 
 export { prepareHarts } from './hart-parts.ts';
@@ -26,7 +27,14 @@ import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
 import { continueFiles, forkSandbox } from './fork.ts';
 import { jit } from './hart-parts.ts';
-import type { Command, ControlCommand, MachineOrder, Report } from './messages.ts';
+import type {
+  BaseFile,
+  Command,
+  ControlCommand,
+  MachineOrder,
+  Report,
+  SandboxFork,
+} from './messages.ts';
 import { OutputGate } from './output-gate.ts';
 import { rehearse } from './rehearsal.ts';
 import { reported } from './reported.ts';
@@ -92,7 +100,7 @@ interface Served {
   readonly console: VirtioConsole;
   readonly gates: readonly OutputGate[];
   /** The file that pages come from. */
-  readonly base: string | undefined;
+  readonly base: BaseFile | undefined;
 }
 
 async function runMachine(
@@ -110,8 +118,8 @@ async function runMachine(
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
     : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
-  const served = { link, machine, files, network, console, gates, base: start?.path };
-  if (order.fork !== undefined) network?.stack.reset(order.fork.connections);
+  const served = { link, machine, files, network, console, gates, base: start?.base };
+  network?.stack.reset(start?.connections ?? []);
   const greeting = start === undefined ? line.next() : Promise.resolve(start.hello);
   link.port.on('message', (command: Command) => obey(command, served, greeting));
   if (order.files !== undefined) {
@@ -134,23 +142,18 @@ interface Start extends Disposable {
   readonly snapshot: Snapshot;
   readonly hello: Uint8Array;
   /** The file that pages come from. */
-  readonly path: string | undefined;
+  readonly base: BaseFile | undefined;
+  /** Connections that the guest believes to have. */
+  readonly connections: readonly ConnectionRecord[];
   /** False for one that has yet to rehearse. */
   readonly isReady: boolean;
 }
 
-/** A fork, else a template that fits; undefined: boot. */
+/** A fork or a saved sandbox, else a template that fits; undefined: boot. */
 async function startOf(order: MachineOrder, files: FileSystems): Promise<Start | undefined> {
-  const { fork, template } = order;
-  if (fork !== undefined) {
-    const path = fork.base;
-    const base = path === undefined ? undefined : baseAt(path, order);
-    const snapshot = openFork(fork.machine, base?.snapshot);
-    await continueFiles(files, fork);
-    const { hello } = fork;
-    const close = () => base?.[Symbol.dispose]();
-    return { snapshot, hello, path: base?.path, isReady: true, [Symbol.dispose]: close };
-  }
+  const { fork, saved, template } = order;
+  if (fork !== undefined) return await startOfFork(fork, files);
+  if (saved !== undefined) return await startOfSaved(saved, files);
   const { root } = files;
   if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;
   const rehearsed = order.rehearsed && openTemplate(order.rehearsed.template);
@@ -159,16 +162,31 @@ async function startOf(order: MachineOrder, files: FileSystems): Promise<Start |
   await root.server.restoreState(found.root);
   root.server.settle();
   const isReady = found === rehearsed || order.rehearsed === undefined;
-  return { ...found, isReady };
+  const base = { kind: 'template', path: found.path } as const;
+  return { ...found, isReady, base, connections: [] };
 }
 
-/** What a fork of such a machine stands on. */
-function baseAt(path: string, { template, rehearsed }: MachineOrder): Template | undefined {
-  for (const each of [rehearsed?.template, template]) {
-    const found = each && openTemplate({ ...each, path });
-    if (found !== undefined) return found;
-  }
-  return undefined;
+async function startOfFork(fork: SandboxFork, files: FileSystems): Promise<Start> {
+  const { openBase } = await import('./base.ts');
+  using taken = new DisposableStack();
+  const base = fork.base && taken.use(openBase(fork.base));
+  const snapshot = openFork(fork.machine, base?.snapshot);
+  await continueFiles(files, fork, base?.chunks);
+  const { hello, connections } = fork;
+  const kept = taken.move();
+  const close = () => kept.dispose();
+  return { snapshot, hello, base: base?.file, connections, isReady: true, [Symbol.dispose]: close };
+}
+
+async function startOfSaved(path: string, files: FileSystems): Promise<Start> {
+  const { takeSaved } = await import('./base.ts');
+  using taken = new DisposableStack();
+  const base = taken.use(takeSaved(path));
+  const { overlay, kernel, volumes, hello, connections } = base.saved.guest();
+  await continueFiles(files, { root: { tree: overlay, server: kernel }, volumes }, base.chunks);
+  const kept = taken.move();
+  const close = () => kept.dispose();
+  return { snapshot: base.snapshot, hello, base: base.file, connections, isReady: true, [Symbol.dispose]: close };
 }
 
 async function boot(
@@ -176,9 +194,10 @@ async function boot(
   devices: readonly VirtioDevice[],
   onSerial: (bytes: Uint8Array) => void,
 ): Promise<Machine> {
-  const archives = [order.initramfs, ...(order.network ? [order.network.modules] : [])];
+  const { kernel: image, initramfs, modules } = order.boot!;
+  const archives = modules === undefined ? [initramfs] : [initramfs, modules];
   const [kernel, ...initrds] = await Promise.all(
-    [order.kernel, ...archives].map((path) => readFile(path)),
+    [image, ...archives].map((path) => readFile(path)),
   );
   const initrd = Buffer.concat(initrds);
   return await Machine.create({

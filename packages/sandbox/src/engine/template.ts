@@ -1,11 +1,12 @@
-import { closeSync, mkdirSync, openSync, renameSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import type { FuseState } from '@anole/fuse';
-import { type FileSource, fileSource } from '@anole/host';
+import { fileSource } from '@anole/host';
 import { type Machine, openSnapshot, type Snapshot } from '@anole/machine/runtime';
 import { chunkedSource } from './chunked-source.ts';
 import { keepNewest } from './keep-newest.ts';
 import type { TemplateFile } from './messages.ts';
+import { OpenedFiles } from './opened-files.ts';
 import { readTemplateState, type TemplateState, writeTemplateState } from './template-state.ts';
 
 /** Open until it is disposed of. */
@@ -19,59 +20,52 @@ export interface Template extends TemplateState, Disposable {
 const maxTemplates = 12;
 const bufferBytes = 0x10_0000;
 
-/** A template that machines of this thread use, or used a moment ago. */
-interface Opened {
-  /** Tells the file, as it was, from all others. */
-  readonly file: string;
-  readonly template: Omit<Template, typeof Symbol.dispose>;
-  readonly source: FileSource;
-  users: number;
+/** A template, as long as its file is open. */
+type OpenTemplate = Template & { readonly identity: Uint8Array };
+
+const templates = new OpenedFiles(readTemplate, 2);
+
+/**
+ * Opens a template.
+ *
+ * @param identity what it must be of; not looked at where absent
+ * @throws where there is none that is whole and of this machine
+ */
+export function takeTemplate(path: string, identity?: Uint8Array): Template {
+  const { value, leave } = templates.take(path);
+  if (identity === undefined || identity.every((byte, at) => byte === value.identity[at])) {
+    return { ...value, [Symbol.dispose]: leave };
+  }
+  leave();
+  throw new Error('it is of another machine');
 }
 
-/** The newest last. Opening one takes longer than all the rest of a restore. */
-const opened: Opened[] = [];
-/** Those that no machine uses, and that are kept. */
-const maxUnused = 2;
-
-/** Opens a template; undefined where there is none that is whole and of this machine. */
+/** {@link takeTemplate}, undefined where it throws. */
 export function openTemplate({ path, identity }: TemplateFile): Template | undefined {
   try {
-    const { dev, ino, size, mtimeMs } = statSync(path);
-    const file = `${dev}:${ino}:${size}:${mtimeMs}`;
-    let found = opened.find((each) => each.file === file);
-    if (found === undefined) {
-      found = { file, ...readTemplate(path, identity), users: 0 };
-      opened.push(found);
-    }
-    found.users++;
-    const used = found;
-    const leave = () => {
-      used.users--;
-      closeUnused(maxUnused);
-    };
-    return { ...found.template, [Symbol.dispose]: leave };
+    return takeTemplate(path, identity);
   } catch {
     return undefined;
   }
 }
 
-function readTemplate(name: string, identity: Uint8Array): Pick<Opened, 'template' | 'source'> {
+function readTemplate(name: string): OpenTemplate {
   const source = fileSource(name);
   try {
-    const snapshot = openSnapshot(chunkedSource(source), identity);
+    const snapshot = openSnapshot(chunkedSource(source));
     const path = `/proc/self/fd/${source.fd}`;
-    return { template: { snapshot, ...readTemplateState(snapshot.host), path }, source };
+    const { identity } = snapshot;
+    const close = () => source.close();
+    return {
+      snapshot,
+      identity,
+      path,
+      ...readTemplateState(snapshot.host),
+      [Symbol.dispose]: close,
+    };
   } catch (error) {
     source.close();
     throw error;
-  }
-}
-
-function closeUnused(keep: number): void {
-  const unused = opened.filter(({ users }) => users === 0);
-  for (const each of unused.slice(0, Math.max(0, unused.length - keep))) {
-    opened.splice(opened.indexOf(each), 1);
-    each.source.close();
   }
 }
 
@@ -113,7 +107,7 @@ export async function saveTemplate(
 
 export function removeTemplate({ path }: TemplateFile): void {
   rmSync(path, { force: true });
-  closeUnused(0);
+  templates.closeUnused();
 }
 
 /** Pages are small: a write for each would take most of the time. */

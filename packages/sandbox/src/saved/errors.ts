@@ -1,0 +1,12 @@
+import { SandboxError } from '../errors.ts';
+
+export function damaged(what: string, cause?: unknown): SandboxError {
+  return new SandboxError('SANDBOX_FILE_DAMAGED', `Cannot restore the sandbox: ${what}`, {
+    ...(cause !== undefined && { cause }),
+    hint: 'Save it again, or take another copy of the file',
+  });
+}
+
+export function foreign(what: string, hint: string): SandboxError {
+  return new SandboxError('SANDBOX_FILE_FOREIGN', `Cannot restore the sandbox: ${what}`, { hint });
+}
