@@ -2,7 +2,10 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,8 +24,19 @@ describe('the e2b SDK', () => {
   let connection: { apiUrl: string; sandboxUrl: string; apiKey: string };
   let sandbox: Sandbox;
 
+  const snapshots = mkdtempSync(join(tmpdir(), 'anole-e2b-'));
+  after(() => rmSync(snapshots, { recursive: true }));
+
   before(async () => {
-    const words = ['serve', '--port', '0', '--json', ...keys.flatMap((key) => ['--api-key', key])];
+    const words = [
+      'serve',
+      '--port',
+      '0',
+      '--json',
+      '--snapshots',
+      snapshots,
+      ...keys.flatMap((key) => ['--api-key', key]),
+    ];
     server = spawn(process.execPath, [anole, ...words], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = await once(createInterface(server.stdout!), 'line');
     url = JSON.parse(line as string).url;
@@ -186,6 +200,33 @@ while True:
       (await paginator.nextItems()).map(({ sandboxId }) => sandboxId),
       [sandbox.sandboxId],
     );
+  });
+
+  test('makes sandboxes of snapshots, which only their owner sees', async () => {
+    await sandbox.files.write('/srv/saved', 'before');
+    const { snapshotId } = await sandbox.createSnapshot({ name: 'warm' });
+    assert.equal(snapshotId, 'warm:default');
+    await sandbox.files.write('/srv/saved', 'after');
+    const unnamed = await sandbox.createSnapshot();
+    const listed = await Sandbox.listSnapshots({
+      ...connection,
+      sandboxId: sandbox.sandboxId,
+    }).nextItems();
+    assert.deepEqual(
+      listed.map((each) => each.snapshotId).sort(),
+      [snapshotId, unnamed.snapshotId].sort(),
+    );
+    const copy = await Sandbox.create(snapshotId, { ...connection, requestTimeoutMs: 120_000 });
+    assert.equal(await copy.files.read('/srv/saved'), 'before');
+    assert.equal((await copy.commands.run('echo $GREETING')).stdout, 'hello\n');
+    await copy.kill();
+    const other = { ...connection, apiKey: keys[1]! };
+    assert.deepEqual(await Sandbox.listSnapshots(other).nextItems(), []);
+    await assert.rejects(Sandbox.create(snapshotId, other), /not found/);
+    assert.equal(await Sandbox.deleteSnapshot(snapshotId, other), false);
+    assert.equal(await Sandbox.deleteSnapshot(snapshotId, connection), true);
+    assert.equal(await Sandbox.deleteSnapshot(unnamed.snapshotId, connection), true);
+    await assert.rejects(Sandbox.create(snapshotId, connection), /not found/);
   });
 
   test('forks', async () => {

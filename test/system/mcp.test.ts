@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -14,7 +17,10 @@ interface Answer {
 }
 
 test('an agent makes a sandbox, runs code in it, copies and ends it', async (context) => {
-  const server = spawn(process.execPath, [anole, 'mcp', '--image', 'os:base'], {
+  const saved = mkdtempSync(join(tmpdir(), 'anole-mcp-'));
+  context.after(() => rmSync(saved, { recursive: true }));
+  const words = ['mcp', '--image', 'os:base', '--saved', saved];
+  const server = spawn(process.execPath, [anole, ...words], {
     stdio: ['pipe', 'pipe', 'inherit'],
   });
   context.after(() => server.kill());
@@ -53,6 +59,14 @@ test('an agent makes a sandbox, runs code in it, copies and ends it', async (con
   assert.equal((await call('list_files', { sandbox_id, path: '/work' })).text, 'file\t42\tscript');
   assert.match((await call('read_file', { sandbox_id, path: '/work/mine' })).text, /Cannot find/);
   assert.equal((await call('run_command', { sandbox_id: 'other', command: 'true' })).failed, true);
+  assert.equal((await call('save_sandbox', { sandbox_id, name: 'one' })).text, 'saved as one');
+  assert.equal((await call('save_sandbox', { sandbox_id, name: '../one' })).failed, true);
+  const { text: restored } = await call('restore_sandbox', { name: 'one' });
+  assert.equal(
+    (await call('list_files', { sandbox_id: restored, path: '/work' })).text,
+    'file\t42\tscript',
+  );
+  assert.match((await call('restore_sandbox', { name: 'two' })).text, /Cannot/);
   assert.equal((await call('end_sandbox', { sandbox_id })).text, 'ended');
   assert.equal((await call('run_command', { sandbox_id, command: 'true' })).failed, true);
 

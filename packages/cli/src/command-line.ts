@@ -27,10 +27,22 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'run a command in a sandbox that lives on',
     load: async () => (await import('./commands/exec.ts')).execCommand(),
   },
+  attach: {
+    summary: "talk to a sandbox's command",
+    load: async () => (await import('./commands/attach.ts')).attachCommand(),
+  },
   pause: sandboxVerb('pauseCommand', 'have a sandbox stand still'),
   resume: sandboxVerb('resumeCommand', 'let a paused sandbox go on'),
   kill: sandboxVerb('killCommand', 'end sandboxes at once'),
   fork: sandboxVerb('forkCommand', 'copy a running sandbox'),
+  snapshot: {
+    summary: 'save a running sandbox in a file',
+    load: async () => (await import('./commands/snapshot.ts')).snapshotCommand(),
+  },
+  restore: {
+    summary: 'go on with a sandbox of a file',
+    load: async () => (await import('./commands/snapshot.ts')).restoreCommand(),
+  },
   logs: sandboxVerb('logsCommand', "print what a sandbox's command printed"),
   stats: sandboxVerb('statsCommand', 'say what a sandbox takes'),
   cp: {

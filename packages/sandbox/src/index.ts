@@ -28,11 +28,12 @@ export type {
   ForkOptions,
   RestoreOptions,
   SandboxOptions,
+  SnapshotOptions,
   Volume,
 } from './options.ts';
 export { type PoolOptions, SandboxPool } from './pool.ts';
 export type { PrepareOptions } from './prepare.ts';
 export { type RunOptions, run } from './run.ts';
 export { Sandbox } from './sandbox.ts';
-export type { RunningCommand } from './saved/description.ts';
+export type { Description as SavedSandbox, RunningCommand } from './saved/description.ts';
 export { type SignalName, signalName, signalNumber } from './signals.ts';

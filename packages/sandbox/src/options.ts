@@ -47,6 +47,11 @@ export interface ForkOptions extends CallOptions {
 
 export type AttachOptions = Pick<ExecOptions, 'stdin' | 'timeout' | 'signal'>;
 
+export interface SnapshotOptions extends Pick<CallOptions, 'signal'> {
+  /** Kept in the file, for `Sandbox.inspect`. */
+  readonly labels?: Readonly<Record<string, string>>;
+}
+
 /** What a saved sandbox gets anew; all else is in its file. */
 export interface RestoreOptions
   extends PrepareOptions,

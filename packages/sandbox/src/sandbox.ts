@@ -27,9 +27,15 @@ import {
   within,
 } from './lifecycle.ts';
 import type { PublishedPort } from './network/options.ts';
-import type { AttachOptions, ForkOptions, RestoreOptions, SandboxOptions } from './options.ts';
+import type {
+  AttachOptions,
+  ForkOptions,
+  RestoreOptions,
+  SandboxOptions,
+  SnapshotOptions,
+} from './options.ts';
 import { orderFor, type Traits } from './order.ts';
-import type { RunningCommand } from './saved/description.ts';
+import type { Description, RunningCommand } from './saved/description.ts';
 
 type Events = { -readonly [K in keyof SandboxEvents]: SandboxEvents[K] };
 
@@ -181,7 +187,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
    * @param path the file appears there whole, in the place of one that was there, or not at all
    * @throws SandboxError `SANDBOX_CLOSED`; HostError `HOST_NO_SPACE` …
    */
-  async snapshot(path: string, { signal }: Pick<CallOptions, 'signal'> = {}): Promise<void> {
+  async snapshot(path: string, { signal, labels = {} }: SnapshotOptions = {}): Promise<void> {
     signal?.throwIfAborted();
     const { writesVolumes: _, ...traits } = this.#traits;
     const about = () => ({
@@ -191,6 +197,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
       ...(this.#lifetime !== undefined && { lifetime: this.#lifetime }),
       next: this.#client.next,
       commands: this.commands,
+      labels,
     });
     await this.#engine.save(path, about, signal && { signal });
   }
@@ -219,6 +226,17 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     await sandbox.#awoken(options);
     sandbox.setLifetime(lifetime);
     return sandbox;
+  }
+
+  /**
+   * Says what is in a file that {@link snapshot} wrote, without restoring it.
+   *
+   * @throws SandboxError `SANDBOX_FILE_FOREIGN`, `SANDBOX_FILE_VERSION`, `SANDBOX_FILE_DAMAGED`
+   */
+  static async inspect(path: string): Promise<Description> {
+    const { SavedFile } = await import('./saved/read.ts');
+    using file = new SavedFile(path);
+    return file.description();
   }
 
   /**

@@ -1,26 +1,11 @@
-import { AnoleError } from '@anole/bytes';
-import {
-  type CommandExit,
-  type ExecOptions,
-  Sandbox,
-  type SandboxCommand,
-  type SandboxOptions,
-} from '@anole/sandbox';
+import { Sandbox, type SandboxOptions } from '@anole/sandbox';
 import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { act, usageError } from '../frame.ts';
-import {
-  commandOf,
-  cpusOf,
-  durationOf,
-  environmentOf,
-  memoryOf,
-  type Target,
-  targetOf,
-  volumeOf,
-} from '../run/arguments.ts';
+import { commandOf, cpusOf, memoryOf, type Target, targetOf, volumeOf } from '../run/arguments.ts';
 import { Interrupts } from '../run/interrupts.ts';
+import { addLimitOptions, type LimitFlags, limitsOf } from '../run/limits.ts';
 import {
   addNetworkOptions,
   announcePorts,
@@ -29,28 +14,28 @@ import {
   networkHelp,
   networkOf,
 } from '../run/network.ts';
-import { pump } from '../run/pump.ts';
-import { RawTerminal } from '../run/terminal.ts';
+import {
+  addExecOptions,
+  checkTerminal,
+  type ExecFlags,
+  interrupted,
+  plainExec,
+  runSession,
+} from '../run/session.ts';
 
 interface RunFlags {
-  readonly env?: readonly string[];
-  readonly workdir?: string;
-  readonly user?: string;
   readonly entrypoint?: string;
   readonly detach?: boolean;
   readonly name?: string;
-  readonly interactive?: boolean;
-  readonly tty?: boolean;
   readonly memory?: string;
   readonly cpus?: string;
-  readonly timeout?: string;
   readonly volume?: readonly string[];
   readonly hostname?: string;
   readonly mirror?: string;
   readonly keyring?: string;
 }
 
-type AllFlags = RunFlags & NetworkFlags;
+type AllFlags = RunFlags & ExecFlags & LimitFlags & NetworkFlags;
 
 const help = `
 IMAGE is os:NAME for a recipe (anole os list); HOST/NAME:TAG for a container image that was pulled,
@@ -75,7 +60,9 @@ Examples:
   anole run docker://HOST/web:1.2
   anole run -v "$PWD:/work" -w /work os:base -- make
   anole run -d --name web -- sh -c 'while sleep 1; do date; done'
+  anole run -dit --name shell os:base -- bash; anole attach shell
   anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'
+  anole run --cpu-share 0.5 --pids-limit 64 --disk 1G --max-output 10M -- ./untrusted
   anole run --cpus 2 -v "$PWD:/work" -w /work os:gcc -- make -j2
 ${networkExamples}`;
 
@@ -85,20 +72,16 @@ export function runCommand(): Command {
     .description('run a command in a virtual machine')
     .usage('[options] [IMAGE] [--] COMMAND [ARGUMENT...]')
     .argument('[words...]')
-    .passThroughOptions()
-    .option('-e, --env <NAME=VALUE>', 'set a variable; NAME alone takes it from here', append)
-    .option('-w, --workdir <directory>', 'working directory in the image')
-    .option('-u, --user <user[:group]>', "who runs the command (default: the image's, else root)")
+    .passThroughOptions();
+  addExecOptions(command)
     .option('--entrypoint <program>', "run this instead of the image's entrypoint; '' for none")
     .option('-d, --detach', 'run on in the background, and print the name of the sandbox')
     .option('--name <name>', 'name of the sandbox, for other commands (with --detach)')
-    .option('-i, --interactive', 'pass standard input on')
-    .option('-t, --tty', 'give the command this terminal')
     .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
     .option('--cpus <count>', 'processors of the machine, 1 to 16 (default: 1)')
-    .option('--timeout <duration>', 'kill the command after, such as 30s or 5m')
     .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append)
     .option('--hostname <name>', 'name of the machine');
+  addLimitOptions(command);
   return addNetworkOptions(command)
     .option('--mirror <uri>', 'Debian archive to take packages from')
     .option('--keyring <file>', "OpenPGP keys to trust instead of Debian's")
@@ -119,26 +102,19 @@ async function runAction(
 ): Promise<number> {
   if (flags.detach) return await detach(context, words, flags);
   const target = targetOf(words, isBare(words), flags.tty ?? false);
-  if (flags.tty && (!process.stdin.isTTY || !process.stdout.isTTY || context.json)) {
-    throw usageError('Cannot give the command a terminal: this is none', 'run');
-  }
+  checkTerminal(flags, context, 'run');
   using interrupts = new Interrupts(interrupted);
   const signal = AbortSignal.any([context.signal, interrupts.signal]);
   const begun = performance.now();
   const sandbox = await createSandbox(context, target, flags, signal);
-  const booted = performance.now();
+  const boot = performance.now() - begun;
   context.endProgress();
   announcePorts(sandbox.ports, flags.publish, context);
   try {
     const argv = commandOf(target, sandbox.execution, flags);
-    const session = { context, target: { ...target, argv }, flags, sandbox, interrupts };
-    const exit = await (flags.tty ? runInTerminal(session) : runWithStreams(session));
-    if (exit.outOfMemory) context.err('anole: the guest killed the command: out of memory');
-    if (context.json) report(context, exit, booted - begun, performance.now() - booted);
-    return exit.code;
+    return await runSession({ context, argv, flags, sandbox, interrupts, boot });
   } finally {
     await sandbox.close();
-    process.stdin.destroy();
   }
 }
 
@@ -148,9 +124,7 @@ async function detach(
   words: readonly string[],
   flags: AllFlags,
 ): Promise<number> {
-  if (flags.tty || flags.interactive || flags.netLog) {
-    throw usageError('Cannot detach with -t, -i or --net-log', 'run');
-  }
+  if (flags.netLog) throw usageError('Cannot detach with --net-log', 'run');
   const { onEvent: _, ...network } = networkOf(flags, context) ?? {};
   const hasNetwork = Object.keys(network).length > 0;
   const { image, argv } = targetOf(words, isBare(words), true);
@@ -160,17 +134,13 @@ async function detach(
     image,
     options: { ...machineOptions(flags), ...(hasNetwork && { network }) },
     ...(flags.name !== undefined && { name: flags.name }),
-    ...(given && { command: { argv, ...plainExec(flags) } }),
+    ...((given || flags.tty) && { command: { argv, ...plainExec(flags), ...streamsOf(flags) } }),
   });
 }
 
-function plainExec(flags: AllFlags) {
-  return {
-    env: environmentOf(flags.env ?? [], process.env),
-    ...(flags.workdir !== undefined && { cwd: flags.workdir }),
-    ...(flags.user !== undefined && { user: flags.user }),
-    ...(flags.timeout !== undefined && { timeout: durationOf(flags.timeout) }),
-  };
+/** Of a command that runs on: who wants to talk to it attaches. */
+function streamsOf({ tty, interactive }: AllFlags) {
+  return { stdin: interactive === true, ...(tty && { tty: true as const }) };
 }
 
 function machineOptions(flags: AllFlags) {
@@ -178,6 +148,7 @@ function machineOptions(flags: AllFlags) {
     volumes: (flags.volume ?? []).map(volumeOf),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
+    ...limitsOf(flags),
     ...(flags.hostname !== undefined && { hostname: flags.hostname }),
     ...(flags.mirror !== undefined && { mirror: flags.mirror }),
     ...(flags.keyring !== undefined && { keyring: flags.keyring }),
@@ -205,99 +176,4 @@ function createSandbox(
     ...(network && { network }),
   };
   return Sandbox.create(target.image, options);
-}
-
-interface Session {
-  readonly context: CommandContext;
-  readonly target: Target;
-  readonly flags: AllFlags;
-  readonly sandbox: Sandbox;
-  readonly interrupts: Interrupts;
-}
-
-interface Outcome extends CommandExit {
-  readonly stdout?: Uint8Array;
-  readonly stderr?: Uint8Array;
-}
-
-function execOptions({ flags, interrupts }: Session): ExecOptions {
-  return { ...plainExec(flags), signal: interrupts.signal };
-}
-
-async function runWithStreams(session: Session): Promise<Outcome> {
-  const { context, target, flags, sandbox, interrupts } = session;
-  const command = await sandbox.exec(target.argv, {
-    ...execOptions(session),
-    ...(flags.interactive && { stdin: process.stdin }),
-  });
-  interrupts.forward(command);
-  if (context.json) {
-    const { exit, stdout, stderr } = await command.output();
-    return { ...exit, stdout, stderr };
-  }
-  return await finish(command, sandbox, [
-    pump(command.stdout, process.stdout, () => command.kill('SIGPIPE')),
-    pump(command.stderr, process.stderr, () => {}),
-  ]);
-}
-
-async function runInTerminal(session: Session): Promise<Outcome> {
-  const { target, sandbox, interrupts } = session;
-  using terminal = new RawTerminal(process.stdin, process.stdout);
-  const gaveUp = new AbortController();
-  const options = execOptions(session);
-  const command = await sandbox.exec(target.argv, {
-    ...options,
-    env: { TERM: process.env['TERM'] ?? 'xterm', ...options.env },
-    tty: terminal.size,
-    stdin: terminal.keys(() => gaveUp.abort(interrupted())),
-    signal: AbortSignal.any([interrupts.signal, gaveUp.signal]),
-  });
-  interrupts.forward(command);
-  terminal.onResize((size) => command.resize(size));
-  return await finish(command, sandbox, [
-    pump(command.stdout, process.stdout, () => command.kill()),
-  ]);
-}
-
-/** Waits for the command's end, closes the sandbox, and for what is still to be written. */
-async function finish(
-  command: SandboxCommand,
-  sandbox: Sandbox,
-  pumps: readonly Promise<void>[],
-): Promise<CommandExit> {
-  const written = Promise.allSettled(pumps);
-  try {
-    return await command.exit;
-  } finally {
-    await sandbox.close();
-    await written;
-  }
-}
-
-function report(context: CommandContext, outcome: Outcome, boot: number, run: number): void {
-  const { code, signal, outOfMemory, stdout, stderr } = outcome;
-  context.out(
-    JSON.stringify({
-      exitCode: code,
-      ...(signal && { signal }),
-      ...(outOfMemory && { outOfMemory }),
-      ...textOf('stdout', stdout),
-      ...textOf('stderr', stderr),
-      seconds: { boot: boot / 1000, run: run / 1000 },
-    }),
-  );
-}
-
-/** An output as text, or in base64 where it is none. */
-function textOf(name: string, bytes: Uint8Array = new Uint8Array(0)): Record<string, string> {
-  try {
-    return { [name]: new TextDecoder('utf-8', { fatal: true }).decode(bytes) };
-  } catch {
-    return { [`${name}Base64`]: Buffer.from(bytes).toString('base64') };
-  }
-}
-
-function interrupted(): AnoleError {
-  return new AnoleError('CLI_INTERRUPTED', 'Stopped by the user');
 }

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { cacheDirectory } from '@anole/host';
 import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { serveE2b } from '../e2b/server.ts';
@@ -9,6 +11,8 @@ interface ServeFlags {
   readonly port: string;
   readonly apiKey?: readonly string[];
   readonly template?: readonly string[];
+  readonly snapshots?: string;
+  readonly maxSnapshots: string;
   readonly maxSandboxes: string;
 }
 
@@ -32,6 +36,8 @@ export function serveCommand(): Command {
     .option('--port <number>', 'port to listen at, 0 for any', '3000')
     .option('--api-key <key>', 'a key that clients may use', append)
     .option('--template <name=image>', 'an image that clients may ask for', append)
+    .option('--snapshots <directory>', "where clients' snapshots are kept (default: in the cache)")
+    .option('--max-snapshots <count>', 'snapshots that a client may have', '32')
     .option('--max-sandboxes <count>', 'sandboxes at once', '32')
     .addHelpText('after', help)
     .action(act(serve));
@@ -49,6 +55,8 @@ async function serve(context: CommandContext, flags: ServeFlags): Promise<number
     port: numberOf(flags.port, 0, 65535),
     keys,
     templates: templatesOf(flags.template ?? []),
+    snapshots: flags.snapshots ?? join(cacheDirectory(), 'served'),
+    maxSnapshots: numberOf(flags.maxSnapshots, 0, 10_000),
     maxSandboxes: numberOf(flags.maxSandboxes, 1, 10_000),
   });
   const url = `http://${flags.host}:${server.port}`;

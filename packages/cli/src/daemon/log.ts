@@ -32,8 +32,17 @@ export class Log {
   }
 
   /** What is kept, and then what comes, if it is to be followed. */
-  async *read(follow: boolean): AsyncGenerator<Printed> {
-    for (let at = this.#first; ; ) {
+  read(follow: boolean): AsyncGenerator<Printed> {
+    return this.#read(this.#first, follow);
+  }
+
+  /** What comes from now on. */
+  coming(): AsyncGenerator<Printed> {
+    return this.#read(this.#first + this.#kept.length, true);
+  }
+
+  async *#read(from: number, follow: boolean): AsyncGenerator<Printed> {
+    for (let at = from; ; ) {
       at = Math.max(at, this.#first);
       const printed = this.#kept[at - this.#first];
       if (printed !== undefined) {

@@ -1,4 +1,4 @@
-import type { NetworkOptions, SandboxOptions } from '@anole/sandbox';
+import type { NetworkOptions, RestoreOptions, SandboxOptions } from '@anole/sandbox';
 
 /** What `anole` asks of its daemon; each connection carries one request. */
 export type Request =
@@ -7,6 +7,9 @@ export type Request =
   | { readonly verb: 'list' }
   | ExecRequest
   | { readonly verb: 'pause' | 'resume' | 'kill' | 'stats'; readonly name: string }
+  | RestoreRequest
+  | { readonly verb: 'snapshot'; readonly name: string; readonly path: string }
+  | AttachRequest
   | { readonly verb: 'fork'; readonly name: string; readonly newName?: string }
   /** Sends the archive of what was changed of its image, or of all where that is no container image. */
   | { readonly verb: 'archive'; readonly name: string }
@@ -34,9 +37,15 @@ export type PlainOptions = Pick<
   | 'mirror'
   | 'keyring'
   | 'maxProcesses'
+  | 'maxWritten'
   | 'cpuShare'
   | 'lifetime'
-> & { readonly network?: Omit<NetworkOptions, 'onEvent'> };
+> &
+  PlainNetwork;
+
+interface PlainNetwork {
+  readonly network?: Omit<NetworkOptions, 'onEvent'>;
+}
 
 export interface CommandRequest {
   readonly argv: readonly string[];
@@ -44,6 +53,15 @@ export interface CommandRequest {
   readonly cwd?: string;
   readonly user?: string;
   readonly timeout?: number;
+  readonly maxOutput?: number;
+  /** Whether input may come. */
+  readonly stdin: boolean;
+  readonly tty?: true | Size;
+}
+
+interface Size {
+  readonly columns: number;
+  readonly rows: number;
 }
 
 export interface RunRequest {
@@ -58,14 +76,29 @@ export interface RunRequest {
 export interface ExecRequest extends CommandRequest {
   readonly verb: 'exec';
   readonly name: string;
-  readonly stdin: boolean;
-  readonly tty?: { readonly columns: number; readonly rows: number };
+}
+
+/** Talks to the command that a sandbox was made for. */
+export interface AttachRequest {
+  readonly verb: 'attach';
+  readonly name: string;
+  /** Of the terminal of who asks, where it is one. */
+  readonly size?: Size;
+}
+
+export interface RestoreRequest {
+  readonly verb: 'restore';
+  readonly path: string;
+  readonly name?: string;
+  readonly options: Pick<
+    RestoreOptions,
+    'image' | 'volumes' | 'lifetime' | 'cpuShare' | 'trust' | 'verify' | 'mirror' | 'keyring'
+  > &
+    PlainNetwork;
 }
 
 /** To a running command, beside its input. */
-export type ToCommand =
-  | { readonly signal: number }
-  | { readonly resize: { readonly columns: number; readonly rows: number } };
+export type ToCommand = { readonly signal: number } | { readonly resize: Size };
 
 export type Reply =
   | { readonly progress: unknown }

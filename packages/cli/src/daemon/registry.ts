@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { AnoleError } from '@anole/bytes';
 import type { Sandbox, SandboxCommand } from '@anole/sandbox';
+import { Queue } from '../queue.ts';
 import { Log } from './log.ts';
 import type { ListedSandbox } from './messages.ts';
 
@@ -16,6 +17,10 @@ export interface Entry {
   readonly created: number;
   readonly sandbox: Sandbox;
   readonly log: Log;
+  /** The command whose end is the sandbox's. */
+  command?: SandboxCommand;
+  /** What it is given to read, where it reads. */
+  input?: Queue<Uint8Array>;
   exitCode?: number;
   reason?: string;
 }
@@ -99,8 +104,10 @@ export class Registry {
   }
 
   /** Keeps what a command prints, and ends the sandbox with it. */
-  follow(entry: Entry, command: SandboxCommand): void {
+  follow(entry: Entry, command: SandboxCommand, input?: Queue<Uint8Array>): void {
     const { log, sandbox } = entry;
+    entry.command = command;
+    if (input !== undefined) entry.input = input;
     const reading = Promise.allSettled([
       log.keep('stdout', command.stdout),
       log.keep('stderr', command.stderr),
@@ -116,6 +123,14 @@ export class Registry {
       await reading;
     };
     void ended();
+  }
+
+  /** {@link follow} for the copy of a command, where it still runs in there. */
+  followCopy(entry: Entry, id: number): void {
+    const { sandbox } = entry;
+    if (!sandbox.commands.some((command) => command.id === id)) return;
+    const input = new Queue<Uint8Array>();
+    this.follow(entry, sandbox.attach({ id }, { stdin: input }), input);
   }
 
   async closeAll(): Promise<void> {

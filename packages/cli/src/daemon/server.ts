@@ -1,4 +1,5 @@
 import { chmodSync, rmSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { AnoleError, type Progress } from '@anole/bytes';
 import { acquireLock } from '@anole/host';
@@ -6,10 +7,13 @@ import { type ExecOptions, Sandbox, type SandboxCommand } from '@anole/sandbox';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Queue } from '../queue.ts';
 import { FrameSocket, jsonOf, kind } from './frames.ts';
+import type { Printed } from './log.ts';
 import type {
+  AttachRequest,
   ExecRequest,
   Reply,
   Request,
+  RestoreRequest,
   RunRequest,
   SandboxOrigin,
   ToCommand,
@@ -111,13 +115,20 @@ class Daemon {
       case 'stats':
         return await registry.running(request.name).sandbox.stats();
       case 'fork': {
-        const { sandbox, image, argv } = registry.running(request.name);
+        const { sandbox, image, argv, command } = registry.running(request.name);
         const make = (hostname: string) => sandbox.fork({ hostname });
-        const { id, name } = await registry.add(request.newName, { image, argv }, make);
-        return { id, name };
+        const entry = await registry.add(request.newName, { image, argv }, make);
+        if (command !== undefined) registry.followCopy(entry, command.id);
+        return { id: entry.id, name: entry.name };
       }
       case 'archive':
         return await sendArchive(registry.running(request.name), call);
+      case 'snapshot':
+        return await this.#snapshot(request);
+      case 'restore':
+        return await this.#restore(request, call);
+      case 'attach':
+        return await attach(registry.running(request.name), request, call);
       case 'logs':
         return await sendLog(registry.get(request.name), request.follow, call);
       case 'file-stat':
@@ -149,13 +160,14 @@ class Daemon {
       Sandbox.create(image, {
         hostname,
         ...options,
-        onProgress: (progress: Progress) => void call.reply({ progress }),
-        onNote: (note) => void call.reply({ note }),
+        ...tellingOf(call),
       }),
     );
     if (command !== undefined) {
       try {
-        this.#registry.follow(entry, await entry.sandbox.exec(argv, execOptions(command)));
+        const input = command.stdin ? new Queue<Uint8Array>() : undefined;
+        const options = { ...execOptions(command), ...(input && { stdin: input }) };
+        this.#registry.follow(entry, await entry.sandbox.exec(argv, options), input);
       } catch (error) {
         await entry.sandbox.close();
         throw error;
@@ -163,6 +175,36 @@ class Daemon {
     }
     return { id: entry.id, name: entry.name, ports: entry.sandbox.ports };
   }
+
+  async #snapshot({ name, path }: SnapshotRequest): Promise<{ readonly bytes: number }> {
+    const { sandbox, command } = this.#registry.running(name);
+    const labels = command === undefined ? {} : { [commandLabel]: String(command.id) };
+    await sandbox.snapshot(path, { labels });
+    return { bytes: (await stat(path)).size };
+  }
+
+  async #restore({ name, path, options }: RestoreRequest, call: Call): Promise<unknown> {
+    const { image, labels, commands } = await Sandbox.inspect(path);
+    const id = Number(labels[commandLabel]);
+    const argv = commands.find((command) => command.id === id)?.argv ?? [];
+    const entry = await this.#registry.add(name, { image, argv }, (hostname) =>
+      Sandbox.restore(path, { hostname, ...options, ...tellingOf(call) }),
+    );
+    this.#registry.followCopy(entry, id);
+    return { id: entry.id, name: entry.name, ports: entry.sandbox.ports };
+  }
+}
+
+type SnapshotRequest = Extract<Request, { readonly verb: 'snapshot' }>;
+
+/** In files of sandboxes: the command whose end is theirs. */
+const commandLabel = 'anole.command';
+
+function tellingOf({ reply }: Call) {
+  return {
+    onProgress: (progress: Progress) => void reply({ progress }),
+    onNote: (note: string) => void reply({ note }),
+  };
 }
 
 interface Call {
@@ -176,9 +218,18 @@ async function kill(entry: Entry): Promise<void> {
   await entry.sandbox.kill();
 }
 
-function execOptions({ env, cwd, user, timeout }: RunRequest['command'] & object): ExecOptions {
+function execOptions({
+  env,
+  cwd,
+  user,
+  timeout,
+  maxOutput,
+  tty,
+}: RunRequest['command'] & object): ExecOptions {
   return {
     env,
+    ...(maxOutput !== undefined && { maxOutput }),
+    ...(tty !== undefined && { tty }),
     ...(cwd !== undefined && { cwd }),
     ...(user !== undefined && { user }),
     ...(timeout !== undefined && { timeout }),
@@ -191,13 +242,12 @@ async function execute(sandbox: Sandbox, request: ExecRequest, call: Call): Prom
   const gone = new AbortController();
   const command = await sandbox.exec(request.argv, {
     ...execOptions(request),
-    ...(request.tty && { tty: request.tty }),
     ...(request.stdin && { stdin: input }),
     signal: gone.signal,
   });
   connection.socket.once('close', () => gone.abort(new Error('who asked is gone')));
   await reply({ started: true });
-  void steer(command, input, call);
+  void steer(command, input, call).finally(() => input.end());
   const sending = Promise.all([
     pass(command.stdout, (bytes) => connection.send(kind.stdout, bytes)),
     pass(command.stderr, (bytes) => connection.send(kind.stderr, bytes)),
@@ -207,16 +257,41 @@ async function execute(sandbox: Sandbox, request: ExecRequest, call: Call): Prom
   return exit;
 }
 
+/** Who leaves this goes; the command does not notice. */
+async function attach(
+  { name, command, input, log }: Entry,
+  { size }: AttachRequest,
+  call: Call,
+): Promise<unknown> {
+  if (command === undefined) {
+    throw new AnoleError(
+      'CLI_NO_SANDBOX',
+      `Cannot attach to ${name}: it has no command of its own`,
+      {
+        hint: `anole exec ${name} runs one in it`,
+      },
+    );
+  }
+  const { connection } = call;
+  const coming = log.coming();
+  if (size !== undefined) command.resize(size);
+  await call.reply({ started: true });
+  void steer(command, input, call);
+  const left = new Promise<void>((resolve) => connection.socket.once('close', () => resolve()));
+  await Promise.race([sendPrinted(coming, call), left]);
+  return connection.socket.destroyed ? undefined : await command.exit;
+}
+
 /** What comes for a running command: input, signals, sizes. */
 async function steer(
   command: SandboxCommand,
-  input: Queue<Uint8Array>,
+  input: Queue<Uint8Array> | undefined,
   { frames }: Call,
 ): Promise<void> {
   try {
     for await (const frame of frames) {
-      if (frame.kind === kind.data) await input.push(frame.payload.slice());
-      else if (frame.kind === kind.end) input.end();
+      if (frame.kind === kind.data) await input?.push(frame.payload.slice());
+      else if (frame.kind === kind.end) input?.end();
       else {
         const message = jsonOf(frame) as Partial<Record<keyof ToCommand, unknown>> & ToCommand;
         if ('signal' in message) command.kill(message.signal);
@@ -224,9 +299,7 @@ async function steer(
       }
     }
   } catch {
-    // The connection broke: its end kills the command.
-  } finally {
-    input.end();
+    // The connection broke: who listens to its end knows.
   }
 }
 
@@ -248,8 +321,12 @@ async function sendArchive(
   return { image, ...(digest !== undefined && { digest }), env: sandbox.environment };
 }
 
-async function sendLog({ log }: Entry, follow: boolean, { connection }: Call): Promise<void> {
-  for await (const { stream, bytes } of log.read(follow)) {
+function sendLog({ log }: Entry, follow: boolean, call: Call): Promise<void> {
+  return sendPrinted(log.read(follow), call);
+}
+
+async function sendPrinted(printed: AsyncIterable<Printed>, { connection }: Call): Promise<void> {
+  for await (const { stream, bytes } of printed) {
     if (connection.socket.destroyed) return;
     await connection.send(kind[stream], bytes);
   }

@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
-import { type Box, type Boxes, type BoxOptions, envdVersion } from './boxes.ts';
+import { type Box, type Boxes, envdVersion } from './boxes.ts';
 import { ApiError, badRequest, notFound } from './errors.ts';
 import { type Json, object, texts } from './http.ts';
+import { Snapshots } from './snapshots.ts';
 
 const defaultTimeout = 300; // s
 const maxTimeout = 86_400; // s
@@ -16,6 +17,10 @@ export interface Result {
 export interface ApiOptions {
   /** Images by the names of their templates. */
   readonly templates: Readonly<Record<string, string>>;
+  /** Directory for snapshots. */
+  readonly snapshots: string;
+  /** Snapshots that a client may have. */
+  readonly maxSnapshots: number;
 }
 
 /** The API for sandboxes: of one client, known by its key. */
@@ -23,8 +28,11 @@ export class Api {
   readonly #boxes: Boxes;
   readonly #templates: Readonly<Record<string, string>>;
 
-  constructor(boxes: Boxes, { templates }: ApiOptions) {
+  readonly #snapshots: Snapshots;
+
+  constructor(boxes: Boxes, { templates, snapshots, maxSnapshots }: ApiOptions) {
     this.#boxes = boxes;
+    this.#snapshots = new Snapshots(snapshots, maxSnapshots);
     this.#templates = templates;
   }
 
@@ -35,6 +43,13 @@ export class Api {
     body: () => Promise<Json>,
   ): Promise<Result> {
     const [, collection, id, verb] = url.pathname.replace(/^\/v2(?=\/)/, '').split('/');
+    if (collection === 'snapshots' && method === 'GET' && !id) {
+      return { status: 200, value: await this.#snapshots.list(owner, url.searchParams) };
+    }
+    if (collection === 'templates' && method === 'DELETE' && id) {
+      if (await this.#snapshots.remove(owner, decodeURIComponent(id))) return { status: 204 };
+      throw notFound(`snapshot ${id} not found`);
+    }
     if (collection !== 'sandboxes') throw notFound('not found');
     if (id === undefined || id === '') {
       if (method === 'POST') return await this.#create(owner, await body());
@@ -73,6 +88,11 @@ export class Api {
       }
       case 'POST fork':
         return { status: 201, value: await this.#fork(box, body) };
+      case 'POST snapshots': {
+        const name = body['name'];
+        const made = this.#snapshots.create(box, name === undefined ? undefined : String(name));
+        return { status: 201, value: await made };
+      }
       case 'GET metrics':
         return { status: 200, value: [await metricsOf(box)] };
       default:
@@ -82,20 +102,28 @@ export class Api {
 
   async #create(owner: string, body: Json): Promise<Result> {
     const templateId = String(body['templateID'] ?? 'base');
-    const image = this.#templates[templateId];
-    if (image === undefined || !Object.hasOwn(this.#templates, templateId)) {
-      throw notFound(`template ${templateId} not found`);
-    }
-    const options: BoxOptions = {
-      image,
+    const options = {
       templateId,
       metadata: texts(body['metadata']),
       env: texts(body['envVars']),
       internet: body['allow_internet_access'] !== false,
       timeout: timeoutOf(body),
-      onTimeout: body['autoPause'] === true ? 'pause' : 'kill',
+      onTimeout: body['autoPause'] === true ? ('pause' as const) : ('kill' as const),
     };
-    return { status: 201, value: handleOf(await this.#boxes.create(owner, options)) };
+    const image = this.#templates[templateId];
+    if (image !== undefined && Object.hasOwn(this.#templates, templateId)) {
+      return {
+        status: 201,
+        value: handleOf(await this.#boxes.create(owner, { ...options, image })),
+      };
+    }
+    const stored = await this.#snapshots.find(owner, templateId);
+    if (stored === undefined) throw notFound(`template ${templateId} not found`);
+    // What was closed to the one that was saved stays closed.
+    const internet = options.internet && stored.options.internet;
+    const env = { ...stored.options.env, ...options.env };
+    const box = await this.#boxes.restore(owner, stored.path, { ...options, internet, env });
+    return { status: 201, value: handleOf(box) };
   }
 
   async #fork(box: Box, body: Json): Promise<Json[]> {

@@ -18,6 +18,8 @@ export interface BoxOptions {
   readonly onTimeout: 'pause' | 'kill';
 }
 
+type LastingOptions = Omit<BoxOptions, 'timeout' | 'image'>;
+
 /** One sandbox of a client. */
 export class Box {
   readonly id = `i${randomBytes(10).toString('hex')}`;
@@ -25,14 +27,14 @@ export class Box {
   readonly token = randomBytes(24).toString('hex');
   /** The key whose client it belongs to. */
   readonly owner: string;
-  readonly options: Omit<BoxOptions, 'timeout'>;
+  readonly options: LastingOptions;
   readonly sandbox: Sandbox;
   readonly processes: Processes;
   readonly startedAt = new Date();
   endAt = new Date();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(owner: string, sandbox: Sandbox, options: Omit<BoxOptions, 'timeout'>) {
+  constructor(owner: string, sandbox: Sandbox, options: LastingOptions) {
     this.owner = owner;
     this.sandbox = sandbox;
     this.options = options;
@@ -80,8 +82,15 @@ export class Boxes {
   /** @throws ApiError where there are too many */
   async create(owner: string, options: BoxOptions): Promise<Box> {
     const network = options.internet ? true : { public: false };
+    const { timeout, image, ...lasting } = options;
+    const make = () => Sandbox.create(image, { network });
+    return await this.#add(async () => new Box(owner, await make(), lasting), timeout);
+  }
+
+  async restore(owner: string, path: string, options: Omit<BoxOptions, 'image'>): Promise<Box> {
     const { timeout, ...lasting } = options;
-    const make = () => Sandbox.create(options.image, { network });
+    const network = options.internet ? { network: true } : {};
+    const make = () => Sandbox.restore(path, network);
     return await this.#add(async () => new Box(owner, await make(), lasting), timeout);
   }
 

@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import { AnoleError } from '@anole/bytes';
 import { Sandbox } from '@anole/sandbox';
 
@@ -12,6 +13,8 @@ export interface Tool {
 export interface ToolsOptions {
   readonly image: string;
   readonly maxSandboxes: number;
+  /** Directory for sandboxes that are saved. */
+  readonly saved: string;
 }
 
 /** Characters of an output that one answer gives; the rest is cut. */
@@ -103,6 +106,31 @@ export class Tools implements AsyncDisposable {
       call: async (input) => await this.#keep(() => this.#find(input).fork()),
     },
     {
+      name: 'save_sandbox',
+      description:
+        'Save a sandbox as it is under a name: files, memory and running processes. It goes on.',
+      inputSchema: schema({ sandbox_id: sandboxId, name: text('Letters, digits, . _ -') }, [
+        'sandbox_id',
+        'name',
+      ]),
+      call: async (input) => {
+        await this.#find(input).snapshot(this.#fileOf(input));
+        return `saved as ${string(input, 'name')}`;
+      },
+    },
+    {
+      name: 'restore_sandbox',
+      description: 'Make a sandbox that goes on where one was saved, also in an earlier session.',
+      inputSchema: schema(
+        { name: text('That save_sandbox was given'), network: { type: 'boolean' } },
+        ['name'],
+      ),
+      call: async (input) => {
+        const network = input['network'] === true ? { network: true } : {};
+        return await this.#keep(() => Sandbox.restore(this.#fileOf(input), network));
+      },
+    },
+    {
       name: 'pause_sandbox',
       description: 'Have a sandbox stand still.',
       inputSchema: schema({ sandbox_id: sandboxId }, ['sandbox_id']),
@@ -176,6 +204,14 @@ export class Tools implements AsyncDisposable {
     if (stdout.length > 0) parts.push(`stdout:\n${cut(decode(stdout))}`);
     if (stderr.length > 0) parts.push(`stderr:\n${cut(decode(stderr))}`);
     return parts.join('\n');
+  }
+
+  #fileOf(input: Record<string, unknown>): string {
+    const name = string(input, 'name');
+    if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/.test(name)) {
+      return join(this.#options.saved, `${name}.anole`);
+    }
+    throw new AnoleError('CLI_USAGE', `Cannot save a sandbox as ${JSON.stringify(name)}`);
   }
 
   #find(input: Record<string, unknown>): Sandbox {

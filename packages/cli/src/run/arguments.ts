@@ -59,13 +59,31 @@ export function environmentOf(
   return environment;
 }
 
-const units: Readonly<Record<string, number>> = { '': 1, k: 1 / 1024, m: 1, g: 1024 };
+const units: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30 };
+const mebibyte = 2 ** 20;
 
 /** MiB of a size such as `512`, `512M`, `2G`. */
 export function memoryOf(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([kmg]?)(?:i?b)?$/i.exec(text);
+  return Math.ceil(sizeOf(text, mebibyte) / mebibyte);
+}
+
+/** Bytes of a size such as `64K`, `512M`, `2G`. @param unit of a number alone */
+export function sizeOf(text: string, unit = 1): number {
+  const match = /^(\d+(?:\.\d+)?)(?:([kmg])(?:i?b)?|b)?$/i.exec(text);
   if (match === null) throw usageError(`Cannot read the size ${text}`, 'run');
-  return Math.ceil(Number(match[1]) * units[match[2]!.toLowerCase()]!);
+  return Math.ceil(Number(match[1]) * (units[match[2]?.toLowerCase() ?? ''] ?? unit));
+}
+
+/** How many there may be. */
+export function countOf(text: string): number {
+  if (/^[1-9]\d{0,8}$/.test(text)) return Number(text);
+  throw usageError(`Cannot read the number ${text}`, 'run');
+}
+
+/** A share such as `0.5`. */
+export function shareOf(text: string): number {
+  if (/^\d{1,3}(?:\.\d+)?$/.test(text) && Number(text) > 0) return Number(text);
+  throw usageError(`Cannot read the share ${text} of a processor`, 'run');
 }
 
 /** A number of harts; the machine says how many it can have. */

@@ -1,9 +1,19 @@
+import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { PublishedPort } from '@anole/sandbox';
 import type { CommandContext } from '../context.ts';
 import { ask } from '../daemon/client.ts';
-import type { PlainOptions, RunRequest } from '../daemon/messages.ts';
+import type { PlainOptions, RestoreRequest, RunRequest } from '../daemon/messages.ts';
 import { announcePorts } from './network.ts';
+
+/** An image by a path that does not depend on where; others by their names. */
+export function absoluteImage(image: string): string {
+  const [, layout = '', path = image] =
+    /^((?:oci|oci-archive|docker-archive):)(.*)$/.exec(image) ?? [];
+  return layout !== '' || existsSync(path) ? `${layout}${resolve(path)}` : image;
+}
+
+type Pathful = Pick<PlainOptions, 'volumes' | 'keyring' | 'network'>;
 
 interface Made {
   readonly id: string;
@@ -16,18 +26,24 @@ export async function runDetached(
   context: CommandContext,
   { options, ...request }: Omit<RunRequest, 'verb'>,
 ): Promise<number> {
-  const made = await ask<Made>(
-    { verb: 'run', ...request, options: absolute(options) },
-    { context },
-  );
+  const image = absoluteImage(request.image);
+  return await make(context, { verb: 'run', ...request, image, options: absolute(options) });
+}
+
+/** Has the daemon make a sandbox. Prints its name. */
+export async function make(
+  context: CommandContext,
+  request: RunRequest | RestoreRequest,
+): Promise<number> {
+  const made = await ask<Made>(request, { context });
   context.endProgress();
-  if (!context.json) announcePorts(made.ports, options.network?.publish, context);
+  if (!context.json) announcePorts(made.ports, request.options.network?.publish, context);
   context.out(context.json ? JSON.stringify(made) : made.name);
   return 0;
 }
 
 /** The daemon is elsewhere: paths must not depend on where. */
-function absolute({ volumes = [], keyring, network, ...options }: PlainOptions): PlainOptions {
+export function absolute<T extends Pathful>({ volumes = [], keyring, network, ...options }: T) {
   const capture = network?.capture;
   return {
     ...options,

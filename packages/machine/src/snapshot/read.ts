@@ -52,6 +52,7 @@ const MAX_TICKS = 2 ** 52;
  */
 export function openSnapshot(source: Source, identity?: Uint8Array): Snapshot {
   const { sections, sum, own } = readHead(source, identity);
+  checkPadding(source, sections);
   const section = (kind: number, limit: number) => readSection(source, sections, kind, limit);
   const { ticks, ...shape } = parseMachine(section(L.Section.machine, L.MAX_TEXT));
   const hart = section(L.Section.hart, L.MAX_TEXT);
@@ -65,7 +66,17 @@ export function openSnapshot(source: Source, identity?: Uint8Array): Snapshot {
     throw damaged('its tables of pages do not agree');
   }
   const fill = filler(source, content.offset, placesOf(numbers, pages), sums);
-  return { sum, identity: own, shape, ticks, hart, devices, host, contentSize: content.length, fill };
+  return {
+    sum,
+    identity: own,
+    shape,
+    ticks,
+    hart,
+    devices,
+    host,
+    contentSize: content.length,
+    fill,
+  };
 }
 
 function readHead(source: Source, identity: Uint8Array | undefined) {
@@ -94,6 +105,16 @@ function readHead(source: Source, identity: Uint8Array | undefined) {
   const own = head.subarray(L.HEADER.identity, L.HEADER.identity + L.IDENTITY_SIZE);
   if (identity?.some((byte, i) => byte !== own[i])) throw foreign('it is of another machine');
   return { sections: readTable(view, source.size), sum, own };
+}
+
+/** Between the sections nothing lies but what aligns the pages. */
+function checkPadding(source: Source, sections: ReadonlyMap<number, Section>): void {
+  const { offset: end } = sections.get(L.Section.pages)!;
+  const { offset, length } = sections.get(L.Section.pageSums)!;
+  const padding = end - offset - length;
+  const isRight = padding >= 0 && padding < GUEST_PAGE;
+  if (isRight && read(source, end - padding, padding).every((byte) => byte === 0)) return;
+  throw damaged('its sections do not lie one behind the other');
 }
 
 function readTable(view: DataView, size: number): Map<number, Section> {

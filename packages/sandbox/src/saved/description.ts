@@ -26,9 +26,11 @@ export interface About {
   /** Number of the next command. */
   readonly next: number;
   readonly commands: readonly RunningCommand[];
+  /** What whoever saved it wanted to know again. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
-/** What the host gave the sandbox. A file gives none of it by itself: decision 0104. */
+/** What the host gave the sandbox. A file gives none of it by itself: decision 0113. */
 export interface Grants {
   readonly volumes: readonly VolumeSource[];
   /** Absent: the machine has no network. */
@@ -96,13 +98,13 @@ const object =
   };
 const texts = listOf(isText);
 
-const isEnvironment: Check = (value) => object({})(value) && texts(Object.values(value as object));
+const isTextMap: Check = (value) => object({})(value) && texts(Object.values(value as object));
 
 const isWhole = object({
   saved: isCount,
   image: isText,
   hostname: isText,
-  environment: isEnvironment,
+  environment: isTextMap,
   execution: object({
     entrypoint: texts,
     cmd: texts,
@@ -114,6 +116,7 @@ const isWhole = object({
   lifetime: optional(isNumber),
   next: isCount,
   commands: listOf(object({ id: isCount, argv: texts })),
+  labels: isTextMap,
   volumes: listOf(object({ path: isText, directory: isText, readOnly: oneOf(true, false) })),
   network: optional(
     object({

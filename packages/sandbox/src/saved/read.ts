@@ -117,7 +117,19 @@ function readHead(source: Source): Map<number, Entry> {
   if (crc32c(head) !== sum) throw damaged('its header is not what was written');
   const size = view.getBigUint64(L.HEADER.size, true);
   if (size !== BigInt(source.size)) throw damaged(`it has ${source.size} bytes instead of ${size}`);
-  return readTable(view, source.size);
+  const entries = readTable(view, source.size);
+  checkPadding(source, entries);
+  return entries;
+}
+
+/** Between the sections nothing lies but what aligns the machine. */
+function checkPadding(source: Source, entries: ReadonlyMap<number, Entry>): void {
+  const { offset: end } = entries.get(L.Section.machine)!;
+  const { offset, length } = entries.get(L.Section.chunks)!;
+  const padding = end - offset - length;
+  const isRight = padding >= 0 && padding < L.MACHINE_ALIGNMENT;
+  if (isRight && readNow(source, end - padding, padding).every((byte) => byte === 0)) return;
+  throw damaged('its sections do not lie one behind the other');
 }
 
 function readTable(view: DataView, size: number): Map<number, Entry> {
