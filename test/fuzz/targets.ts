@@ -18,6 +18,8 @@ import { encodeZtoc, openIndexedLayer, parseZtoc } from '@anole/oci';
 import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
 import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
+import { agent } from './agent.ts';
+import { saved } from './saved.ts';
 
 /** Something that takes bytes from outside. */
 export interface Target {
@@ -257,4 +259,6 @@ export const targets: readonly Target[] = [
   decoder('deflate', inflate),
   decoder('zstd', decodeZstd),
   decoder('lzma', decodeMicroLzma),
+  agent,
+  saved,
 ];

@@ -16,7 +16,7 @@ describe('sandboxes of the command line', () => {
       ...['--', 'sh', '-c', counting],
     );
     assert.equal(made.out, 'counter\n', made.err);
-    const first = start(['attach', 'counter'], undefined);
+    const first = start(['attach', 'counter'], null);
     first.child.stdin.write('a\n');
     await new Promise((resolve) => first.child.stdout.once('data', resolve));
     first.child.kill('SIGKILL');

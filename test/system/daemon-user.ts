@@ -14,7 +14,8 @@ export function daemonUser() {
   chmodSync(runtime, 0o700);
   const place = (name: string) => join(runtime, 'anole', name);
 
-  function start(words: readonly string[], input?: string) {
+  /** @param input all that the command gets to read; null: its input stays open */
+  function start(words: readonly string[], input?: string | null) {
     const env = { ...process.env, XDG_RUNTIME_DIR: runtime, ANOLE_DAEMON_IDLE: '2s' };
     const child = spawn(process.execPath, [anole, ...words], { env });
     const outputs = [child.stdout, child.stderr].map(async (stream) => {
@@ -22,7 +23,7 @@ export function daemonUser() {
       for await (const chunk of stream) chunks.push(chunk as Buffer);
       return Buffer.concat(chunks).toString();
     });
-    child.stdin.end(input);
+    if (input !== null) child.stdin.end(input);
     const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
     return { child, ended, outputs };
   }

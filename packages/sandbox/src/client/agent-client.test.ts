@@ -66,6 +66,44 @@ test('damaged frames of known types end the conversation with a coded error', as
   }
 });
 
+test('a guest that sends more than it was granted is told off', async () => {
+  const { client, say } = guest();
+  const command = client.spawn(request);
+  for (let sent = 0; sent < streamWindow; sent += 32768) {
+    say(toHost.stdout, command.id, new Uint8Array(32768));
+  }
+  say(toHost.stderr, command.id, Uint8Array.of(1));
+  say(toHost.stdout, command.id, new Uint8Array(0));
+  await command.stdout.next();
+  say(toHost.stdout, command.id, Uint8Array.of(1));
+  await assert.rejects(command.exit, { code: 'SANDBOX_AGENT' });
+});
+
+test('a guest that tells of limits all the time is not heard all the time', () => {
+  const { client, sayJson } = guest();
+  let heard = 0;
+  client.onLimit = () => void heard++;
+  for (let time = 0; time < 1000; time++) sayJson(toHost.limit, 0, { limit: 'memory' });
+  assert.ok(heard >= 1 && heard <= 3, `${heard}`);
+});
+
+test('a command that ends without having been started is a mistake of the agent', async () => {
+  const { client, sayJson } = guest();
+  const command = client.spawn(request);
+  sayJson(toHost.exit, command.id, { code: 0 });
+  await assert.rejects(command.started, { code: 'SANDBOX_AGENT' });
+});
+
+test('commands that nobody could have left running are refused', async () => {
+  for (const commands of [[{ id: 7, streams: [] }], [{ id: -1, streams: [] }], [null], 'x', [{}]]) {
+    const { client, sayJson } = guest();
+    client.configure({ hostname: 'x', seconds: 0, nanoseconds: 0, entropy: '', volumes: [] });
+    const command = client.spawn(request);
+    sayJson(toHost.configured, 0, { commands });
+    await assert.rejects(command.exit, { code: 'SANDBOX_AGENT' });
+  }
+});
+
 test('JSON crosses as ASCII, whatever characters it holds', () => {
   const property = fc.property(fc.string({ unit: 'binary' }), (text) => {
     const bytes = asciiBytes(asciiJson({ text }));
@@ -118,6 +156,7 @@ test('when the guest is gone, commands that run fail and those that ended keep t
   const { client, sayJson } = guest();
   const running = client.spawn(request);
   const ended = client.spawn(request);
+  sayJson(toHost.started, ended.id, { pid: 2 });
   sayJson(toHost.exit, ended.id, { code: 5 });
   client.fail(new SandboxError('SANDBOX_CLOSED', 'gone'));
   assert.deepEqual(await ended.exit, { code: 5 });

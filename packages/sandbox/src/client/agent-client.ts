@@ -19,6 +19,9 @@ import { SandboxError } from '../errors.ts';
 import { type Frame, FrameReader, parseReport, writeFrame } from './frames.ts';
 import { GuestCommand } from './guest-command.ts';
 
+/** A limit is told of once in so long. The agent keeps to it; who took its place need not. */
+const limitPeriod = 900; // ms
+
 /** The host's end of the agent protocol: many commands over one channel. */
 export class AgentClient {
   readonly #channel: Channel;
@@ -30,6 +33,8 @@ export class AgentClient {
   readonly #statistics = new Map<number, PromiseWithResolvers<GuestStatistics>>();
   /** Told of limits that the guest met. */
   onLimit: (limit: LimitReport['limit']) => void = () => {};
+  /** When each limit was told of last. */
+  readonly #told = new Map<LimitReport['limit'], number>();
   #next: number;
   #failure: unknown;
 
@@ -148,8 +153,7 @@ export class AgentClient {
       return;
     }
     if (frame.type === toHost.limit) {
-      const { limit } = parseReport<LimitReport>(frame);
-      if (limit === 'memory' || limit === 'processes') this.onLimit(limit);
+      this.#tellLimit(parseReport<LimitReport>(frame).limit);
       return;
     }
     if (frame.type === toHost.statistics) {
@@ -159,6 +163,7 @@ export class AgentClient {
     }
     if (frame.type === toHost.configured) {
       const { error, commands = [] } = parseReport<ConfigurationReport>(frame);
+      if (!Array.isArray(commands)) throw badCommand(commands);
       for (const each of commands) this.#adopt(each);
       if (error === undefined) this.#configured.resolve();
       else this.#configured.reject(configurationError(error));
@@ -170,11 +175,20 @@ export class AgentClient {
     if (command.finished) this.#commands.delete(frame.command);
   }
 
+  /** Tells of a limit at most once a second, however often the guest says so. */
+  #tellLimit(limit: LimitReport['limit'] | undefined): void {
+    if (limit !== 'memory' && limit !== 'processes') return;
+    const now = performance.now();
+    if (now - (this.#told.get(limit) ?? Number.NEGATIVE_INFINITY) < limitPeriod) return;
+    this.#told.set(limit, now);
+    this.onLimit(limit);
+  }
+
   /** A command that runs in a copy. */
-  #adopt({ id, streams }: ForkedCommand): void {
-    if (!Number.isInteger(id) || id >= this.#next || !Array.isArray(streams)) {
-      throw new SandboxError('SANDBOX_AGENT', `Cannot take over a command with the number ${id}`);
-    }
+  #adopt(command: Partial<ForkedCommand> | null): void {
+    const { id = Number.NaN, streams } = command ?? {};
+    const isNew = Number.isInteger(id) && id >= 1 && id < this.#next && !this.#commands.has(id);
+    if (!isNew || !Array.isArray(streams)) throw badCommand(id);
     this.#commands.set(id, GuestCommand.running(id, this.#send, streams));
   }
 
@@ -194,6 +208,10 @@ function statisticsOf(frame: Frame): GuestStatistics {
     processes: count(processes),
     memory: { total: count(memory?.total), available: count(memory?.available) },
   };
+}
+
+function badCommand(id: unknown): SandboxError {
+  return new SandboxError('SANDBOX_AGENT', `Cannot take over a command with the number ${id}`);
 }
 
 function configurationError(message: string): SandboxError {

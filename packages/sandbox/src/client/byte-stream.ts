@@ -1,6 +1,8 @@
+import { SandboxError } from '../errors.ts';
+
 /**
  * Bytes of a command's output: an async iterable that is read once. What is not read yet is
- * bounded by what the reader granted.
+ * bounded by what the reader granted, whatever the guest sends.
  */
 export class ByteStream implements AsyncIterableIterator<Uint8Array> {
   readonly #grant: (bytes: number) => void;
@@ -10,16 +12,34 @@ export class ByteStream implements AsyncIterableIterator<Uint8Array> {
   #discarding = false;
   #error: unknown;
   #owed = 0;
+  /** Bytes that may come before more are granted. */
+  #room: number;
   /** Told of all bytes that come. */
   observe: ((bytes: number) => void) | undefined;
 
-  /** @param grant told how many bytes the reader took: so many more may be sent */
-  constructor(grant: (bytes: number) => void) {
-    this.#grant = grant;
+  /**
+   * @param grant told how many bytes the reader took: so many more may be sent
+   * @param window bytes that may be sent at first
+   */
+  constructor(grant: (bytes: number) => void, window = Number.POSITIVE_INFINITY) {
+    this.#room = window;
+    this.#grant = (bytes) => {
+      this.#room += bytes;
+      grant(bytes);
+    };
   }
 
-  /** Adds bytes, which the stream keeps. */
+  /**
+   * Adds bytes, which the stream keeps.
+   *
+   * @throws SandboxError `SANDBOX_AGENT` where there are more than were granted
+   */
   push(bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    this.#room -= bytes.length;
+    if (this.#room < 0) {
+      throw new SandboxError('SANDBOX_AGENT', 'Cannot take more output than the guest was granted');
+    }
     this.observe?.(bytes.length);
     if (this.#discarding) {
       this.#grant(bytes.length);

@@ -16,20 +16,25 @@ export function writeFrame(type: number, command: number, payload: Uint8Array): 
   return frame;
 }
 
-/** Cuts a stream of bytes into frames. */
+const nothing = new Uint8Array(0);
+
+/** Cuts a stream of bytes into frames. What comes in small pieces is copied once. */
 export class FrameReader {
-  #rest: Uint8Array = new Uint8Array(0);
+  /** The beginning of a frame, in memory for all of it as soon as its length is known. */
+  #begun: Uint8Array = nothing;
+  #held = 0;
+  /** Bytes that there must be before it makes sense to look. */
+  #needed = headerBytes;
 
   /**
    * The frames that `bytes` completes.
    * @throws SandboxError `SANDBOX_AGENT` on a length that no frame has
    */
   *read(bytes: Uint8Array): Generator<Frame> {
-    let data = bytes;
-    if (this.#rest.length > 0) {
-      data = new Uint8Array(this.#rest.length + bytes.length);
-      data.set(this.#rest);
-      data.set(bytes, this.#rest.length);
+    const data = this.#held === 0 ? bytes : this.#append(bytes);
+    if (data.length < this.#needed) {
+      if (this.#held === 0) this.#hold(data, this.#needed);
+      return;
     }
     const view = new DataView(data.buffer, data.byteOffset, data.length);
     let at = 0;
@@ -42,7 +47,10 @@ export class FrameReader {
         );
       }
       const end = at + 4 + length;
-      if (end > data.length) break;
+      if (end > data.length) {
+        this.#hold(data.subarray(at), end - at);
+        return;
+      }
       yield {
         type: view.getUint8(at + 4),
         command: view.getUint32(at + 5, true),
@@ -50,7 +58,26 @@ export class FrameReader {
       };
       at = end;
     }
-    this.#rest = data.subarray(at);
+    this.#hold(data.subarray(at), headerBytes);
+  }
+
+  #append(bytes: Uint8Array): Uint8Array {
+    const size = this.#held + bytes.length;
+    if (size > this.#begun.length) {
+      const larger = new Uint8Array(size);
+      larger.set(this.#begun.subarray(0, this.#held));
+      this.#begun = larger;
+    }
+    this.#begun.set(bytes, this.#held);
+    this.#held = size;
+    return this.#begun.subarray(0, size);
+  }
+
+  #hold(rest: Uint8Array, needed: number): void {
+    this.#begun = rest.length === 0 ? nothing : new Uint8Array(needed);
+    this.#begun.set(rest);
+    this.#held = rest.length;
+    this.#needed = needed;
   }
 }
 

@@ -30,18 +30,19 @@ export class GuestCommand {
   #window = streamWindow;
   #windowOpened: (() => void) | undefined;
   #inputEnded = false;
+  #begun = false;
   #exited = false;
   /** Outputs that did not end yet. */
-  #open = 2;
+  readonly #open = new Set([1, 2]);
 
   /** @param outputs false for a command with a terminal, which is all its streams */
   constructor(id: number, send: SendFrame, outputs = true) {
     this.id = id;
     this.#send = send;
-    this.stdout = new ByteStream((bytes) => this.#grant(1, bytes));
-    this.stderr = new ByteStream((bytes) => this.#grant(2, bytes));
+    this.stdout = new ByteStream((bytes) => this.#grant(1, bytes), streamWindow);
+    this.stderr = new ByteStream((bytes) => this.#grant(2, bytes), streamWindow);
     if (!outputs) {
-      this.#open = 0;
+      this.#open.clear();
       this.stdout.end();
       this.stderr.end();
     }
@@ -53,7 +54,7 @@ export class GuestCommand {
   static running(id: number, send: SendFrame, streams: readonly number[]): GuestCommand {
     const command = new GuestCommand(id, send);
     for (const stream of [0, 1, 2]) if (!streams.includes(stream)) command.#endStream(stream);
-    command.#started.resolve();
+    command.#start({});
     return command;
   }
 
@@ -68,7 +69,7 @@ export class GuestCommand {
 
   /** True when the guest will say no more of it. */
   get finished(): boolean {
-    return this.#exited && this.#open === 0;
+    return this.#exited && this.#open.size === 0;
   }
 
   /** Gives the command input. Resolves when the guest has room for more; false: it reads no more. */
@@ -120,6 +121,7 @@ export class GuestCommand {
 
   #start({ pid = 0 }: { readonly pid?: number }): void {
     this.pid = pid;
+    this.#begun = true;
     this.#started.resolve();
   }
 
@@ -127,7 +129,7 @@ export class GuestCommand {
   fail(error: unknown): void {
     const exited = this.#exited;
     this.#exited = true;
-    this.#open = 0;
+    this.#open.clear();
     this.#stopInput();
     this.#started.reject(error);
     this.#exit.reject(error);
@@ -147,6 +149,9 @@ export class GuestCommand {
   }
 
   #end(report: Partial<ExitReport>): void {
+    if (!this.#begun) {
+      throw new SandboxError('SANDBOX_AGENT', 'Cannot end a command that was not started');
+    }
     this.#exited = true;
     this.#stopInput();
     this.#exit.resolve(report);
@@ -157,7 +162,7 @@ export class GuestCommand {
       this.#stopInput();
       return;
     }
-    this.#open--;
+    if (stream === undefined || !this.#open.delete(stream)) return;
     (stream === 1 ? this.stdout : this.stderr).end();
   }
 

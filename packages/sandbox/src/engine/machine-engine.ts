@@ -18,8 +18,6 @@ import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
 import { errorOf } from './reported.ts';
 import { type MachineHandle, type MachineThread, takeThread } from './threads.ts';
 
-/** Bytes of the kernel's console that are kept to explain an end. */
-const consoleTail = 16 * 1024;
 /** Bytes of terminal input on their way to the guest before a writer waits. */
 const inputBound = 64 * 1024;
 
@@ -39,7 +37,6 @@ export class MachineEngine implements Engine {
   readonly #end = Promise.withResolvers<EngineEnd>();
   readonly #terminals: WorkerTerminal[] = [];
   #onAgent: (bytes: Uint8Array) => void = () => {};
-  #console = '';
   readonly #order: MachineOrder;
   readonly #forks = new Map<number, PromiseWithResolvers<SandboxFork>>();
   readonly #statistics = new Map<number, PromiseWithResolvers<EngineStatistics>>();
@@ -172,23 +169,19 @@ export class MachineEngine implements Engine {
     if (report.type === 'agent') this.#onAgent(report.bytes);
     else if (report.type === 'output') this.#terminals[report.terminal]?.accept(report.bytes);
     else if (report.type === 'taken') this.#terminals[report.terminal]?.took(report.bytes);
-    else if (report.type === 'console') this.#keepConsole(report.text);
     else if (report.type === 'ended') this.#leave();
-    else if (report.type === 'end') this.#finish(report.reason);
+    else if (report.type === 'end') this.#finish(report.reason, report);
     else if (report.type === 'listening') this.ports = report.ports;
     else if (report.type === 'network') this.#onNetwork(report.event);
     else if (report.type === 'limit') this.onLimit(report.limit);
     else if (report.type === 'statistics') {
       this.#statistics.get(report.id)?.resolve(report.value);
-    } else if (report.type === 'panic') this.#finish('panic', { panic: report.message });
+    } else if (report.type === 'panic')
+      this.#finish('panic', { panic: report.message, console: report.console });
     else if (report.type === 'forked') this.#forks.get(report.id)?.resolve(report.fork);
     else if (report.type === 'not-forked') {
       this.#forks.get(report.id)?.reject(errorOf(report.error));
-    } else this.#finish('failed', { error: errorOf(report.error) });
-  }
-
-  #keepConsole(text: string): void {
-    this.#console = (this.#console + text).slice(-consoleTail);
+    } else this.#finish('failed', { error: errorOf(report.error), console: report.console });
   }
 
   /** The thread has let go of the machine. */
@@ -198,8 +191,14 @@ export class MachineEngine implements Engine {
     this.#stopped.resolve();
   }
 
-  #finish(reason: EngineEnd['reason'], more: Pick<EngineEnd, 'error' | 'panic'> = {}): void {
-    this.#end.resolve({ reason, console: this.#console, ...more });
+  #finish(reason: EngineEnd['reason'], more: Partial<Omit<EngineEnd, 'reason'>> = {}): void {
+    const { console = '', error, panic } = more;
+    this.#end.resolve({
+      reason,
+      console,
+      ...(error !== undefined && { error }),
+      ...(panic !== undefined && { panic }),
+    });
     for (const terminal of this.#terminals) terminal.stop();
     this.files.close();
   }

@@ -133,18 +133,24 @@ export type Report =
   | { readonly type: 'output'; readonly terminal: number; readonly bytes: Uint8Array }
   /** The guest took a terminal's input: so much, that more may be sent. */
   | { readonly type: 'taken'; readonly terminal: number; readonly bytes: number }
-  | { readonly type: 'console'; readonly text: string }
   | { readonly type: 'statistics'; readonly id: number; readonly value: EngineStatistics }
   | { readonly type: 'limit'; readonly limit: 'disk' }
-  | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'closed' }
   /** Last of all: nothing of the machine is left. */
   | { readonly type: 'ended' }
   /** The published ports, before all else. */
   | { readonly type: 'listening'; readonly ports: readonly PublishedPort[] }
   | { readonly type: 'network'; readonly event: NetworkEvent }
-  | { readonly type: 'panic'; readonly message: string }
   | { readonly type: 'forked'; readonly id: number; readonly fork: SandboxFork }
   | { readonly type: 'not-forked'; readonly id: number; readonly error: ReportedError }
+  | (EndReport & {
+      /** The end of what the kernel said. */
+      readonly console: string;
+    });
+
+/** How a machine ended. */
+export type EndReport =
+  | { readonly type: 'end'; readonly reason: 'poweroff' | 'reboot' | 'closed' }
+  | { readonly type: 'panic'; readonly message: string }
   | { readonly type: 'failed'; readonly error: ReportedError };
 
 /** An error as it crosses between threads: a class does not survive the way. */

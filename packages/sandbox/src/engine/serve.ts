@@ -31,6 +31,7 @@ import type {
   BaseFile,
   Command,
   ControlCommand,
+  EndReport,
   MachineOrder,
   Report,
   SandboxFork,
@@ -44,6 +45,8 @@ import { openTemplate, removeTemplate, saveTemplate, type Template } from './tem
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
+/** Characters of the kernel's console that are kept to explain an end. */
+const consoleTail = 16 * 1024;
 const agentPort = 1;
 
 /** Runs the machine of an order until it ends. Failures are reported, not thrown. */
@@ -55,8 +58,8 @@ export async function serve(order: MachineOrder, port: MessagePort): Promise<voi
       limitReporter((report) => link.tell(report)),
     );
     const end = await runMachine(order, files, link);
-    if (end.reason === 'panic') link.tell({ type: 'panic', message: end.message });
-    else link.tell({ type: 'end', reason: end.reason === 'stopped' ? 'closed' : end.reason });
+    if (end.reason === 'panic') link.end({ type: 'panic', message: end.message });
+    else link.end({ type: 'end', reason: end.reason === 'stopped' ? 'closed' : end.reason });
   } catch (error) {
     // Met in the middle of a run; at its start, a bad template is as none.
     if (AnoleError.is(error) && error.code === 'MACHINE_SNAPSHOT_DAMAGED') {
@@ -64,7 +67,7 @@ export async function serve(order: MachineOrder, port: MessagePort): Promise<voi
         if (template !== undefined) removeTemplate(template);
       }
     }
-    link.tell({ type: 'failed', error: reported(error) });
+    link.end({ type: 'failed', error: reported(error) });
   }
   link.tell({ type: 'ended' });
   port.close();
@@ -73,6 +76,7 @@ export async function serve(order: MachineOrder, port: MessagePort): Promise<voi
 /** What a machine has to do with the one who ordered it. */
 class Link {
   readonly port: MessagePort;
+  #console = '';
   /** Forks are taken one after the other: each finds the machine at rest. */
   lastFork: Promise<unknown> = Promise.resolve();
 
@@ -86,9 +90,16 @@ class Link {
     this.port.postMessage(report, whole ? [bytes.buffer as ArrayBuffer] : []);
   }
 
+  /** Keeps the end of what the kernel says: a guest may say much, and nobody asks before it ends. */
   readonly onSerial = (bytes: Uint8Array): void => {
-    this.tell({ type: 'console', text: Buffer.from(bytes).toString('latin1') });
+    const text = Buffer.from(bytes.subarray(-consoleTail)).toString('latin1');
+    this.#console = (this.#console + text).slice(-consoleTail);
   };
+
+  /** Tells how the machine ended, and what its kernel said last. */
+  end(report: EndReport): void {
+    this.tell({ ...report, console: this.#console });
+  }
 }
 
 /** A machine, and all that is behind its devices. */
