@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { existsSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { daemonUser } from './daemon-user.ts';
@@ -19,7 +19,12 @@ describe('sandboxes of the command line', () => {
     const first = start(['attach', 'counter'], null);
     first.child.stdin.write('a\n');
     await new Promise((resolve) => first.child.stdout.once('data', resolve));
-    first.child.kill('SIGKILL');
+    // Its end, not that of its input: the process that the launcher started goes first.
+    const { pid } = first.child;
+    const inner = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean);
+    for (const each of inner) process.kill(Number(each), 'SIGKILL');
     await first.ended;
     assert.equal((await run('logs', 'counter')).out, '1 a\n');
     assert.match((await run('ps')).out, /counter/);

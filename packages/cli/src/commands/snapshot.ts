@@ -80,10 +80,9 @@ Examples:
 export function restoreCommand(): Command {
   const command = new Command('restore')
     .description('go on with a sandbox that was saved in a file')
-    .usage('[options] FILE [--] [COMMAND [ARGUMENT...]]')
+    .usage('[options] FILE [-- COMMAND [ARGUMENT...]]')
     .argument('<file>', 'what anole snapshot wrote')
-    .argument('[words...]', 'a command')
-    .passThroughOptions()
+    .argument('[command...]', 'a command, behind --')
     .option('--name <name>', 'name of the sandbox')
     .option('--image <image>', 'its image, where it is not where it was')
     .option('-v, --volume <host:guest[:ro]>', 'the directory for a volume that it had', append)
@@ -105,10 +104,9 @@ function append(value: string, before: readonly string[] = []): readonly string[
 async function restore(
   context: CommandContext,
   file: string,
-  words: readonly string[],
+  argv: readonly string[],
   flags: AllFlags,
 ): Promise<number> {
-  const argv = words[0] === '--' ? words.slice(1) : words;
   const path = resolve(file);
   if (argv.length > 0) return await restoreAndRun(context, path, argv, flags);
   if (flags.tty || flags.interactive || flags.netLog) {

@@ -21,6 +21,7 @@ export interface Entry {
   command?: SandboxCommand;
   /** What it is given to read, where it reads. */
   input?: Queue<Uint8Array>;
+  tty?: boolean;
   exitCode?: number;
   reason?: string;
 }

@@ -166,6 +166,7 @@ class Daemon {
     if (command !== undefined) {
       try {
         const input = command.stdin ? new Queue<Uint8Array>() : undefined;
+        entry.tty = command.tty !== undefined;
         const options = { ...execOptions(command), ...(input && { stdin: input }) };
         this.#registry.follow(entry, await entry.sandbox.exec(argv, options), input);
       } catch (error) {
@@ -259,7 +260,7 @@ async function execute(sandbox: Sandbox, request: ExecRequest, call: Call): Prom
 
 /** Who leaves this goes; the command does not notice. */
 async function attach(
-  { name, command, input, log }: Entry,
+  { name, command, input, tty, log }: Entry,
   { size }: AttachRequest,
   call: Call,
 ): Promise<unknown> {
@@ -276,23 +277,29 @@ async function attach(
   const coming = log.coming();
   if (size !== undefined) command.resize(size);
   await call.reply({ started: true });
-  void steer(command, input, call);
+  void steer(command, input, call, tty);
   const left = new Promise<void>((resolve) => connection.socket.once('close', () => resolve()));
   await Promise.race([sendPrinted(coming, call), left]);
   return connection.socket.destroyed ? undefined : await command.exit;
 }
 
-/** What comes for a running command: input, signals, sizes. */
+/**
+ * What comes for a running command: input, signals, sizes.
+ *
+ * @param lasting whether the end of what one sends is not the end of its input, as with a terminal
+ */
 async function steer(
   command: SandboxCommand,
   input: Queue<Uint8Array> | undefined,
   { frames }: Call,
+  lasting = false,
 ): Promise<void> {
   try {
     for await (const frame of frames) {
       if (frame.kind === kind.data) await input?.push(frame.payload.slice());
-      else if (frame.kind === kind.end) input?.end();
-      else {
+      else if (frame.kind === kind.end) {
+        if (!lasting) input?.end();
+      } else {
         const message = jsonOf(frame) as Partial<Record<keyof ToCommand, unknown>> & ToCommand;
         if ('signal' in message) command.kill(message.signal);
         else command.resize(message.resize);
