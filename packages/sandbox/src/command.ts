@@ -1,10 +1,11 @@
-import type { ExitReport } from './agent/wire.ts';
+import type { ExitReport, SpawnRequest } from './agent/wire.ts';
 import { ByteStream, collect } from './client/byte-stream.ts';
 import type { GuestCommand } from './client/guest-command.ts';
 import type { Terminal, TerminalSize } from './engine/engine.ts';
 import { SandboxError } from './errors.ts';
 import { chunksOf, type Input } from './input.ts';
 import { outputError } from './lifecycle.ts';
+import type { Traits } from './order.ts';
 import { type SignalName, signalName, signalNumber } from './signals.ts';
 
 export interface ExecOptions {
@@ -24,6 +25,25 @@ export interface ExecOptions {
   readonly maxOutput?: number;
   /** Kills the command; `exit` then raises the signal's reason. */
   readonly signal?: AbortSignal;
+}
+
+/** What the agent is asked. @param terminal name of the terminal that the command gets */
+export function spawnRequest(
+  argv: readonly string[],
+  options: ExecOptions,
+  { environment, execution }: Pick<Traits, 'environment' | 'execution'>,
+  terminal: string | undefined,
+): SpawnRequest {
+  const own = terminal === undefined ? {} : { TERM: 'xterm' };
+  const { user = execution.user } = options;
+  return {
+    argv,
+    env: { ...own, ...environment, ...options.env },
+    cwd: options.cwd ?? execution.workingDirectory ?? '/',
+    stdin: terminal === undefined && options.stdin !== undefined,
+    ...(user !== undefined && { user }),
+    ...(terminal !== undefined && { terminal }),
+  };
 }
 
 /** Bytes that `output` keeps unless told otherwise. */

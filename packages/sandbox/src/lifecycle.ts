@@ -1,4 +1,6 @@
-import type { EngineEnd } from './engine/engine.ts';
+import type { GuestStatistics } from './agent/wire.ts';
+import { checkLifetime } from './checks.ts';
+import type { EngineEnd, EngineStatistics } from './engine/engine.ts';
 import { SandboxError } from './errors.ts';
 
 /** What a sandbox may have met: each is told as it happens, at most once a second. */
@@ -38,6 +40,55 @@ export interface SandboxStats {
   readonly memory?: { readonly total: number; readonly available: number };
   /** Processes and threads of commands. Absent as `memory`. */
   readonly processes?: number;
+}
+
+/** @param guest undefined where it does not answer */
+export function statsOf(
+  state: SandboxState,
+  uptime: number,
+  engine: EngineStatistics,
+  guest: GuestStatistics | undefined,
+): SandboxStats {
+  const { total = 0, available = 0 } = guest?.memory ?? {};
+  return {
+    state,
+    uptime,
+    cpu: {
+      used: engine.cpuMilliseconds,
+      throttled: engine.throttledMilliseconds,
+      instructions: engine.instructions,
+    },
+    disk: { written: engine.written, max: engine.maxWritten },
+    ...(guest && {
+      memory: { total: total * 1024, available: available * 1024 },
+      processes: guest.processes,
+    }),
+  };
+}
+
+/** Ends something after a while, unless it is told otherwise before. */
+export class Lifetime {
+  readonly #over: (lifetime: number) => void;
+  #timer: NodeJS.Timeout | undefined;
+  /** Milliseconds, as they were given. */
+  given: number | undefined;
+
+  constructor(over: (lifetime: number) => void) {
+    this.#over = over;
+  }
+
+  /** @throws SandboxError `SANDBOX_BAD_OPTION` */
+  set(lifetime: number | undefined): void {
+    if (lifetime !== undefined) checkLifetime(lifetime);
+    this.stop();
+    this.given = lifetime;
+    if (lifetime === undefined) return;
+    this.#timer = setTimeout(() => this.#over(lifetime), lifetime).unref();
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
 }
 
 export function lifetimeError(lifetime: number): SandboxError {

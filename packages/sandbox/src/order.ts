@@ -72,3 +72,8 @@ export async function networkOrderOf(options: true | NetworkOptions): Promise<Ne
   const { networkOrder } = await import('./network/options.ts');
   return networkOrder(options);
 }
+
+/** Who is told what the guest tries. */
+export function onEventOf({ network }: Pick<SandboxOptions, 'network'>) {
+  return typeof network === 'object' ? network.onEvent : undefined;
+}

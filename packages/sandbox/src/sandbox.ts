@@ -2,28 +2,24 @@ import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { AnoleError, type CallOptions } from '@anole/bytes';
-import type { Configuration, SpawnRequest } from './agent/wire.ts';
-import {
-  checkArguments,
-  checkLifetime,
-  checkRange,
-  checkShare,
-  configuration,
-  forkName,
-} from './checks.ts';
+import type { Configuration } from './agent/wire.ts';
+import { awaitAgent } from './boot.ts';
+import { checkArguments, checkRange, checkShare, configuration, forkName } from './checks.ts';
 import { AgentClient } from './client/agent-client.ts';
-import { type ExecOptions, SandboxCommand } from './command.ts';
+import { type ExecOptions, SandboxCommand, spawnRequest } from './command.ts';
 import type { ImageExecution } from './container-image.ts';
 import { endError } from './end.ts';
-import type { Engine, Terminal, TerminalSize } from './engine/engine.ts';
+import type { Engine, TerminalSize } from './engine/engine.ts';
 import { MachineEngine } from './engine/machine-engine.ts';
 import { SandboxError } from './errors.ts';
 import { SandboxFiles } from './files/files.ts';
 import {
+  Lifetime,
   lifetimeError,
   type SandboxEvents,
   type SandboxState,
   type SandboxStats,
+  statsOf,
   within,
 } from './lifecycle.ts';
 import type { PublishedPort } from './network/options.ts';
@@ -34,7 +30,7 @@ import type {
   SandboxOptions,
   SnapshotOptions,
 } from './options.ts';
-import { orderFor, type Traits } from './order.ts';
+import { onEventOf, orderFor, type Traits } from './order.ts';
 import type { Description, RunningCommand } from './saved/description.ts';
 
 type Events = { -readonly [K in keyof SandboxEvents]: SandboxEvents[K] };
@@ -43,7 +39,6 @@ type Events = { -readonly [K in keyof SandboxEvents]: SandboxEvents[K] };
 const statsPatience = 2000; // ms
 /** How long a guest that is closed may take to write what it has to volumes. */
 const closePatience = 30_000; // ms
-const bootPatience = 120_000; // ms
 const defaultSize: TerminalSize = { columns: 80, rows: 24 };
 
 /**
@@ -64,8 +59,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   /** What runs, or may run in the sandbox that this one is a copy of. */
   readonly #commands = new Map<number, readonly string[]>();
   #state: SandboxState = 'running';
-  #lifetime: number | undefined;
-  #lifetimeTimer: NodeJS.Timeout | undefined;
+  readonly #lifetime = new Lifetime((lifetime) => this.#timeOut(lifetime));
   #cpuShare: number | undefined;
   #forks = 0;
   #closing: Promise<void> | undefined;
@@ -141,7 +135,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     try {
       const size = typeof options.tty === 'object' ? options.tty : defaultSize;
       terminal?.resize?.(size);
-      const guest = this.#client.spawn(this.#request(argv, options, terminal));
+      const guest = this.#client.spawn(spawnRequest(argv, options, this.#traits, terminal?.name));
       await guest.started;
       if (terminal !== undefined && terminal.resize === undefined) {
         guest.resize(size.columns, size.rows);
@@ -194,7 +188,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
       ...traits,
       saved: Date.now(),
       ...(this.#cpuShare !== undefined && { cpuShare: this.#cpuShare }),
-      ...(this.#lifetime !== undefined && { lifetime: this.#lifetime }),
+      ...(this.#lifetime.given !== undefined && { lifetime: this.#lifetime.given }),
       next: this.#client.next,
       commands: this.commands,
       labels,
@@ -239,9 +233,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     return file.description();
   }
 
-  /**
-   * Commands that run, those of its copies too that were not attached yet: for {@link attach}.
-   */
+  /** Commands that run; of a copy those that were not attached yet, too: for {@link attach}. */
   get commands(): readonly RunningCommand[] {
     return [...this.#commands]
       .filter(([id]) => this.#client.command(id) !== undefined)
@@ -326,30 +318,12 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     const engine = await this.#engine.statistics();
     const asked = this.#state === 'running' ? this.#client.statistics() : undefined;
     const guest = asked && (await within(asked, statsPatience));
-    const { total = 0, available = 0 } = guest?.memory ?? {};
-    return {
-      state: this.#state,
-      uptime: Date.now() - this.#begun,
-      cpu: {
-        used: engine.cpuMilliseconds,
-        throttled: engine.throttledMilliseconds,
-        instructions: engine.instructions,
-      },
-      disk: { written: engine.written, max: engine.maxWritten },
-      ...(guest && {
-        memory: { total: total * 1024, available: available * 1024 },
-        processes: guest.processes,
-      }),
-    };
+    return statsOf(this.#state, Date.now() - this.#begun, engine, guest);
   }
 
   /** Has the sandbox end so many milliseconds from now. Undefined: only when it is closed. */
   setLifetime(lifetime: number | undefined): void {
-    if (lifetime !== undefined) checkLifetime(lifetime);
-    clearTimeout(this.#lifetimeTimer);
-    this.#lifetime = lifetime;
-    if (lifetime === undefined || this.#state === 'ended') return;
-    this.#lifetimeTimer = setTimeout(() => this.#timeOut(lifetime), lifetime).unref();
+    this.#lifetime.set(this.#state === 'ended' ? undefined : lifetime);
   }
 
   /** Bounds its time of a processor from now on; see `cpuShare` of the options. */
@@ -394,23 +368,6 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     return this.close();
   }
 
-  #request(
-    argv: readonly string[],
-    options: ExecOptions,
-    terminal: Terminal | undefined,
-  ): SpawnRequest {
-    const own = terminal === undefined ? {} : { TERM: 'xterm' };
-    const { user = this.execution.user } = options;
-    return {
-      argv,
-      env: { ...own, ...this.#traits.environment, ...options.env },
-      cwd: options.cwd ?? this.execution.workingDirectory ?? '/',
-      stdin: terminal === undefined && options.stdin !== undefined,
-      ...(user !== undefined && { user }),
-      ...(terminal !== undefined && { terminal: terminal.name }),
-    };
-  }
-
   #checkRunning(): void {
     if (this.#state !== 'paused') return;
     throw new SandboxError('SANDBOX_PAUSED', 'Cannot do that: the sandbox is paused', {
@@ -436,7 +393,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   #end(end: SandboxEvents['ended'][0]): void {
     if (this.#state === 'ended') return;
     this.#state = 'ended';
-    clearTimeout(this.#lifetimeTimer);
+    this.#lifetime.stop();
     this.emit('ended', end);
   }
 
@@ -457,37 +414,11 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   }
 
   async #booted(options: CallOptions, configure: () => Configuration): Promise<void> {
-    const begun = Date.now();
-    const report = () =>
-      options.onProgress?.({ step: 'boot', done: (Date.now() - begun) / 1000, unit: 'seconds' });
-    const late = Promise.withResolvers<never>();
-    const onAbort = () => late.reject(options.signal?.reason);
-    options.signal?.addEventListener('abort', onAbort, { once: true });
-    const ticking = setInterval(report, 250);
-    const timer = setTimeout(() => late.reject(bootError()), bootPatience);
     try {
-      report();
-      options.signal?.throwIfAborted();
-      const ready = this.#client.ready.then(() => this.#client.configure(configure()));
-      ready.catch(() => {});
-      await Promise.race([ready, late.promise]);
+      await awaitAgent(this.#client, options, configure);
     } catch (error) {
       await this.#engine.close();
       throw error;
-    } finally {
-      clearInterval(ticking);
-      clearTimeout(timer);
-      options.signal?.removeEventListener('abort', onAbort);
     }
   }
-}
-
-function onEventOf({ network }: Pick<SandboxOptions, 'network'>) {
-  return typeof network === 'object' ? network.onEvent : undefined;
-}
-
-function bootError(): SandboxError {
-  return new SandboxError('SANDBOX_BOOT', `Cannot boot: no agent after ${bootPatience / 1000} s`, {
-    hint: 'The computer may be busy; try again',
-  });
 }
