@@ -216,7 +216,7 @@ for line in sys.stdin: exec(line)`;
     const path = at('killed/file');
     const child = run(`
       await using sandbox = await Sandbox.create('os:base', { memoryMiB: 128 });
-      await (await sandbox.exec(['sh', '-c', 'head -c 60000000 /dev/urandom > /big'])).output();
+      await (await sandbox.exec(['sh', '-c', 'head -c 30000000 /dev/urandom > /big'])).output();
       console.log('ready');
       await sandbox.snapshot(${JSON.stringify(path)});
       console.log('saved');
@@ -239,7 +239,7 @@ for line in sys.stdin: exec(line)`;
     await once(child, 'close');
     assert.ok(!text.includes('too late'));
     await using copy = await Sandbox.restore(path, { verify: true });
-    assert.equal(await output(copy, 'wc -c < /big'), '60000000\n');
+    assert.equal(await output(copy, 'wc -c < /big'), '30000000\n');
   });
 });
 

@@ -94,6 +94,38 @@ test('a command that ends without having been started is a mistake of the agent'
   await assert.rejects(command.started, { code: 'SANDBOX_AGENT' });
 });
 
+test('what a copy’s commands print before it says who they are is theirs', async () => {
+  let deliver: (bytes: Uint8Array) => void = () => {};
+  const channel = {
+    send: () => {},
+    receive: (handler: typeof deliver) => {
+      deliver = handler;
+    },
+  };
+  const client = new AgentClient(channel, 9);
+  for (const [command, text] of [
+    [3, 'one'],
+    [4, 'other'],
+    [3, 'two'],
+  ] as const) {
+    deliver(writeFrame(toHost.stdout, command, asciiBytes(text)));
+  }
+  const commands = [{ id: 3, streams: [1, 2] }];
+  deliver(writeFrame(toHost.configured, 0, asciiBytes(asciiJson({ commands }))));
+  deliver(writeFrame(toHost.stdout, 3, new Uint8Array(streamWindow)));
+  const { stdout } = client.command(3)!;
+  const first = [await stdout.next(), await stdout.next()].map(({ value }) => asciiText(value!));
+  assert.deepEqual(first, ['one', 'two']);
+  assert.equal(client.command(4), undefined);
+  const flooded = new AgentClient(channel, 9);
+  flooded
+    .configure({ hostname: '', seconds: 0, nanoseconds: 0, entropy: '', volumes: [] })
+    .catch(() => {});
+  const frame = writeFrame(toHost.stdout, 3, new Uint8Array(1 << 20));
+  for (let count = 0; count < 65; count++) deliver(frame);
+  await assert.rejects(flooded.ready, { code: 'SANDBOX_AGENT' });
+});
+
 test('commands that nobody could have left running are refused', async () => {
   for (const commands of [[{ id: 7, streams: [] }], [{ id: -1, streams: [] }], [null], 'x', [{}]]) {
     const { client, sayJson } = guest();

@@ -7,6 +7,7 @@ import {
   type ForkedCommand,
   type GuestStatistics,
   type Hello,
+  headerBytes,
   type LimitReport,
   maxPayload,
   protocolVersion,
@@ -21,6 +22,8 @@ import { GuestCommand } from './guest-command.ts';
 
 /** A limit is told of once in so long. The agent keeps to it; who took its place need not. */
 const limitPeriod = 900; // ms
+/** Of all commands of a copy together: each had a window. */
+const maxEarly = 64 << 20;
 
 /** The host's end of the agent protocol: many commands over one channel. */
 export class AgentClient {
@@ -35,13 +38,17 @@ export class AgentClient {
   onLimit: (limit: LimitReport['limit']) => void = () => {};
   /** When each limit was told of last. */
   readonly #told = new Map<LimitReport['limit'], number>();
+  /** In a copy, until it says which commands run: what they print. */
+  #early: Frame[] | undefined;
+  #earlyBytes = 0;
   #next: number;
   #failure: unknown;
 
   /** @param next number of the next command: for a copy, which has some already */
-  constructor(channel: Channel, next = 1) {
+  constructor(channel: Channel, next?: number) {
     this.#channel = channel;
-    this.#next = next;
+    this.#next = next ?? 1;
+    if (next !== undefined) this.#early = [];
     this.#ready.promise.catch(() => {});
     this.#configured.promise.catch(() => {});
     channel.receive((bytes) => this.#receive(bytes));
@@ -165,14 +172,29 @@ export class AgentClient {
       const { error, commands = [] } = parseReport<ConfigurationReport>(frame);
       if (!Array.isArray(commands)) throw badCommand(commands);
       for (const each of commands) this.#adopt(each);
+      this.#early = undefined;
       if (error === undefined) this.#configured.resolve();
       else this.#configured.reject(configurationError(error));
       return;
     }
     const command = this.#commands.get(frame.command);
-    if (command === undefined) return;
+    if (command === undefined) {
+      this.#keepEarly(frame);
+      return;
+    }
     command.accept(frame);
     if (command.finished) this.#commands.delete(frame.command);
+  }
+
+  /** Keeps output of a command that is not known yet: the agent went on before it knew who listens. */
+  #keepEarly(frame: Frame): void {
+    const isOutput = frame.type === toHost.stdout || frame.type === toHost.stderr;
+    if (this.#early === undefined || !isOutput) return;
+    this.#earlyBytes += frame.payload.length + headerBytes;
+    if (this.#earlyBytes > maxEarly) {
+      throw new SandboxError('SANDBOX_AGENT', 'Cannot keep so much output of unknown commands');
+    }
+    this.#early.push({ ...frame, payload: frame.payload.slice() });
   }
 
   /** Tells of a limit at most once a second, however often the guest says so. */
@@ -189,7 +211,8 @@ export class AgentClient {
     const { id = Number.NaN, streams } = command ?? {};
     const isNew = Number.isInteger(id) && id >= 1 && id < this.#next && !this.#commands.has(id);
     if (!isNew || !Array.isArray(streams)) throw badCommand(id);
-    this.#commands.set(id, GuestCommand.running(id, this.#send, streams));
+    const early = this.#early?.filter((frame) => frame.command === id);
+    this.#commands.set(id, GuestCommand.running(id, this.#send, streams, early));
   }
 
   #greet(frame: Frame): void {

@@ -55,6 +55,12 @@ export class ByteStream implements AsyncIterableIterator<Uint8Array> {
     reader.resolve({ done: false, value: bytes });
   }
 
+  /** {@link push} of bytes that were not granted here: they came for one who was here before. */
+  pushEarly(bytes: Uint8Array): void {
+    this.#room += bytes.length;
+    this.push(bytes);
+  }
+
   end(): void {
     this.#ended = true;
     for (const reader of this.#readers.splice(0)) reader.resolve({ done: true, value: undefined });

@@ -50,9 +50,21 @@ export class GuestCommand {
     this.#exit.promise.catch(() => {});
   }
 
-  /** One that runs already, in the copy of a machine: of its streams those given are open. */
-  static running(id: number, send: SendFrame, streams: readonly number[]): GuestCommand {
+  /**
+   * One that runs already, in the copy of a machine: of its streams those given are open.
+   *
+   * @param early what it printed before it was known
+   */
+  static running(
+    id: number,
+    send: SendFrame,
+    streams: readonly number[],
+    early: readonly Frame[] = [],
+  ): GuestCommand {
     const command = new GuestCommand(id, send);
+    for (const { type, payload } of early) {
+      (type === toHost.stdout ? command.stdout : command.stderr).pushEarly(payload);
+    }
     for (const stream of [0, 1, 2]) if (!streams.includes(stream)) command.#endStream(stream);
     command.#start({});
     return command;
