@@ -19,12 +19,12 @@ describe('sandboxes of the command line', () => {
     const first = start(['attach', 'counter'], null);
     first.child.stdin.write('a\n');
     await new Promise((resolve) => first.child.stdout.once('data', resolve));
-    // Its end, not that of its input: the process that the launcher started goes first.
+    // Its end, not that of its input: where a launcher started another process, that one goes first.
     const { pid } = first.child;
     const inner = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
       .split(' ')
       .filter(Boolean);
-    for (const each of inner) process.kill(Number(each), 'SIGKILL');
+    for (const each of [...inner, pid]) process.kill(Number(each), 'SIGKILL');
     await first.ended;
     assert.equal((await run('logs', 'counter')).out, '1 a\n');
     assert.match((await run('ps')).out, /counter/);
