@@ -109,6 +109,7 @@ const isWhole = object({
     entrypoint: texts,
     cmd: texts,
     workingDirectory: optional(isText),
+    digest: optional(isText),
     user: optional(isText),
   }),
   maxProcesses: isCount,
