@@ -197,7 +197,14 @@ async function startOfSaved(path: string, files: FileSystems): Promise<Start> {
   await continueFiles(files, { root: { tree: overlay, server: kernel }, volumes }, base.chunks);
   const kept = taken.move();
   const close = () => kept.dispose();
-  return { snapshot: base.snapshot, hello, base: base.file, connections, isReady: true, [Symbol.dispose]: close };
+  return {
+    snapshot: base.snapshot,
+    hello,
+    base: base.file,
+    connections,
+    isReady: true,
+    [Symbol.dispose]: close,
+  };
 }
 
 async function boot(
