@@ -41,7 +41,7 @@ import { rehearse } from './rehearsal.ts';
 import { reported } from './reported.ts';
 import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
-import { openTemplate, removeTemplate, saveTemplate, type Template } from './template.ts';
+import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
