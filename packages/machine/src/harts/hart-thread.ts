@@ -2,6 +2,7 @@ import { createHart, useHartParts } from '../hart/create.ts';
 import { GuestMemory } from '../hart/guest-memory.ts';
 import { type Hart, TIMEBASE_HZ } from '../hart/hart.ts';
 import { sbiFirmware } from '../platform/sbi.ts';
+import { threadTime } from '../run/thread-time.ts';
 import { BoardCaller } from './board-caller.ts';
 import { ticksSince } from './clock.ts';
 import { HartLink } from './hart-link.ts';
@@ -97,9 +98,9 @@ class HartThread {
     own.isAsleep = false;
     for (;;) {
       while (!this.#harts.enter(hart)) this.#sleep(() => false);
-      const started = performance.now();
+      const started = threadTime();
       const exit = hart.run(ROUND);
-      this.#busy += performance.now() - started;
+      this.#busy += threadTime() - started;
       own.setDouble(at.INSTRUCTIONS, hart.instret);
       own.setDouble(at.BUSY, this.#busy);
       if (exit === 'wfi') {

@@ -2,6 +2,7 @@ import { type RunExit, TIMEBASE_HZ } from '../hart/hart.ts';
 import type { Board } from '../platform/board.ts';
 import { Governor } from './governor.ts';
 import { HostLoop } from './host-loop.ts';
+import { threadTime } from './thread-time.ts';
 
 export interface RunnerOptions {
   readonly clock: 'real' | 'instructions';
@@ -28,7 +29,7 @@ const TIMER_MS = 1;
 export interface RunStatistics {
   /** Instructions retired. */
   readonly instructions: number;
-  /** Milliseconds the harts were running, added up, sleep excluded. */
+  /** Milliseconds of a processor that the harts took, added up. */
   readonly busy: number;
   /** Milliseconds it was kept from running by its share of time. */
   readonly throttled: number;
@@ -98,9 +99,9 @@ export class Runner {
 
   #runSlice(): RunExit {
     const { hart } = this.#board;
-    const started = performance.now();
+    const started = threadTime();
     const exit = hart.run(Math.min(SLICE, this.#options.sliceLimit?.() ?? SLICE));
-    this.#busy += performance.now() - started;
+    this.#busy += threadTime() - started;
     return exit;
   }
 
