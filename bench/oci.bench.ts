@@ -1,11 +1,9 @@
-import { execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Report } from './harness.ts';
+import { registry } from './registry.ts';
 
 const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 /** Directories of this computer, a layer each: some hundred megabytes of programs and texts. */
@@ -147,49 +145,6 @@ function makeImage(layout: string, bundle: string): string {
   }
   rmSync(bundle, { recursive: true, force: true });
   return layout;
-}
-
-/** A registry on loopback. */
-async function registry(directory: string): Promise<AsyncDisposable & { readonly host: string }> {
-  const port = await freePort();
-  const file = join(directory, `registry-${port}.yml`);
-  const storage = { filesystem: { rootdirectory: join(directory, `registry-${port}`) } };
-  const http = { addr: `127.0.0.1:${port}` };
-  // JSON is YAML.
-  writeFileSync(file, JSON.stringify({ version: '0.1', log: { level: 'error' }, storage, http }));
-  const child = spawn('docker-registry', ['serve', file], { stdio: 'ignore' });
-  const ended = once(child, 'close');
-  await listening(port);
-  return {
-    host: `localhost:${port}`,
-    async [Symbol.asyncDispose]() {
-      child.kill('SIGKILL');
-      await ended;
-    },
-  };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-async function listening(port: number): Promise<void> {
-  for (let attempt = 0; attempt < 600; attempt++) {
-    const socket = connect(port, '127.0.0.1');
-    const there = await once(socket, 'connect').then(
-      () => true,
-      () => false,
-    );
-    socket.destroy();
-    if (there) return;
-    await sleep(50);
-  }
-  throw new Error('the registry does not listen');
 }
 
 function isThere(tool: string): boolean {
