@@ -1,5 +1,6 @@
-import { httpSource, type Source } from '@anole/bytes';
+import { httpSource, type Source, viewOf } from '@anole/bytes';
 import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
+import { COMPAT_RAFS, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, Superblock } from '@anole/erofs/format';
 import { fileSource, hostDecoders } from '@anole/host';
 import { findNode, VfsError } from '@anole/vfs';
 
@@ -29,10 +30,6 @@ export async function openSource(
   return Object.assign(source, { [Symbol.asyncDispose]: async () => source.close() });
 }
 
-/** Byte of the superblock's compatible features, and the highest one: that of a bootstrap of Nydus. */
-const FEATURES = 1024 + 8;
-const RAFS = 0x40;
-
 /** Opens devices that a user named; else, of a bootstrap of Nydus, its decoded blobs from beside it. */
 export async function openDevices(
   file: string,
@@ -42,8 +39,11 @@ export async function openDevices(
 ): Promise<readonly Source[]> {
   const devices: Source[] = [];
   for (const name of device) devices.push(await open(name));
-  if (devices.length > 0 || source.size < FEATURES + 4) return devices;
-  if (((await source.read(FEATURES, 4))[3]! & RAFS) === 0) return devices;
+  const isOther = devices.length > 0 || source.size < SUPERBLOCK_OFFSET + Superblock.size;
+  if (isOther) return devices;
+  const head = viewOf(await source.read(SUPERBLOCK_OFFSET, Superblock.size));
+  const { magic, featureCompat } = Superblock.at(head);
+  if (magic !== SUPERBLOCK_MAGIC || (featureCompat & COMPAT_RAFS) === 0) return devices;
   const { blobsBeside } = await import('../nydus/open.ts');
   return await blobsBeside(file, source, open);
 }

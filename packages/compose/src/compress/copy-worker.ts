@@ -25,9 +25,10 @@ serveCrew(({ offset, bytes, directories, names, numbers }: CopyJob): undefined =
     const column = (at: number) => numbers[index * COPY_COLUMNS + at]!;
     const [ino, tail, tailTo] = [column(0), column(4), column(5)];
     const range = { from: column(1), length: column(2), to: column(3) };
-    const path = `${directories[index]}/${name}`;
-    const node = find(directories[index]!)?.lookup(name);
-    if (node?.stat.ino !== ino) throw changed(path);
+    const directory = directories[index]!;
+    const path = `${directory === '/' ? '' : directory}/${name}`;
+    const node = find(directory)?.lookup(name);
+    if (node?.stat.ino !== ino) throw changed(path, 'it is not what it was');
     if (range.length + tail > GATHERED) copyLarge(node, path, range);
     else {
       const end = gather(node, path, range, tail);
@@ -64,7 +65,7 @@ function gather(node: HostNode, path: string, { from, length, to }: Range, tail:
   }
   const end = used + length;
   const count = node.readInto(from, gathered.subarray(used, end + tail));
-  if (count !== length + tail) throw changed(path);
+  if (count !== length + tail) throw cutShort(path, count, length + tail, from);
   used = end;
   return end;
 }
@@ -73,7 +74,8 @@ function copyLarge(node: HostNode, path: string, { from, length, to }: Range): v
   flush();
   for (let done = 0; done < length; done += GATHERED) {
     const part = gathered.subarray(0, Math.min(GATHERED, length - done));
-    if (node.readInto(from + done, part) !== part.length) throw changed(path);
+    const count = node.readInto(from + done, part);
+    if (count !== part.length) throw cutShort(path, count, part.length, from + done);
     writeAll(part, to + done);
   }
 }
@@ -89,8 +91,12 @@ function writeAll(bytes: Uint8Array, at: number): void {
   }
 }
 
-function changed(path: string): AnoleError {
-  return new AnoleError('EROFS_SOURCE_CHANGED', `Cannot store ${path}: it is not what it was`, {
+function cutShort(path: string, left: number, wanted: number, offset: number): AnoleError {
+  return changed(path, `${left} of ${wanted} bytes are left at ${offset}`);
+}
+
+function changed(path: string, how: string): AnoleError {
+  return new AnoleError('EROFS_SOURCE_CHANGED', `Cannot store ${path}: ${how}`, {
     details: { path },
     hint: 'the tree changed while it was read: try again when nothing writes to it',
   });

@@ -1,6 +1,6 @@
 import { BytesCache, chain, type Flow, flow, type Source, viewOf, wait } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
-import { COMPAT_RAFS } from '@anole/erofs/format';
+import { COMPAT_RAFS, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, Superblock } from '@anole/erofs/format';
 import { damaged, RafsError } from '../errors.ts';
 import { algorithmsOf } from '../layout/algorithms.ts';
 import {
@@ -27,6 +27,8 @@ const PREFETCH_MAX = 2 ** 20;
  */
 export function* openV6(source: Source, settings: Settings): Flow<RafsImage> {
   if (source.size < DEVICE_TABLE_OFFSET) throw bad('it is cut off');
+  const base = viewOf(yield* wait(source.read(SUPERBLOCK_OFFSET, Superblock.size)));
+  if (Superblock.at(base).magic !== SUPERBLOCK_MAGIC) throw bad('it is no EROFS image');
   const head = viewOf(yield* wait(source.read(EXTENDED_OFFSET, EXTENDED_SIZE)));
   const extended = ExtendedSuperblock.read(head);
   const { flags, chunkSize } = extended;
