@@ -44,13 +44,13 @@ export async function mountsAction({ out, json }: CommandContext): Promise<numbe
   const { mounts } = await askService<ServiceStatus>('GET', '/v1/mounts');
   if (json) out(JSON.stringify(mounts, null, 2));
   else if (mounts.length > 0) {
-    const rows = mounts.map(({ directory, kind, size, fetched, image }) => [
+    const rows = mounts.map(({ directory, kind, size, present, image }) => [
       directory,
       kind,
-      `${Math.round((100 * fetched) / size)} %`,
+      `${Math.round((100 * present) / size)} %`,
       image.name,
     ]);
-    out(table(['DIRECTORY', 'KIND', 'FETCHED', 'IMAGE'], rows));
+    out(table(['DIRECTORY', 'KIND', 'HERE', 'IMAGE'], rows));
   }
   return 0;
 }

@@ -40,7 +40,7 @@ export function unmountCommand(): Command {
 
 export function mountsCommand(): Command {
   return new Command('mounts')
-    .description('list mounted images, and what came for them')
+    .description('list mounted images, and how much of them is here')
     .addHelpText('after', '\nExamples:\n  anole image mounts\n  anole image mounts --json')
     .action(act(later(load, 'mountsAction')));
 }

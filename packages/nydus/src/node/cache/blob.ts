@@ -88,9 +88,20 @@ export class CachedBlob implements Source {
     return true;
   }
 
+  /** Bytes that are in the file, proven or not. */
+  get present(): number {
+    const { states } = this.#presence;
+    let bytes = 0;
+    for (const [index, state] of states.entries()) {
+      if (state === chunkStates.absent) continue;
+      bytes += this.chunks.offsetOf(index + 1) - this.chunks.offsetOf(index);
+    }
+    return bytes;
+  }
+
   /** Whether all bytes are here. */
   get isWhole(): boolean {
-    return this.#presence.present === this.chunks.count;
+    return this.present === this.size;
   }
 
   read(offset: number, length: number, options: ReadOptions = {}): Awaitable<Uint8Array> {

@@ -66,11 +66,6 @@ export class Presence {
     }
   }
 
-  /** Chunks that are in the file, proven or not. */
-  get present(): number {
-    return this.states.reduce((sum, state) => sum + (state === chunkStates.absent ? 0 : 1), 0);
-  }
-
   close(): void {
     closeSync(this.#fd);
   }

@@ -5,9 +5,9 @@ import type { ServiceStatus } from './service.ts';
 export function metrics({ mounts }: ServiceStatus, blobs: readonly BlobUsage[]): string {
   const labels = ({ directory, kind, image }: ServiceStatus['mounts'][number]) =>
     `{directory=${quoted(directory)},kind="${kind}",image=${quoted(image.name)}}`;
-  const perMount = (name: string, help: string, value: 'size' | Counter) => [
+  const perMount = (name: string, help: string, value: Gauge | Counter) => [
     `# HELP ${name} ${help}`,
-    `# TYPE ${name} ${value === 'size' ? 'gauge' : 'counter'}`,
+    `# TYPE ${name} ${value === 'size' || value === 'present' ? 'gauge' : 'counter'}`,
     ...mounts.map((mount) => `${name}${labels(mount)} ${mount[value]}`),
   ];
   const single = (name: string, help: string, value: number) => [
@@ -21,6 +21,7 @@ export function metrics({ mounts }: ServiceStatus, blobs: readonly BlobUsage[]):
     ...single('anole_image_cache_bytes', 'Bytes of the disk that blobs take.', used),
     ...single('anole_image_cache_blobs', 'Blobs in the cache.', blobs.length),
     ...perMount('anole_image_bytes', 'Size of the image.', 'size'),
+    ...perMount('anole_image_present_bytes', 'Bytes of the image that are here.', 'present'),
     ...perMount('anole_image_fetched_bytes_total', 'Bytes that were fetched.', 'fetched'),
     ...perMount('anole_image_fetches_total', 'Requests for bytes.', 'fetches'),
     ...perMount(
@@ -37,6 +38,7 @@ export function metrics({ mounts }: ServiceStatus, blobs: readonly BlobUsage[]):
   ].join('\n');
 }
 
+type Gauge = 'size' | 'present';
 type Counter = 'fetched' | 'fetches' | 'damaged' | 'unstored';
 
 function quoted(text: string): string {

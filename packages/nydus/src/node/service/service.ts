@@ -53,8 +53,9 @@ export interface ServiceOptions extends FillerEvents {
 /** Figures of a service, for its users. */
 export interface ServiceStatus {
   readonly mounts: readonly (MountRecord & {
-    /** Bytes that the image has, and that came for it. */
+    /** Bytes that the image has, that are here, and that this service fetched. */
     readonly size: number;
+    readonly present: number;
     readonly fetched: number;
     readonly fetches: number;
     readonly damaged: number;
@@ -99,6 +100,7 @@ export class ImageService {
     const mounts = [...this.#mounts.values()].map(({ record, mount: { blob } }) => ({
       ...record,
       size: blob.size,
+      present: blob.present,
       ...blob.counters,
     }));
     return { mounts };
