@@ -16,7 +16,7 @@ const LINK = { bits: 100 * MEGABIT, delay: 10 };
 /** Recipes, and a program of each whose first output is waited for. */
 const images = [
   { recipe: 'python', argv: ['python3', '-c', 'import json, email.parser; print(6 * 7)'] },
-  { recipe: 'gcc', argv: ['sh', '-c', 'echo "int main;" | gcc -x c -c - -o /dev/null; echo 42'] },
+  { recipe: 'gcc', argv: ['sh', '-c', 'echo "int x;" | gcc -x c -S -o /dev/null - && echo 42'] },
 ] as const;
 
 /** The first output of programs whose image is behind a slow link, beside pulling and unpacking it. */

@@ -19,16 +19,20 @@ export async function slowLink(port: number, bits: number, delay: number): Promi
   const free = { up: 0, down: 0 };
   const sockets = new Set<Socket>();
   const carry = async (from: Socket, to: Socket, way: keyof typeof free) => {
+    // Each piece is written after the one before it, however timers are rounded.
+    let written: Promise<unknown> = Promise.resolve();
+    const later = (arrives: number, act: () => void) => {
+      written = written.then(() => until(arrives)).then(act);
+    };
     for await (const piece of from as AsyncIterable<Buffer>) {
       if (way === 'down') received += piece.length;
       const start = Math.max(free[way], performance.now());
       free[way] = start + (piece.length * 8000) / bits;
-      const arrives = free[way] + delay;
+      later(free[way] + delay, () => to.write(piece));
       // What the link has no room for waits at its beginning.
-      if (start > performance.now() + 5) await sleep(start - performance.now());
-      setTimeout(() => to.write(piece), arrives - performance.now());
+      await until(start);
     }
-    setTimeout(() => to.end(), Math.max(0, free[way] - performance.now()) + delay + 1);
+    later(0, () => to.end());
   };
   const server = createServer((near) => {
     const far = connect(port, '127.0.0.1');
@@ -56,4 +60,9 @@ export async function slowLink(port: number, bits: number, delay: number): Promi
       await new Promise((resolve) => server.close(resolve));
     },
   };
+}
+
+async function until(time: number): Promise<void> {
+  const left = time - performance.now();
+  if (left > 0) await sleep(Math.ceil(left));
 }

@@ -38,10 +38,19 @@ test('a blob is trusted chunk by chunk: what is wrong afar is refused, and not k
     new Uint8Array(data.subarray(190_000, 210_000)),
   );
   // The range twice, and the hashes once: superblock, root and leaves lie in their first page.
-  assert.deepEqual(asked, ['131072+131072', '1048576+16384', '131072+131072']);
+  const ofRange = asked.filter((range) => range === '131072+131072');
+  assert.deepEqual(
+    [ofRange.length, asked.filter((range) => range.startsWith('1048576+'))],
+    [2, ['1048576+16384']],
+  );
+  const before = asked.length;
   await blob.close();
   const again = await cache.open(remote());
   await again.read(190_000, 20_000);
-  assert.deepEqual(asked.slice(3), ['1048576+16384'], 'what is here is proven by the hashes alone');
+  assert.deepEqual(
+    asked.slice(before),
+    ['1048576+16384'],
+    'what is here is proven by the hashes alone',
+  );
   await again.close();
 });

@@ -5,6 +5,7 @@ import { HostError, hostError, type Lock, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
+import { ReadAhead } from './read-ahead.ts';
 
 /** Content that is somewhere else, and comes in chunks. */
 export interface RemoteBlob {
@@ -54,6 +55,7 @@ export class CachedBlob implements Source {
   readonly #coming = new Map<number, Promise<void>>();
   readonly #homeless = new Map<number, Uint8Array>();
   readonly #queue = new FetchQueue(FETCHES);
+  readonly #readAhead = new ReadAhead();
   readonly #closing = new AbortController();
 
   /** Takes over the lock, and the file's descriptor if given. For {@link BlobCache}. @throws HostError */
@@ -127,6 +129,22 @@ export class CachedBlob implements Source {
   ): Promise<void> | undefined {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
+    const waits = this.#begin(offset, length, urgency);
+    // What is here costs nothing to read, so nobody need be ahead of it.
+    if (waits.size > 0 && urgency === 'demand') this.#goAhead(offset, length);
+    if (waits.size === 0) return undefined;
+    const all = Promise.all(waits).then(() => undefined);
+    return signal ? untilAborted(all, signal) : all;
+  }
+
+  #goAhead(offset: number, length: number): void {
+    const range = this.#readAhead.next(offset, length);
+    const end = Math.min(this.size, range?.[1] ?? 0);
+    if (range && end > range[0]) this.#begin(range[0], end - range[0], 'demand');
+  }
+
+  /** Begins to bring what is not at hand of a range, and gives what has to be waited for. */
+  #begin(offset: number, length: number, urgency: Urgency): ReadonlySet<Promise<void>> {
     const first = this.chunks.indexAt(offset);
     const end = this.chunks.indexAt(offset + length - 1) + 1;
     const waits = new Set<Promise<void>>();
@@ -134,9 +152,7 @@ export class CachedBlob implements Source {
       if (this.#isAtHand(index)) continue;
       waits.add(this.#coming.get(index) ?? this.#bring(index, end, urgency));
     }
-    if (waits.size === 0) return undefined;
-    const all = Promise.all(waits).then(() => undefined);
-    return signal ? untilAborted(all, signal) : all;
+    return waits;
   }
 
   async close(): Promise<void> {
