@@ -119,6 +119,16 @@ const examples: readonly Example[] = [
   { readme: 'packages/compose/README.md', prints: /^\d+ \[\]\n$/ },
   {
     readme: 'packages/smc/README.md',
+    after: `
+      socket.on('data', () => {
+        socket.destroy();
+        server.close();
+      });`,
+    prints: /transport: 'smc-d'/,
+  },
+  {
+    readme: 'packages/smc/README.md',
+    number: 2,
     before: `import { copyFileSync } from 'node:fs';
       copyFileSync(${JSON.stringify(join(root, 'packages/smc/test/vectors/linux-6.12-smcrv2-rxe.pcap'))}, 'smc.pcap');`,
     prints: /clc Proposal version 2.*SMC-R undefined/s,
