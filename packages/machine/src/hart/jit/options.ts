@@ -20,6 +20,6 @@ export interface JitOptions {
 export const defaultJit: JitOptions = {
   threshold: 1000,
   coldThreshold: 32_000,
-  pace: 12_000,
+  pace: 3_000,
   batch: 32,
 };
