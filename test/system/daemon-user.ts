@@ -14,10 +14,11 @@ export function daemonUser() {
   chmodSync(runtime, 0o700);
   const place = (name: string) => join(runtime, 'anole', name);
 
+  const environment = { ...process.env, XDG_RUNTIME_DIR: runtime, ANOLE_DAEMON_IDLE: '2s' };
+
   /** @param input all that the command gets to read; null: its input stays open */
   function start(words: readonly string[], input?: string | null) {
-    const env = { ...process.env, XDG_RUNTIME_DIR: runtime, ANOLE_DAEMON_IDLE: '2s' };
-    const child = spawn(process.execPath, [anole, ...words], { env });
+    const child = spawn(process.execPath, [anole, ...words], { env: environment });
     const outputs = [child.stdout, child.stderr].map(async (stream) => {
       const chunks: Buffer[] = [];
       for await (const chunk of stream) chunks.push(chunk as Buffer);
@@ -58,5 +59,5 @@ export function daemonUser() {
     rmSync(runtime, { recursive: true, force: true });
   }
 
-  return { runtime, place, start, run, daemon, lives, gone, leave };
+  return { runtime, environment, place, start, run, daemon, lives, gone, leave };
 }

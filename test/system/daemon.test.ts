@@ -12,9 +12,10 @@ import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { daemonUser } from './daemon-user.ts';
+import { needsTerminal, onTerminal } from './on-terminal.ts';
 
 describe('sandboxes that live on', () => {
-  const { runtime, place, start, run, daemon, lives, gone, leave } = daemonUser();
+  const { runtime, environment, place, start, run, daemon, lives, gone, leave } = daemonUser();
   after(leave);
 
   test('run, are listed, take commands, and are killed', async () => {
@@ -139,6 +140,26 @@ describe('sandboxes that live on', () => {
     assert.equal(await fetchOnce(), 'ECONNREFUSED');
     const logged = await run('run', '-d', '--net', '--net-log', '--', 'true');
     assert.match(logged.err, /Cannot detach with --net-log/);
+  });
+
+  test('are left by who attached a terminal, and run on', needsTerminal, async () => {
+    assert.equal((await run('run', '-dit', '--name', 'shell', '--', 'sh')).out, 'shell\n');
+    const leaving = [
+      ['expect', 'leaves it'],
+      ['send', 'x=kept; echo $((20 + 3))\n'],
+      ['expect', '23\r\n'],
+      ['send', '\x1d\x1d\x1d'],
+    ];
+    const left = onTerminal(leaving, ['attach', 'shell'], environment);
+    assert.deepEqual([left.status, left.restored], [0, true], JSON.stringify(left));
+    assert.doesNotMatch(left.transcript, /Error|Cannot/);
+    const ending = [
+      ['expect', 'leaves it'],
+      ['send', 'stty size; echo $x\n'],
+      ['expect', '24 80\r\nkept\r\n'],
+      ['send', 'exit 5\n'],
+    ];
+    assert.equal(onTerminal(ending, ['attach', 'shell'], environment).status, 5);
   });
 
   test('a daemon that is killed leaves nothing, and the next one starts afresh', async () => {

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, type SpawnOptions, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, type SpawnOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdtempSync, openSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { needsTerminal, onTerminal } from './on-terminal.ts';
 
 const anole = fileURLToPath(new URL('../../packages/cli/bin/anole.js', import.meta.url));
-const driver = join(import.meta.dirname, 'terminal-driver.py');
-const hasPython = spawnSync('python3', ['--version']).status === 0;
 
 interface Outcome {
   readonly code: number | null;
@@ -156,21 +155,7 @@ describe('anole run', () => {
   });
 });
 
-const needsPython = { skip: hasPython ? false : 'python3, which drives the terminal, is missing' };
-
-describe('anole run -t', needsPython, () => {
-  function onTerminal(steps: readonly (readonly (string | number)[])[], args: readonly string[]) {
-    const command = [driver, JSON.stringify(steps), process.execPath, anole, 'run', ...args];
-    const { stdout, stderr } = spawnSync('python3', command, { encoding: 'utf8' });
-    assert.ok(stdout, stderr);
-    return JSON.parse(stdout) as {
-      readonly missing?: string;
-      readonly transcript: string;
-      readonly status: number;
-      readonly restored: boolean;
-    };
-  }
-
+describe('anole run -t', needsTerminal, () => {
   test('is a usable terminal: size, resize, Ctrl-C, Ctrl-D, and restored settings', () => {
     const steps = [
       ['expect', '# $'],
@@ -189,7 +174,7 @@ describe('anole run -t', needsPython, () => {
       ['expect', '# $'],
       ['send', '\x04'],
     ];
-    const result = onTerminal(steps, ['-t', '--', 'sh']);
+    const result = onTerminal(steps, ['run', '-t', '--', 'sh']);
     assert.equal(result.missing, undefined, JSON.stringify(result));
     assert.equal(result.status, 4);
     assert.ok(result.restored);
@@ -200,7 +185,7 @@ describe('anole run -t', needsPython, () => {
       ['expect', '# $'],
       ['send', '\x1d\x1d\x1d'],
     ];
-    const result = onTerminal(steps, ['-t', 'os:base']);
+    const result = onTerminal(steps, ['run', '-t', 'os:base']);
     assert.equal(result.status, 130, JSON.stringify(result));
     assert.ok(result.restored);
   });
@@ -212,7 +197,7 @@ describe('anole run -t', needsPython, () => {
       ['expect', '.*'],
       ['signal', 1],
     ];
-    const result = onTerminal(steps, ['-t', '--', 'sh']);
+    const result = onTerminal(steps, ['run', '-t', '--', 'sh']);
     assert.ok(result.restored, JSON.stringify(result));
     assert.notEqual(result.status, 0);
   });

@@ -33,23 +33,21 @@ async function attach(context: CommandContext, name: string): Promise<number> {
   const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
   using terminal = isTerminal ? new RawTerminal(process.stdin, process.stdout) : undefined;
   using interrupts = new Interrupts(interrupted);
-  let left = false;
-  const onLeave = () => {
-    left = true;
-  };
   try {
     const exit = await ask<CommandExit | null>(
       { verb: 'attach', name, ...(terminal && { size: terminal.size }) },
       {
         context,
         onFrame: show,
-        onStarted: (connection) =>
-          steer(connection, { interrupts, terminal, stdin: true, onLeave }),
+        onStarted: (connection) => {
+          if (terminal) context.err(`anole: ${name}: Ctrl-] three times leaves it`);
+          steer(connection, { interrupts, terminal, stdin: true });
+        },
       },
     );
     return exit?.code ?? 0;
   } catch (error) {
-    if (left && AnoleError.is(error) && error.code === 'CLI_DAEMON') return 0;
+    if (AnoleError.is(error) && error.code === 'CLI_INTERRUPTED') return 0;
     throw error;
   } finally {
     process.stdin.destroy();

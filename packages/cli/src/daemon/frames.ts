@@ -53,10 +53,14 @@ export class FrameSocket {
     await this.send(kind.json, bytes);
   }
 
-  /** What comes, until the other side ends. @throws AnoleError `CLI_DAEMON` */
+  /**
+   * What comes, until the other side ends or is killed.
+   *
+   * @throws AnoleError `CLI_DAEMON`; what {@link leave} was given
+   */
   async *frames(): AsyncGenerator<Frame> {
     let rest: Buffer = Buffer.alloc(0);
-    for await (const chunk of this.socket as AsyncIterable<Buffer>) {
+    for await (const chunk of this.#chunks()) {
       rest = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       for (;;) {
         if (rest.length < headerBytes) break;
@@ -69,8 +73,22 @@ export class FrameSocket {
     }
   }
 
+  /** Ends at once, for a reason that {@link frames} throws. */
+  leave(reason: AnoleError): void {
+    this.socket.destroy(reason);
+  }
+
   close(): void {
     this.socket.end();
+  }
+
+  async *#chunks(): AsyncGenerator<Buffer> {
+    try {
+      yield* this.socket as AsyncIterable<Buffer>;
+    } catch (error) {
+      // A process that is killed leaves no end behind, which Node reports in several ways.
+      if (AnoleError.is(error)) throw error;
+    }
   }
 }
 

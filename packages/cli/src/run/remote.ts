@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { type SignalName, signalNumber } from '@anole/sandbox';
 import { type Frame, type FrameSocket, kind } from '../daemon/frames.ts';
 import type { Interrupts } from './interrupts.ts';
+import { interrupted } from './session.ts';
 import type { RawTerminal } from './terminal.ts';
 
 interface Steering {
@@ -9,19 +10,11 @@ interface Steering {
   readonly terminal: RawTerminal | undefined;
   /** Whether what the user types goes to the command. */
   readonly stdin: boolean;
-  /** Told where the user gives up. */
-  readonly onLeave?: () => void;
 }
 
 /** A command of the daemon's runs: what the user does goes to it. Giving up leaves it. */
-export function steer(
-  connection: FrameSocket,
-  { interrupts, terminal, stdin, onLeave }: Steering,
-): void {
-  const leave = () => {
-    onLeave?.();
-    connection.socket.destroy();
-  };
+export function steer(connection: FrameSocket, { interrupts, terminal, stdin }: Steering): void {
+  const leave = () => connection.leave(interrupted());
   interrupts.forward({
     kill: (signal: SignalName | number = 'SIGTERM') =>
       void connection.sendJson({ signal: signalNumber(signal) }),

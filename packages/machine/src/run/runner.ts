@@ -74,22 +74,26 @@ export class Runner {
     const loop = new HostLoop();
     this.#loop = loop;
     let turned = performance.now();
+    // Once a turn: the host takes longer to tell it than a short slice.
+    let began = threadTime();
     let idle = false;
     try {
       while (!ended()) {
         const bell = crew?.bell ?? 0;
         const waits: boolean = crew?.staysWaiting(hart, idle) ?? false;
-        const exit: RunExit = waits ? 'wfi' : this.#runSlice();
+        const exit: RunExit = waits ? 'wfi' : hart.run(this.#slice);
         rtc.poll();
         // In this order: a timer that comes in between is found pending, not missed for good.
         const timer = crew?.harts.isStopped ? undefined : hart.nextTimer();
         idle = exit === 'wfi' && (crew?.harts.isStopped || !hart.interruptPending);
         this.inspect?.(idle);
         if (!idle && performance.now() - turned < TURN_MS) continue;
+        this.#busy += threadTime() - began;
         if (ended()) return;
         await this.#turn(loop, idle, timer, bell);
         if (this.governor.rest(this.statistics.busy) > 0) await this.#hold(loop, idle);
         turned = performance.now();
+        began = threadTime();
       }
     } finally {
       loop.close();
@@ -97,12 +101,9 @@ export class Runner {
     }
   }
 
-  #runSlice(): RunExit {
-    const { hart } = this.#board;
-    const started = threadTime();
-    const exit = hart.run(Math.min(SLICE, this.#options.sliceLimit?.() ?? SLICE));
-    this.#busy += threadTime() - started;
-    return exit;
+  /** Instructions until the host has a look. */
+  get #slice(): number {
+    return Math.min(SLICE, this.#options.sliceLimit?.() ?? SLICE);
   }
 
   /** Lets the host's event loop turn. `bell`: as it was before others were last looked after. */
