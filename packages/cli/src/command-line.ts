@@ -77,6 +77,10 @@ const verbs: Readonly<Record<string, Verb>> = {
     summary: 'make and read RAFS images, the format of Nydus',
     load: async () => (await import('./commands/nydus.ts')).nydusCommand(),
   },
+  containerd: {
+    summary: 'have containerd, and Kubernetes, load images on demand',
+    load: async () => (await import('./commands/containerd.ts')).containerdCommand(),
+  },
   machine: {
     summary: 'run kernels and bare-metal programs in the RISC-V machine',
     load: async () => (await import('./commands/machine.ts')).machineCommand(),

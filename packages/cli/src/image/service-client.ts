@@ -22,26 +22,34 @@ export function ownCommand(...args: string[]): [string, ...string[]] {
   return [process.execPath, anole, ...args];
 }
 
+export interface AskOptions {
+  /** Where the service listens. Default: that of this user. */
+  readonly socket?: string;
+  /** Whether this user's service is started where it is missing. Default false. */
+  readonly start?: boolean;
+}
+
 /**
  * Asks the service of images.
  *
- * @param start whether it is started where it is missing
  * @throws AnoleError with the code that the service gave; `CLI_DAEMON` where there is none
  */
 export async function askService<T>(
   method: string,
   path: string,
   body?: object,
-  start = false,
+  { socket, start = false }: AskOptions = {},
 ): Promise<T> {
-  const socketPath = serviceSocket();
+  const socketPath = socket ?? serviceSocket();
   let answer = await exchange(socketPath, method, path, body);
-  if (answer === undefined && start) {
+  if (answer === undefined && start && socket === undefined) {
     await startService(socketPath);
     answer = await exchange(socketPath, method, path, body);
   }
   if (answer === undefined) {
-    throw new AnoleError('CLI_DAEMON', 'Cannot find the service of images: nothing is mounted');
+    const where = socket === undefined ? '' : ` at ${socket}`;
+    const message = `Cannot find the service of images${where}: nothing is mounted`;
+    throw new AnoleError('CLI_DAEMON', message);
   }
   const { error } = answer as { error?: { code: string; message: string; hint?: string } };
   if (error === undefined) return answer as T;

@@ -29,7 +29,7 @@ export async function mountAction(
   flags: MountFlags,
 ): Promise<number> {
   const body = { image, directory: resolve(directory), ...flags };
-  const record = await askService<MountRecord>('POST', '/v1/mounts', body, true);
+  const record = await askService<MountRecord>('POST', '/v1/mounts', body, { start: true });
   out(json ? JSON.stringify(record, null, 2) : `${record.directory}  ${record.kind}`);
   return 0;
 }

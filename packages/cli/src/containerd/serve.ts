@@ -1,0 +1,87 @@
+import { chmod, mkdir, rm } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import {
+  grpcServer,
+  type ImageMounter,
+  RegistryImages,
+  Snapshotter,
+  snapshotsService,
+} from '@anole/containerd';
+import type { ServiceStatus } from '@anole/nydus/service';
+import { ImageStore, Registries } from '@anole/oci/node';
+import type { CommandContext } from '../context.ts';
+import { askService } from '../image/service-client.ts';
+
+interface ServeFlags {
+  readonly socket: string;
+  readonly root: string;
+  readonly images?: string;
+}
+
+/** Serves until it is told to end. Mounts and containers go on without it. */
+export async function serveAction({ signal }: CommandContext, flags: ServeFlags): Promise<number> {
+  const socket = resolve(flags.socket);
+  const root = resolve(flags.root);
+  await mkdir(root, { recursive: true, mode: 0o700 });
+  await mkdir(dirname(socket), { recursive: true, mode: 0o711 });
+  using registries = await Registries.load();
+  const images = new RegistryImages({
+    registries,
+    store: new ImageStore(),
+    mounter: mounterAt(flags.images && resolve(flags.images)),
+    directory: join(root, 'images'),
+  });
+  await using snapshotter = await Snapshotter.open(root, { images, onEvent: log });
+  const server = grpcServer(snapshotsService(snapshotter), {
+    onFault: (method, error) => log({ event: 'fault', method, reason: String(error) }),
+  });
+  const given = socketOfSystemd();
+  if (given === undefined) await rm(socket, { force: true });
+  await new Promise<void>((done, reject) => {
+    server.once('error', reject);
+    server.listen(given === undefined ? { path: socket } : { fd: given }, done);
+  });
+  if (given === undefined) await chmod(socket, 0o600);
+  log({ event: 'ready', socket, root });
+  await snapshotter.cleanup().catch((error) => log({ event: 'no cleanup', reason: String(error) }));
+  await new Promise<void>((done) => {
+    if (signal.aborted) done();
+    else signal.addEventListener('abort', () => done());
+  });
+  server.close();
+  if (given === undefined) await rm(socket, { force: true });
+  return 0;
+}
+
+/**
+ * The descriptor of a socket that systemd listens on (sd_listen_fds(3)): containerd's calls wait there while
+ * one process follows another.
+ */
+function socketOfSystemd(): number | undefined {
+  const { LISTEN_PID: pid, LISTEN_FDS: count } = process.env;
+  return pid === String(process.pid) && count === '1' ? 3 : undefined;
+}
+
+function mounterAt(socket: string | undefined): ImageMounter {
+  const at = socket === undefined ? {} : { socket };
+  return {
+    async mounted() {
+      const status = await askService<ServiceStatus>('GET', '/v1/mounts', undefined, {
+        ...at,
+        start: true,
+      });
+      return status.mounts.map(({ directory }) => directory);
+    },
+    async mount(image, directory) {
+      await askService('POST', '/v1/mounts', { image, directory }, { ...at, start: true });
+    },
+    async unmount(directory) {
+      await askService('DELETE', `/v1/mounts?${new URLSearchParams({ directory })}`, undefined, at);
+    },
+  };
+}
+
+/** One line of JSON. */
+function log(event: Readonly<Record<string, unknown>>): void {
+  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+}

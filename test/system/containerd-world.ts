@@ -1,0 +1,202 @@
+// A containerd of Debian's, with our snapshotter and a registry, for tests.
+import assert from 'node:assert/strict';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { MemoryTree } from '@anole/vfs';
+import { run as tool } from '../../packages/oci/src/testing/tools.ts';
+
+const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
+
+export interface Ran {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export class ContainerdWorld {
+  readonly directory: string;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly #children = new Set<ChildProcess>();
+
+  constructor(test: TestContext) {
+    this.directory = mkdtempSync(join(tmpdir(), 'anole-ctrd-'));
+    this.environment = {
+      ...process.env,
+      HOME: this.directory,
+      ANOLE_CACHE: this.at('cache'),
+      XDG_RUNTIME_DIR: this.directory,
+    };
+    test.after(() => this.#end());
+  }
+
+  at(...names: readonly string[]): string {
+    return join(this.directory, ...names);
+  }
+
+  /** Of `ctr`: its words before image, name and command. */
+  get runFlags(): readonly string[] {
+    return ['run', '--runc-root', this.at('runc'), '--snapshotter', 'anole'];
+  }
+
+  run(program: string, ...args: readonly string[]): Promise<Ran> {
+    return new Promise((resolve) => {
+      const child = spawn(program, args, {
+        env: this.environment,
+        cwd: this.directory,
+        timeout: 120_000,
+        stdio: ['ignore', 'pipe', 'pipe'],
+      });
+      let stdout = '';
+      let stderr = '';
+      child.stdout.on('data', (piece: Buffer) => {
+        stdout += piece.toString();
+      });
+      child.stderr.on('data', (piece: Buffer) => {
+        stderr += piece.toString();
+      });
+      child.on('close', (status) => resolve({ status, stdout, stderr }));
+    });
+  }
+
+  anole(...args: readonly string[]): Promise<Ran> {
+    return this.run(process.execPath, '-C', 'anole-source', main, ...args);
+  }
+
+  /** What `anole` prints; the test fails where it fails. */
+  async anoleOk(...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.anole(...args);
+    const command = `anole ${args.join(' ')}`;
+    assert.equal(status, 0, `${command}: ${stderr}\n${this.log('snapshotter')}`);
+    return stdout;
+  }
+
+  ctr(...args: readonly string[]): Promise<Ran> {
+    return this.run('ctr', '--address', this.at('containerd.sock'), ...args);
+  }
+
+  /** What `ctr` prints; the test fails where it fails. */
+  async ctrOk(...args: readonly string[]): Promise<string> {
+    const { status, stdout, stderr } = await this.ctr(...args);
+    assert.equal(status, 0, `ctr ${args.join(' ')}: ${stderr}\n${this.log('snapshotter')}`);
+    return stdout;
+  }
+
+  /** Starts the snapshotter, and returns when it listens. */
+  async startSnapshotter(): Promise<ChildProcess> {
+    const places = ['--socket', this.at('snapshotter.sock'), '--root', this.at('snapshots')];
+    const argv = ['-C', 'anole-source', main, 'containerd', 'serve', ...places];
+    const before = this.log('snapshotter').split('"ready"').length;
+    const child = this.#start('snapshotter', process.execPath, argv);
+    await this.#until(child, () => this.log('snapshotter').split('"ready"').length > before);
+    return child;
+  }
+
+  async startContainerd(): Promise<ChildProcess> {
+    writeFileSync(
+      this.at('containerd.toml'),
+      `version = 2
+root = "${this.at('containerd')}"
+state = "${this.at('state')}"
+[grpc]
+  address = "${this.at('containerd.sock')}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${this.at('opt')}"
+[proxy_plugins.anole]
+  type = "snapshot"
+  address = "${this.at('snapshotter.sock')}"
+[plugins."io.containerd.grpc.v1.cri"]
+  stream_server_port = "0"
+[plugins."io.containerd.grpc.v1.cri".containerd]
+  snapshotter = "anole"
+  disable_snapshot_annotations = false
+`,
+    );
+    const child = this.#start('containerd', 'containerd', ['-c', this.at('containerd.toml')]);
+    await this.#until(child, async () => (await this.ctr('version')).status === 0);
+    return child;
+  }
+
+  log(name: 'snapshotter' | 'containerd'): string {
+    try {
+      return readFileSync(this.at(`${name}.log`), 'utf8');
+    } catch {
+      return '';
+    }
+  }
+
+  /** Processes whose command line has a word, and that belong to this world. */
+  pids(word: string): readonly number[] {
+    return spawnSync('pgrep', ['-f', word], { encoding: 'utf8' })
+      .stdout.split('\n')
+      .map(Number)
+      .filter((pid) => pid > 0 && environmentOf(pid).includes(this.directory));
+  }
+
+  #start(name: string, program: string, args: readonly string[]): ChildProcess {
+    const log = openSync(this.at(`${name}.log`), 'a');
+    const child = spawn(program, args, { env: this.environment, stdio: ['ignore', log, log] });
+    this.#children.add(child);
+    return child;
+  }
+
+  async #until(child: ChildProcess, isThere: () => boolean | Promise<boolean>): Promise<void> {
+    for (let attempt = 0; !(await isThere()); attempt++) {
+      const state = `${this.log('containerd')}\n${this.log('snapshotter')}`;
+      assert.ok(attempt < 600 && child.exitCode === null, `it does not start: ${state}`);
+      await sleep(50);
+    }
+  }
+
+  async #end(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    for (const pid of this.pids('containerd-shim')) process.kill(pid, 'SIGKILL');
+    const runc = ['--root', this.at('runc/default')];
+    const left = spawnSync('runc', [...runc, 'list', '--quiet'], { encoding: 'utf8' }).stdout;
+    for (const id of left.split('\n').filter(Boolean)) {
+      spawnSync('runc', [...runc, 'delete', '--force', id]);
+    }
+    for (const pid of this.pids('image serve')) process.kill(pid, 'SIGKILL');
+    await sleep(200);
+    const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+    const points = table.flatMap((line) => line.split(' ')[4] ?? []);
+    for (const point of points.filter((each) => each.startsWith(this.directory)).reverse()) {
+      spawnSync('umount', ['--lazy', point]);
+    }
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+/** A tree with programs of this computer, and the libraries that they need. */
+export function treeWithPrograms(...programs: readonly string[]): MemoryTree {
+  const tree = new MemoryTree();
+  const paths = programs.map((name) => tool('sh', '-c', `command -v ${name}`).trim());
+  const libraries = paths.flatMap((path) => {
+    const found = spawnSync('ldd', [path], { encoding: 'utf8' }).stdout.matchAll(/(\/\S+) \(0x/g);
+    return [...found].map(([, library]) => library!);
+  });
+  for (const path of new Set([...paths, ...libraries])) {
+    tree.putFile(path.slice(1), new Uint8Array(readFileSync(path)), { mode: 0o755 });
+  }
+  return tree;
+}
+
+/** Names of what is mounted below a directory. */
+export function mountsBelow(directory: string): readonly string[] {
+  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  return table.flatMap((line) => {
+    const point = line.split(' ')[4] ?? '';
+    return point.startsWith(directory) ? [point] : [];
+  });
+}

@@ -1,0 +1,148 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { GrpcClient } from '@anole/containerd';
+import { MemoryTree } from '@anole/vfs';
+import { embedded, message, string } from '../../packages/containerd/src/protobuf/message.ts';
+import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
+import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
+import { needs } from '../../packages/oci/src/testing/tools.ts';
+import { ContainerdWorld, mountsBelow, treeWithPrograms } from './containerd-world.ts';
+
+const SIZE = 2_000_000;
+const contentOf = (file: number) =>
+  createHash('shake256', { outputLength: SIZE }).update(`file ${file}`).digest();
+const hashOf = (file: number) => createHash('sha256').update(contentOf(file)).digest('hex');
+const bytes = (text: string) => new TextEncoder().encode(text);
+
+/** An image of three layers with its variant beside it, and others without; a snapshotter for them. */
+async function setUp(context: TestContext) {
+  const world = new ContainerdWorld(context);
+  const registry = await startRegistry(context);
+  const raw = new RawLayout(world.at('layout'));
+  const base = treeWithPrograms('sh', 'cat', 'sha256sum', 'ls', 'sleep');
+  base.putFile('etc/old', bytes('old\n'));
+  const middle = new MemoryTree();
+  for (let file = 0; file < 4; file++) {
+    middle.putFile(`data-${file}`, contentOf(file), { mode: 0o640, uid: 7 });
+  }
+  middle.putFile('etc/.wh.old', new Uint8Array(0));
+  const top = new MemoryTree();
+  top.putFile('etc/new', bytes('new\n'));
+  const other = new MemoryTree();
+  other.putFile('etc/other', bytes('other\n'));
+  const tars = await Promise.all([base, middle, top, other].map(tarOf));
+  const made = (...at: readonly number[]) =>
+    raw.image({ platform: 'linux/amd64', layers: at.map((each) => ({ tar: tars[each]! })) });
+  raw
+    .name(made(0, 1, 2), 'made')
+    .name(made(0, 1), 'below')
+    .name(made(0, 1, 3), 'beside');
+  const name = (tag: string) => `${registry}/${tag}:1`;
+  for (const tag of ['below', 'beside']) {
+    await world.anoleOk('image', 'copy', `oci:layout:${tag}`, `docker://${name(tag)}`);
+  }
+  await world.anoleOk(
+    'image',
+    'convert',
+    'oci:layout:made',
+    `docker://${name('made')}`,
+    '-z',
+    'lz4',
+  );
+  const snapshotter = await world.startSnapshotter();
+  await world.startContainerd();
+  const run = (image: string, script: string) =>
+    world.ctrOk(...world.runFlags, '--rm', image, 'one', 'sh', '-c', script);
+  /** What each layer became. */
+  const pull = async (image: string) => {
+    const address = ['--address', world.at('containerd.sock')];
+    const out = await world.anoleOk('containerd', 'pull', ...address, '--json', image);
+    return (JSON.parse(out) as { layers: string[] }).layers;
+  };
+  return { world, name, snapshotter, run, pull };
+}
+
+const skip = needs('containerd', 'runc', 'docker-registry', 'root');
+
+test('containerd with images on demand', { skip }, async (context) => {
+  const { world, name, run, pull, ...rest } = await setUp(context);
+  let { snapshotter } = rest;
+  const images = world.at('snapshots/images');
+
+  await context.test('runs a container of which no layer was fetched', async () => {
+    assert.deepEqual(await pull(name('made')), ['on demand', 'on demand', 'on demand']);
+    assert.doesNotMatch(await world.ctrOk('content', 'ls'), /uncompressed/, 'no layer is there');
+    const out = await run(
+      name('made'),
+      'sha256sum data-0; cat etc/new; ls etc; ls -ln data-0; echo mine > etc/mine; cat etc/mine',
+    );
+    assert.match(out, new RegExp(`^${hashOf(0)}  data-0\nnew\nnew\n-rw-r----- 1 7 0 ${SIZE} `));
+    assert.match(out, /\nmine\n$/);
+    assert.equal(mountsBelow(images).length, 1);
+  });
+
+  await context.test('makes real what was promised where somebody stands on it', async () => {
+    assert.deepEqual(await pull(name('below')), ['there', 'there']);
+    const script = 'sha256sum data-1; ls -ln data-1; ls etc';
+    const below = await run(name('below'), script);
+    assert.match(below, new RegExp(`^${hashOf(1)}  data-1\n-rw-r----- 1 7 0 ${SIZE} .*\n$`));
+    assert.deepEqual(await pull(name('beside')), ['there', 'there', 'fetched']);
+    assert.match(await run(name('beside'), script), /\nother\n$/);
+    assert.match(await run(name('made'), script), /\nnew\n$/);
+  });
+
+  await context.test('pulls on demand for Kubernetes (CRI)', async () => {
+    using client = new GrpcClient(world.at('containerd.sock'));
+    const spec = message({ image: string(1) });
+    const method = {
+      path: '/runtime.v1.ImageService/PullImage',
+      request: message({ image: embedded(1, spec) }),
+      answer: message({ imageRef: string(1) }),
+    };
+    const { imageRef } = await client.call(method, { image: { image: name('made') } });
+    assert.match(imageRef, /^sha256:/);
+    const kubernetes = ['--namespace', 'k8s.io'];
+    const listed = await world.ctrOk(...kubernetes, 'snapshot', '--snapshotter', 'anole', 'ls');
+    assert.equal(listed.match(/Committed/g)?.length, 3, listed);
+    // The layer's blobs would be in this namespace, too.
+    assert.doesNotMatch(await world.ctrOk(...kubernetes, 'content', 'ls'), /uncompressed/);
+  });
+
+  await context.test('goes on when snapshotter and service are killed', async () => {
+    const script = 'sleep 1000';
+    const list = ['snapshot', '--snapshotter', 'anole', 'usage'];
+    await world.ctrOk(...world.runFlags, '--detach', name('made'), 'lasting', 'sh', '-c', script);
+    snapshotter.kill('SIGKILL');
+    for (const pid of world.pids('image serve --kept')) process.kill(pid, 'SIGKILL');
+    const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data-2'];
+    assert.equal(await world.ctrOk(...inside), `${hashOf(2)}  data-2\n`);
+    snapshotter = await world.startSnapshotter();
+    // containerd calls again when it has waited a while.
+    for (let attempt = 0; (await world.ctr(...list)).status !== 0; attempt++) {
+      assert.ok(attempt < 200, 'containerd finds the snapshotter again');
+      await sleep(50);
+    }
+    assert.equal((await run(name('made'), 'sha256sum data-3')).slice(0, 64), hashOf(3));
+    await world.ctrOk('task', 'kill', '--signal', 'KILL', 'lasting');
+    await sleep(200);
+    await world.ctrOk('task', 'rm', 'lasting');
+    await world.ctrOk('container', 'rm', 'lasting');
+  });
+
+  await context.test('gives back what removed images took', async () => {
+    for (const tag of ['made', 'below', 'beside']) {
+      await world.ctrOk('image', 'rm', '--sync', name(tag));
+    }
+    const kubernetes = ['--namespace', 'k8s.io', 'image'];
+    const known = (await world.ctrOk(...kubernetes, 'ls', '-q')).trim().split('\n');
+    await world.ctrOk(...kubernetes, 'rm', '--sync', ...known);
+    for (let attempt = 0; mountsBelow(images).length > 0; attempt++) {
+      assert.ok(attempt < 100, 'the image is not mounted any more');
+      await sleep(50);
+    }
+    assert.deepEqual(readdirSync(world.at('snapshots/snapshots')), []);
+  });
+});
