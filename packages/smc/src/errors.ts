@@ -11,8 +11,12 @@ export type SmcCode =
   | 'SMC_BAD_ROCE'
   /** A capture file that is of another format, cut short or damaged. */
   | 'SMC_BAD_CAPTURE'
-  /** The other end of shared memory has broken the rules: cursors that jump, memory not sealed. */
+  /** The other end has broken the rules: cursors that jump, memory not sealed, keys that are unknown. */
   | 'SMC_BAD_PEER'
+  /** A link of SMC-R whose other end does not answer any more, or refuses what it is sent. */
+  | 'SMC_LINK_LOST'
+  /** RoCE or SMC-R cannot be used here: port 4791 is taken, the address is not of this host. */
+  | 'SMC_NO_ROCE'
   /** A policy wants shared memory, and the connection cannot have it. */
   | 'SMC_REQUIRED'
   /** A policy file that cannot be read. */

@@ -15,6 +15,7 @@ export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';
 export { type AccessEvent, PreContentGroup } from './pre-content.ts';
+export { unfragmentedUdp } from './udp-socket.ts';
 export {
   connectUnix,
   type PeerCredentials,

@@ -48,8 +48,37 @@ export function parseRoce(bytes: Uint8Array): RocePacket {
   });
 }
 
+/**
+ * The bytes that {@link parseRoce} reads so, new memory: padded to a multiple of four, with room for
+ * the checksum, which the port fills in, since it covers the IP header.
+ */
+export function writeRoce(packet: RocePacket): Uint8Array {
+  const { opcode, queuePair, sequence, wantsAcknowledge, write, acknowledge, payload } = packet;
+  const start = Bth.size + (write ? Reth.size : 0) + (acknowledge ? Aeth.size : 0);
+  const padding = -payload.length & 3;
+  const bytes = new Uint8Array(start + payload.length + padding + ICRC_BYTES);
+  const view = viewOf(bytes);
+  Bth.write(view, 0, {
+    opcode,
+    flags: MIGRATED | (padding << 4),
+    partitionKey: DEFAULT_PARTITION,
+    congestion: 0,
+    queuePair,
+    acknowledge: wantsAcknowledge ? 0x80 : 0,
+    sequence,
+  });
+  if (write) Reth.write(view, Bth.size, write);
+  if (acknowledge) Aeth.write(view, Bth.size, acknowledge);
+  bytes.set(payload, start);
+  return bytes;
+}
+
+/** Path migration is not used, which this state says. */
+const MIGRATED = 0x40;
+const DEFAULT_PARTITION = 0xffff;
+
 /** CRC-32 of eight bytes 0xff, which stand for headers that RoCE does not have. */
-const ICRC_START = 0x2144df1c;
+export const ICRC_START = 0x2144df1c;
 
 /**
  * Invariant checksum of a packet: of its IP header, its UDP header and the transport's, with ones for
