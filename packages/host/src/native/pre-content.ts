@@ -60,6 +60,8 @@ export class PreContentGroup implements AsyncDisposable {
   readonly #bell: string;
   readonly #bellInode: number;
   #closing = false;
+  /** Whether the bell has been rung and not been heard yet. */
+  #isRinging = false;
   #reading: Promise<unknown> | undefined;
 
   /**
@@ -94,13 +96,14 @@ export class PreContentGroup implements AsyncDisposable {
   }
 
   /**
-   * The next events; none when the group is being closed. It keeps a thread of Node's pool waiting.
+   * The next events; none when the group is being closed, until when it must be called again and again. It keeps a thread of Node's pool waiting.
    *
    * @throws HostError
    */
   async next(): Promise<readonly AccessEvent[]> {
     const buffer = Buffer.alloc(BUFFER);
-    while (!this.#closing) {
+    // Others may read before the bell is heard: somebody has to answer them.
+    while (!this.#closing || this.#isRinging) {
       try {
         const reading = readDevice(this.fd, buffer, 0, BUFFER, null);
         this.#reading = reading;
@@ -150,7 +153,10 @@ export class PreContentGroup implements AsyncDisposable {
     if (this.#closing) return;
     this.#closing = true;
     process.off('exit', this.#onExit);
-    if (this.#reading) await Promise.all([this.#reading, readFile(this.#bell)]);
+    if (this.#reading) {
+      this.#isRinging = true;
+      await readFile(this.#bell);
+    }
     closeSync(this.fd);
     rmSync(this.#bell, { force: true });
   }
@@ -162,6 +168,7 @@ export class PreContentGroup implements AsyncDisposable {
   /** Somebody rings: the event has done what it is for. */
   #isBell({ fd }: AccessEvent): boolean {
     if (fstatSync(fd).ino !== this.#bellInode) return false;
+    this.#isRinging = false;
     this.answer(fd, true);
     closeSync(fd);
     return true;
