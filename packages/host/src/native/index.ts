@@ -14,6 +14,7 @@ export { closeDescriptor, hasNative } from './koffi.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';
+export { isOpenElsewhere } from './open-elsewhere.ts';
 export { type AccessEvent, PreContentGroup } from './pre-content.ts';
 export { unfragmentedUdp } from './udp-socket.ts';
 export {
