@@ -23,7 +23,11 @@ export interface FuseMountOptions {
 export interface FuseMount extends AsyncDisposable {
   /** As the mount table has it: absolute, without links. */
   readonly directory: string;
-  /** Unmounts, also where files are open, and waits until no request is served any more. */
+  /** Unmounts, also where files are open. Who stands on it all the same, as an overlay, is served on. */
+  unmount(): Promise<void>;
+  /** Resolves when nobody has the file system any more, and rejects where it cannot be served. */
+  readonly ended: Promise<void>;
+  /** Unmounts, and waits until no request is served any more. */
   close(): Promise<void>;
 }
 
@@ -86,16 +90,22 @@ export async function resumeFuse(
 function served(at: string, fd: number, handle: FuseHandler): FuseMount {
   const serving = serve(fd, handle).finally(() => promisify(close)(fd));
   serving.catch(() => {});
+  let isMounted = true;
   const unmount = async () => {
+    if (!isMounted) return;
+    isMounted = false;
     // Aborting loses what the kernel did not write yet, so it is for mounts still in use.
     // The path is not looked at: that would ask the very server that may not answer any more.
     const plain = ['--no-canonicalize', '--internal-only'];
     if ((await tool('umount', [...plain, '--', at])) !== '') {
       await tool('umount', [...plain, '--force', '--lazy', '--', at]);
     }
+  };
+  const end = async () => {
+    await unmount();
     await serving;
   };
-  return { directory: at, close: unmount, [Symbol.asyncDispose]: unmount };
+  return { directory: at, unmount, ended: serving, close: end, [Symbol.asyncDispose]: end };
 }
 
 async function openDevice(): Promise<number> {

@@ -41,12 +41,14 @@ export class Filler {
     }
   }
 
-  remove(blob: CachedBlob): void {
+  /** @returns whether that was the last of several uses */
+  remove(blob: CachedBlob): boolean {
     const { ino } = fstatSync(blob.fd);
     const known = this.#blobs.get(ino);
-    if (known === undefined || --known.uses > 0) return;
+    if (known === undefined || --known.uses > 0) return false;
     this.group.unmark(blob.path);
     this.#blobs.delete(ino);
+    return true;
   }
 
   async close(): Promise<void> {

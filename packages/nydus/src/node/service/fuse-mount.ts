@@ -1,8 +1,10 @@
 import { stat } from 'node:fs/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { FuseServer, resendRequests } from '@anole/fuse';
 import { type FuseMount, mountFuse, resumeFuse } from '@anole/host';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
 import type { OnDemandImage } from './on-demand.ts';
+import type { MountRecord } from './service.ts';
 
 /** A mount of a service that is gone, of which its keeper has the descriptor. */
 export interface FuseLeft {
@@ -10,14 +12,19 @@ export interface FuseLeft {
   readonly agreed: number;
 }
 
+/** How long the kernel may take to end what nobody has any more, in milliseconds. */
+const PATIENCE = 200;
+
 /**
  * Mounts an image through FUSE, or goes on with such a mount.
  *
+ * @param name by which the keeper knows the mount's descriptor
  * @throws HostError as `mountFuse`
  */
 export async function mountThroughFuse(
   image: OnDemandImage,
   directory: string,
+  name: string,
   keeper: DescriptorKeeper,
   left?: FuseLeft,
 ): Promise<ImageMount> {
@@ -26,7 +33,6 @@ export async function mountThroughFuse(
     nodeOf: (ino) => tree.byIno(ino),
     ...(left && { agreed: left.agreed }),
   });
-  const name = descriptorName(directory);
   const handle = (request: Uint8Array) => server.handle(request);
   const mounted: FuseMount = left
     ? await resumeFuse(directory, left.fd, handle, resendRequests())
@@ -36,6 +42,11 @@ export async function mountThroughFuse(
       });
   // Asks the root, so that the kernel has introduced itself.
   if (!left) await stat(mounted.directory);
+  let isServed = true;
+  const end = () => {
+    isServed = false;
+  };
+  const ended = mounted.ended.then(end, end);
   return {
     kind: 'fuse',
     directory: mounted.directory,
@@ -43,7 +54,12 @@ export async function mountThroughFuse(
     get agreed() {
       return server.agreed ?? 0;
     },
-    async close() {
+    async unmount() {
+      await mounted.unmount();
+      await Promise.race([ended, sleep(PATIENCE)]);
+    },
+    isInUse: () => isServed,
+    async release() {
       keeper.release(name);
       await mounted.close();
       await image.close();
@@ -51,7 +67,10 @@ export async function mountThroughFuse(
   };
 }
 
-/** By which the keeper knows a mount's descriptor. */
-export function descriptorName(directory: string): string {
-  return `fuse ${directory}`;
+/** By which the keeper knows a mount's descriptor: one that is detached, and its successor, apart. */
+export function descriptorName({
+  directory,
+  since,
+}: Pick<MountRecord, 'directory' | 'since'>): string {
+  return `fuse ${since} ${directory}`;
 }

@@ -1,4 +1,4 @@
-import { MountFlag, mount, unmount } from '@anole/host/native';
+import { isOpenElsewhere, MountFlag, mount, unmount } from '@anole/host/native';
 import type { Filler } from './filler.ts';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
 import { loadMetadata, type OnDemandImage } from './on-demand.ts';
@@ -33,10 +33,12 @@ export async function mountByKernel(
     kind: 'kernel',
     directory,
     blob,
-    async close() {
+    async unmount() {
       unmount(directory);
-      filler.remove(blob);
-      keeper.release(name);
+    },
+    isInUse: () => isOpenElsewhere(blob.fd),
+    async release() {
+      if (filler.remove(blob)) keeper.release(name);
       await image.close();
     },
   };

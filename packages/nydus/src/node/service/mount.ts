@@ -19,9 +19,13 @@ export interface ImageMount {
   /** What the next service needs to go on with a FUSE mount. */
   readonly agreed?: number;
   /**
-   * Unmounts, and gives up what it holds.
+   * Takes it off its directory. Who stands on it all the same goes on: an overlay, another name space.
    *
    * @throws HostError `HOST_IO` where the directory is in use
    */
-  close(): Promise<void>;
+  unmount(): Promise<void>;
+  /** Whether somebody still has what was mounted. */
+  isInUse(): boolean;
+  /** Gives up what it holds. Nobody must have it any more: their reads would find nothing, or zeros. */
+  release(): Promise<void>;
 }

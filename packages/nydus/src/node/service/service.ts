@@ -4,6 +4,7 @@ import type { CallOptions, Source } from '@anole/bytes';
 import { HostError } from '@anole/host';
 import { PreContentGroup } from '@anole/host/native';
 import type { Descriptor } from '@anole/oci';
+import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
 import { Filler, type FillerEvents } from './filler.ts';
 import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
@@ -27,7 +28,17 @@ export interface MountRecord {
   readonly agreed?: number;
   /** Milliseconds since 1970. */
   readonly since: number;
+  /** Whether it is on its directory no more, but below an overlay, or in another name space. */
+  readonly isDetached?: boolean;
 }
+
+interface Entry {
+  readonly record: MountRecord;
+  readonly mount: ImageMount;
+}
+
+/** How often is looked whether those who have detached mounts are gone, in milliseconds. */
+const SWEEP = 1000;
 
 /** What a service that is gone has left: its mounts, and descriptors by the names it gave them. */
 export interface Legacy {
@@ -68,10 +79,9 @@ export class ImageService {
   readonly cache: BlobCache;
   readonly #options: ServiceOptions;
   readonly #images: OpenImages;
-  readonly #mounts = new Map<
-    string,
-    { readonly record: MountRecord; readonly mount: ImageMount }
-  >();
+  readonly #mounts = new Map<string, Entry>();
+  readonly #detached = new Set<Entry>();
+  #sweeper: NodeJS.Timeout | undefined;
   #filler: Filler | undefined;
 
   private constructor(options: ServiceOptions) {
@@ -89,8 +99,9 @@ export class ImageService {
     return service;
   }
 
+  /** What is mounted, and what is not any more but in use. */
   get mounts(): readonly MountRecord[] {
-    return [...this.#mounts.values()].map(({ record, mount }) => ({
+    return [...this.#mounts.values(), ...this.#detached].map(({ record, mount }) => ({
       ...record,
       ...(mount.agreed !== undefined && { agreed: mount.agreed }),
     }));
@@ -137,7 +148,7 @@ export class ImageService {
       const { keeper } = this.#options;
       const mount =
         chosen === 'fuse'
-          ? await mountThroughFuse(opened, directory, keeper)
+          ? await mountThroughFuse(opened, directory, descriptorName(record), keeper)
           : await mountByKernel(opened, directory, this.#fillerHere(), keeper);
       this.#mounts.set(directory, { record, mount });
     } catch (error) {
@@ -148,15 +159,20 @@ export class ImageService {
     return record;
   }
 
-  /** @throws HostError `HOST_NOT_FOUND`, `HOST_IO` where it is in use */
+  /**
+   * Unmounts. What an overlay or another name space still has is filled on, until it has it no more.
+   *
+   * @throws HostError `HOST_NOT_FOUND`, `HOST_IO` where it is in use
+   */
   async unmount(at: string): Promise<void> {
     // Asking the directory itself could mean to wait for what cannot be fetched.
     const entry = this.#mounts.get(at);
     if (entry === undefined) {
       throw new HostError('HOST_NOT_FOUND', `Cannot unmount ${at}: no image is mounted there`);
     }
-    await entry.mount.close();
+    await entry.mount.unmount();
     this.#mounts.delete(at);
+    await this.#letGo(entry);
     this.#changed();
   }
 
@@ -180,9 +196,30 @@ export class ImageService {
     for (const [directory, { mount }] of [...this.#mounts]) {
       await this.unmount(directory).catch(() => stuck.push(mount));
     }
-    for (const { blob } of stuck) await blob.ensure(0, blob.size);
+    clearInterval(this.#sweeper);
+    for (const { mount } of this.#detached) if (mount.isInUse()) stuck.push(mount);
+    for (const { kind, blob } of stuck) if (kind === 'kernel') await wholly(blob);
     await this.#filler?.close();
     return stuck.map(({ directory }) => directory);
+  }
+
+  /** Gives up what was unmounted, when nobody has it any more. */
+  async #letGo(entry: Entry): Promise<void> {
+    if (!entry.mount.isInUse()) return await entry.mount.release();
+    this.#detached.add({ ...entry, record: { ...entry.record, isDetached: true } });
+    this.#sweeper ??= setInterval(() => void this.#sweep(), SWEEP).unref();
+  }
+
+  async #sweep(): Promise<void> {
+    for (const entry of this.#detached) {
+      if (entry.mount.isInUse()) continue;
+      this.#detached.delete(entry);
+      await entry.mount.release();
+      this.#changed();
+    }
+    if (this.#detached.size > 0) return;
+    clearInterval(this.#sweeper);
+    this.#sweeper = undefined;
   }
 
   async #takeOver({ mounts, descriptors }: Legacy): Promise<void> {
@@ -197,13 +234,18 @@ export class ImageService {
         ...(descriptor !== undefined && { descriptor }),
       });
       const { keeper } = this.#options;
-      const fd = descriptors.get(descriptorName(directory));
+      const name = descriptorName(record);
+      const fd = descriptors.get(name);
       if (kind === 'fuse' && fd === undefined) continue;
       const mount =
         kind === 'fuse'
-          ? await mountThroughFuse(opened, directory, keeper, { fd: fd!, agreed: agreed ?? 0 })
+          ? await mountThroughFuse(opened, directory, name, keeper, {
+              fd: fd!,
+              agreed: agreed ?? 0,
+            })
           : await mountByKernel(opened, directory, filler!, keeper, true);
-      this.#mounts.set(directory, { record, mount });
+      if (record.isDetached) await this.#letGo({ record, mount });
+      else this.#mounts.set(directory, { record, mount });
     }
     filler?.start();
     this.#filler = filler;
@@ -236,4 +278,11 @@ export class ImageService {
   #changed(): void {
     this.#options.onMounts?.(this.mounts);
   }
+}
+
+/** Brings all of a blob to the disk. @throws HostError `HOST_NO_SPACE`; what fetching raises */
+async function wholly(blob: CachedBlob): Promise<void> {
+  await blob.ensure(0, blob.size);
+  if (blob.holds(0, blob.size)) return;
+  throw new HostError('HOST_NO_SPACE', `Cannot keep ${blob.id} whole: the disk does not take it`);
 }
