@@ -41,17 +41,22 @@ async function setUp(context: TestContext) {
     .name(made(0, 1), 'below')
     .name(made(0, 1, 3), 'beside');
   const name = (tag: string) => `${registry}/${tag}:1`;
-  for (const tag of ['below', 'beside']) {
-    await world.anoleOk('image', 'copy', `oci:layout:${tag}`, `docker://${name(tag)}`);
+  for (const [tag, file] of [
+    ['large', 9],
+    ['other', 8],
+  ] as const) {
+    const tree = treeWithPrograms('sleep', 'sha256sum');
+    tree.putFile('data', contentOf(file));
+    const layers = [{ tar: await tarOf(tree) }];
+    raw.name(raw.image({ platform: 'linux/amd64', layers }), tag);
   }
-  await world.anoleOk(
-    'image',
-    'convert',
-    'oci:layout:made',
-    `docker://${name('made')}`,
-    '-z',
-    'lz4',
+  const copied = ['below', 'beside'].map((tag) =>
+    world.anoleOk('image', 'copy', `oci:layout:${tag}`, `docker://${name(tag)}`),
   );
+  const converted = ['made', 'large', 'other'].map((tag) =>
+    world.anoleOk('image', 'convert', `oci:layout:${tag}`, `docker://${name(tag)}`, '-z', 'lz4'),
+  );
+  await Promise.all([...copied, ...converted]);
   const snapshotter = await world.startSnapshotter();
   await world.startContainerd();
   const run = (image: string, script: string) =>
@@ -62,13 +67,19 @@ async function setUp(context: TestContext) {
     const out = await world.anoleOk('containerd', 'pull', ...address, '--json', image);
     return (JSON.parse(out) as { layers: string[] }).layers;
   };
-  return { world, name, snapshotter, run, pull };
+  const stop = async (container: string) => {
+    await world.ctrOk('task', 'kill', '--signal', 'KILL', container);
+    await sleep(200);
+    await world.ctrOk('task', 'rm', container);
+    await world.ctrOk('container', 'rm', container);
+  };
+  return { world, name, snapshotter, run, pull, stop };
 }
 
 const skip = needs('containerd', 'runc', 'docker-registry', 'root');
 
 test('containerd with images on demand', { skip }, async (context) => {
-  const { world, name, run, pull, ...rest } = await setUp(context);
+  const { world, name, run, pull, stop, ...rest } = await setUp(context);
   let { snapshotter } = rest;
   const images = world.at('snapshots/images');
 
@@ -126,14 +137,37 @@ test('containerd with images on demand', { skip }, async (context) => {
       await sleep(50);
     }
     assert.equal((await run(name('made'), 'sha256sum data-3')).slice(0, 64), hashOf(3));
-    await world.ctrOk('task', 'kill', '--signal', 'KILL', 'lasting');
-    await sleep(200);
-    await world.ctrOk('task', 'rm', 'lasting');
-    await world.ctrOk('container', 'rm', 'lasting');
+    await stop('lasting');
+  });
+
+  await context.test('has all of an image that is in use when the service ends', async () => {
+    // Other bytes than those that came: of another image.
+    assert.deepEqual(await pull(name('large')), ['on demand']);
+    await world.ctrOk(...world.runFlags, '--detach', name('large'), 'lasting', 'sleep', '1000');
+    for (const pid of world.pids('image serve --quiet')) process.kill(pid, 'SIGTERM');
+    for (let attempt = 0; world.pids('image serve').length > 0; attempt++) {
+      assert.ok(attempt < 600, 'the service ends');
+      await sleep(50);
+    }
+    assert.equal(mountsBelow(images).length, 0);
+    const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data'];
+    assert.equal(await world.ctrOk(...inside), `${hashOf(9)}  data\n`);
+    await stop('lasting');
+  });
+
+  await context.test('fills an image on that is unmounted below a container', async () => {
+    assert.deepEqual(await pull(name('other')), ['on demand']);
+    await world.ctrOk(...world.runFlags, '--detach', name('other'), 'lasting', 'sleep', '1000');
+    for (const point of mountsBelow(images)) await world.anoleOk('image', 'umount', point);
+    assert.equal(mountsBelow(images).length, 0);
+    for (const pid of world.pids('image serve --kept')) process.kill(pid, 'SIGKILL');
+    const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data'];
+    assert.equal(await world.ctrOk(...inside), `${hashOf(8)}  data\n`);
+    await stop('lasting');
   });
 
   await context.test('gives back what removed images took', async () => {
-    for (const tag of ['made', 'below', 'beside']) {
+    for (const tag of ['made', 'below', 'beside', 'large', 'other']) {
       await world.ctrOk('image', 'rm', '--sync', name(tag));
     }
     const kubernetes = ['--namespace', 'k8s.io', 'image'];

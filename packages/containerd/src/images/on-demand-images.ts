@@ -7,7 +7,6 @@ import { imageTree, openReader, parseLocation, type Surroundings } from '@anole/
 import type { OnDemandImages } from '../snapshotter/layers.ts';
 import type { OnDemandLayer } from '../snapshotter/snapshot.ts';
 import { type ImageWithVariant, imagesWithVariants } from './find-variant.ts';
-import { isBelowOverlay } from './overlays.ts';
 
 /** Mounts images whose data come when they are read: the service of images does. */
 export interface ImageMounter {
@@ -104,8 +103,7 @@ export class RegistryImages implements OnDemandImages {
     const { mounter, directory: base } = this.#options;
     for (const directory of await mounter.mounted()) {
       if (!directory.startsWith(`${base}/`) || kept.has(directory)) continue;
-      if (this.#mounting.has(directory) || (await isBelowOverlay(directory))) continue;
-      await mounter.unmount(directory);
+      if (!this.#mounting.has(directory)) await mounter.unmount(directory);
     }
   }
 

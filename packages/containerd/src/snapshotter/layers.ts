@@ -19,7 +19,7 @@ export interface OnDemandImages {
   mount(variant: string): Promise<string>;
   /** Writes the files of an image's lowest layers to a directory, which is empty. */
   unpack(original: string, depth: number, directory: string, options?: ReadOptions): Promise<void>;
-  /** Unmounts what is mounted but not wanted, as far as nobody uses it. */
+  /** Unmounts what is mounted but not wanted. What a container still stands on goes on. */
   unmountOthers(wanted: ReadonlySet<string>): Promise<void>;
 }
 
