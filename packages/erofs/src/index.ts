@@ -33,7 +33,9 @@ export {
   type LaneRange,
   type Lanes,
   laneRanges,
+  packPieces,
   pieceCompressor,
+  unpackResults,
 } from './writer/compress/lanes.ts';
 export type {
   CompressionOptions,

@@ -1,5 +1,6 @@
 import { parentPort, type Transferable, type Worker } from 'node:worker_threads';
-import { AnoleError, type Awaitable } from '@anole/bytes';
+import type { Awaitable } from '@anole/bytes';
+import { type Answer, attempt, errorOf } from './answer.ts';
 import { startThread } from './threads.ts';
 
 /** Jobs that a thread may have before it. */
@@ -7,16 +8,6 @@ const JOBS_AHEAD = 3;
 
 /** Jobs leave little behind: memory for what is new would grow to a multiple of what they need. */
 const resourceLimits = { maxYoungGenerationSizeMb: 8 };
-
-/** What a thread answers: what came of a job, or an error as plain data. */
-type Answer<Done> =
-  | { readonly done: Done }
-  | {
-      readonly code: string | undefined;
-      readonly message: string;
-      readonly details: Readonly<Record<string, unknown>>;
-      readonly hint: string | undefined;
-    };
 
 interface Member {
   readonly worker: Worker;
@@ -85,11 +76,7 @@ export class Crew<Job, Done> implements AsyncDisposable {
       this.#waiting?.();
       return;
     }
-    const { code, message, details, hint } = answer;
-    const isOurs = code?.includes('_') ?? false;
-    if (isOurs) this.#fail(new AnoleError(code!, message, { details, ...(hint && { hint }) }));
-    // As Node raises it: who called makes an error with a code of it.
-    else this.#fail(Object.assign(new Error(message), { code }));
+    this.#fail(errorOf(answer));
   }
 
   #fail(error: Error): void {
@@ -114,18 +101,4 @@ export function serveCrew<Job, Done>(run: (job: Job) => Awaitable<Done>): void {
   parentPort?.on('message', (job: Job) => {
     turn = turn.then(async () => parentPort?.postMessage(await attempt(() => run(job))));
   });
-}
-
-async function attempt<Done>(run: () => Awaitable<Done>): Promise<Answer<Done>> {
-  try {
-    return { done: await run() };
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (AnoleError.is(error)) {
-      const { code, details, hint } = error;
-      return { code, message, details, hint };
-    }
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-    return { code, message, details: {}, hint: undefined };
-  }
 }

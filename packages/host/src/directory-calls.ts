@@ -1,8 +1,12 @@
-import { closeSync, fstatSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
 import { encodeName } from '@anole/bytes';
 import { closeNative, openIn, statInto } from './native/file-calls.ts';
 import { hasNative } from './native/koffi.ts';
 import type { StatRows } from './stat-rows.ts';
+
+/** Flags to open a directory, and a file: never through a link, and without waiting for a fifo. */
+export const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
+export const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
 
 /**
  * System calls by the name of a file in an open directory. Node knows only paths: through

@@ -9,7 +9,7 @@ import {
   VfsError,
 } from '@anole/vfs';
 import { Descriptors } from './descriptors.ts';
-import { DirectoryCalls, pathIn } from './directory-calls.ts';
+import { DIRECTORY, DirectoryCalls, FILE, pathIn } from './directory-calls.ts';
 import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { deviceNumber, deviceOf, InodeNumbers } from './host-stat.ts';
@@ -59,9 +59,6 @@ export function hostTree(path: string, options: HostTreeOptions = {}): HostTree 
   return { directory: path, root: host.root, close, [Symbol.dispose]: close };
 }
 
-const DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
-const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-
 /** Calls about files after which native ones are worth loading. */
 const PATIENCE = 2000;
 
@@ -69,7 +66,7 @@ class Host {
   readonly root: HostNode;
   dump: XattrDump | undefined;
   private readonly numbers: InodeNumbers;
-  private readonly rootPath: string;
+  readonly rootPath: string;
   private readonly calls = new DirectoryCalls(PATIENCE);
   private readonly opened: StatRows;
   private readonly directories = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
@@ -266,6 +263,16 @@ export class HostNode implements TreeNode {
   /** Whether the first row is about the same file. */
   is(rows: StatRows): boolean {
     return this.rows.isSame(this.row, rows, 0);
+  }
+
+  /** What tells this file from all others of this machine, in words. */
+  identity(): number[] {
+    return this.rows.identity(this.row);
+  }
+
+  /** The directory that the tree is made of, as it was named. */
+  get tree(): string {
+    return this.host.rootPath;
   }
 
   /** From the root of the tree, without a leading slash. */

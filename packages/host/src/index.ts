@@ -5,6 +5,7 @@
  * import { cacheDirectory, writeFileAtomically } from '@anole/host';
  * await writeFileAtomically(`${cacheDirectory()}/note.txt`, 'whole or not at all');
  */
+export { type Answer, attempt, errorOf } from './answer.ts';
 export { type AtomicOptions, createFileAtomically, writeFileAtomically } from './atomic-file.ts';
 export { cacheDirectory } from './cache-directory.ts';
 export { type HostDecoder, hostDecoders } from './codecs.ts';
@@ -20,6 +21,7 @@ export {
   resumeFuse,
 } from './fuse-device.ts';
 export { type HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
+export { type FileList, FileListing, ListedFiles } from './listed-files.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { startThread } from './threads.ts';

@@ -22,6 +22,9 @@ const word = {
   filesystem: 30,
 } as const;
 
+const identity = [word.inode, word.inode + 1, word.filesystem, word.filesystem + 1] as const;
+export const IDENTITY_WORDS = identity.length;
+
 /**
  * What stat(2) says of some files, a row of words for each: of a large tree objects would take several
  * times the room.
@@ -72,9 +75,12 @@ export class StatRows {
 
   /** Whether that is the same file. */
   isSame(row: number, other: StatRows, otherRow: number): boolean {
-    return [word.inode, word.inode + 1, word.filesystem, word.filesystem + 1].every(
-      (field) => this.#get(row, field) === other.#get(otherRow, field),
-    );
+    return identity.every((field) => this.#get(row, field) === other.#get(otherRow, field));
+  }
+
+  /** The words that tell one file of this machine from all others: {@link IDENTITY_WORDS}. */
+  identity(row: number): number[] {
+    return identity.map((field) => this.#get(row, field));
   }
 
   /** In terms of a Tree. */

@@ -1,6 +1,7 @@
 import { enableCompileCache } from 'node:module';
 import { parentPort, workerData } from 'node:worker_threads';
-import type { CompressedPiece, Piece, PieceSettings } from '@anole/erofs';
+import type { PieceSettings } from '@anole/erofs';
+import type { FileList } from '@anole/host';
 
 /** What a thread is made for: all of its jobs are in one memory and have the same settings. */
 export interface CompressTask {
@@ -9,30 +10,44 @@ export interface CompressTask {
   readonly memory: WebAssembly.Memory;
 }
 
-/** Pieces to compress to a place in the memory. Answered in order. */
+/** Pieces to compress to a place in the memory. Answered in order, by results that are packed. */
 export interface CompressJob {
-  readonly pieces: readonly Piece[];
+  /** Packed. */
+  readonly pieces: Uint32Array<ArrayBuffer>;
   readonly target: number;
+  /** Files to read before. */
+  readonly files: FileList | undefined;
+  /** For each of these files the byte to begin at, where that goes in the memory, and how many bytes. */
+  readonly reads: Float64Array<ArrayBuffer>;
 }
 
-export type CompressAnswer =
-  | { readonly pieces: readonly CompressedPiece[] }
-  | { readonly error: string };
+/** Columns of `reads`. */
+export const READ_COLUMNS = 3;
 
 // Threads start anew for each image: only what they need is loaded, compiled before if it can be.
 enableCompileCache();
 const { variants, memory } = workerData as CompressTask;
-const { pieceCompressor } = await import('@anole/erofs/pieces');
+const { packResults, pieceCompressor, unpackPieces } = await import('@anole/erofs/pieces');
 const ours = variants.every(({ compressor }) => !['zstd', 'deflate'].includes(compressor));
 const encoders = ours ? {} : (await import('@anole/host/encoders')).zlibEncoders;
 const compress = pieceCompressor(variants, encoders, memory);
+const bytes = new Uint8Array(memory.buffer);
+const { attempt } = await import('@anole/host');
+const { SourceFiles } = await import('./source-files.ts');
+const source = new SourceFiles();
 
-parentPort?.on('message', ({ pieces, target }: CompressJob) => {
-  let answer: CompressAnswer;
-  try {
-    answer = { pieces: compress(pieces, target) };
-  } catch (error) {
-    answer = { error: String(error) };
+function read({ files, reads }: CompressJob): void {
+  if (files) source.take(files);
+  for (let index = 0; index * READ_COLUMNS < reads.length; index++) {
+    const [offset, start, length] = reads.subarray(index * READ_COLUMNS);
+    source.read(index, offset!, bytes.subarray(start!, start! + length!));
   }
-  parentPort?.postMessage(answer);
+}
+
+parentPort?.on('message', async (job: CompressJob) => {
+  const answer = await attempt(() => {
+    read(job);
+    return packResults(compress(unpackPieces(job.pieces), job.target));
+  });
+  parentPort?.postMessage(answer, 'done' in answer ? [answer.done.buffer] : []);
 });

@@ -1,6 +1,7 @@
+import type { FileList } from '@anole/host';
+
 /** What a thread that copies files into an image is started with. */
 export interface CopyTask {
-  readonly directory: string;
   /** Of the image; open as long as the thread runs. */
   readonly fd: number;
   readonly blockSize: number;
@@ -10,11 +11,10 @@ export interface CopyTask {
 export interface CopyJob {
   readonly offset: number;
   readonly bytes: Uint8Array;
-  readonly directories: readonly string[];
-  readonly names: readonly string[];
-  /** For each file `ino`, `from`, `length`, `to`, `tail` and `tailTo` of a `FileCopy`. */
-  readonly numbers: Float64Array;
+  readonly files: FileList;
+  /** For each file `from`, `length`, `to`, `tail` and `tailTo` of a `FileCopy`. */
+  readonly numbers: Float64Array<ArrayBuffer>;
 }
 
 /** Columns of `numbers`. */
-export const COPY_COLUMNS = 6;
+export const COPY_COLUMNS = 5;

@@ -47,7 +47,7 @@ async function byThreads(name: string, options: WriteOptions, meanwhile = () => 
     const image = await writeErofs(tree, options);
     meanwhile();
     const { blockSize = 4096 } = options;
-    await using threads = new CopyThreads({ directory: source, fd, blockSize });
+    await using threads = new CopyThreads({ fd, blockSize });
     let copies = 0;
     for await (const part of image.parts({ copies: true })) {
       copies += part.copies?.length ?? 0;

@@ -1,8 +1,7 @@
 import { availableParallelism } from 'node:os';
-import { dirname } from 'node:path';
-import type { FileCopy, ImagePart } from '@anole/erofs';
-import { Crew } from '@anole/host';
-import { COPY_COLUMNS, type CopyJob, type CopyTask } from './copy-job.ts';
+import type { ImagePart } from '@anole/erofs';
+import { Crew, FileListing } from '@anole/host';
+import type { CopyJob, CopyTask } from './copy-job.ts';
 
 /** More would wait for the disk. */
 const MOST_THREADS = 4;
@@ -16,7 +15,9 @@ const JOB_BYTES = 2 * 1024 * 1024;
 export class CopyThreads implements AsyncDisposable {
   readonly #task: CopyTask;
   #crew: Crew<CopyJob, undefined> | undefined;
-  #copies: FileCopy[] = [];
+  // Many small objects would take longer to hand over than the copying takes.
+  readonly #files = new FileListing();
+  #numbers: number[] = [];
   #bytes = 0;
 
   constructor(task: CopyTask) {
@@ -25,15 +26,18 @@ export class CopyThreads implements AsyncDisposable {
 
   /** Takes a part of an image whose copies are its to make. Gives what to wait for before the next. */
   put({ offset, bytes, copies = [] }: ImagePart): Promise<void> | undefined {
-    for (const copy of copies) this.#bytes += copy.length + copy.tail;
-    this.#copies.push(...copies);
+    for (const { node, from, length, to, tail, tailTo } of copies) {
+      if (!this.#files.add(node)) throw new TypeError('a file to copy is none of this machine');
+      this.#numbers.push(from, length, to, tail, tailTo);
+      this.#bytes += length + tail;
+    }
     // What lies beside inodes goes with them.
     if (bytes.length === 0 && this.#bytes < JOB_BYTES) return undefined;
     return this.#send(offset, bytes.slice());
   }
 
   async finish(): Promise<void> {
-    if (this.#copies.length > 0) await this.#send(0, new Uint8Array(0));
+    if (this.#files.count > 0) await this.#send(0, new Uint8Array(0));
     await this.#crew?.finish();
   }
 
@@ -43,10 +47,11 @@ export class CopyThreads implements AsyncDisposable {
 
   #send(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> | undefined {
     this.#crew ??= this.#start();
-    const job = { offset, bytes, ...columnsOf(this.#copies) };
-    this.#copies = [];
+    const numbers = Float64Array.from(this.#numbers);
+    const job = { offset, bytes, files: this.#files.take(), numbers };
+    this.#numbers = [];
     this.#bytes = 0;
-    return this.#crew.put(job, [bytes.buffer, job.numbers.buffer]);
+    return this.#crew.put(job, [bytes.buffer, numbers.buffer]);
   }
 
   #start(): Crew<CopyJob, undefined> {
@@ -54,18 +59,4 @@ export class CopyThreads implements AsyncDisposable {
     const url = new URL(`./copy-worker.${extension}`, import.meta.url);
     return new Crew(url, this.#task, Math.min(MOST_THREADS, availableParallelism()), () => {});
   }
-}
-
-/** Many small objects would take longer to hand over than the copying takes. */
-function columnsOf(copies: readonly FileCopy[]) {
-  const numbers = new Float64Array(copies.length * COPY_COLUMNS);
-  const directories: string[] = [];
-  const names: string[] = [];
-  copies.forEach(({ node, path, from, length, to, tail, tailTo }, index) => {
-    const directory = dirname(path);
-    directories.push(directory);
-    names.push(path.slice(directory === '/' ? 1 : directory.length + 1));
-    numbers.set([node.stat.ino, from, length, to, tail, tailTo], index * COPY_COLUMNS);
-  });
-  return { directories, names, numbers };
 }

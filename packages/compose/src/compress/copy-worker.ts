@@ -1,38 +1,29 @@
 import { writeSync } from 'node:fs';
 import { workerData } from 'node:worker_threads';
-import { AnoleError } from '@anole/bytes';
-import { type HostNode, hostTree, serveCrew } from '@anole/host';
+import { serveCrew } from '@anole/host';
 import { COPY_COLUMNS, type CopyJob, type CopyTask } from './copy-job.ts';
+import { SourceFiles } from './source-files.ts';
 
 /** Blocks of small files are written together. */
 const GATHERED = 1024 * 1024;
 
-const { directory, fd, blockSize } = workerData as CopyTask;
-const tree = hostTree(directory);
+const { fd, blockSize } = workerData as CopyTask;
+const source = new SourceFiles();
 
 const gathered = new Uint8Array(GATHERED);
 let used = 0;
 /** Byte of the image at which what is gathered goes. */
 let start = 0;
 
-let lastDirectory: { readonly path: string; readonly node: HostNode } = {
-  path: '/',
-  node: tree.root,
-};
-
-serveCrew(({ offset, bytes, directories, names, numbers }: CopyJob): undefined => {
-  for (const [index, name] of names.entries()) {
-    const column = (at: number) => numbers[index * COPY_COLUMNS + at]!;
-    const [ino, tail, tailTo] = [column(0), column(4), column(5)];
-    const range = { from: column(1), length: column(2), to: column(3) };
-    const directory = directories[index]!;
-    const path = `${directory === '/' ? '' : directory}/${name}`;
-    const node = find(directory)?.lookup(name);
-    if (node?.stat.ino !== ino) throw changed(path, 'it is not what it was');
-    if (range.length + tail > GATHERED) copyLarge(node, path, range);
+serveCrew(({ offset, bytes, files, numbers }: CopyJob): undefined => {
+  source.take(files);
+  for (let file = 0; file * COPY_COLUMNS < numbers.length; file++) {
+    const [from, length, to, tail, tailTo] = numbers.subarray(file * COPY_COLUMNS);
+    const range = { from: from!, length: length!, to: to! };
+    if (range.length + tail! > GATHERED) copyLarge(file, range);
     else {
-      const end = gather(node, path, range, tail);
-      if (tail > 0) bytes.set(gathered.subarray(end, end + tail), tailTo - offset);
+      const end = gather(file, range, tail!);
+      if (tail! > 0) bytes.set(gathered.subarray(end, end + tail!), tailTo! - offset);
     }
   }
   flush();
@@ -45,16 +36,8 @@ interface Range {
   readonly to: number;
 }
 
-function find(path: string): HostNode | undefined {
-  if (path === lastDirectory.path) return lastDirectory.node;
-  let node: HostNode | undefined = tree.root;
-  for (const name of path.split('/')) if (name !== '') node = node?.lookup(name);
-  if (node) lastDirectory = { path, node };
-  return node;
-}
-
 /** Reads a range, and the tail behind it, to where it is written from later. Returns where that ends. */
-function gather(node: HostNode, path: string, { from, length, to }: Range, tail: number): number {
+function gather(file: number, { from, length, to }: Range, tail: number): number {
   const padding = to - (start + used);
   const follows = length === 0 || (padding >= 0 && padding < blockSize);
   if (!follows || used + Math.max(padding, 0) + length + tail > GATHERED) flush();
@@ -64,18 +47,16 @@ function gather(node: HostNode, path: string, { from, length, to }: Range, tail:
     used = to - start;
   }
   const end = used + length;
-  const count = node.readInto(from, gathered.subarray(used, end + tail));
-  if (count !== length + tail) throw cutShort(path, count, length + tail, from);
+  source.read(file, from, gathered.subarray(used, end + tail));
   used = end;
   return end;
 }
 
-function copyLarge(node: HostNode, path: string, { from, length, to }: Range): void {
+function copyLarge(file: number, { from, length, to }: Range): void {
   flush();
   for (let done = 0; done < length; done += GATHERED) {
     const part = gathered.subarray(0, Math.min(GATHERED, length - done));
-    const count = node.readInto(from + done, part);
-    if (count !== part.length) throw cutShort(path, count, part.length, from + done);
+    source.read(file, from + done, part);
     writeAll(part, to + done);
   }
 }
@@ -89,15 +70,4 @@ function writeAll(bytes: Uint8Array, at: number): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(fd, bytes, done, bytes.length - done, at + done);
   }
-}
-
-function cutShort(path: string, left: number, wanted: number, offset: number): AnoleError {
-  return changed(path, `${left} of ${wanted} bytes are left at ${offset}`);
-}
-
-function changed(path: string, how: string): AnoleError {
-  return new AnoleError('EROFS_SOURCE_CHANGED', `Cannot store ${path}: ${how}`, {
-    details: { path },
-    hint: 'the tree changed while it was read: try again when nothing writes to it',
-  });
 }

@@ -11,10 +11,9 @@ import { createFileAtomically, type HostTree, scratchFile } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 import { CopyThreads } from './copy-threads.ts';
 
-/** Images from so many bytes on are worth starting threads for. */
+/** Images of so many bytes, or inodes, are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
-/** For each file: of smaller ones more time goes into finding them again than into copying. */
-const FOR_THREADS_EACH = 16 * 1024;
+const FOR_THREADS_INODES = 10_000;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
@@ -63,13 +62,13 @@ async function writeParts(
   tree: Tree,
   { blockSize = 4096 }: WriteOptions,
 ): Promise<void> {
-  const isWorth = image.size >= Math.max(FOR_THREADS, image.inodes * FOR_THREADS_EACH);
+  const isWorth = image.size >= FOR_THREADS || image.inodes >= FOR_THREADS_INODES;
   const directory = isWorth ? directoryOf(tree) : undefined;
   if (directory === undefined) {
     for await (const { offset, bytes } of image.parts()) writeAt(fd, offset, bytes);
     return;
   }
-  await using threads = new CopyThreads({ directory, fd, blockSize });
+  await using threads = new CopyThreads({ fd, blockSize });
   for await (const part of image.parts({ copies: true })) {
     const copying = part.copies && threads.put(part);
     if (copying) await copying;

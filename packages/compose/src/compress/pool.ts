@@ -7,10 +7,13 @@ import {
   type LaneRange,
   type Lanes,
   laneRanges,
+  type Piece,
   type PieceSettings,
+  packPieces,
+  unpackResults,
 } from '@anole/erofs';
-import { startThread } from '@anole/host';
-import type { CompressAnswer, CompressJob, CompressTask } from './compress-worker.ts';
+import { type Answer, errorOf, FileListing, startThread } from '@anole/host';
+import type { CompressJob, CompressTask } from './compress-worker.ts';
 
 /** With the largest pieces under way each takes up to 40 MiB. */
 const MOST_THREADS = 8;
@@ -74,10 +77,10 @@ class CompressThread {
     this.#worker = startThread(new URL(`./compress-worker.${extension}`, import.meta.url), {
       workerData: task,
     });
-    this.#worker.on('message', (answer: CompressAnswer) => {
+    this.#worker.on('message', (answer: Answer<Uint32Array>) => {
       const pending = this.#pending.shift();
-      if ('pieces' in answer) pending?.resolve(answer.pieces);
-      else pending?.reject(failed(answer.error));
+      if ('done' in answer) pending?.resolve(unpackResults(answer.done));
+      else pending?.reject(codedError(errorOf(answer)));
     });
     this.#worker.on('error', (error) => this.#fail(failed(String(error))));
   }
@@ -97,21 +100,39 @@ class CompressThread {
   }
 
   #lane(input: LaneRange, output: LaneRange): Lane {
+    const listing = new FileListing();
+    let reads: number[] = [];
     const lane: Lane = {
       bytes: this.#bytes,
       input,
       output,
-      run: (pieces) => this.#run({ pieces, target: output.start }),
+      fetch(node, offset, start, length) {
+        const isTheirs = listing.add(node);
+        if (isTheirs) reads.push(offset, start, length);
+        return isTheirs;
+      },
+      run: (pieces) => {
+        const files = listing.count > 0 ? listing.take() : undefined;
+        const results = this.#run(pieces, output.start, files, Float64Array.from(reads));
+        reads = [];
+        return results;
+      },
       release: () => void this.#lanes.push(lane),
     };
     return lane;
   }
 
-  #run(job: CompressJob): Promise<readonly CompressedPiece[]> {
+  #run(
+    pieces: readonly Piece[],
+    target: number,
+    files: CompressJob['files'],
+    reads: CompressJob['reads'],
+  ): Promise<readonly CompressedPiece[]> {
     if (this.#failure) return Promise.reject(this.#failure);
+    const job: CompressJob = { pieces: packPieces(pieces), target, files, reads };
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject });
-      this.#worker.postMessage(job);
+      this.#worker.postMessage(job, [job.pieces.buffer, reads.buffer]);
     });
   }
 
@@ -119,6 +140,11 @@ class CompressThread {
     this.#failure ??= error;
     for (const { reject } of this.#pending.splice(0)) reject(error);
   }
+}
+
+/** A fault of a compressor has no code of its own. */
+function codedError(error: Error): Error {
+  return AnoleError.is(error) ? error : failed(error.message);
 }
 
 function failed(reason: string): AnoleError {

@@ -15,8 +15,6 @@ export interface ImagePart {
 /** Data of a file, and where in an image they belong. */
 export interface FileCopy {
   readonly node: TreeNode;
-  /** With a leading slash. */
-  readonly path: string;
   /** First byte of the file. */
   readonly from: number;
   /** So many bytes go to byte `to` of the image; what is left of their last block is zeros. */

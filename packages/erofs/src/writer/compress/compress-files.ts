@@ -199,7 +199,9 @@ class Queue {
     batch.pieces.push({ start, length: count, tail, variant });
     batch.bytes += count;
     batch.stored += (Math.ceil(count / blockSize) + 1) * blockSize;
-    const read = readInto(inode, at, batch.lane.bytes.subarray(start, start + count));
+    const { lane } = batch;
+    if (lane.fetch?.(inode.node, at, start, count)) return undefined;
+    const read = readInto(inode, at, lane.bytes.subarray(start, start + count));
     return isPromise(read) ? read : undefined;
   }
 

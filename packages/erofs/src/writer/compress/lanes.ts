@@ -1,6 +1,7 @@
 import type { Awaitable } from '@anole/bytes';
 import { LZ4_SCRATCH_SIZE, LZ4_SLACK } from '@anole/bytes/lz4-compress';
 import { LZMA_SLACK, lzmaScratchSize } from '@anole/bytes/lzma-compress';
+import type { TreeNode } from '@anole/vfs';
 import { type Encoders, fillerOf } from './fillers.ts';
 import {
   type CompressedPiece,
@@ -9,6 +10,8 @@ import {
   type PieceSettings,
   storedSizeMax,
 } from './piece.ts';
+
+export { packPieces, packResults, unpackPieces, unpackResults } from './piece-columns.ts';
 
 /** Bytes of a file that are compressed in one go. A fixed number: results depend on it. */
 export const PIECE_SIZE = 8 * 1024 * 1024;
@@ -23,6 +26,11 @@ export interface Lane {
   readonly input: LaneRange;
   /** Where they come out. */
   readonly output: LaneRange;
+  /**
+   * Takes it over to put bytes of a file to `start` before the next run begins. False where it cannot:
+   * then they are to be put there. Not every lane can at all.
+   */
+  readonly fetch?: (node: TreeNode, offset: number, start: number, length: number) => boolean;
   /** Compresses pieces that lie in `input`; what comes out is valid until the lane is released. */
   run(pieces: readonly Piece[]): Awaitable<readonly CompressedPiece[]>;
   release(): void;
