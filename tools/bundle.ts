@@ -12,7 +12,7 @@ const entries = [
   'packages/cli/src/main.ts',
   'packages/cli/src/fs/unpack-worker.ts',
   'packages/compose/src/compress/compress-worker.ts',
-  'packages/compose/src/compress/copy-worker.ts',
+  'packages/compose/src/compress/source-worker.ts',
   'packages/sandbox/src/engine/machine-worker.ts',
 ];
 

@@ -9,18 +9,25 @@ const JOBS_AHEAD = 3;
 /** Jobs leave little behind: memory for what is new would grow to a multiple of what they need. */
 const resourceLimits = { maxYoungGenerationSizeMb: 8 };
 
-interface Member {
+interface Member<Done> {
   readonly worker: Worker;
-  jobs: number;
+  /** Who is to be told what comes of each job, in order. */
+  readonly jobs: Asker<Done>[];
 }
+
+interface Asker<Done> {
+  readonly onDone: (done: Done) => void;
+  readonly onFail: (error: Error) => void;
+}
+
+const nobody: Asker<unknown> = { onDone() {}, onFail() {} };
 
 /**
  * Threads that do jobs of one kind, each in the order in which it gets them. What one of them meets is
  * raised by the next call.
  */
 export class Crew<Job, Done> implements AsyncDisposable {
-  readonly #members: Member[] = [];
-  readonly #onDone: (done: Done) => void;
+  readonly #members: Member<Done>[] = [];
   #failure: Error | undefined;
   #waiting: (() => void) | undefined;
 
@@ -28,11 +35,10 @@ export class Crew<Job, Done> implements AsyncDisposable {
    * @param url a module that calls {@link serveCrew}
    * @param task plain data that each thread finds in `workerData`
    */
-  constructor(url: URL, task: unknown, size: number, onDone: (done: Done) => void) {
-    this.#onDone = onDone;
+  constructor(url: URL, task: unknown, size: number) {
     for (let count = 0; count < size; count++) {
       const worker = startThread(url, { workerData: task, resourceLimits });
-      const member = { worker, jobs: 0 };
+      const member: Member<Done> = { worker, jobs: [] };
       worker.on('message', (answer: Answer<Done>) => this.#take(member, answer));
       worker.on('error', (error) => this.#fail(error));
       this.#members.push(member);
@@ -44,16 +50,23 @@ export class Crew<Job, Done> implements AsyncDisposable {
    * under way.
    */
   put(job: Job, transfer: readonly Transferable[] = []): Promise<void> | undefined {
-    if (this.#failure) throw this.#failure;
-    const idle = this.#members.reduce((least, next) => (next.jobs < least.jobs ? next : least));
-    idle.jobs++;
-    idle.worker.postMessage(job, transfer);
+    this.#give(job, transfer, nobody);
+    return this.room();
+  }
+
+  /** The same whatever is under way; resolves to what comes of the job. */
+  ask(job: Job, transfer: readonly Transferable[] = []): Promise<Done> {
+    return new Promise((onDone, onFail) => this.#give(job, transfer, { onDone, onFail }));
+  }
+
+  /** What to wait for before the next job, where enough is under way. */
+  room(): Promise<void> | undefined {
     return this.#isFull() ? this.#until(() => !this.#isFull()) : undefined;
   }
 
   /** Resolves when all is done; rejects where anything failed. */
   async finish(): Promise<void> {
-    await this.#until(() => this.#members.every(({ jobs }) => jobs === 0));
+    await this.#until(() => this.#members.every(({ jobs }) => jobs.length === 0));
   }
 
   /** Resolves when nothing more is done, whatever was still to come. */
@@ -65,22 +78,29 @@ export class Crew<Job, Done> implements AsyncDisposable {
     await this.stop();
   }
 
-  #isFull(): boolean {
-    return this.#members.every(({ jobs }) => jobs >= JOBS_AHEAD);
+  #give(job: Job, transfer: readonly Transferable[], asker: Asker<Done>): void {
+    if (this.#failure) throw this.#failure;
+    const idle = this.#members.reduce((least, next) =>
+      next.jobs.length < least.jobs.length ? next : least,
+    );
+    idle.jobs.push(asker);
+    idle.worker.postMessage(job, transfer);
   }
 
-  #take(member: Member, answer: Answer<Done>): void {
-    member.jobs--;
+  #isFull(): boolean {
+    return this.#members.every(({ jobs }) => jobs.length >= JOBS_AHEAD);
+  }
+
+  #take({ jobs }: Member<Done>, answer: Answer<Done>): void {
     if ('done' in answer) {
-      this.#onDone(answer.done);
+      jobs.shift()?.onDone(answer.done);
       this.#waiting?.();
-      return;
-    }
-    this.#fail(errorOf(answer));
+    } else this.#fail(errorOf(answer));
   }
 
   #fail(error: Error): void {
     this.#failure ??= error;
+    for (const { jobs } of this.#members) for (const { onFail } of jobs.splice(0)) onFail(error);
     this.#waiting?.();
   }
 

@@ -1,4 +1,4 @@
-import { constants, fstatSync, openSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants, fstatSync, openSync, readlinkSync } from 'node:fs';
 import { decodeName } from '@anole/bytes';
 import {
   compareNames,
@@ -13,6 +13,7 @@ import { DIRECTORY, DirectoryCalls, FILE, pathIn } from './directory-calls.ts';
 import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { deviceNumber, deviceOf, InodeNumbers } from './host-stat.ts';
+import { type Listing, listDirectory } from './listing.ts';
 import { StatRows } from './stat-rows.ts';
 import { readXattrDump, type XattrDump } from './xattr-dump.ts';
 
@@ -106,21 +107,18 @@ class Host {
 
   list(node: HostNode): DirectoryEntry[] {
     return this.guard(
-      () => {
-        const directory = this.directory(node);
-        const entries: DirectoryEntry[] = [];
-        const names = namesIn(`/proc/self/fd/${directory}`);
-        const rows = new StatRows(names.length, this.numbers);
-        for (const [row, name] of names.entries()) {
-          // Between the listing and the look it may have gone.
-          if (!this.calls.stat(rows, row, directory, name)) continue;
-          const found = new HostNode(this, node, name, rows, row);
-          entries.push({ name, type: found.type, ino: rows.ino(row), node: found });
-        }
-        return entries.sort((a, b) => compareNames(a.name, b.name));
-      },
+      () => this.entries(node, listDirectory(this.calls, this.directory(node))),
       () => `list ${node.path()}`,
     );
+  }
+
+  entries(node: HostNode, { names, words }: Listing): DirectoryEntry[] {
+    const rows = new StatRows(words, this.numbers);
+    const entries = (names === '' ? [] : names.split('/')).map((name, row) => {
+      const found = new HostNode(this, node, name, rows, row);
+      return { name, type: found.type, ino: rows.ino(row), node: found };
+    });
+    return entries.sort((a, b) => compareNames(a.name, b.name));
   }
 
   readLink(node: HostNode): string {
@@ -182,16 +180,6 @@ class Host {
   }
 }
 
-/** Names by `decodeName`: as strings from Node, unless one of them is no UTF-8. */
-function namesIn(path: string): string[] {
-  const names = readdirSync(path, 'utf8');
-  if (!names.some((name) => name.includes(REPLACEMENT))) return names;
-  return readdirSync(path, { encoding: 'buffer' }).map(decodeName);
-}
-
-/** Stands for bytes that are no UTF-8; in a name for itself, too. */
-const REPLACEMENT = '\ufffd';
-
 const vfsCodes: Readonly<Record<string, VfsError['code']>> = {
   EACCES: 'VFS_ACCESS_DENIED',
   ENAMETOOLONG: 'VFS_NAME_TOO_LONG',
@@ -239,6 +227,12 @@ export class HostNode implements TreeNode {
   list(): readonly DirectoryEntry[] {
     this.check('directory', 'VFS_NOT_DIRECTORY');
     return this.host.list(this);
+  }
+
+  /** What {@link list} gives, of a listing that was made elsewhere. */
+  entriesOf(listing: Listing): readonly DirectoryEntry[] {
+    this.check('directory', 'VFS_NOT_DIRECTORY');
+    return this.host.entries(this, listing);
   }
 
   readLink(): string {

@@ -20,8 +20,9 @@ export {
   mountFuse,
   resumeFuse,
 } from './fuse-device.ts';
-export { type HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
+export { HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
 export { type FileList, FileListing, ListedFiles } from './listed-files.ts';
+export type { Listing } from './listing.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { startThread } from './threads.ts';

@@ -5,6 +5,7 @@ import { hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { InodeNumbers } from './host-stat.ts';
 import { HostNode } from './host-tree.ts';
+import { type Listing, listDirectory } from './listing.ts';
 import { IDENTITY_WORDS, StatRows } from './stat-rows.ts';
 
 /** Files of a {@link HostTree} as another thread is told of them, numbered from 0. Plain data. */
@@ -20,7 +21,7 @@ export interface FileList {
 
 const KEY_WORDS = 1 + IDENTITY_WORDS;
 
-/** Gathers a {@link FileList}. */
+/** Gathers a {@link FileList}: of files to read, or of directories to list. */
 export class FileListing {
   #tree: string | undefined;
   #directories: string[] = [];
@@ -84,6 +85,10 @@ export class ListedFiles implements Disposable {
     this.#keys = keys;
   }
 
+  get count(): number {
+    return this.#keys.length / KEY_WORDS;
+  }
+
   /** With a leading slash. */
   path(index: number): string {
     const directory = this.#directoryOf(index);
@@ -97,17 +102,37 @@ export class ListedFiles implements Disposable {
    * @throws HostError as opening and reading a file raise it
    */
   readInto(index: number, offset: number, target: Uint8Array): number | undefined {
+    if (!this.#isOpen(index)) return undefined;
+    return readInto(this.#file!.fd, target, offset, () => this.path(index));
+  }
+
+  /**
+   * What a directory lists, or undefined where that is gone, or another has its name.
+   *
+   * @throws HostError as opening and listing a directory raise it
+   */
+  list(index: number): Listing | undefined {
+    const isOpen = this.#isOpen(index);
     try {
-      if (this.#file?.index !== index) this.#open(index);
+      return isOpen ? listDirectory(this.#calls, this.#file!.fd) : undefined;
     } catch (error) {
-      if (goneCodes.has(systemCode(error) ?? '')) return undefined;
-      throw hostError(error, `open ${this.path(index)}`);
+      throw hostError(error, `list ${this.path(index)}`);
     }
-    return this.#file && readInto(this.#file.fd, target, offset, () => this.path(index));
   }
 
   [Symbol.dispose](): void {
     this.#close();
+  }
+
+  /** Opens a file; false where it is gone. */
+  #isOpen(index: number): boolean {
+    try {
+      if (this.#file?.index !== index) this.#open(index);
+      return this.#file !== undefined;
+    } catch (error) {
+      if (goneCodes.has(systemCode(error) ?? '')) return false;
+      throw hostError(error, `open ${this.path(index)}`);
+    }
   }
 
   #directoryOf(index: number): string {

@@ -30,12 +30,15 @@ export const IDENTITY_WORDS = identity.length;
  * times the room.
  */
 export class StatRows {
-  readonly words: Uint32Array;
+  readonly words: Uint32Array<ArrayBuffer>;
   readonly #inodes: InodeNumbers;
 
-  /** @param inodes that name files in the tree */
-  constructor(count: number, inodes: InodeNumbers) {
-    this.words = new Uint32Array(count * STATX_WORDS);
+  /**
+   * @param rows how many, or those that another has filled
+   * @param inodes that name files in the tree
+   */
+  constructor(rows: number | Uint32Array<ArrayBuffer>, inodes: InodeNumbers) {
+    this.words = typeof rows === 'number' ? new Uint32Array(rows * STATX_WORDS) : rows;
     this.#inodes = inodes;
   }
 

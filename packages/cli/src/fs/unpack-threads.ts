@@ -27,9 +27,7 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
     const url = new URL(`./unpack-worker.${extension}`, import.meta.url);
     const work: UnpackWork = { image: this.image, base, owners };
     const size = Math.min(MOST_THREADS, availableParallelism());
-    this.crew = new Crew(url, work, size, (bytes) => {
-      this.bytes += bytes;
-    });
+    this.crew = new Crew(url, work, size);
   }
 
   put({ path, node }: WalkEntry): Promise<void> | undefined {
@@ -56,6 +54,13 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
     const { job } = this;
     this.job = [];
     this.jobBytes = 0;
-    return this.crew!.put(job);
+    const written = this.crew!.ask(job);
+    written.then(
+      (bytes) => {
+        this.bytes += bytes;
+      },
+      () => {},
+    );
+    return this.crew!.room();
   }
 }

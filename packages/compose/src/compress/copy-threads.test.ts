@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { type WriteOptions, writeErofs } from '@anole/erofs';
 import { hostTree } from '@anole/host';
-import { CopyThreads } from './copy-threads.ts';
+import { SourceThreads } from './source-threads.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'anole-copies-'));
 after(() => rmSync(base, { recursive: true, force: true }));
@@ -47,7 +47,8 @@ async function byThreads(name: string, options: WriteOptions, meanwhile = () => 
     const image = await writeErofs(tree, options);
     meanwhile();
     const { blockSize = 4096 } = options;
-    await using threads = new CopyThreads({ fd, blockSize });
+    await using all = new SourceThreads();
+    const threads = all.copyTo(fd, blockSize);
     let copies = 0;
     for await (const part of image.parts({ copies: true })) {
       copies += part.copies?.length ?? 0;

@@ -1,10 +1,7 @@
-import { availableParallelism } from 'node:os';
 import type { ImagePart } from '@anole/erofs';
-import { Crew, FileListing } from '@anole/host';
-import type { CopyJob, CopyTask } from './copy-job.ts';
+import { FileListing } from '@anole/host';
+import type { CopyJob, SourceCrew } from './source-job.ts';
 
-/** More would wait for the disk. */
-const MOST_THREADS = 4;
 /** Bytes that make a job. */
 const JOB_BYTES = 2 * 1024 * 1024;
 
@@ -12,16 +9,17 @@ const JOB_BYTES = 2 * 1024 * 1024;
  * Threads that put what files of a directory hold into an image, which they write to on their own. A
  * part with what files lack is theirs, too.
  */
-export class CopyThreads implements AsyncDisposable {
-  readonly #task: CopyTask;
-  #crew: Crew<CopyJob, undefined> | undefined;
+export class CopyThreads {
+  readonly #crew: () => SourceCrew;
+  readonly #image: Pick<CopyJob, 'fd' | 'blockSize'>;
   // Many small objects would take longer to hand over than the copying takes.
   readonly #files = new FileListing();
   #numbers: number[] = [];
   #bytes = 0;
 
-  constructor(task: CopyTask) {
-    this.#task = task;
+  constructor(crew: () => SourceCrew, image: Pick<CopyJob, 'fd' | 'blockSize'>) {
+    this.#crew = crew;
+    this.#image = image;
   }
 
   /** Takes a part of an image whose copies are its to make. Gives what to wait for before the next. */
@@ -38,25 +36,15 @@ export class CopyThreads implements AsyncDisposable {
 
   async finish(): Promise<void> {
     if (this.#files.count > 0) await this.#send(0, new Uint8Array(0));
-    await this.#crew?.finish();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#crew?.stop();
+    await this.#crew().finish();
   }
 
   #send(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> | undefined {
-    this.#crew ??= this.#start();
     const numbers = Float64Array.from(this.#numbers);
-    const job = { offset, bytes, files: this.#files.take(), numbers };
+    const files = this.#files.take();
+    const job: CopyJob = { kind: 'copy', ...this.#image, offset, bytes, files, numbers };
     this.#numbers = [];
     this.#bytes = 0;
-    return this.#crew.put(job, [bytes.buffer, numbers.buffer]);
-  }
-
-  #start(): Crew<CopyJob, undefined> {
-    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const url = new URL(`./copy-worker.${extension}`, import.meta.url);
-    return new Crew(url, this.#task, Math.min(MOST_THREADS, availableParallelism()), () => {});
+    return this.#crew().put(job, [bytes.buffer, numbers.buffer]);
   }
 }

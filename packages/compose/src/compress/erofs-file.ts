@@ -7,9 +7,9 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { createFileAtomically, type HostTree, scratchFile } from '@anole/host';
+import { createFileAtomically, HostNode, scratchFile } from '@anole/host';
 import type { Tree } from '@anole/vfs';
-import { CopyThreads } from './copy-threads.ts';
+import { SourceThreads } from './source-threads.ts';
 
 /** Images of so many bytes, or inodes, are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
@@ -32,17 +32,23 @@ export async function writeErofsFile(
   blob?: Pick<BlobDevice, 'tag'> & { readonly path: string },
 ): Promise<ErofsFile> {
   using scratch = new DisposableStack();
+  // What is in a directory of this machine is seen to by threads, where there is much of it.
+  await using threads = tree.root instanceof HostNode ? new SourceThreads() : undefined;
   const { compression } = options;
   const atomic = options.signal === undefined ? {} : { signal: options.signal };
   const spool = () => scratch.use(scratchFile(dirname(resolve(path))));
-  const all = { ...options, ...(compression && { compression: { spool, ...compression } }) };
+  const all = {
+    ...options,
+    ...(threads && { list: threads.ahead.list }),
+    ...(compression && { compression: { spool, ...compression } }),
+  };
   let made: ErofsImage | undefined;
   await createFileAtomically(
     path,
     async (file) => {
       const write = async (more: WriteOptions) => {
         made = await writeErofs(tree, { ...all, target: fileSpool(file.fd), ...more });
-        await writeParts(file.fd, made, tree, options);
+        await writeParts(file.fd, made, threads, options);
         await file.truncate(made.size);
       };
       if (blob === undefined) return await write({});
@@ -59,27 +65,21 @@ export async function writeErofsFile(
 async function writeParts(
   fd: number,
   image: ErofsImage,
-  tree: Tree,
+  threads: SourceThreads | undefined,
   { blockSize = 4096 }: WriteOptions,
 ): Promise<void> {
   const isWorth = image.size >= FOR_THREADS || image.inodes >= FOR_THREADS_INODES;
-  const directory = isWorth ? directoryOf(tree) : undefined;
-  if (directory === undefined) {
+  if (!isWorth || threads === undefined) {
     for await (const { offset, bytes } of image.parts()) writeAt(fd, offset, bytes);
     return;
   }
-  await using threads = new CopyThreads({ fd, blockSize });
+  const copying = threads.copyTo(fd, blockSize);
   for await (const part of image.parts({ copies: true })) {
-    const copying = part.copies && threads.put(part);
-    if (copying) await copying;
+    const full = part.copies && copying.put(part);
+    if (full) await full;
     else if (!part.copies) writeAt(fd, part.offset, part.bytes);
   }
-  await threads.finish();
-}
-
-/** Of a tree that is a directory of this machine. */
-function directoryOf(tree: Tree | HostTree): string | undefined {
-  return 'directory' in tree ? tree.directory : undefined;
+  await copying.finish();
 }
 
 function fileSpool(fd: number): Spool {

@@ -1,7 +1,8 @@
 import { AnoleError } from '@anole/bytes';
 import { type FileList, ListedFiles } from '@anole/host';
+import type { Listings } from './source-job.ts';
 
-/** In a thread: reads files of the directory that an image is made of. */
+/** In a thread: reads what is in the directory that an image is made of. */
 export class SourceFiles {
   readonly #files = new ListedFiles();
 
@@ -21,6 +22,19 @@ export class SourceFiles {
     const path = this.#files.path(index);
     if (count === undefined) throw changed(path, 'it is not what it was');
     throw changed(path, `${count} of ${target.length} bytes are left at ${offset}`);
+  }
+
+  /** Lists directories. */
+  listAll(directories: FileList): Listings {
+    this.#files.take(directories);
+    return Array.from({ length: this.#files.count }, (_, index) => {
+      try {
+        return this.#files.list(index);
+      } catch {
+        // Who asks for it lists it again, and meets what is wrong.
+        return undefined;
+      }
+    });
   }
 }
 

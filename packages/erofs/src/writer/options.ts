@@ -1,5 +1,5 @@
-import type { CallOptions } from '@anole/bytes';
-import type { Timestamp } from '@anole/vfs';
+import type { Awaitable, CallOptions } from '@anole/bytes';
+import type { DirectoryEntry, Timestamp, TreeNode } from '@anole/vfs';
 import { badOption } from './bad-option.ts';
 import {
   type BlobDevice,
@@ -54,6 +54,8 @@ export interface WriteOptions extends CallOptions {
   readonly blob?: BlobDevice;
   /** Files whose data lie elsewhere already refer to them there. */
   readonly external?: ExternalData;
+  /** Lists a directory in place of the tree: for callers that do so in threads. */
+  readonly list?: (directory: TreeNode) => Awaitable<readonly DirectoryEntry[]>;
   /**
    * The file that the image is for: compressed data are written to their place in it at once, and
    * `parts()` of the image gives what is left. Unless given, they wait in a scratch file.
@@ -81,6 +83,7 @@ export interface Settings {
   readonly xattrTolerance: number;
   readonly owners: Owners;
   readonly exclude: ((path: string) => boolean) | undefined;
+  readonly list: (directory: TreeNode) => Awaitable<readonly DirectoryEntry[]>;
   readonly inlineTails: boolean;
   readonly compression: CompressionSettings | undefined;
   readonly chunks: ChunkSettings | undefined;
@@ -117,6 +120,7 @@ export function settle(options: WriteOptions): Settings {
     xattrTolerance: toleranceOf(options),
     owners: options.owners ?? {},
     exclude: options.exclude,
+    list: options.list ?? ((directory) => directory.list()),
     inlineTails: options.inlineTails ?? true,
     compression: options.compression && settleCompression(options.compression, blockSize),
     ...settleDevices(options, blockSize),

@@ -57,7 +57,7 @@ class Scanner {
   }
 
   async #directory(inode: Inode, parent: Inode): Promise<Inode[]> {
-    const listed = inode.node.list();
+    const listed = this.#settings.list(inode.node);
     const entries = new Map<string, DirectoryEntry>();
     for (const entry of isPromise(listed) ? await listed : listed) {
       if (!this.#excludes(inode, entry.name)) entries.set(entry.name, entry);

@@ -1,0 +1,33 @@
+import { availableParallelism } from 'node:os';
+import { Crew } from '@anole/host';
+import { CopyThreads } from './copy-threads.ts';
+import { ListAhead } from './list-ahead.ts';
+import type { SourceCrew } from './source-job.ts';
+
+/** More would wait for the disk. */
+const MOST_THREADS = 4;
+
+/** Threads that list and copy what is in the directory of which an image is made. For one image. */
+export class SourceThreads implements AsyncDisposable {
+  #crew: SourceCrew | undefined;
+
+  /** Directories listed before they are asked for. */
+  readonly ahead = new ListAhead(() => this.crew());
+
+  /** Copying into an image. */
+  copyTo(fd: number, blockSize: number): CopyThreads {
+    return new CopyThreads(() => this.crew(), { fd, blockSize });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#crew?.stop();
+  }
+
+  /** They are started when there is something to do. */
+  crew(): SourceCrew {
+    const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
+    const url = new URL(`./source-worker.${extension}`, import.meta.url);
+    this.#crew ??= new Crew(url, undefined, Math.min(MOST_THREADS, availableParallelism()));
+    return this.#crew;
+  }
+}
