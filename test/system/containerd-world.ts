@@ -95,7 +95,8 @@ export class ContainerdWorld {
     return child;
   }
 
-  async startContainerd(): Promise<ChildProcess> {
+  /** @param sandboxImage what holds pods */
+  async startContainerd(sandboxImage: string): Promise<ChildProcess> {
     writeFileSync(
       this.at('containerd.toml'),
       `version = 2
@@ -110,9 +111,15 @@ state = "${this.at('state')}"
   address = "${this.at('snapshotter.sock')}"
 [plugins."io.containerd.grpc.v1.cri"]
   stream_server_port = "0"
+  restrict_oom_score_adj = true
+  sandbox_image = "${sandboxImage}"
 [plugins."io.containerd.grpc.v1.cri".containerd]
   snapshotter = "anole"
   disable_snapshot_annotations = false
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+  runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+  Root = "${this.at('runc')}"
 `,
     );
     const child = this.#start('containerd', 'containerd', ['-c', this.at('containerd.toml')]);
@@ -154,10 +161,12 @@ state = "${this.at('state')}"
   async #end(): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL');
     for (const pid of this.pids('containerd-shim')) process.kill(pid, 'SIGKILL');
-    const runc = ['--root', this.at('runc/default')];
-    const left = spawnSync('runc', [...runc, 'list', '--quiet'], { encoding: 'utf8' }).stdout;
-    for (const id of left.split('\n').filter(Boolean)) {
-      spawnSync('runc', [...runc, 'delete', '--force', id]);
+    for (const namespace of ['default', 'k8s.io']) {
+      const runc = ['--root', this.at('runc', namespace)];
+      const left = spawnSync('runc', [...runc, 'list', '--quiet'], { encoding: 'utf8' }).stdout;
+      for (const id of left.split('\n').filter(Boolean)) {
+        spawnSync('runc', [...runc, 'delete', '--force', id]);
+      }
     }
     for (const pid of this.pids('image serve')) process.kill(pid, 'SIGKILL');
     await sleep(200);

@@ -1,20 +1,21 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { GrpcClient } from '@anole/containerd';
 import { MemoryTree } from '@anole/vfs';
-import { embedded, message, string } from '../../packages/containerd/src/protobuf/message.ts';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs } from '../../packages/oci/src/testing/tools.ts';
 import { ContainerdWorld, mountsBelow, treeWithPrograms } from './containerd-world.ts';
+import { Kubelet } from './cri.ts';
 
 const SIZE = 2_000_000;
 const contentOf = (file: number) =>
   createHash('shake256', { outputLength: SIZE }).update(`file ${file}`).digest();
 const hashOf = (file: number) => createHash('sha256').update(contentOf(file)).digest('hex');
+const textOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 const bytes = (text: string) => new TextEncoder().encode(text);
 
 /** An image of three layers with its variant beside it, and others without; a snapshotter for them. */
@@ -34,13 +35,19 @@ async function setUp(context: TestContext) {
   const other = new MemoryTree();
   other.putFile('etc/other', bytes('other\n'));
   const tars = await Promise.all([base, middle, top, other].map(tarOf));
+  const platform = 'linux/amd64';
+  const config = { Env: ['PATH=/usr/bin:/bin'] };
   const made = (...at: readonly number[]) =>
-    raw.image({ platform: 'linux/amd64', layers: at.map((each) => ({ tar: tars[each]! })) });
+    raw.image({ platform, layers: at.map((each) => ({ tar: tars[each]! })), config });
   raw
     .name(made(0, 1, 2), 'made')
     .name(made(0, 1), 'below')
     .name(made(0, 1, 3), 'beside');
   const name = (tag: string) => `${registry}/${tag}:1`;
+  // What holds a pod.
+  const pause = { Env: config.Env, Entrypoint: ['sleep', '1000'] };
+  const sleeper = [{ tar: await tarOf(treeWithPrograms('sleep')) }];
+  raw.name(raw.image({ platform: 'linux/amd64', layers: sleeper, config: pause }), 'pause');
   for (const [tag, file] of [
     ['large', 9],
     ['other', 8],
@@ -50,7 +57,7 @@ async function setUp(context: TestContext) {
     const layers = [{ tar: await tarOf(tree) }];
     raw.name(raw.image({ platform: 'linux/amd64', layers }), tag);
   }
-  const copied = ['below', 'beside'].map((tag) =>
+  const copied = ['below', 'beside', 'pause'].map((tag) =>
     world.anoleOk('image', 'copy', `oci:layout:${tag}`, `docker://${name(tag)}`),
   );
   const converted = ['made', 'large', 'other'].map((tag) =>
@@ -58,7 +65,7 @@ async function setUp(context: TestContext) {
   );
   await Promise.all([...copied, ...converted]);
   const snapshotter = await world.startSnapshotter();
-  await world.startContainerd();
+  await world.startContainerd(name('pause'));
   const run = (image: string, script: string) =>
     world.ctrOk(...world.runFlags, '--rm', image, 'one', 'sh', '-c', script);
   /** What each layer became. */
@@ -105,21 +112,22 @@ test('containerd with images on demand', { skip }, async (context) => {
     assert.match(await run(name('made'), script), /\nnew\n$/);
   });
 
-  await context.test('pulls on demand for Kubernetes (CRI)', async () => {
-    using client = new GrpcClient(world.at('containerd.sock'));
-    const spec = message({ image: string(1) });
-    const method = {
-      path: '/runtime.v1.ImageService/PullImage',
-      request: message({ image: embedded(1, spec) }),
-      answer: message({ imageRef: string(1) }),
-    };
-    const { imageRef } = await client.call(method, { image: { image: name('made') } });
+  await context.test('runs a pod of Kubernetes (CRI) of which no layer was fetched', async () => {
+    using kubelet = new Kubelet(world.at('containerd.sock'));
+    const imageRef = await kubelet.pull(name('made'));
     assert.match(imageRef, /^sha256:/);
     const kubernetes = ['--namespace', 'k8s.io'];
-    const listed = await world.ctrOk(...kubernetes, 'snapshot', '--snapshotter', 'anole', 'ls');
-    assert.equal(listed.match(/Committed/g)?.length, 3, listed);
-    // The layer's blobs would be in this namespace, too.
+    // Blobs of layers would be in this namespace, too.
     assert.doesNotMatch(await world.ctrOk(...kubernetes, 'content', 'ls'), /uncompressed/);
+    const logs = world.at('logs');
+    const pod = await kubelet.run(imageRef, ['sh', '-c', 'cat etc/new; sha256sum data-1'], logs);
+    for (let attempt = 0; !textOf(join(logs, 'one.log')).includes('data-1'); attempt++) {
+      assert.ok(attempt < 200, 'the container ends');
+      await sleep(50);
+    }
+    const said = textOf(join(logs, 'one.log')).replace(/^\S+ stdout F /gm, '');
+    assert.equal(said, `new\n${hashOf(1)}  data-1\n`);
+    await kubelet.remove(pod);
   });
 
   await context.test('goes on when snapshotter and service are killed', async () => {
