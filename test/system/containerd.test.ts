@@ -51,8 +51,9 @@ async function setUp(context: TestContext) {
   for (const [tag, file] of [
     ['large', 9],
     ['other', 8],
+    ['only', 7],
   ] as const) {
-    const tree = treeWithPrograms('sleep', 'sha256sum');
+    const tree = treeWithPrograms('sh', 'sleep', 'sha256sum');
     tree.putFile('data', contentOf(file));
     const layers = [{ tar: await tarOf(tree) }];
     raw.name(raw.image({ platform: 'linux/amd64', layers }), tag);
@@ -60,9 +61,11 @@ async function setUp(context: TestContext) {
   const copied = ['below', 'beside', 'pause'].map((tag) =>
     world.anoleOk('image', 'copy', `oci:layout:${tag}`, `docker://${name(tag)}`),
   );
-  const converted = ['made', 'large', 'other'].map((tag) =>
-    world.anoleOk('image', 'convert', `oci:layout:${tag}`, `docker://${name(tag)}`, '-z', 'lz4'),
-  );
+  const converted = ['made', 'large', 'other', 'only'].map((tag) => {
+    const places = [`oci:layout:${tag}`, `docker://${name(tag)}`];
+    const flags = ['-z', 'lz4', ...(tag === 'only' ? ['--only'] : [])];
+    return world.anoleOk('image', 'convert', ...places, ...flags);
+  });
   await Promise.all([...copied, ...converted]);
   const snapshotter = await world.startSnapshotter();
   await world.startContainerd(name('pause'));
@@ -110,6 +113,12 @@ test('containerd with images on demand', { skip }, async (context) => {
     assert.deepEqual(await pull(name('beside')), ['there', 'there', 'fetched']);
     assert.match(await run(name('beside'), script), /\nother\n$/);
     assert.match(await run(name('made'), script), /\nnew\n$/);
+  });
+
+  await context.test('runs an image that is there as its variant only', async () => {
+    assert.deepEqual(await pull(name('only')), ['on demand']);
+    assert.equal(await run(name('only'), 'sha256sum data'), `${hashOf(7)}  data\n`);
+    await world.ctrOk('image', 'rm', '--sync', name('only'));
   });
 
   await context.test('runs a pod of Kubernetes (CRI) of which no layer was fetched', async () => {

@@ -21,8 +21,8 @@ export interface ImageWithVariant {
 }
 
 /**
- * Images of an index that have variants, as `anole image convert` makes them. That a variant has the files of
- * its original is what the maker of the index says.
+ * Images of an index that have variants, as `anole image convert` makes them; and the variants, which are images
+ * themselves. That a variant has the files of its original is what the maker of the index says.
  *
  * @throws OciError
  */
@@ -32,10 +32,11 @@ export async function imagesWithVariants(
   options: ReadOptions = {},
 ): Promise<readonly ImageWithVariant[]> {
   const { content } = await readManifest(reader, root, options);
-  if (content.kind === 'manifest') return [];
+  const index = content.kind === 'index' ? content : undefined;
+  const candidates = index ? index.manifests.filter(needsErofs) : [root];
   const found: ImageWithVariant[] = [];
-  for (const variant of await variantsIn(reader, content, options)) {
-    for (const original of originalsOf(variant, content)) {
+  for (const variant of await onDemandAmong(reader, candidates, options)) {
+    for (const original of [...(index ? originalsOf(variant, index) : []), variant]) {
       const { content: manifest } = await readManifest(reader, original, options);
       if (manifest.kind !== 'manifest') continue;
       const { diffIds } = await readConfig(reader, manifest.config, options);
@@ -48,14 +49,18 @@ export async function imagesWithVariants(
   return found;
 }
 
-async function variantsIn(
+function needsErofs({ mediaType, platform }: Descriptor): boolean {
+  return isManifestType(mediaType) && platform?.features?.includes('erofs') === true;
+}
+
+/** Those of which one layer is all their files, and loads on demand. */
+async function onDemandAmong(
   reader: ImageReader,
-  { manifests }: ImageIndex,
+  manifests: readonly Descriptor[],
   options: ReadOptions,
 ): Promise<readonly Descriptor[]> {
   const found: Descriptor[] = [];
   for (const each of manifests) {
-    if (!isManifestType(each.mediaType) || !each.platform?.features?.includes('erofs')) continue;
     const { content } = await readManifest(reader, each, options);
     if (content.kind !== 'manifest') continue;
     const [layer] = content.layers;

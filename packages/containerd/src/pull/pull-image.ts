@@ -3,6 +3,7 @@ import type { CallOptions } from '@anole/bytes';
 import {
   type Descriptor,
   formatReference,
+  type ImageIndex,
   type ImageReader,
   MAX_CONFIG,
   type Manifest,
@@ -118,9 +119,19 @@ async function documentsTo(
     const document = await readManifest(reader, next, options);
     documents.push(document);
     if (document.content.kind === 'manifest') return documents;
-    next = selectPlatform(document.content, platform);
+    next = select(document.content, platform);
   }
   throw new OciError('OCI_BAD_MANIFEST', `Cannot pull ${reader.name}: its indexes nest too deep`);
+}
+
+/** The image for a platform; where there is none, its variant, which only snapshotters such as ours can use. */
+function select(index: ImageIndex, platform: Platform): Descriptor {
+  try {
+    return selectPlatform(index, platform);
+  } catch (error) {
+    if (!(error instanceof OciError) || error.code !== 'OCI_NO_PLATFORM') throw error;
+    return selectPlatform(index, { ...platform, features: ['erofs'] });
+  }
 }
 
 /** Where missing content can be fetched later. */

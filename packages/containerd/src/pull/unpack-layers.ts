@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { CallOptions } from '@anole/bytes';
-import { type Descriptor, type ImageReader, OciError } from '@anole/oci';
+import { type Descriptor, type ImageReader, layerCompression, OciError } from '@anole/oci';
 import { Diff } from '../api/diff.ts';
 import { Snapshots } from '../api/snapshots.ts';
 import type { Mount } from '../api/types.ts';
@@ -65,6 +65,15 @@ async function unpackLayer(
     throw new ContainerdError('CONTAINERD_NOT_FOUND', `Cannot find the snapshot ${chainId}`);
   }
   try {
+    if (layerCompression(layer.mediaType) === undefined) {
+      throw new OciError(
+        'OCI_UNSUPPORTED',
+        `Cannot unpack a layer of the type ${layer.mediaType}`,
+        {
+          hint: "The snapshotter's log says why it is not loaded on demand.",
+        },
+      );
+    }
     const uncompressed = { 'containerd.io/uncompressed': diffId };
     const open = (start: number) => reader.blob(layer, { ...call, start });
     await keepContent(client, layer, uncompressed, open, call);

@@ -76,7 +76,8 @@ export class Layers {
     const directory = this.#store.at(snapshot, 'fs');
     await this.#images.unpack(original, depth, directory, options);
     const usage = await usageOf(directory);
-    const { onDemand: _, ...rest } = snapshot;
+    // As it is now: labels may have changed, or it may have been removed.
+    const { onDemand: _, ...rest } = this.#store.find(snapshot.name);
     await this.#store.put({ ...rest, isFlat: true, usage });
     return directory;
   }

@@ -132,3 +132,135 @@ describe('snapshots', () => {
     await assert.rejects(open(directory), { code: 'CONTAINERD_BAD_MESSAGE' });
   });
 });
+
+/** Images of which one, of three layers, is on demand; and what was done with it. */
+function imagesInMemory() {
+  const chain = ['sha256:1', 'sha256:2', 'sha256:3'];
+  const done: string[] = [];
+  const state = { isLost: false };
+  const images: OnDemandImages = {
+    async find(reference, chainId) {
+      const depth = chain.indexOf(chainId) + 1;
+      const whole = reference === 'host/short:1' ? 2 : 3;
+      if (reference === 'host/plain:1' || depth === 0 || depth > whole) return undefined;
+      return { original: 'o', variant: `v${whole}`, depth, isLast: depth === whole };
+    },
+    async mount(variant) {
+      if (state.isLost) throw new Error('the service of images is away');
+      done.push(`mount ${variant}`);
+      return '/';
+    },
+    async unpack(_original, depth, directory) {
+      done.push(`unpack ${depth}`);
+      mkdirSync(directory);
+      writeFileSync(join(directory, 'file'), `of ${depth} layers`);
+    },
+    async unmountOthers(wanted) {
+      done.push(`keep ${[...wanted].sort().join(' ')}`);
+    },
+  };
+  return { images, chain, done, state };
+}
+
+/** As containerd prepares a layer before it fetches it. */
+const layer = (image: string, target: string, parent: string) => ({
+  key: `extract ${image} ${target} ${parent}`,
+  parent,
+  labels: { [labelNames.target]: target, [labelNames.image]: `host/${image}:1` },
+});
+const promised = { code: 'CONTAINERD_EXISTS' };
+const lowerOf = (mounts: readonly { options?: readonly string[] }[]) =>
+  mounts[0]!.options!.find((each) => each.startsWith('lowerdir='))!.slice('lowerdir='.length);
+
+describe('layers on demand', () => {
+  async function setUp(test: TestContext) {
+    const directory = place(test);
+    const memory = imagesInMemory();
+    const events: object[] = [];
+    const options = { images: memory.images, onEvent: (event: object) => events.push(event) };
+    const snapshots = await Snapshotter.open(directory, options);
+    test.after(() => snapshots[Symbol.asyncDispose]());
+    /** Name of the snapshot of a layer, found as containerd finds it. */
+    const nameOf = (target: string, parent: string) => {
+      const filter = `labels."${labelNames.target}"==${target},parent==${JSON.stringify(parent)}`;
+      return snapshots.list([filter]).map(({ name }) => name)[0] ?? '';
+    };
+    const promise = async (image: string, target: string, parent: string) => {
+      await assert.rejects(snapshots.prepare(layer(image, target, parent)), promised);
+      return nameOf(target, parent);
+    };
+    return { snapshots, events, promise, nameOf, ...memory };
+  }
+
+  it('are promised, and containers stand on the mounted image alone', async (test) => {
+    const { snapshots, promise, done, chain } = await setUp(test);
+    let top = '';
+    for (const each of chain) top = await promise('made', each, top);
+    assert.equal(lowerOf(await snapshots.prepare(named('container', top))), '/');
+    assert.ok(
+      done.every((each) => each === 'mount v3'),
+      `${done}`,
+    );
+    assert.deepEqual(await snapshots.usage(top), { size: 0, inodes: 0 });
+    await assert.rejects(snapshots.remove(top), { code: 'CONTAINERD_IN_USE' });
+    await snapshots.remove('container');
+    await snapshots.remove(top);
+    assert.equal(done.at(-1), 'keep v3', 'the promises still know the image');
+  });
+
+  it('that are only promised are unpacked, once, for whoever stands on them', async (test) => {
+    const { snapshots, promise, done, chain } = await setUp(test);
+    const first = await promise('made', chain[0]!, '');
+    const second = await promise('made', chain[1]!, first);
+    const both = [named('one', second), named('two', second)];
+    const [one, two] = await Promise.all(both.map((each) => snapshots.prepare(each)));
+    assert.equal(lowerOf(one!), lowerOf(two!));
+    assert.equal(readFileSync(join(lowerOf(one!), 'file'), 'utf8'), 'of 2 layers');
+    assert.deepEqual(
+      done.filter((each) => each.startsWith('unpack')),
+      ['unpack 2'],
+    );
+    assert.ok((await snapshots.usage(second)).size > 0);
+  });
+
+  it('become an image of their own where a shorter image ends with them', async (test) => {
+    const { snapshots, promise, done, chain } = await setUp(test);
+    const first = await promise('made', chain[0]!, '');
+    const second = await promise('made', chain[1]!, first);
+    assert.equal(await promise('short', chain[1]!, first), second);
+    assert.equal(lowerOf(await snapshots.prepare(named('container', second))), '/');
+    assert.ok(!done.includes('unpack 2') && done.includes('mount v2'));
+  });
+
+  it('stand on ordinary layers where those were there before', async (test) => {
+    const { snapshots, promise, nameOf, chain } = await setUp(test);
+    await snapshots.prepare(layer('plain', chain[0]!, ''));
+    const { key, labels } = layer('plain', chain[0]!, '');
+    await snapshots.commit('ns/1/sha256:1', key, labels);
+    assert.equal(nameOf(chain[0]!, ''), 'ns/1/sha256:1');
+    const second = await promise('made', chain[1]!, 'ns/1/sha256:1');
+    const third = await promise('made', chain[2]!, second);
+    assert.equal(lowerOf(await snapshots.prepare(named('container', third))), '/');
+  });
+
+  it('are fetched in the ordinary way where they cannot be had so', async (test) => {
+    const { snapshots, events, state, chain } = await setUp(test);
+    state.isLost = true;
+    const [mount] = await snapshots.prepare(layer('made', chain[0]!, ''));
+    assert.equal(mount!.type, 'bind');
+    assert.deepEqual(events, [
+      {
+        event: 'not on demand',
+        image: 'host/made:1',
+        layer: chain[0],
+        reason: 'Error: the service of images is away',
+      },
+    ]);
+  });
+
+  it('are asked for once by those who ask at the same time', async (test) => {
+    const { snapshots, promise, chain } = await setUp(test);
+    await Promise.all([1, 2, 3].map(() => promise('made', chain[0]!, '')));
+    assert.equal(snapshots.list([]).length, 1);
+  });
+});
