@@ -69,8 +69,9 @@ async function setUp(context: TestContext) {
   await Promise.all([...copied, ...converted]);
   const snapshotter = await world.startSnapshotter();
   await world.startContainerd(name('pause'));
+  let runs = 0;
   const run = (image: string, script: string) =>
-    world.ctrOk(...world.runFlags, '--rm', image, 'one', 'sh', '-c', script);
+    world.ctrOk(...world.runFlags, '--rm', image, `run-${runs++}`, 'sh', '-c', script);
   /** What each layer became. */
   const pull = async (image: string) => {
     const address = ['--address', world.at('containerd.sock')];
@@ -113,6 +114,15 @@ test('containerd with images on demand', { skip }, async (context) => {
     assert.deepEqual(await pull(name('beside')), ['there', 'there', 'fetched']);
     assert.match(await run(name('beside'), script), /\nother\n$/);
     assert.match(await run(name('made'), script), /\nnew\n$/);
+  });
+
+  await context.test('is an ordinary snapshotter to who knows nothing of it', async () => {
+    const pause = name('pause');
+    await world.ctrOk('image', 'pull', '--plain-http', '--snapshotter', 'anole', pause);
+    await world.ctrOk(...world.runFlags, '--rm', pause, 'sleeper', 'sleep', '0');
+    const usage = await world.ctrOk('snapshot', '--snapshotter', 'anole', 'usage');
+    assert.match(usage, /MiB/, 'an ordinary layer takes room');
+    await world.ctrOk('image', 'rm', '--sync', pause);
   });
 
   await context.test('runs an image that is there as its variant only', async () => {
