@@ -41,7 +41,7 @@ export {
   type GzipIndexOptions,
   type Hash,
 } from './gzip/gzip-index.ts';
-export { indexedGzip } from './gzip/indexed-source.ts';
+export { gzipSpans, indexedGzip } from './gzip/indexed-source.ts';
 export { type HttpCode, HttpError } from './http/errors.ts';
 export { type HttpSourceOptions, httpSource } from './http/http-source.ts';
 export { inflate } from './inflate/inflate.ts';
@@ -71,3 +71,4 @@ export {
   viewOf,
 } from './struct.ts';
 export { decodeZstd } from './zstd/decode.ts';
+export { ZstdFrames, type ZstdPart } from './zstd/frames.ts';

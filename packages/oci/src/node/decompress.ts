@@ -1,5 +1,6 @@
-import { pipeline, Readable, type Transform } from 'node:stream';
+import { pipeline, type Transform } from 'node:stream';
 import { constants, createGunzip, createZstdDecompress } from 'node:zlib';
+import { AnoleError, ZstdFrames } from '@anole/bytes';
 import { OciError } from '../errors.ts';
 import type { Compression } from '../media-types.ts';
 
@@ -37,7 +38,19 @@ function opened(
   if (compression === 'gzip') return through(input, createGunzip({ chunkSize: CHUNK }));
   // Windows of up to 128 MiB, as zstd's own tool takes with --long=27.
   const params = { [constants.ZSTD_d_windowLogMax]: 27 };
-  return through(input, createZstdDecompress({ chunkSize: CHUNK, params }));
+  return through(framewise(input), createZstdDecompress({ chunkSize: CHUNK, params }));
+}
+
+/**
+ * zstd's frames, each in chunks of its own: behind one that ends within a chunk Node's decoder leaves off. Those that
+ * hold no data are left out.
+ */
+async function* framewise(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const frames = new ZstdFrames();
+  for await (const chunk of input) {
+    for (const { bytes, isSkippable } of frames.push(chunk)) if (!isSkippable) yield bytes;
+  }
+  frames.end();
 }
 
 async function* through(
@@ -54,14 +67,19 @@ async function* through(
       throw error;
     }
   }
-  pipeline(Readable.from(watched(), { objectMode: false }), transform, () => {});
+  pipeline(watched(), transform, () => {});
   try {
     for await (const chunk of transform) yield chunk as Uint8Array;
   } catch (error) {
-    if (failure) throw failure.error;
+    if (failure && !isDamage(failure.error)) throw failure.error;
     const why = error instanceof Error ? error.message : String(error);
     throw new OciError('OCI_BAD_LAYER', `Cannot unpack a layer: its data is damaged (${why})`, {
       cause: error,
     });
   }
+}
+
+/** What is said of the layer as of what its decoder raises. */
+function isDamage(error: unknown): boolean {
+  return AnoleError.is(error) && error.code === 'ZSTD_DAMAGED';
 }
