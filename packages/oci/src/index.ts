@@ -36,7 +36,15 @@ export { checkDigest, type Digest, digestOf, isDigest, sha256Of, verifyDigest } 
 export { type Dmverity, dmverityAnnotations, dmverityOf } from './dmverity.ts';
 export { type OciCode, OciError } from './errors.ts';
 export { JsonObject, parseJson, type Subject } from './json.ts';
-export { type LayerIndex, type LayerParts, openIndexedLayer } from './layer-index.ts';
+export {
+  applyIndexedLayer,
+  indexedLayerTree,
+  type LayerIndex,
+  type LayerParts,
+  layerSpans,
+  openIndexedLayer,
+  type PartSpan,
+} from './layer-index.ts';
 export {
   type Descriptor,
   encodeJson,
@@ -91,3 +99,5 @@ export {
 } from './soci/soci-index.ts';
 export { encodeGzipZinfo, parseGzipZinfo } from './soci/zinfo.ts';
 export { encodeZtoc, parseZtoc, type Ztoc } from './soci/ztoc.ts';
+export { estargz, estargzIndex, isEstargz } from './toc/estargz.ts';
+export { isZstdChunked } from './toc/zstd-chunked.ts';

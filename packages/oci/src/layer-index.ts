@@ -1,12 +1,13 @@
 import {
   type GzipIndex,
-  indexedGzip,
+  gzipSpans,
   type Source,
   type Span,
   type SpanOptions,
+  type Spans,
   spanSource,
 } from '@anole/bytes';
-import type { TarMember } from '@anole/vfs';
+import { applyMembers, MemoryTree, sliceSource, type TarMember, type Tree } from '@anole/vfs';
 import { OciError } from './errors.ts';
 
 /** What is known of a tar layer, so that it can be read by ranges without unpacking it. */
@@ -25,65 +26,98 @@ export interface LayerIndex {
 
 /** Parts of a layer in their order, the first at 0. */
 export interface LayerParts {
-  readonly spans: readonly Span[];
-  /** Decompresses a part, which has `size` bytes then. */
-  decode(stored: Uint8Array, size: number): Uint8Array;
+  readonly spans: readonly PartSpan[];
+  /** Decompresses what is stored, and gives `size` bytes of it from `inner` on. */
+  decode(stored: Uint8Array, size: number, inner: number): Uint8Array;
+}
+
+export interface PartSpan extends Span {
+  /** Decompressed bytes of others before this part's own, where several share what is stored. Default 0. */
+  readonly inner?: number;
 }
 
 /**
- * The tar archive of a layer, by ranges, verified span by span.
+ * What an index leads to, by ranges, verified span by span: the tar archive of the layer, or, where the layer
+ * has a table of contents in itself (`parts`), the data of its files, one behind the other. In both, files
+ * lie where `members` say.
  *
  * @param stored the layer as it is
  * @throws OciError `OCI_BAD_INDEX`, AnoleError `GZIP_BAD_INDEX` for an index of another layer
  */
 export function openIndexedLayer(index: LayerIndex, stored: Source, options?: SpanOptions): Source {
-  const { gzip, plain, parts, compressedSize, size } = index;
-  if (stored.size !== compressedSize) {
+  if (stored.size !== index.compressedSize) {
     throw new OciError(
       'OCI_BAD_INDEX',
-      `Cannot use the index of a layer: it is for ${compressedSize} bytes, not ${stored.size}`,
+      `Cannot use the index of a layer: it is for ${index.compressedSize} bytes, not ${stored.size}`,
     );
   }
-  if (gzip) return indexedGzip(stored, gzip, options);
-  if (plain) return plainSource(stored, plain, options);
-  if (parts) return partsSource(stored, parts, size, options);
+  return spanSource(stored, layerSpans(index), options);
+}
+
+/**
+ * The stretches of a layer that are fetched, verified and decoded each as a whole, for those who keep them
+ * elsewhere than {@link openIndexedLayer} does: where each is stored, and the digest of what is stored
+ * (`storedDigest`) or of what it decodes to (`digest`). One without a digest is not verified.
+ *
+ * @throws OciError `OCI_BAD_INDEX`; AnoleError `GZIP_BAD_INDEX`
+ */
+export function layerSpans(index: LayerIndex): Spans {
+  const { gzip, plain, parts, size } = index;
+  if (gzip) return gzipSpans(gzip);
+  if (plain) return plainSpans(plain, size);
+  if (parts) return partSpans(parts, size);
   throw new OciError(
     'OCI_BAD_INDEX',
     'Cannot use the index of a layer: it says not how to read it',
   );
 }
 
-function plainSource(
-  stored: Source,
-  { span, digests }: NonNullable<LayerIndex['plain']>,
-  options?: SpanOptions,
-): Source {
-  const at = (index: number): Span => {
-    const start = index * span;
-    const end = Math.min(start + span, stored.size);
-    return { out: start, start, end, storedDigest: digests[index]! };
-  };
-  const decode = (_: number, bytes: Uint8Array, from: number, length: number) =>
-    bytes.subarray(from, from + length);
-  return spanSource(stored, { size: stored.size, count: digests.length, at, decode }, options);
+/** The file system of one layer that has an index: whiteouts are obeyed, not shown. */
+export function indexedLayerTree(index: LayerIndex, stored: Source, options?: SpanOptions): Tree {
+  const tree = new MemoryTree();
+  const source = openIndexedLayer(index, stored, options);
+  applyIndexedLayer(tree, index, source);
+  return Object.assign(tree, { close: () => source.close?.() });
 }
 
-function partsSource(
-  stored: Source,
-  { spans, decode }: LayerParts,
-  size: number,
-  options?: SpanOptions,
-): Source {
-  const endOf = (index: number) => spans[index + 1]?.out ?? size;
-  return spanSource(
-    stored,
-    {
-      size,
-      count: spans.length,
-      at: (index) => spans[index]!,
-      decode: (index, bytes, from, length) =>
-        decode(bytes, endOf(index) - spans[index]!.out).subarray(from, from + length),
+/**
+ * Puts a layer over the tree of those below it.
+ *
+ * @param source as {@link openIndexedLayer} gives it; it must stay open
+ * @throws OciError `OCI_BAD_INDEX` where files would lie outside of it; VfsError, TarError
+ */
+export function applyIndexedLayer(tree: MemoryTree, { members }: LayerIndex, source: Source): void {
+  applyMembers(tree, members, ({ path, dataOffset, storedSize }) => {
+    if (dataOffset + storedSize <= source.size) return sliceSource(source, dataOffset, storedSize);
+    throw new OciError(
+      'OCI_BAD_INDEX',
+      `Cannot use the index of a layer: ${JSON.stringify(path)} lies outside of it`,
+    );
+  });
+}
+
+function plainSpans({ span, digests }: NonNullable<LayerIndex['plain']>, size: number): Spans {
+  return {
+    size,
+    count: digests.length,
+    at(index) {
+      const start = index * span;
+      const end = Math.min(start + span, size);
+      return { out: start, start, end, storedDigest: digests[index]! };
     },
-    options,
-  );
+    decode: (_, bytes, from, length) => bytes.subarray(from, from + length),
+  };
+}
+
+function partSpans({ spans, decode }: LayerParts, size: number): Spans {
+  return {
+    size,
+    count: spans.length,
+    at: (index) => spans[index]!,
+    decode(index, bytes, from, length) {
+      const { out, inner = 0 } = spans[index]!;
+      const whole = decode(bytes, (spans[index + 1]?.out ?? size) - out, inner);
+      return whole.subarray(from, from + length);
+    },
+  };
 }

@@ -15,11 +15,21 @@ import { badIndex, checkGzipIndex, type GzipIndex } from './gzip-index.ts';
  * const bytes = await source.read(1_000_000, 4096);
  */
 export function indexedGzip(compressed: Source, index: GzipIndex, options?: SpanOptions): Source {
-  checkGzipIndex(index);
+  const spans = gzipSpans(index);
   if (compressed.size !== index.compressedSize) {
     throw badIndex(`it is for ${index.compressedSize} bytes, not ${compressed.size}`);
   }
-  return spanSource(compressed, new GzipSpans(index), options);
+  return spanSource(compressed, spans, options);
+}
+
+/**
+ * The spans of a gzip stream that has an index: from one checkpoint to the next.
+ *
+ * @throws AnoleError `GZIP_BAD_INDEX`
+ */
+export function gzipSpans(index: GzipIndex): Spans {
+  checkGzipIndex(index);
+  return new GzipSpans(index);
 }
 
 class GzipSpans implements Spans {

@@ -14,7 +14,7 @@ import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
 import { formatBytes } from '../progress.ts';
 import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
-import { anyIndex, openRafsImage } from './tree.ts';
+import { anyIndexes, openRafsImage } from './tree.ts';
 
 /** 0 where the image is sound, 1 where it is not, 2 where it cannot be looked at. */
 export async function checkAction(
@@ -83,12 +83,11 @@ async function checkIndexAction(
 ): Promise<number> {
   await using session = await Session.open(context, flags);
   const image = await session.image(name, flags);
-  const index = await anyIndex(image, session.call);
-  const { findings, layers, bytes } = await checkImageIndex(image, index, session.call);
+  const find = await anyIndexes(image, session.call);
+  const { findings, layers, bytes } = await checkImageIndex(image, find, session.call);
   context.endProgress();
   if (context.json) {
-    const digest = index.descriptor.digest;
-    context.out(JSON.stringify({ name, index: digest, layers, bytes, findings }, null, 2));
+    context.out(JSON.stringify({ name, layers, bytes, findings }, null, 2));
   } else {
     for (const { code, message, digest } of findings) {
       context.out(`${digest}: ${code}: ${shown(message)}`);

@@ -1,6 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { openErofs, writeErofs } from '@anole/erofs';
-import { fileSource, hostDecoders } from '@anole/host';
+import { fileSource, hostDecoders, hostError } from '@anole/host';
 import { nodeEncoders, rafsVariant } from '@anole/nydus/node';
 import {
   copyImage,
@@ -20,7 +21,12 @@ import {
   parsePlatform,
   readManifest,
 } from '@anole/oci';
-import { convertImage, type VariantFormat } from '@anole/oci/node';
+import {
+  chunkedVariant,
+  convertImage,
+  type OpenedWriter,
+  type VariantFormat,
+} from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { type CompressionFlags, compressionOf } from '../fs/compression.ts';
@@ -31,6 +37,7 @@ interface ConvertFlags extends RegistryFlags, Omit<CompressionFlags, 'output'> {
   readonly only?: boolean;
   readonly format?: string;
   readonly digester?: string;
+  readonly prioritize?: string;
 }
 
 export async function convertAction(
@@ -41,7 +48,7 @@ export async function convertAction(
 ): Promise<number> {
   await using session = await Session.open(context, flags);
   await using resources = new AsyncDisposableStack();
-  const format = formatOf(flags, resources);
+  const format = await formatOf(flags, resources);
   const from = await session.reader(source);
   const root = await from.reader.resolve(from.selector, session.call);
   // What comes over a network comes once: layers are read again where they have been kept.
@@ -50,31 +57,72 @@ export async function convertAction(
   if (from.reader.origin) await fetchOriginals(from.reader, root, wanted, session);
   const originals = await originalsOf(local, root, wanted, session);
   await using to = await session.writer(destination);
+  // What everyone can read takes the place of the originals.
+  const isAlone = flags.only || format.feature === undefined;
   const variants: Descriptor[] = [];
   for (const { descriptor, platform } of originals) {
     const image = await openImage(local, descriptor, platform, session.call);
     const options = { ...session.call, scratch: tmpdir() };
-    variants.push(await convertImage(image, to.writer, format, options));
-    if (!flags.only) await copyOne(local, to.writer, descriptor, session, from.reader);
+    const tag =
+      format.feature === undefined && descriptor.digest === root.digest ? to.tag : undefined;
+    variants.push(
+      await convertImage(image, to.writer, format, {
+        ...options,
+        ...(tag !== undefined && { tag }),
+      }),
+    );
+    if (!isAlone) await copyOne(local, to.writer, descriptor, session, from.reader);
   }
-  const index: ImageIndex = {
-    kind: 'index',
-    mediaType: mediaTypes.index,
-    manifests: [...(flags.only ? [] : originals.map(entryOf)), ...variants],
-  };
-  const document = encodeManifest(index);
-  const descriptor = await describe(mediaTypes.index, document);
-  await to.writer.putManifest(descriptor, document, to.tag, session.call);
+  const isOne = format.feature === undefined && originals[0]!.descriptor.digest === root.digest;
+  const descriptor = isOne
+    ? variants[0]!
+    : await putIndex([...(isAlone ? [] : originals.map(entryOf)), ...variants], to, session);
   await to.writer.finish?.(session.call);
   report(context, destination, descriptor, variants);
   return 0;
 }
 
-function formatOf(flags: ConvertFlags, resources: AsyncDisposableStack): VariantFormat {
-  const { format = 'erofs' } = flags;
+async function putIndex(
+  manifests: readonly Descriptor[],
+  { writer, tag }: OpenedWriter,
+  { call }: Session,
+): Promise<Descriptor> {
+  const index: ImageIndex = { kind: 'index', mediaType: mediaTypes.index, manifests };
+  const document = encodeManifest(index);
+  const descriptor = await describe(mediaTypes.index, document);
+  await writer.putManifest(descriptor, document, tag, call);
+  return descriptor;
+}
+
+async function formatOf(
+  flags: ConvertFlags,
+  resources: AsyncDisposableStack,
+): Promise<VariantFormat> {
+  const { format = 'erofs', prioritize } = flags;
+  if (prioritize !== undefined && format !== 'estargz') {
+    throw usageError(`Cannot put files first in ${format}: only estargz has that`, 'image convert');
+  }
   if (format === 'erofs') return erofsFormat(flags, resources);
   if (format === 'rafs') return rafsFormat(flags);
-  throw usageError(`Cannot convert to ${format}: it is erofs or rafs`, 'image convert');
+  if (format === 'zstd:chunked') return chunkedVariant('zstd:chunked');
+  if (format === 'estargz') {
+    const prioritized = prioritize === undefined ? [] : await pathsIn(prioritize);
+    return chunkedVariant('estargz', { prioritized });
+  }
+  throw usageError(
+    `Cannot convert to ${format}: it is erofs, rafs, estargz or zstd:chunked`,
+    'image convert',
+  );
+}
+
+/** Paths in a file, one on each line. */
+async function pathsIn(file: string): Promise<readonly string[]> {
+  try {
+    const lines = (await readFile(file, 'utf8')).split('\n');
+    return lines.map((line) => line.replace(/^\.?\/+/, '')).filter((line) => line !== '');
+  } catch (error) {
+    throw hostError(error, `read ${file}`);
+  }
 }
 
 /** EROFS, each image whole. */

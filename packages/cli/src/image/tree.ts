@@ -11,7 +11,6 @@ import {
   imageTree,
   indexedTree,
   readLayerIndex,
-  referringIndex,
   type SociIndex,
 } from '@anole/oci/node';
 import type { Tree } from '@anole/vfs';
@@ -45,19 +44,17 @@ export async function openIndexed(
   flags: RegistryFlags & PlatformFlags = {},
 ): Promise<OpenContainer> {
   return open(name, context, flags, async (image, { call }) => {
-    const find = await findIndexes(image, call);
-    if (find === undefined) throw noIndex(image);
-    return indexedTree(image, find, { ...call, scratch: tmpdir() });
+    return indexedTree(image, await anyIndexes(image, call), { ...call, scratch: tmpdir() });
   });
 }
 
 /**
- * The index of an image: its own, else what was put beside it.
+ * What is known of the layers of an image, whoever says it.
  *
  * @throws OciError `OCI_NOT_FOUND`
  */
-export async function anyIndex(image: Image, call: CallOptions): Promise<SociIndex> {
-  const found = (await boundIndex(image, call)) ?? (await referringIndex(image, call));
+export async function anyIndexes(image: Image, call: CallOptions): Promise<FindIndex> {
+  const found = await findIndexes(image, call);
   if (found) return found;
   throw noIndex(image);
 }

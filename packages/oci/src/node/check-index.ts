@@ -1,8 +1,8 @@
 import { AnoleError, type CallOptions } from '@anole/bytes';
 import type { Image } from '../content.ts';
 import { findingOf, type ImageFinding } from './check.ts';
-import { readLayerIndex, type SociIndex } from './find-index.ts';
-import { checkLayerIndex } from './indexed-tree.ts';
+import { checkLayerIndex, checkTocIndex } from './check-layer-index.ts';
+import type { FindIndex } from './indexed-tree.ts';
 import { openBlob } from './open-blob.ts';
 
 export interface IndexCheck {
@@ -13,28 +13,30 @@ export interface IndexCheck {
 }
 
 /**
- * Reads the layers of an image through its index, all of them, and compares what the index says of each
- * with what is there.
+ * Reads the layers of an image through their indexes, all of them, and compares what the index says of each
+ * with what is there. What it says wrongly, or cannot be read of it, is a finding.
  *
- * @throws OciError where the index itself cannot be read; what it says wrongly is a finding
+ * @param find gives the index of a layer, as `findIndexes` does
  */
 export async function checkImageIndex(
   image: Image,
-  index: SociIndex,
+  find: FindIndex,
   options: CallOptions = {},
 ): Promise<IndexCheck> {
   const { signal, onProgress } = options;
   const { reader, manifest, config } = image;
   const findings: ImageFinding[] = [];
-  const indexed = manifest.layers.filter(({ digest }) => index.ztocs.has(digest));
-  const total = indexed.reduce((sum, { size }) => sum + size, 0);
+  const total = manifest.layers.reduce((sum, { size }) => sum + size, 0);
+  let layers = 0;
   let bytes = 0;
-  for (const layer of indexed) {
-    const diffId = config.diffIds[manifest.layers.indexOf(layer)];
+  for (const [at, layer] of manifest.layers.entries()) {
     const stored = openBlob(reader, layer);
     try {
-      const layerIndex = await readLayerIndex(reader, index, layer, signal ? { signal } : {});
-      await checkLayerIndex(layerIndex!, stored, diffId, signal);
+      const index = await find(layer);
+      if (index === undefined) continue;
+      layers++;
+      if (index.parts) await checkTocIndex(layer, index, stored, signal);
+      else await checkLayerIndex(index, stored, config.diffIds[at], signal);
     } catch (error) {
       signal?.throwIfAborted();
       if (!AnoleError.is(error)) throw error;
@@ -45,5 +47,5 @@ export async function checkImageIndex(
     bytes += layer.size;
     onProgress?.({ step: 'check index', done: bytes, total, unit: 'bytes' });
   }
-  return { findings, layers: indexed.length, bytes };
+  return { findings, layers, bytes };
 }

@@ -1,6 +1,7 @@
-import type { Awaitable, CallOptions } from '@anole/bytes';
+import type { Awaitable, CallOptions, ReadOptions } from '@anole/bytes';
 import { compareTrees, renderDifference, type Tree } from '@anole/vfs';
-import { describe, type Image, type ImageWriter } from '../content.ts';
+import { MAX_CONFIG } from '../config.ts';
+import { describe, type Image, type ImageWriter, readBlob } from '../content.ts';
 import { OciError } from '../errors.ts';
 import { type Descriptor, encodeJson, encodeManifest, type Manifest } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
@@ -9,14 +10,24 @@ import { type StagedLayer, Staging } from './staging.ts';
 
 /** A form of file systems that takes the place of an image's layers. */
 export interface VariantFormat {
-  /** What the platform of the variant says that a reader must understand. */
-  readonly feature: string;
+  /**
+   * What the platform of the variant says that a reader must understand. Undefined where everyone can read it: it
+   * has a layer for each of the image's then, and its history.
+   */
+  readonly feature?: string;
   /** What the manifest says that it is, where that is more than an image. */
   readonly artifactType?: string;
   /** Writes the layers of the variant, the lowest first. */
   write(tree: LayeredTree, staging: Staging, options: CallOptions): Promise<readonly StagedLayer[]>;
+  /** Whether a file is the format's own, and none of the image's. */
+  isOwn?(path: string): boolean;
   /** Reads what was written, for its verification. */
   open(layers: readonly StagedLayer[]): Awaitable<Tree>;
+}
+
+export interface ConvertOptions extends LayersOptions {
+  /** Names the variant at the target. Unless told it is nameless, for an index. */
+  readonly tag?: string;
 }
 
 /**
@@ -31,7 +42,7 @@ export async function convertImage(
   image: Image,
   to: ImageWriter,
   format: VariantFormat,
-  options: LayersOptions,
+  options: ConvertOptions,
 ): Promise<Descriptor> {
   const tree = await imageTree(image, options);
   try {
@@ -50,10 +61,10 @@ async function putVariant(
   to: ImageWriter,
   { feature, artifactType }: VariantFormat,
   layers: readonly StagedLayer[],
-  { signal }: CallOptions,
+  { signal, tag }: ConvertOptions,
 ): Promise<Descriptor> {
   const call = signal ? { signal } : {};
-  const config = encodeJson(configOf(image, layers));
+  const config = await configOf(image, layers, feature === undefined, call);
   const configDescriptor = await describe(mediaTypes.config, config);
   await to.putBlob(configDescriptor, piece(config), call);
   const manifest: Manifest = {
@@ -66,12 +77,12 @@ async function putVariant(
   };
   const document = encodeManifest(manifest);
   const descriptor = await describe(mediaTypes.manifest, document);
-  await to.putManifest(descriptor, document, undefined, call);
+  await to.putManifest(descriptor, document, tag, call);
   const { platform } = image.config;
   return {
     ...descriptor,
     ...(artifactType !== undefined && { artifactType }),
-    platform: { ...platform, features: [feature] },
+    platform: { ...platform, ...(feature !== undefined && { features: [feature] }) },
   };
 }
 
@@ -90,7 +101,8 @@ async function verifyVariant(
 ): Promise<void> {
   const back = await format.open(layers);
   try {
-    for await (const difference of compareTrees(tree, back, options)) {
+    const filter = (path: string) => !format.isOwn?.(path);
+    for await (const difference of compareTrees(tree, back, { ...options, filter })) {
       throw new OciError(
         'OCI_WRONG_CONTENT',
         `Cannot convert the image: it would not be the same: ${renderDifference(difference)}`,
@@ -102,16 +114,30 @@ async function verifyVariant(
   }
 }
 
-/** The image's configuration with other layers. Its history stays, of steps that now have no layer. */
-function configOf({ config }: Image, layers: readonly StagedLayer[]): Record<string, unknown> {
+/**
+ * The image's configuration with other layers. Its history stays, of steps that have no layer now unless the
+ * layers stand for the same steps. Where they hold the same archives, it is the same.
+ */
+async function configOf(
+  { config, manifest, reader }: Image,
+  layers: readonly StagedLayer[],
+  areSameSteps: boolean,
+  call: ReadOptions,
+): Promise<Uint8Array> {
+  const diffIds = layers.map(({ diffId }) => diffId);
+  if (areSameSteps && diffIds.join() === config.diffIds.join()) {
+    return readBlob(reader, manifest.config, MAX_CONFIG, call);
+  }
   const { history } = config.raw;
   const steps = Array.isArray(history) ? history : [];
-  return {
+  return encodeJson({
     ...config.raw,
-    rootfs: { type: 'layers', diff_ids: layers.map(({ diffId }) => diffId) },
-    history: [
-      ...steps.map((step: unknown) => ({ ...(step as object), empty_layer: true })),
-      ...layers.map(() => ({ created_by: 'anole image convert' })),
-    ],
-  };
+    rootfs: { type: 'layers', diff_ids: diffIds },
+    ...(!areSameSteps && {
+      history: [
+        ...steps.map((step: unknown) => ({ ...(step as object), empty_layer: true })),
+        ...layers.map(() => ({ created_by: 'anole image convert' })),
+      ],
+    }),
+  });
 }

@@ -13,7 +13,7 @@ import { isSociIndex, soci, ztocsOf } from '../soci/soci-index.ts';
 import { parseZtoc } from '../soci/ztoc.ts';
 import type { FindIndex } from './indexed-tree.ts';
 import { openBlob } from './open-blob.ts';
-import { isZstdChunked, zstdChunkedIndex } from './zstd-chunked.ts';
+import { hasToc, tocIndex } from './toc-index.ts';
 
 /** Bytes of a ztoc at most: a layer of 64 GiB has 512 MiB of checkpoints. */
 const MAX_ZTOC = 1024 * 1024 * 1024;
@@ -60,7 +60,7 @@ function sociIndexOf({ content, descriptor }: ManifestDocument): SociIndex {
 
 /**
  * What is known of the layers of an image: by its own index, else by what was put beside it (SOCI), else by
- * what the layers have in themselves (zstd:chunked). Undefined where nothing is.
+ * what the layers have in themselves (eStargz, zstd:chunked). Undefined where nothing is.
  */
 export async function findIndexes(
   image: Image,
@@ -68,17 +68,28 @@ export async function findIndexes(
 ): Promise<FindIndex | undefined> {
   const { reader, manifest } = image;
   const index = (await boundIndex(image, options)) ?? (await referringIndex(image, options));
-  if (index === undefined && !manifest.layers.some(isZstdChunked)) return undefined;
-  return async (layer) => {
-    const found = index && (await readLayerIndex(reader, index, layer, options));
-    if (found || !isZstdChunked(layer)) return found;
-    const stored = openBlob(reader, layer);
-    try {
-      return await zstdChunkedIndex(layer, stored, options);
-    } finally {
-      await stored.close?.();
-    }
-  };
+  const find: FindIndex = async (layer) =>
+    (index && (await readLayerIndex(reader, index, layer, options))) ??
+    (await ownIndex(reader, layer, options));
+  if (index) return find;
+  for (const layer of manifest.layers) {
+    if (hasToc(layer) || (await ownIndex(reader, layer, options))) return find;
+  }
+  return undefined;
+}
+
+/** The index that a layer has in itself, wherever it is; undefined where it has none. */
+export async function ownIndex(
+  reader: ImageReader,
+  layer: Descriptor,
+  options: ReadOptions = {},
+): Promise<LayerIndex | undefined> {
+  const stored = openBlob(reader, layer);
+  try {
+    return await tocIndex(layer, stored, options);
+  } finally {
+    await stored.close?.();
+  }
 }
 
 /** Reads what an index says of a layer; undefined where it says nothing. */

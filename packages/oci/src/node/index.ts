@@ -15,8 +15,11 @@ export { ArchiveReader, ArchiveWriter } from './archive.ts';
 export { type ChangedImage, type ChangeOptions, type ConfigChange, changeImage } from './change.ts';
 export { checkImage, type ImageCheck, type ImageFinding } from './check.ts';
 export { checkImageIndex, type IndexCheck } from './check-index.ts';
+export { checkLayerIndex, checkTocIndex } from './check-layer-index.ts';
+export { type ChunkedVariantOptions, chunkedVariant } from './chunked/variant.ts';
+export type { Chunking } from './chunker.ts';
 export type { Collected } from './collect.ts';
-export { convertImage, type VariantFormat } from './convert.ts';
+export { type ConvertOptions, convertImage, type VariantFormat } from './convert.ts';
 export { decompress } from './decompress.ts';
 export { DockerArchiveReader, DockerArchiveWriter } from './docker-archive.ts';
 export {
@@ -29,6 +32,7 @@ export {
 export {
   boundIndex,
   findIndexes,
+  ownIndex,
   readLayerIndex,
   referringIndex,
   type SociIndex,
@@ -44,7 +48,7 @@ export {
 } from './index-image.ts';
 export { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export { refName } from './index-names.ts';
-export { checkLayerIndex, type FindIndex, indexedTree } from './indexed-tree.ts';
+export { type FindIndex, indexedTree } from './indexed-tree.ts';
 export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayeredTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
@@ -57,7 +61,6 @@ export {
   type Surroundings,
   storeName,
 } from './open.ts';
-export type { Chunking } from './plan/chunkers.ts';
 export {
   defaultChunkings,
   type Plan,
@@ -70,3 +73,4 @@ export { Registries, type RegistriesOptions } from './registries.ts';
 export { type Place, RegistriesConfiguration } from './registries-conf.ts';
 export { type LayerSink, type StagedLayer, Staging, type WrittenLayer } from './staging.ts';
 export { ImageStore, type StoredImage } from './store.ts';
+export { hasToc, tocIndex } from './toc-index.ts';

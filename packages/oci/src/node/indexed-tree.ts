@@ -1,9 +1,7 @@
 import { createHash } from 'node:crypto';
-import type { Source } from '@anole/bytes';
-import { applyMembers, MemoryTree, readTar, sliceSource, type Tree } from '@anole/vfs';
+import { MemoryTree, type Tree } from '@anole/vfs';
 import type { Image } from '../content.ts';
-import { OciError } from '../errors.ts';
-import { type LayerIndex, openIndexedLayer } from '../layer-index.ts';
+import { applyIndexedLayer, type LayerIndex, openIndexedLayer } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
 import { LayerApplier, type LayersOptions } from './layers.ts';
 import { openBlob } from './open-blob.ts';
@@ -37,89 +35,9 @@ export async function indexedTree(
     else {
       const source = openIndexedLayer(index, openBlob(image.reader, layer), { sha256 });
       resources.defer(() => source.close?.());
-      applyMembers(tree, index.members, ({ path, dataOffset, storedSize }) => {
-        if (dataOffset + storedSize <= source.size) {
-          return sliceSource(source, dataOffset, storedSize);
-        }
-        throw new OciError(
-          'OCI_BAD_INDEX',
-          `Cannot use the index of ${layer.digest}: ${JSON.stringify(path)} lies outside of it`,
-        );
-      });
+      applyIndexedLayer(tree, index, source);
     }
   }
   const kept = resources.move();
   return Object.assign(tree, { close: () => kept.disposeAsync() });
-}
-
-/**
- * Reads a whole layer through its index, and compares what the index says with what is there: the
- * digest of the archive, and every member of it.
- *
- * @throws OciError `OCI_WRONG_CONTENT` where the index is not that of the layer; AnoleError for spans
- * that are not those of their digests
- */
-export async function checkLayerIndex(
-  index: LayerIndex,
-  stored: Source,
-  diffId: string | undefined,
-  signal?: AbortSignal,
-): Promise<void> {
-  const source = openIndexedLayer(index, stored, { sha256 });
-  const hash = createHash('sha256');
-  async function* archive(): AsyncGenerator<Uint8Array> {
-    for (let at = 0; at < source.size; at += CHUNK) {
-      signal?.throwIfAborted();
-      const bytes = await source.read(at, Math.min(CHUNK, source.size - at));
-      hash.update(bytes);
-      yield bytes.slice();
-    }
-  }
-  let at = 0;
-  for await (const entry of readTar(archive())) {
-    const told = index.members[at++];
-    if (told === undefined || !isSame(told, entry)) {
-      throw wrong(`it tells another thing of ${JSON.stringify(entry.path)}`);
-    }
-  }
-  if (at !== index.members.length) throw wrong(`it has ${index.members.length - at} more members`);
-  const met = `sha256:${hash.digest('hex')}`;
-  if (diffId?.startsWith('sha256:') && met !== diffId) {
-    throw wrong(`the layer has the digest ${met} through it, not ${diffId}`);
-  }
-}
-
-const CHUNK = 1024 * 1024;
-
-type Member = LayerIndex['members'][number];
-
-function isSame(a: Member, b: Member): boolean {
-  return describeMember(a) === describeMember(b);
-}
-
-function describeMember(member: Member): string {
-  const { path, type, mode, uid, gid, mtime, size, target, rdev, dataOffset } = member;
-  const xattrs = [...member.xattrs].map(([name, value]) => [
-    name,
-    Buffer.from(value).toString('hex'),
-  ]);
-  // Only files have bytes to find.
-  const place = type === 'file' && size > 0 ? dataOffset : 0;
-  return JSON.stringify([
-    path,
-    type,
-    mode,
-    uid,
-    gid,
-    mtime,
-    size,
-    target,
-    rdev,
-    place,
-    xattrs.sort(),
-  ]);
-}
-
-function wrong(why: string): OciError {
-  return new OciError('OCI_WRONG_CONTENT', `Cannot trust the index of a layer: ${why}`);
 }

@@ -1,25 +1,15 @@
 import { createHash } from 'node:crypto';
 import { zstdDecompressSync } from 'node:zlib';
-import type { ReadOptions, Source } from '@anole/bytes';
+import { decodeZstd, type ReadOptions, type Source } from '@anole/bytes';
+import { systemCode } from '@anole/host';
 import { OciError } from '../errors.ts';
 import type { LayerIndex } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
 import { parseChunkedToc } from '../toc/chunked-toc.ts';
-
-/** Annotations of a zstd:chunked layer. Source: containers/storage pkg/chunked. */
-const CHECKSUM = 'io.github.containers.zstd-chunked.manifest-checksum';
-const POSITION = 'io.github.containers.zstd-chunked.manifest-position';
-/** The first kind of table: JSON, compressed by zstd. */
-const TYPE = 1;
-/** Bytes of a table at most. */
-const MAX_TOC = 256 * 1024 * 1024;
-
-export function isZstdChunked({ annotations }: Descriptor): boolean {
-  return annotations?.[CHECKSUM] !== undefined && annotations[POSITION] !== undefined;
-}
+import { parseTocFacts } from '../toc/zstd-chunked.ts';
 
 /**
- * The index that a zstd:chunked layer has in itself: see {@link isZstdChunked}. The
+ * The index that a zstd:chunked layer has in itself: see `isZstdChunked`. The
  * layer's descriptor has its digest: who trusts the image trusts it.
  *
  * @throws OciError `OCI_BAD_INDEX`, `OCI_WRONG_CONTENT`, `OCI_UNSUPPORTED`
@@ -29,8 +19,7 @@ export async function zstdChunkedIndex(
   stored: Source,
   options?: ReadOptions,
 ): Promise<LayerIndex> {
-  const { [CHECKSUM]: checksum = '', [POSITION]: position = '' } = layer.annotations ?? {};
-  const [start, length, size] = parsePosition(position, layer);
+  const { start, length, size, checksum } = parseTocFacts(layer);
   const bytes = await stored.read(start, length, options);
   const met = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
   if (met !== checksum) {
@@ -39,45 +28,43 @@ export async function zstdChunkedIndex(
       `Cannot accept the table of contents of ${layer.digest}: it has the digest ${met} instead of ${checksum}`,
     );
   }
-  return parseChunkedToc(decompressExactly(bytes, size), {
+  return parseChunkedToc(decodePart(bytes, size, 0), {
     compressedSize: layer.size,
     dataEnd: start,
-    decode: decompressExactly,
+    decode: decodePart,
   });
 }
 
-function parsePosition(text: string, layer: Descriptor): readonly [number, number, number] {
-  const numbers = /^(\d{1,15}):(\d{1,15}):(\d{1,15}):(\d{1,3})$/.exec(text)?.slice(1).map(Number);
-  const [start = 0, length = 0, size = 0, type = 0] = numbers ?? [];
-  const isInside =
-    length > 0 && start + length <= layer.size && size <= MAX_TOC && length <= MAX_TOC;
-  if (numbers === undefined || !isInside) {
-    throw new OciError(
-      'OCI_BAD_INDEX',
-      `Cannot find a table of contents at ${text} of ${layer.digest}`,
-    );
-  }
-  if (type === TYPE) return [start, length, size];
-  throw new OciError('OCI_UNSUPPORTED', `Cannot read a table of contents of the type ${type}`);
-}
-
-/** One zstd frame, of which the size is known: more is not made. */
-function decompressExactly(stored: Uint8Array, size: number): Uint8Array {
+/** A part of what a zstd frame decompresses to; some writers have headers of the archive behind it. */
+function decodePart(stored: Uint8Array, size: number, inner: number): Uint8Array {
+  const all = inner + size;
   let bytes: Uint8Array;
   try {
-    bytes = zstdDecompressSync(stored, { maxOutputLength: Math.max(size, 1) });
+    bytes = zstdDecompressSync(stored, { maxOutputLength: Math.max(all, 1) });
   } catch (error) {
-    throw new OciError(
-      'OCI_BAD_LAYER',
-      'Cannot decompress a part of a layer: its data is damaged',
-      {
-        cause: error,
-      },
-    );
+    if (systemCode(error) !== 'ERR_BUFFER_TOO_LARGE') throw damaged(error);
+    bytes = decodeStart(stored, all);
   }
-  if (bytes.length === size) return bytes;
+  if (bytes.length === all) return bytes.subarray(inner);
   throw new OciError(
     'OCI_BAD_LAYER',
-    `Cannot decompress a part of a layer: it has ${bytes.length} bytes instead of ${size}`,
+    `Cannot decompress a part of a layer: it has ${bytes.length} bytes instead of ${all}`,
   );
+}
+
+/** The first bytes of a frame that is known to have more: Node's decoder gives all or none. */
+function decodeStart(stored: Uint8Array, size: number): Uint8Array {
+  const bytes = new Uint8Array(size);
+  try {
+    decodeZstd(stored, bytes, { partial: true });
+  } catch (error) {
+    throw damaged(error);
+  }
+  return bytes;
+}
+
+function damaged(cause: unknown): OciError {
+  return new OciError('OCI_BAD_LAYER', 'Cannot decompress a part of a layer: its data is damaged', {
+    cause,
+  });
 }

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { AnoleError, memorySource } from '@anole/bytes';
 import fc from 'fast-check';
-import { openIndexedLayer } from '../index.ts';
+import { indexedLayerTree, openIndexedLayer } from '../index.ts';
 import { type ChunkedTocOptions, parseChunkedToc } from './chunked-toc.ts';
 
 const hex = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -17,7 +17,7 @@ const layer = Buffer.concat(stored);
 const options: ChunkedTocOptions = {
   compressedSize: layer.length,
   dataEnd: layer.length,
-  decode: (bytes) => gunzipSync(bytes),
+  decode: (bytes, size, inner) => gunzipSync(bytes).subarray(inner, inner + size),
 };
 
 /** A file of two chunks, one of one chunk, and the rest. */
@@ -81,6 +81,25 @@ describe('tables of contents of eStargz and zstd:chunked', () => {
     assert.deepEqual(index.members.at(-1)!.rdev, { major: 1, minor: 3 });
   });
 
+  it('may say where a file of several chunks ends, and let chunks share what is stored', async () => {
+    const shared = gzipSync(Buffer.concat([parts[0]!, parts[1]!]));
+    const chunk = { offset: 0, chunkType: 'zeros' };
+    const list = [
+      { name: 'a', type: 'reg', size: 7, endOffset: shared.length, ...chunk, chunkSize: 4 },
+      { name: 'a', type: 'chunk', ...chunk, chunkOffset: 4, chunkSize: 3, innerOffset: 4 },
+    ];
+    const bytes = new TextEncoder().encode(JSON.stringify({ version: 1, entries: list }));
+    const size = { compressedSize: shared.length + 9, dataEnd: shared.length + 9 };
+    const index = parseChunkedToc(bytes, { ...options, ...size });
+    assert.ok(index.parts!.spans.every(({ end }) => end === shared.length));
+    const stored = memorySource(Buffer.concat([shared, Buffer.alloc(9)]));
+    const read = await openIndexedLayer(index, stored).read(0, 7);
+    assert.equal(Buffer.from(read).toString(), 'one two');
+    const tree = indexedLayerTree(index, stored);
+    const file = await tree.root.lookup('a');
+    assert.equal(Buffer.from(await file!.read(2, 5)).toString(), 'e two');
+  });
+
   it('of other bytes raise an error when those are read', async () => {
     const list = entries();
     list[4]!['chunkDigest'] = `sha256:${hex(parts[0]!)}`;
@@ -106,7 +125,7 @@ describe('tables of contents of eStargz and zstd:chunked', () => {
       change(4, { endOffset: layer.length + 1 }),
       change(4, { chunkDigest: 'sha256:12' }),
       change(4, { xattrs: { 'user.a': 'no base64' } }),
-      change(4, { innerOffset: 5 }),
+      change(4, { chunkType: 'other' }),
     ]) {
       assert.throws(
         wrong,

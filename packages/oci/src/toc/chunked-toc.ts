@@ -1,8 +1,7 @@
-import type { Span } from '@anole/bytes';
 import { type FileType, type MemberFacts, type TarMember, tarMember } from '@anole/vfs';
 import { OciError } from '../errors.ts';
 import { type JsonObject, parseJson } from '../json.ts';
-import type { LayerIndex } from '../layer-index.ts';
+import type { LayerIndex, LayerParts, PartSpan } from '../layer-index.ts';
 import { parseTimestamp } from '../timestamp.ts';
 
 /** Entries of a table at most. */
@@ -17,29 +16,35 @@ const types: Readonly<Record<string, FileType | 'hardlink'>> = {
   block: 'block',
   fifo: 'fifo',
 };
-/** Files that the format itself adds, which are none of the image's. */
-const ownNames: ReadonlySet<string> = new Set([
-  'stargz.index.json',
-  '.prefetch.landmark',
-  '.no.prefetch.landmark',
-]);
+/** Files that the format itself adds, which are none of the image's. Source: stargz-snapshotter, docs/estargz.md. */
+export const ownNames = {
+  toc: 'stargz.index.json',
+  /** Behind the files that are wanted first. */
+  prefetch: '.prefetch.landmark',
+  noPrefetch: '.no.prefetch.landmark',
+} as const;
+const ownPaths: ReadonlySet<string> = new Set(Object.values(ownNames));
+
+export function isOwnName(path: string): boolean {
+  return ownPaths.has(path);
+}
 
 /** A part of a file, as a table of contents has it: compressed by itself. */
 interface Chunk {
   readonly start: number;
-  /** Undefined where the table does not say where it ends: before the next one. */
-  readonly end: number | undefined;
+  /** Undefined where the table does not say where the file ends: before the next one. */
+  readonly fileEnd: number | undefined;
+  /** Where several chunks share what is stored: bytes of the others before this one. */
+  readonly inner: number;
   readonly size: number;
   readonly digest: string | undefined;
 }
 
-export interface ChunkedTocOptions {
+export interface ChunkedTocOptions extends Pick<LayerParts, 'decode'> {
   /** Bytes of the layer, as it is stored. */
   readonly compressedSize: number;
   /** Where the data of files end in it. */
   readonly dataEnd: number;
-  /** Decompresses a chunk, which has `size` bytes then. */
-  decode(stored: Uint8Array, size: number): Uint8Array;
 }
 
 /**
@@ -55,7 +60,7 @@ export function parseChunkedToc(json: Uint8Array, options: ChunkedTocOptions): L
   const members: TarMember[] = [];
   const chunks: Chunk[] = [];
   let size = 0;
-  let file: { member: MemberFacts; left: number } | undefined;
+  let file: { readonly end: number | undefined; left: number } | undefined;
   for (const entry of entries) {
     const type = entry.string('type');
     if (type === 'chunk') {
@@ -65,12 +70,13 @@ export function parseChunkedToc(json: Uint8Array, options: ChunkedTocOptions): L
         throw entry.wrong('type', 'behind a file whose chunks are missing');
       file = undefined;
       const facts = memberFacts(entry, type, size);
-      if (ownNames.has(facts.name)) continue;
-      members.push(tarMember(facts));
+      const member = tarMember(facts);
+      if (isOwnName(member.path)) continue;
+      members.push(member);
       if (facts.type !== 'file' || facts.size === 0) continue;
-      file = { member: facts, left: facts.size };
+      file = { end: countOf(entry, 'endOffset'), left: facts.size };
     }
-    const chunk = chunkOf(entry, file.left);
+    const chunk = chunkOf(entry, file);
     chunks.push(chunk);
     file.left -= chunk.size;
     size += chunk.size;
@@ -85,7 +91,7 @@ function memberFacts(entry: JsonObject, typeName: string, dataOffset: number): M
   const type = types[typeName];
   if (type === undefined) throw entry.wrong('type', 'unknown');
   const isDevice = type === 'character' || type === 'block';
-  const count = (name: string) => (entry.raw[name] === undefined ? 0 : entry.count(name));
+  const count = (name: string) => countOf(entry, name) ?? 0;
   return {
     name: entry.string('name'),
     type,
@@ -117,35 +123,50 @@ function xattrsOf(entry: JsonObject): ReadonlyMap<string, Uint8Array> {
   return found;
 }
 
-/** @param left bytes that the file still wants: all of them in one chunk, where no size is said */
-function chunkOf(entry: JsonObject, left: number): Chunk {
-  const count = (name: string) => (entry.raw[name] === undefined ? undefined : entry.count(name));
-  const size = count('chunkSize') || left;
+/** Undefined where it is absent or 0: writers leave out what is 0. */
+function countOf(entry: JsonObject, name: string): number | undefined {
+  return (entry.raw[name] === undefined ? 0 : entry.count(name)) || undefined;
+}
+
+/** @param file of which `left` bytes are wanted: all of them in one chunk, where no size is said */
+function chunkOf(
+  entry: JsonObject,
+  { left, end: fileEnd }: { readonly left: number; readonly end: number | undefined },
+): Chunk {
+  const size = countOf(entry, 'chunkSize') ?? left;
   if (size > left) throw entry.wrong('chunkSize', 'more than the file has');
-  if (count('innerOffset')) throw entry.wrong('innerOffset', 'not supported');
+  // Zeros are stored like all other bytes.
   const type = entry.optionalString('chunkType');
-  if (type !== undefined && type !== '') throw entry.wrong('chunkType', 'not supported');
+  if (type !== undefined && type !== 'zeros') throw entry.wrong('chunkType', 'unknown');
   const digest =
     entry.optionalString('chunkDigest') ??
     (size === left ? entry.optionalString('digest') : undefined);
   const hex = digest === undefined ? undefined : /^sha256:([0-9a-f]{64})$/.exec(digest)?.[1];
   if (digest !== undefined && hex === undefined) throw entry.wrong('chunkDigest', 'no SHA-256');
-  const end = count('endOffset');
-  return { start: entry.count('offset'), end: end === 0 ? undefined : end, size, digest: hex };
+  const inner = countOf(entry, 'innerOffset') ?? 0;
+  return { start: entry.count('offset'), fileEnd, inner, size, digest: hex };
 }
 
-function spansOf(chunks: readonly Chunk[], { dataEnd }: ChunkedTocOptions): readonly Span[] {
+/** A chunk ends where the next one begins, or with its file, where the table says where that is. */
+function spansOf(chunks: readonly Chunk[], { dataEnd }: ChunkedTocOptions): readonly PartSpan[] {
   const starts = [...new Set(chunks.map(({ start }) => start)), dataEnd].sort((a, b) => a - b);
   const next = new Map(starts.map((start, at) => [start, starts[at + 1]]));
   let out = 0;
-  return chunks.map(({ start, end = next.get(start) ?? 0, size, digest }) => {
-    if (start >= end || end > dataEnd) {
+  return chunks.map(({ start, fileEnd = dataEnd, inner, size, digest }) => {
+    const end = Math.min(next.get(start) ?? 0, fileEnd);
+    if (start >= end || fileEnd > dataEnd) {
       throw new OciError(
         'OCI_BAD_INDEX',
         `Cannot use the table of contents of a layer: it has a chunk from byte ${start} to ${end}`,
       );
     }
-    const span = { out, start, end, ...(digest !== undefined && { digest }) };
+    const span: PartSpan = {
+      out,
+      start,
+      end,
+      ...(digest !== undefined && { digest }),
+      ...(inner > 0 && { inner }),
+    };
     out += size;
     return span;
   });

@@ -5,12 +5,15 @@ import { later, placesHelp, withRegistry } from './options.ts';
 
 export function convertCommand(): Command {
   return withRegistry(new Command('convert'))
-    .description('put an EROFS or RAFS variant of an image beside it')
+    .description(
+      'write an image in another format: EROFS or RAFS beside it, eStargz or zstd:chunked',
+    )
     .argument('<source>')
     .argument('<destination>')
     .option('--platform <platform>', 'of an index, only the images for one platform')
     .option('--only', 'write the variants alone, without the originals')
-    .option('-f, --format <format>', 'erofs or rafs', 'erofs')
+    .option('-f, --format <format>', 'erofs, rafs, estargz or zstd:chunked', 'erofs')
+    .option('--prioritize <file>', 'of estargz: a list of paths, whose files come first')
     .option('--digester <name>', 'of chunks of RAFS: blake3 or sha256', 'blake3')
     .option(
       '-z, --compress <name[,level=N]>',
@@ -27,6 +30,8 @@ The destination is an index of the images as they are, digests unchanged, and fo
 only layer is an EROFS image of all its files. Readers that do not know EROFS take the original.
 With --format rafs it has a blob of chunks for each layer, which is the same in all images that have that
 layer, and the bootstrap, as Nydus has them.
+With --format estargz or zstd:chunked the destination is the image itself, its layers compressed anew in parts
+that can be fetched alone, with a table of their files; whoever knows nothing of that reads them as ever.
 Each variant is read back and compared with its original, down to every byte, attribute, time and link,
 before it is put anywhere. The same image gives the same variant.
 
@@ -34,6 +39,7 @@ Examples:
   anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-erofs
   anole image convert oci:web oci:web:erofs -z lz4hc -C 65536
   anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-nydus --format rafs
+  anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-esgz --format estargz
   anole image convert HOST/web:1.2 oci:fast --platform linux/riscv64 --only`,
     )
     .action(act(later(() => import('../../image/convert.ts'), 'convertAction')));

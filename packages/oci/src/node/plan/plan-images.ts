@@ -3,9 +3,9 @@ import { readTar } from '@anole/vfs';
 import type { Image, ImageReader } from '../../content.ts';
 import type { Descriptor } from '../../manifest.ts';
 import { layerCompression } from '../../media-types.ts';
+import type { Chunking } from '../chunker.ts';
 import { decompress } from '../decompress.ts';
 import { DEFAULT_MAX_LAYER } from '../layers.ts';
-import type { Chunking } from './chunkers.ts';
 import { type Compressor, compressors, type Estimate } from './sample.ts';
 import { Tally } from './tally.ts';
 

@@ -7,8 +7,8 @@ import fc from 'fast-check';
 import { openImage, parsePlatform } from '../../index.ts';
 import { RawLayout, tarOf } from '../../testing/images.ts';
 import { temporary } from '../../testing/tools.ts';
+import { Chunker } from '../chunker.ts';
 import { LayoutDirectory, planImages } from '../index.ts';
-import { Chunker } from './chunkers.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto';
-import { Chunker, type Chunking } from './chunkers.ts';
+import { Chunker, type Chunking } from '../chunker.ts';
 import { CompressionSample } from './sample.ts';
 
 /** Counts the chunks of files, layer after layer, cut in one way. */
