@@ -135,7 +135,7 @@ function plansOf({ chunking, alone, shared, sample }: Tally, now: number): Plan[
       const { chunks, bytes } = isShared ? shared : alone;
       // What refers to chunks is there for every layer that has them.
       const references = alone.chunks * (REFERENCE - 16) + chunks * 16;
-      const data = sample.estimate(bytes, compressor);
+      const data = sample.estimate(bytes, compressor, !isShared);
       const stored = { bytes: data.bytes + references, error: data.error };
       const saved = now === 0 ? 0 : 1 - stored.bytes / now;
       return {

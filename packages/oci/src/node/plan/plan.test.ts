@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { zstdCompressSync } from 'node:zlib';
 import { MemoryTree } from '@anole/vfs';
@@ -9,6 +9,12 @@ import { RawLayout, tarOf } from '../../testing/images.ts';
 import { temporary } from '../../testing/tools.ts';
 import { Chunker } from '../chunker.ts';
 import { LayoutDirectory, planImages } from '../index.ts';
+import { CompressionSample } from './sample.ts';
+
+/** Bytes that nothing compresses, the same in every run. */
+function noise(seed: string, outputLength: number): Uint8Array {
+  return createHash('shake256', { outputLength }).update(seed).digest();
+}
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -136,5 +142,50 @@ describe('a plan', () => {
     const { bytes, error } = zstd(sampled).stored;
     assert.ok(error > 0);
     assert.ok(Math.abs(bytes - zstd(exact).stored.bytes) < 1.5 * error, `${bytes} ± ${error}`);
+  });
+
+  it('says of chunks that count in each layer what they take there, not what they take once', async (test) => {
+    // Six layers have the same text, each some noise of its own: of the chunks that are told apart, most are noise.
+    const raw = new RawLayout(temporary(test));
+    const tags = Array.from({ length: 6 }, (_, number) => String(number));
+    const lines = Buffer.from(Array.from({ length: 60_000 }, (_, at) => `line ${at}\n`).join(''));
+    for (const tag of tags) {
+      const tree = new MemoryTree();
+      tree.putFile('same', lines);
+      tree.putFile('own', noise(tag, MIB / 2));
+      const image = raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(tree) }] });
+      raw.name(image, tag);
+    }
+    const reader = new LayoutDirectory(raw.directory);
+    const set = await Promise.all(
+      tags.map(async (tag) =>
+        openImage(reader, await reader.resolve(tag), parsePlatform('linux/amd64')),
+      ),
+    );
+    const chunkings = [{ kind: 'fixed', size: 16 * KIB } as const];
+    const alone = (sampled?: number) =>
+      planImages(set, { chunkings, ...(sampled !== undefined && { sampled }) }).then(
+        ({ plans }) =>
+          plans.find(({ shared, compressor }) => !shared && compressor === 'zstd')!.stored,
+      );
+    const parts: number[] = [];
+    for (let at = 0; at < lines.length; at += 16 * KIB) {
+      parts.push(zstdCompressSync(lines.subarray(at, at + 16 * KIB)).length);
+    }
+    const compressed = parts.reduce((sum, size) => sum + size, 0);
+    const chunks = 6 * (parts.length + MIB / 2 / (16 * KIB));
+    const exact = 6 * (compressed + MIB / 2) + chunks * 104;
+    assert.deepEqual(await alone(), { bytes: exact, error: 0 });
+    const { bytes, error } = await alone(MIB);
+    assert.ok(Math.abs(bytes - exact) < 1.5 * error, `${bytes} ± ${error} for ${exact}`);
+  });
+
+  it('knows nothing by one chunk', () => {
+    const sample = new CompressionSample(1);
+    sample.add(new Uint8Array(4096), 'a', 1);
+    sample.add(noise('b', 4096), 'b', 2 ** 31 + 1);
+    assert.ok(sample.share < 1);
+    const { bytes, error } = sample.estimate(8192, 'zstd', false);
+    assert.equal(bytes + error, 8192);
   });
 });

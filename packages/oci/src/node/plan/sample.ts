@@ -15,8 +15,11 @@ export interface Estimate {
 interface Tried {
   readonly mark: number;
   readonly size: number;
+  readonly none: number;
   readonly lz4: number;
   readonly zstd: number;
+  /** Layers that have the chunk. */
+  layers: number;
 }
 
 /**
@@ -25,7 +28,7 @@ interface Tried {
  */
 export class CompressionSample {
   private readonly budget: number;
-  private tried: Tried[] = [];
+  private readonly tried = new Map<string, Tried>();
   private bytes = 0;
   private limit = 2 ** 32;
 
@@ -34,21 +37,37 @@ export class CompressionSample {
     this.budget = budget;
   }
 
-  /** @param mark 32 bits of the chunk's hash */
-  add(chunk: Uint8Array, mark: number): void {
+  /**
+   * Takes a chunk that was not met before.
+   *
+   * @param key tells the chunk from all others
+   * @param mark 32 bits of its hash
+   */
+  add(chunk: Uint8Array, key: string, mark: number): void {
     if (mark >= this.limit) return;
-    this.tried.push({
+    this.tried.set(key, {
       mark,
       size: chunk.length,
+      none: chunk.length,
       lz4: Math.min(chunk.length, lz4Size(chunk)),
       zstd: Math.min(chunk.length, zstdCompressSync(chunk).length),
+      layers: 1,
     });
     this.bytes += chunk.length;
-    while (this.bytes > this.budget && this.tried.length > 1) {
+    while (this.bytes > this.budget && this.tried.size > 1) {
       this.limit /= 2;
-      this.tried = this.tried.filter((each) => each.mark < this.limit);
-      this.bytes = this.tried.reduce((sum, { size }) => sum + size, 0);
+      for (const [old, each] of this.tried) {
+        if (each.mark < this.limit) continue;
+        this.tried.delete(old);
+        this.bytes -= each.size;
+      }
     }
+  }
+
+  /** Another layer has a chunk. */
+  again(key: string): void {
+    const tried = this.tried.get(key);
+    if (tried) tried.layers++;
   }
 
   /** Share of the chunks that were tried: 1 for all. */
@@ -56,18 +75,40 @@ export class CompressionSample {
     return this.limit / 2 ** 32;
   }
 
-  /** What so many bytes of such chunks would take. */
-  estimate(total: number, compressor: Compressor): Estimate {
-    if (compressor === 'none' || this.bytes === 0) return { bytes: total, error: 0 };
-    const compressed = this.tried.reduce((sum, each) => sum + each[compressor], 0);
-    const ratio = compressed / this.bytes;
+  /**
+   * What so many bytes of such chunks would take.
+   *
+   * @param inEach whether chunks count once for each layer that has them: a chunk that many layers have, and that
+   * compresses otherwise than others, weighs more then
+   */
+  estimate(total: number, compressor: Compressor, inEach: boolean): Estimate {
+    const tried = [...this.tried.values()].map((each) => {
+      const times = inEach ? each.layers : 1;
+      return { size: each.size * times, compressed: each[compressor] * times };
+    });
+    const bytes = tried.reduce((sum, { size }) => sum + size, 0);
+    if (compressor === 'none' || bytes === 0) return { bytes: total, error: 0 };
+    const ratio = tried.reduce((sum, { compressed }) => sum + compressed, 0) / bytes;
+    const expected = Math.round(total * ratio);
+    if (this.share === 1) return { bytes: expected, error: 0 };
+    // One chunk says nothing of how the others differ from it.
+    if (tried.length < 2) return { bytes: expected, error: Math.max(expected, total - expected) };
     // The standard error of a ratio, without what is sure because it was tried.
-    const squares = this.tried.reduce((sum, each) => {
-      return sum + (each[compressor] - ratio * each.size) ** 2;
+    const free = tried.length - 1;
+    const squares = tried.reduce((sum, { size, compressed }) => {
+      return sum + (compressed - ratio * size) ** 2;
     }, 0);
-    const error = (1.96 * total * Math.sqrt(squares * (1 - this.share))) / this.bytes;
-    return { bytes: Math.round(total * ratio), error: Math.round(error) };
+    const spread = Math.sqrt((squares * (1 - this.share) * tried.length) / free);
+    return { bytes: expected, error: Math.round((student(free) * total * spread) / bytes) };
   }
+}
+
+/**
+ * How many standard errors hold the true figure 19 times in 20, where so many degrees of freedom tell the error:
+ * Student's t, by the expansion of Cornish and Fisher. Source: Abramowitz and Stegun, 26.7.5.
+ */
+function student(free: number): number {
+  return 1.96 + 2.372 / free + 2.822 / free ** 2 + 2.556 / free ** 3 + 1.589 / free ** 4;
 }
 
 let lz4: { readonly memory: WebAssembly.Memory; readonly filler: Lz4Filler } | undefined;

@@ -41,9 +41,12 @@ export class Tally {
     this.seen.set(key, this.layer);
     this.alone.chunks++;
     this.alone.bytes += chunk.length;
-    if (last !== undefined) return;
+    if (last !== undefined) {
+      this.sample.again(key);
+      return;
+    }
     this.shared.chunks++;
     this.shared.bytes += chunk.length;
-    this.sample.add(chunk, digest.readUInt32LE(12));
+    this.sample.add(chunk, key, digest.readUInt32LE(12));
   }
 }
