@@ -1,9 +1,12 @@
 import { createHash, hash } from 'node:crypto';
-import { constants, zstdCompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { constants, zstdCompress, zstdCompressSync } from 'node:zlib';
 import { blake3 } from '@anole/bytes';
 import { LZ4_SCRATCH_SIZE, LZ4_SLACK, lz4Filler } from '@anole/bytes/lz4-compress';
 import type { RafsEncoders } from '../writer/encoders.ts';
 import { encryptXts } from './xts.ts';
+
+const zstdCompressed = promisify(zstdCompress);
 
 export interface EncoderOptions {
   /** Of zstd, 1 to 19. Default 3, which nydus-image uses. */
@@ -13,15 +16,17 @@ export interface EncoderOptions {
 /** Encoders of this project and of Node. They hold memory: make them once for an image. */
 export function nodeEncoders({ level = 3 }: EncoderOptions = {}): RafsEncoders {
   const lz4 = lz4Encoder();
+  const settings = (bytes: Uint8Array) => ({
+    // One piece: what does not become smaller is not wanted compressed.
+    chunkSize: Math.max(64, bytes.length),
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+  });
   return {
     compress: {
       lz4_block: (bytes) => lz4(bytes),
-      zstd: (bytes) =>
-        zstdCompressSync(bytes, {
-          chunkSize: Math.max(64, bytes.length),
-          params: { [constants.ZSTD_c_compressionLevel]: level },
-        }),
+      zstd: (bytes) => zstdCompressSync(bytes, settings(bytes)),
     },
+    compressAhead: { zstd: (bytes) => zstdCompressed(bytes, settings(bytes)) },
     hash: { blake3, sha256: (bytes) => hash('sha256', bytes, 'buffer') },
     sha256: () => createHash('sha256'),
     encrypt: encryptXts,

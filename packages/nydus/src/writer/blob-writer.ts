@@ -11,6 +11,8 @@ import type { BlobRef, StoredChunk } from './chunks.ts';
 import type { Settings } from './options.ts';
 
 const ALIGN = 4096;
+/** Chunks that are compressed at the same time. */
+const AHEAD = 4;
 
 interface TocPart {
   readonly name: string;
@@ -19,6 +21,17 @@ interface TocPart {
   readonly offset: number;
   readonly compressedSize: number;
   readonly size: number;
+}
+
+interface Encoded {
+  readonly stored: Uint8Array;
+  readonly compressed: boolean;
+}
+
+/** A chunk whose place is not known yet. */
+interface Waiting {
+  readonly chunk: { -readonly [K in keyof Chunk]: Chunk[K] };
+  readonly encoded: Promise<Encoded>;
 }
 
 /**
@@ -33,6 +46,7 @@ export class BlobWriter {
   readonly #toc: TocPart[] = [];
   readonly #digests: Uint8Array[] = [];
   #decoded = 0;
+  #waiting: Waiting[] = [];
   /** Small files that will be compressed together. */
   #batch: Uint8Array[] = [];
   #batchSize = 0;
@@ -50,7 +64,7 @@ export class BlobWriter {
   }
 
   /**
-   * Stores a chunk.
+   * Stores a chunk. Where it lies is known when `finishData` has settled.
    *
    * @param batched whether it may go into a batch
    */
@@ -67,13 +81,40 @@ export class BlobWriter {
 
   async #addAlone(bytes: Uint8Array): Promise<Chunk> {
     await this.#endBatch();
-    const compressedOffset = this.#output.position;
-    const { stored, compressed } = this.#encode(bytes);
+    const { compressor, encoders } = this.#settings;
+    const ahead = compressor === 'none' ? undefined : encoders.compressAhead?.[compressor];
+    if (ahead === undefined) {
+      const compressedOffset = this.#output.position;
+      const { stored, compressed } = this.#encode(bytes);
+      await this.#output.write(stored);
+      return this.#chunk(bytes.length, compressedOffset, stored.length, compressed);
+    }
+    const own = bytes.slice();
+    const encoded = ahead(own).then((packed) => this.#smaller(own, packed));
+    // What it raises is met when its turn comes.
+    encoded.catch(() => {});
+    const chunk = this.#chunk(bytes.length, 0, 0, false);
+    this.#waiting.push({ chunk, encoded });
+    if (this.#waiting.length === AHEAD) await this.#writeNext();
+    return chunk;
+  }
+
+  /** Writes the chunk that has waited longest, and puts down where. */
+  async #writeNext(): Promise<void> {
+    const { chunk, encoded } = this.#waiting.shift()!;
+    const { stored, compressed } = await encoded;
+    chunk.compressedOffset = this.#output.position;
+    chunk.compressedSize = stored.length;
+    chunk.compressed = compressed;
     await this.#output.write(stored);
-    return this.#chunk(bytes.length, compressedOffset, stored.length, compressed);
+  }
+
+  async #writeWaiting(): Promise<void> {
+    while (this.#waiting.length > 0) await this.#writeNext();
   }
 
   async #addToBatch(bytes: Uint8Array): Promise<Chunk> {
+    await this.#writeWaiting();
     if (this.#batchSize + bytes.length >= this.#settings.batchSize) await this.#endBatch();
     const chunk = this.#chunk(bytes.length, this.#output.position, 0, true);
     const part = { kind: 'batch', index: this.#table.batches, offset: this.#batchSize } as const;
@@ -92,7 +133,12 @@ export class BlobWriter {
     this.#batchSize = 0;
   }
 
-  #chunk(size: number, offset: number, compressedSize: number, compressed: boolean): Chunk {
+  #chunk(
+    size: number,
+    offset: number,
+    compressedSize: number,
+    compressed: boolean,
+  ): Waiting['chunk'] {
     return {
       index: this.chunkCount,
       compressedOffset: offset,
@@ -107,9 +153,16 @@ export class BlobWriter {
   }
 
   /** Compressed where that makes it smaller, then encrypted. */
-  #encode(bytes: Uint8Array): { stored: Uint8Array; compressed: boolean } {
-    const { compressor, encoders, key } = this.#settings;
-    const packed = compressor === 'none' ? bytes : encoders.compress[compressor]!(bytes);
+  #encode(bytes: Uint8Array): Encoded {
+    const { compressor, encoders } = this.#settings;
+    return this.#smaller(
+      bytes,
+      compressor === 'none' ? bytes : encoders.compress[compressor]!(bytes),
+    );
+  }
+
+  #smaller(bytes: Uint8Array, packed: Uint8Array): Encoded {
+    const { encoders, key } = this.#settings;
     const compressed = packed.length < bytes.length;
     const stored = compressed ? packed : bytes;
     return { stored: key ? encoders.encrypt!(stored, key) : stored, compressed };
@@ -117,6 +170,7 @@ export class BlobWriter {
 
   /** What stands behind the chunks. Nothing may be added then; `ref` says where it all lies. */
   async finishData(): Promise<void> {
+    await this.#writeWaiting();
     await this.#endBatch();
     const { toc } = this.#settings;
     const size = this.#output.position;
