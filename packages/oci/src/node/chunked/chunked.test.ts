@@ -101,6 +101,14 @@ describe('layers with a table of contents in themselves', () => {
     assert.equal(diffId, sha256(tar));
   });
 
+  it('are not written where a hole would make them endless', async (test) => {
+    const tree = new MemoryTree();
+    const read = (_: number, length: number) => new Uint8Array(length);
+    tree.putFile('hole', { size: 2 ** 50, extents: [{ offset: 0, length: 512 }], read });
+    const written = write(test, await tarOf(tree), zstdChunkedFormat, { maxLayer: 2 ** 20 });
+    await assert.rejects(written, { code: 'OCI_TOO_LARGE' });
+  });
+
   it('of eStargz have files first that are wanted first, behind what they need', async (test) => {
     const tar = await tarOf(sampleTree());
     const prioritized = ['etc/motd', 'bin/program', 'not/there'];

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto';
 import { availableParallelism } from 'node:os';
 import type { Source } from '@anole/bytes';
 import type { TarMember } from '@anole/vfs';
+import { OciError } from '../../errors.ts';
 import { ownNames } from '../../toc/chunked-toc.ts';
+import { DEFAULT_MAX_LAYER } from '../layers.ts';
 import type { StagedLayer, Staging } from '../staging.ts';
 import type { ChunkedFormat } from './formats.ts';
 import { ArchivePieces, type Piece } from './pieces.ts';
@@ -17,11 +19,15 @@ export interface ChunkedLayerOptions {
   readonly signal?: AbortSignal;
   /** Paths of files that come first, for readers that fetch them before they are asked for. eStargz only. */
   readonly prioritized?: readonly string[];
+  /** Bytes of the archive at most: files with holes become longer. Default 64 GiB. */
+  readonly maxLayer?: number;
 }
 
 /**
  * Writes an archive as a layer that has a table of contents in itself. The same archive gives the same
  * layer, with the same version of Node's compressors. Memory grows with the number of files.
+ *
+ * @throws OciError `OCI_TOO_LARGE`, `OCI_UNSUPPORTED`; TarError
  */
 export async function writeChunkedLayer(
   archive: Source,
@@ -29,6 +35,7 @@ export async function writeChunkedLayer(
   staging: Staging,
   options: ChunkedLayerOptions = {},
 ): Promise<StagedLayer> {
+  const { maxLayer = DEFAULT_MAX_LAYER } = options;
   const pieces = new ArchivePieces(archive, format.chunking, options.signal);
   const inner = createHash('sha256');
   const { layer, result: annotations } = await staging.fill(format.mediaType, async (sink) => {
@@ -37,6 +44,7 @@ export async function writeChunkedLayer(
     const units = unitsOf(orderedPieces(archive, pieces, format, options), format, (bytes) => {
       inner.update(bytes);
       size += bytes.length;
+      if (size > maxLayer) throw tooLarge(maxLayer);
     });
     for await (const { bytes, chunk } of compressed(units, format)) {
       sink.write(bytes);
@@ -53,6 +61,13 @@ export async function writeChunkedLayer(
   });
   const diffId = `sha256:${inner.digest('hex')}`;
   return { ...layer, layer: { ...layer.layer, annotations }, diffId };
+}
+
+function tooLarge(limit: number): OciError {
+  return new OciError('OCI_TOO_LARGE', `Cannot write a layer: it would have over ${limit} bytes`, {
+    details: { limit },
+    hint: 'Its files have holes, which such layers do not have: EROFS and RAFS keep them.',
+  });
 }
 
 async function* orderedPieces(
