@@ -26,7 +26,14 @@ export type { OpenOptions } from './reader/open.ts';
 export type { ImageInfo } from './reader/superblock.ts';
 export { type ErofsNode, type ErofsTree, openErofs } from './reader/tree.ts';
 export type { BlobDevice, ChunkOptions, ExternalData } from './writer/chunked/options.ts';
-export { indexLayers, indexTar, TAR_BLOCK, type TarIndex } from './writer/chunked/tar-index.ts';
+export {
+  type IndexedArchive,
+  indexLayers,
+  indexMembers,
+  indexTar,
+  TAR_BLOCK,
+  type TarIndex,
+} from './writer/chunked/tar-index.ts';
 export type { Encoders } from './writer/compress/fillers.ts';
 export {
   type Lane,

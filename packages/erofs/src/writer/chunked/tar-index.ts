@@ -1,10 +1,11 @@
 import type { Source } from '@anole/bytes';
 import {
   applyLayer,
+  applyMembers,
   MemoryNode,
   MemoryTree,
   sliceSource,
-  type TarEntry,
+  type TarMember,
   type TarOptions,
   unpackTar,
 } from '@anole/vfs';
@@ -42,18 +43,47 @@ export function indexLayers(
   return index(layers, (tree, from, store) => applyLayer(tree, from, { ...options, store }));
 }
 
+/** An archive whose members are known, as by the index of a compressed layer. */
+export interface IndexedArchive {
+  readonly members: Iterable<TarMember>;
+  /** Its bytes, decompressed. They are read where a file has holes; else only their number counts. */
+  readonly archive: Source;
+}
+
+/**
+ * As {@link indexLayers}, of layers whose members are known already: nothing is read, so the layers can be far away
+ * and compressed, and their devices come to be as they are read.
+ *
+ * @throws TarError, VfsError
+ * @example
+ * const archive = openIndexedLayer(layerIndex, blobSource(reader, layer));
+ * const { tree, external } = await indexMembers([{ members: layerIndex.members, archive }]);
+ */
+export function indexMembers(layers: readonly IndexedArchive[]): Promise<TarIndex> {
+  const archives = layers.map(({ archive }) => archive);
+  return index(archives, async (tree, _, store, device) => {
+    applyMembers(tree, layers[device]!.members, store);
+  });
+}
+
 async function index(
   archives: readonly Source[],
-  unpack: (tree: MemoryTree, from: Source, store: (entry: TarEntry) => Source) => Promise<void>,
+  unpack: (
+    tree: MemoryTree,
+    from: Source,
+    store: (member: TarMember) => Source,
+    device: number,
+  ) => Promise<void>,
 ): Promise<TarIndex> {
   const tree = new MemoryTree();
   const places = new WeakMap<Source, { readonly device: number; readonly offset: number }>();
   for (const [device, archive] of archives.entries()) {
-    await unpack(tree, archive, (entry) => {
-      const stored = sliceSource(archive, entry.dataOffset, entry.storedSize);
-      places.set(stored, { device, offset: entry.dataOffset });
+    const store = ({ dataOffset, storedSize }: TarMember) => {
+      const stored = sliceSource(archive, dataOffset, storedSize);
+      places.set(stored, { device, offset: dataOffset });
       return stored;
-    });
+    };
+    await unpack(tree, archive, store, device);
   }
   const external: ExternalData = {
     devices: archives.map(({ size }) => ({ size })),
