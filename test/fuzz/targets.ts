@@ -20,6 +20,7 @@ import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksu
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
 import { agent } from './agent.ts';
 import { saved } from './saved.ts';
+import { smc } from './smc.ts';
 
 /** Something that takes bytes from outside. */
 export interface Target {
@@ -261,4 +262,5 @@ export const targets: readonly Target[] = [
   decoder('lzma', decodeMicroLzma),
   agent,
   saved,
+  smc,
 ];

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { archiveKeyring, mirror } from '../doctor/archive.ts';
-import type { Check, Finding } from '../doctor/check.ts';
+import { type Check, type Finding, renderFinding } from '../doctor/check.ts';
+import { smcRemote, smcShared } from '../doctor/smc.ts';
 import { cache, erofs, fuse, kvm, memory, node, terminal, webAssembly } from '../doctor/system.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { act } from '../frame.ts';
@@ -17,9 +18,9 @@ const checks: readonly Check[] = [
   kvm,
   fuse,
   erofs,
+  smcShared,
+  smcRemote,
 ];
-
-const marks = { ok: 'ok      ', optional: 'optional', missing: 'MISSING ' } as const;
 
 /** `anole doctor`: what this computer offers. */
 export function doctorCommand(): Command {
@@ -43,11 +44,6 @@ async function doctorAction(context: CommandContext): Promise<number> {
   const findings: Finding[] = [];
   for (const check of checks) findings.push(await check());
   if (context.json) context.out(JSON.stringify({ findings }));
-  else for (const finding of findings) context.out(render(finding));
+  else for (const finding of findings) context.out(renderFinding(finding));
   return findings.some(({ state }) => state === 'missing') ? exitCodes.failure : 0;
-}
-
-function render({ name, state, found, next }: Finding): string {
-  const line = `${marks[state]}  ${name.padEnd(12)} ${found}`;
-  return next === undefined || state === 'ok' ? line : `${line}\n${' '.repeat(23)}${next}`;
 }

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
 import { decodeAction } from '../smc/decode.ts';
+import { infoAction } from '../smc/info.ts';
 import { ssAction, statsAction } from '../smc/live.ts';
 import { runAction } from '../smc/run.ts';
 
@@ -15,6 +16,7 @@ export function smcCommand(): Command {
       .addCommand(ssCommand())
       .addCommand(statsCommand())
       .addCommand(decodeCommand())
+      .addCommand(infoCommand())
   );
 }
 
@@ -94,4 +96,20 @@ Examples:
   anole smc decode smc.pcap --json | jq 'select(.layer == "clc").message'`,
     )
     .action(act(decodeAction));
+}
+
+function infoCommand(): Command {
+  return new Command('info')
+    .description('say what of SMC works on this computer, and what is missing')
+    .addHelpText(
+      'after',
+      `
+smc: sockets over shared memory, as anole smc run has them. smc-r: RoCE v2 towards other computers, for
+programs that import @anole/smc/r. af_smc: sockets of SMC that the kernel has itself. With --json each line
+is a finding.
+
+Examples:
+  anole smc info`,
+    )
+    .action(act(infoAction));
 }

@@ -14,3 +14,11 @@ export interface Finding {
 
 /** One thing to look at. Must not fail: what it meets is its finding. */
 export type Check = () => Finding | Promise<Finding>;
+
+const marks = { ok: 'ok      ', optional: 'optional', missing: 'MISSING ' } as const;
+
+/** One line, and what to do on a second one. */
+export function renderFinding({ name, state, found, next }: Finding): string {
+  const line = `${marks[state]}  ${name.padEnd(12)} ${found}`;
+  return next === undefined || state === 'ok' ? line : `${line}\n${' '.repeat(23)}${next}`;
+}

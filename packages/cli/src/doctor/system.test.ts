@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { smcKernel, smcRemote, smcShared } from './smc.ts';
 import { cache, erofs, fuse, kvm, memory, node, terminal, webAssembly } from './system.ts';
 
 test('the Node that runs the tests has all that is needed', () => {
@@ -15,7 +16,16 @@ test('the Node that runs the tests has all that is needed', () => {
 });
 
 test('what is missing but not needed says so, and what to do', () => {
-  for (const finding of [memory(), terminal(), kvm(), fuse(), erofs()]) {
+  for (const finding of [
+    memory(),
+    terminal(),
+    kvm(),
+    fuse(),
+    erofs(),
+    smcShared(),
+    smcRemote(),
+    smcKernel(),
+  ]) {
     assert.notEqual(finding.state, 'missing');
     assert.equal(finding.state === 'optional', finding.next !== undefined, finding.name);
   }

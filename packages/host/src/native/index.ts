@@ -1,7 +1,7 @@
 /**
  * System calls that Node lacks, through koffi where it is installed: memory files with seals, shared
  * mappings, event counters, descriptors sent over Unix sockets, mounts, files whose contents come when they
- * are read. All raise `HOST_NO_NATIVE` elsewhere.
+ * are read, programs that the kernel runs (BPF). All raise `HOST_NO_NATIVE` elsewhere.
  *
  * @example
  * import { addSeals, mapFile, memoryFile, Seal } from '@anole/host/native';
@@ -9,14 +9,16 @@
  * addSeals(fd, Seal.shrink | Seal.grow);
  * using mapping = mapFile(fd, 4096, { writable: true });
  */
+export { BpfTable, ownCgroup, SocketProgram } from './bpf.ts';
+export { assembleBpf, type BpfInstruction, bpf } from './bpf-program.ts';
 export { eventCounter } from './event-counter.ts';
+export { socketCookie, tcpSocket, unfragmentedUdp } from './ip-socket.ts';
 export { closeDescriptor, hasNative } from './koffi.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';
 export { isOpenElsewhere } from './open-elsewhere.ts';
 export { type AccessEvent, PreContentGroup } from './pre-content.ts';
-export { unfragmentedUdp } from './udp-socket.ts';
 export {
   connectUnix,
   type PeerCredentials,

@@ -23,7 +23,9 @@ const BELOW = 28;
 /** What the interface says that has an address; undefined where none has. */
 export function identityOf(address: string): Identity | undefined {
   for (const [name, addresses] of Object.entries(networkInterfaces())) {
-    const own = addresses?.find((each) => each.family === 'IPv4' && each.address === address);
+    const own = addresses?.find(
+      (each) => each.family === 'IPv4' && (each.address === address || isLoopback(each, address)),
+    );
     if (own === undefined) continue;
     const mac = Uint8Array.from(own.mac.split(':'), (part) => Number.parseInt(part, 16));
     return makeIdentity(address, mac, mtuOf(name));
@@ -43,6 +45,10 @@ export function makeIdentity(address: string, mac: Uint8Array, frame: number): I
     mtu,
   };
 }
+
+/** All of 127.0.0.0/8 is this host's, though the interface names one address. */
+const isLoopback = ({ internal }: { readonly internal: boolean }, address: string): boolean =>
+  internal && address.startsWith('127.');
 
 function mtuOf(name: string): number {
   return Number(readFileSync(`/sys/class/net/${name}/mtu`, 'utf8'));

@@ -22,8 +22,9 @@ export class UdpPort implements RocePort {
   static async open(address: string): Promise<UdpPort> {
     const socket = createSocket('udp4');
     try {
+      const listening = once(socket, 'listening');
       socket.bind({ fd: unfragmentedUdp(address, ROCE_PORT) });
-      await once(socket, 'listening');
+      await listening;
     } catch (cause) {
       socket.close();
       throw new SmcError('SMC_NO_ROCE', `Cannot use UDP port ${ROCE_PORT} of ${address}`, {
