@@ -46,6 +46,11 @@ describe('commands in one sandbox', () => {
     assert.match((await sh('readlink -f /proc/$$/exe')).stdout, /dash\n$/);
   });
 
+  test('the C library finds the locale in the archive of the image', async () => {
+    const away = 'mv /usr/lib/locale/C.utf8 /tmp && locale charmap; mv /tmp/C.utf8 /usr/lib/locale';
+    assert.equal((await sh(away)).stdout, 'UTF-8\n');
+  });
+
   test('10 MB of any bytes go through a command unchanged', async () => {
     const input = new Uint8Array(10 << 20);
     for (let at = 0, state = 1; at < input.length; at++) {

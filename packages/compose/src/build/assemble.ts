@@ -4,6 +4,7 @@ import { compileExclude } from '../recipe/exclude.ts';
 import { type Lock, lockDate } from '../recipe/lock.ts';
 import type { Recipe } from '../recipe/recipe.ts';
 import { writeDpkgDatabase } from '../replay/dpkg-database.ts';
+import { archiveLocale } from '../replay/locale-archive.ts';
 import { placePackage } from '../replay/place.ts';
 import { type InstalledPackage, replayScripts, type ScriptReport } from '../replay/replay.ts';
 import { Rootfs } from '../replay/rootfs.ts';
@@ -42,6 +43,7 @@ export async function assemble(
   await writeDpkgDatabase(rootfs, installed, context.diversions, lock.architecture);
   placeFiles(rootfs, files);
   completeSystem(rootfs, recipe);
+  await archiveLocale(rootfs, recipe.environment.LANG);
   return { rootfs, scripts: reports };
 }
 

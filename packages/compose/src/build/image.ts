@@ -17,7 +17,7 @@ import type { Resolved } from './resolve.ts';
  * Counts up whenever the same lock and recipe give another image than before: a new replay, a new
  * layout. Images of the cache are named by it.
  */
-const IMAGE_VERSION = 2;
+const IMAGE_VERSION = 3;
 
 export interface BuildOptions extends LockOptions {
   /** Default `erofs`. */
