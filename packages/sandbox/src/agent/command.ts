@@ -1,10 +1,10 @@
-import { type LaunchRequest, writeLaunchRequest } from './launch-request.ts';
+import { completeLaunch } from './launch-request.ts';
 import { takeLauncher } from './launcher.ts';
-import { metSoFar, ranOutOfMemory, ranOutOfProcesses } from './limits.ts';
+import { lookForKills, lookForRefusals, metSince, metSoFar } from './limits.ts';
 import type { Outlet } from './port.ts';
-import { busybox, type Examined, examine } from './process.ts';
+import { busybox, examine } from './process.ts';
 import { InputStream, OutputStream } from './streams.ts';
-import { type ExitReport, type Refusal, type SpawnRequest, toHost } from './wire.ts';
+import { asciiText, type ExitReport, type Refusal, type SpawnOrder, toHost } from './wire.ts';
 
 const hangUp = 1;
 const kill = 9;
@@ -21,20 +21,22 @@ export class Command {
   #stdin: InputStream | undefined;
   #outputs: OutputStream[] = [];
 
-  private constructor(port: Outlet, id: number, request: SpawnRequest) {
+  private constructor(port: Outlet, id: number, payload: Uint8Array) {
     this.#port = port;
     this.id = id;
-    this.#terminal = request.terminal;
-    const checked = examine(request);
+    const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+    const order = JSON.parse(asciiText(payload.subarray(4, 4 + length))) as SpawnOrder;
+    this.#terminal = order.terminal;
+    const checked = examine(order);
     if ('reason' in checked) throw checked;
     const launcher = takeLauncher();
     this.pid = launcher.pid;
-    const bytes = writeLaunchRequest(launchOf(request, checked));
+    const bytes = completeLaunch(payload.subarray(4 + length), checked.path, checked.identity);
     const input = new InputStream(port, id, launcher.stdin, bytes.length);
     input.write(bytes.buffer, 0, bytes.length);
-    if (request.stdin && request.terminal === undefined) this.#stdin = input;
+    if (order.stdin && order.terminal === undefined) this.#stdin = input;
     else input.end();
-    if (request.terminal !== undefined) {
+    if (order.terminal !== undefined) {
       os.close(launcher.stdout);
       os.close(launcher.stderr);
       return;
@@ -43,10 +45,14 @@ export class Command {
     this.#outputs.push(new OutputStream(port, id, 2, launcher.stderr));
   }
 
-  /** Starts a command, or tells the host why not. */
-  static start(port: Outlet, id: number, request: SpawnRequest): Command | undefined {
+  /**
+   * Starts a command, or tells the host why not.
+   *
+   * @param payload of the frame `spawn`
+   */
+  static start(port: Outlet, id: number, payload: Uint8Array): Command | undefined {
     try {
-      const command = new Command(port, id, request);
+      const command = new Command(port, id, payload);
       port.sendJson(toHost.started, id, { pid: command.pid });
       return command;
     } catch (error) {
@@ -129,22 +135,16 @@ export class Command {
   }
 
   #report(status: number): ExitReport {
+    if (status === 0) return { code: 0 };
     const signal = status & 0x7f;
-    if (signal === 0) {
-      const code = (status >> 8) & 0xff;
-      return code !== 0 && ranOutOfProcesses(this.#met) ? { code, outOfProcesses: true } : { code };
-    }
-    return signal === 9 && ranOutOfMemory(this.#met) ? { signal, outOfMemory: true } : { signal };
+    const code = (status >> 8) & 0xff;
+    // A shell tells of a child's signal so.
+    if (signal !== 0 || code > 128) lookForKills();
+    lookForRefusals();
+    const { memory, processes } = metSince(this.#met);
+    if (signal === 0) return processes ? { code, outOfProcesses: true } : { code };
+    return signal === 9 && memory ? { signal, outOfMemory: true } : { signal };
   }
-}
-
-function launchOf(request: SpawnRequest, { path, identity, env }: Examined): LaunchRequest {
-  const { argv, cwd, stdin, terminal } = request;
-  const { uid, gid, groups } = identity;
-  return {
-    ...{ path, argv, env, cwd, uid, gid, groups, keepsInput: stdin },
-    ...(terminal !== undefined && { terminal: `/dev/${terminal}` }),
-  };
 }
 
 function isRefusal(error: unknown): error is Refusal {

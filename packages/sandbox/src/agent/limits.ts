@@ -43,21 +43,9 @@ export function metSoFar(): Met {
   return { kills, refusals };
 }
 
-/** Whether the kernel killed a process for want of memory since then (/proc/vmstat). */
-export function ranOutOfMemory(since: Met): boolean {
-  const before = kills;
-  kills = Number(/^oom_kill (\d+)$/m.exec(readText('/proc/vmstat'))?.[1] ?? 0);
-  if (kills > before) onLimit('memory');
-  return kills > since.kills;
-}
-
-/** Whether the kernel refused to make a process since then. */
-export function ranOutOfProcesses(since: Met): boolean {
-  if (!bounded) return false;
-  const before = refusals;
-  refusals = Number(/^max (\d+)$/m.exec(readText(`${group}/pids.events`))?.[1] ?? 0);
-  if (refusals > before) onLimit('processes');
-  return refusals > since.refusals;
+/** Which limits were met since then, as far as was looked. */
+export function metSince(since: Met): { readonly memory: boolean; readonly processes: boolean } {
+  return { memory: kills > since.kills, processes: refusals > since.refusals };
 }
 
 /** Memory of the guest, in KiB. */
@@ -67,12 +55,32 @@ export function memoryOf(): { total: number; available: number } {
   return { total: field('MemTotal'), available: field('MemAvailable') };
 }
 
-/** Sets who is told of limits, and looks for those that were met. */
+/** Sets who is told of limits that were met. */
 export function reportLimits(handler: (limit: 'memory' | 'processes') => void): void {
   onLimit = handler;
 }
 
+/** Looks for all limits. */
 export function lookForLimits(): void {
-  ranOutOfMemory(metSoFar());
-  ranOutOfProcesses(metSoFar());
+  lookForKills();
+  lookForRefusals();
+}
+
+/** Looks whether the kernel killed a process for want of memory, and tells the host: a long text. */
+export function lookForKills(): void {
+  const known = kills;
+  kills = countIn('/proc/vmstat', /^oom_kill (\d+)$/m);
+  if (kills > known) onLimit('memory');
+}
+
+/** Looks whether the kernel refused to make a process, and tells the host. */
+export function lookForRefusals(): void {
+  if (!bounded) return;
+  const known = refusals;
+  refusals = countIn(`${group}/pids.events`, /^max (\d+)$/m);
+  if (refusals > known) onLimit('processes');
+}
+
+function countIn(path: string, pattern: RegExp): number {
+  return Number(pattern.exec(readText(path))?.[1] ?? 0);
 }

@@ -18,7 +18,6 @@ import {
   type DropRequest,
   type ForkedCommand,
   protocolVersion,
-  type SpawnRequest,
   toGuest,
   toHost,
 } from './wire.ts';
@@ -30,6 +29,12 @@ const running = new Map<number, Command>();
 let watching: unknown;
 /** The process that was started ahead. */
 const idleProcesses = 1;
+/**
+ * In so many looks of {@link watch}, one is for limits: what the kernel says of them is long, and a
+ * hundred sandboxes that wait would take a processor for reading it each second.
+ */
+const looksPerLimits = 5;
+let looks = 0;
 /** How long a command of a rehearsal may take, and what it leaves behind to settle. */
 const rehearsal = { patience: 5000, settling: 100 } as const; // ms
 const portsDirectory = '/sys/class/virtio-ports';
@@ -57,7 +62,7 @@ function onFrame(
   length: number,
 ): void {
   if (type === toGuest.spawn) {
-    spawn(id, asciiText(new Uint8Array(buffer, offset, length)));
+    start(port, id, new Uint8Array(buffer, offset, length));
     return;
   }
   if (type === toGuest.sync) {
@@ -74,7 +79,8 @@ function onFrame(
     return;
   }
   if (type === toGuest.rehearse) {
-    rehearse(id, JSON.parse(asciiText(new Uint8Array(buffer, offset, length))) as SpawnRequest[]);
+    // The port uses its buffer again before the last of them is started.
+    rehearse(id, new Uint8Array(buffer.slice(offset, offset + length)));
     return;
   }
   if (type === toGuest.configure) {
@@ -92,12 +98,8 @@ function onFrame(
     command.resize(view.getUint16(0, true), view.getUint16(2, true));
 }
 
-function spawn(id: number, json: string): void {
-  start(port, id, JSON.parse(json) as SpawnRequest);
-}
-
-function start(outlet: Outlet, id: number, request: SpawnRequest): Command | undefined {
-  const command = Command.start(outlet, id, request);
+function start(outlet: Outlet, id: number, payload: Uint8Array): Command | undefined {
+  const command = Command.start(outlet, id, payload);
   if (command === undefined) return undefined;
   commands.set(id, command);
   watching ??= os.setTimeout(watch, 1000);
@@ -108,19 +110,22 @@ function start(outlet: Outlet, id: number, request: SpawnRequest): Command | und
 /**
  * Runs commands one after the other for what that brings into memory; nobody gets what they say. Then all
  * is as it was before.
+ *
+ * @param payloads of frames `spawn`, the length of each before it
  */
-function rehearse(id: number, [next, ...rest]: readonly SpawnRequest[]): void {
-  if (next === undefined) {
+function rehearse(id: number, payloads: Uint8Array): void {
+  if (payloads.length === 0) {
     for (const [each, command] of commands) if (command.finished) commands.delete(each);
     if (running.size === 0 && watching !== undefined) os.clearTimeout(watching);
     watching = undefined;
     port.sendBytes(toHost.rehearsed, id, new Uint8Array(0));
     return;
   }
+  const end = 4 + new DataView(payloads.buffer, payloads.byteOffset).getUint32(0, true);
   let late: unknown;
   const onEnd = () => {
     if (late !== undefined) os.clearTimeout(late);
-    os.setTimeout(() => rehearse(id, rest), rehearsal.settling);
+    os.setTimeout(() => rehearse(id, payloads.subarray(end)), rehearsal.settling);
   };
   const nobody: Outlet = {
     blocked: false,
@@ -128,7 +133,7 @@ function rehearse(id: number, [next, ...rest]: readonly SpawnRequest[]): void {
     sendBytes: () => {},
     sendFrame: () => true,
   };
-  const command = start(nobody, id, next);
+  const command = start(nobody, id, payloads.subarray(4, end));
   if (command !== undefined) late = os.setTimeout(() => command.signal(9), rehearsal.patience);
 }
 
@@ -178,8 +183,8 @@ function reap(): void {
 function watch(): void {
   reap();
   for (const [id, command] of commands) if (command.finished) commands.delete(id);
-  lookForLimits();
   const wanted = running.size > 0 || processCount() > idleProcesses;
+  if (!wanted || ++looks % looksPerLimits === 0) lookForLimits();
   watching = wanted ? os.setTimeout(watch, 1000) : undefined;
 }
 

@@ -1,35 +1,32 @@
 import { kindOf, toolsDirectory } from './system.ts';
 import { type Identity, identityOf } from './users.ts';
-import type { Refusal, SpawnRequest } from './wire.ts';
+import type { Refusal, SpawnOrder } from './wire.ts';
 
-const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 const root: Identity = { uid: 0, gid: 0, groups: [], home: '/root' };
 
 /** What a request comes to: the file of its program, and who runs it. */
 export interface Examined {
   readonly path: string;
   readonly identity: Identity;
-  readonly env: Record<string, string>;
 }
 
 /** What is wrong with a request, found before anything is started; else what to run. */
-export function examine(request: SpawnRequest): Examined | Refusal {
-  const identity = request.user === undefined ? root : identityOf(request.user);
+export function examine(order: SpawnOrder): Examined | Refusal {
+  const identity = order.user === undefined ? root : identityOf(order.user);
   if (identity === undefined) {
-    return { reason: 'user', code: 126, message: `no user or group ${request.user} in the image` };
+    return { reason: 'user', code: 126, message: `no user or group ${order.user} in the image` };
   }
-  const env = { PATH: defaultPath, HOME: identity.home, ...request.env };
-  const place = kindOf(request.cwd);
-  if (place === 'unreadable') return unreadable(request.cwd);
+  const place = kindOf(order.cwd);
+  if (place === 'unreadable') return unreadable(order.cwd);
   if (place !== 'directory') {
     return {
       reason: 'directory',
       code: 126,
-      message: `${request.cwd} is not a directory of the image`,
+      message: `${order.cwd} is not a directory of the image`,
     };
   }
-  const path = findProgram(request.argv[0] ?? '', env.PATH, request.cwd);
-  return typeof path === 'string' ? { path, identity, env } : path;
+  const path = findProgram(order.program, order.path, order.cwd);
+  return typeof path === 'string' ? { path, identity } : path;
 }
 
 /** Looks for a program as execvp does, and gives its path. */

@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 6;
+export const protocolVersion = 7;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -114,6 +114,7 @@ export interface DropRequest {
   readonly absent: readonly string[];
 }
 
+/** A command to start, as the host has it. */
 export interface SpawnRequest {
   readonly argv: readonly string[];
   readonly env: Readonly<Record<string, string>>;
@@ -124,6 +125,13 @@ export interface SpawnRequest {
   readonly terminal?: string;
   /** The host sends standard input. Else the command reads /dev/null. */
   readonly stdin: boolean;
+}
+
+/** Of a {@link SpawnRequest}, what the agent looks at. The rest goes to the program `launch` as it is. */
+export interface SpawnOrder extends Pick<SpawnRequest, 'cwd' | 'user' | 'terminal' | 'stdin'> {
+  readonly program: string;
+  /** Directories that `program` is looked for in, as in PATH. */
+  readonly path: string;
 }
 
 /** The command was not started. `code` is what a shell would report. */

@@ -19,6 +19,7 @@ import type { Channel } from '../engine/engine.ts';
 import { SandboxError } from '../errors.ts';
 import { type Frame, FrameReader, parseReport, writeFrame } from './frames.ts';
 import { GuestCommand } from './guest-command.ts';
+import { spawnPayload } from './spawn-payload.ts';
 
 /** A limit is told of once in so long. The agent keeps to it; who took its place need not. */
 const limitPeriod = 900; // ms
@@ -77,18 +78,18 @@ export class AgentClient {
 
   /** Starts a command; see `started` of the result. */
   spawn(request: SpawnRequest): GuestCommand {
-    const json = asciiBytes(asciiJson(request));
-    if (json.length > maxPayload) {
+    const payload = spawnPayload(request);
+    if (payload.length > maxPayload) {
       throw new SandboxError(
         'SANDBOX_BAD_OPTION',
-        `Cannot run the command: arguments and environment take ${json.length} bytes`,
+        `Cannot run the command: arguments and environment take ${payload.length} bytes`,
         { hint: `Pass at most ${maxPayload} bytes; use standard input for more` },
       );
     }
     if (this.#failure !== undefined) throw this.#failure;
     const command = new GuestCommand(this.#next++, this.#send, request.terminal === undefined);
     this.#commands.set(command.id, command);
-    this.#send(toGuest.spawn, command.id, json);
+    this.#send(toGuest.spawn, command.id, payload);
     return command;
   }
 

@@ -1,7 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import type { Machine, VirtioConsole } from '@anole/machine/runtime';
-import { asciiBytes, asciiJson, toGuest } from '../agent/wire.ts';
+import { toGuest } from '../agent/wire.ts';
 import { writeFrame } from '../client/frames.ts';
+import { rehearsePayload } from '../client/spawn-payload.ts';
 import type { AgentLine } from './agent-line.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { Rehearsal } from './messages.ts';
@@ -29,7 +30,7 @@ export async function rehearse(
   { machine, files: { root }, agent, line, hello }: Stage,
 ): Promise<void> {
   const { freeBlocks } = await root.tree.usage();
-  await agent.write(writeFrame(toGuest.rehearse, 0, asciiBytes(asciiJson(requests))));
+  await agent.write(writeFrame(toGuest.rehearse, 0, rehearsePayload(requests)));
   await line.next();
   await pause(settling);
   if ((await root.tree.usage()).freeBlocks !== freeBlocks) return;

@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import fc from 'fast-check';
+import { completeLaunch, launchField, launchMemory } from '../agent/launch-request.ts';
+import { asciiText, type SpawnOrder, type SpawnRequest } from '../agent/wire.ts';
+import { spawnPayload } from './spawn-payload.ts';
+
+/** Memory of the program `launch` as it sees it. */
+function memoryOf(request: SpawnRequest, path: string, home: string, groups: readonly number[]) {
+  const payload = spawnPayload(request);
+  const length = new DataView(payload.buffer).getUint32(0, true);
+  const order = JSON.parse(asciiText(payload.subarray(4, 4 + length))) as SpawnOrder;
+  const identity = { uid: 7, gid: 8, groups, home };
+  const bytes = Buffer.from(completeLaunch(payload.subarray(4 + length), path, identity));
+  const number = (at: number) => Number(bytes.readBigUInt64LE(at));
+  const offset = (at: number) => number(at) - launchMemory.address;
+  const string = (at: number) => {
+    const start = offset(at);
+    return bytes.toString('utf8', start, bytes.indexOf(0, start));
+  };
+  const list = (field: number): string[] => {
+    const found: string[] = [];
+    for (let at = offset(field); number(at) !== 0; at += 8) found.push(string(at));
+    return found;
+  };
+  return { order, bytes, number, offset, string, list };
+}
+
+const word = fc
+  .string({ unit: 'grapheme', maxLength: 12 })
+  .filter((text) => !text.includes('\0') && text.isWellFormed());
+const name = fc.stringMatching(/^[A-Z_]{1,6}$/);
+
+test('a command becomes what was asked for', () => {
+  const property = fc.property(
+    fc.array(word, { minLength: 1, maxLength: 6 }),
+    fc.dictionary(name, word, { maxKeys: 6 }),
+    fc.array(fc.nat(), { maxLength: 4 }),
+    fc.boolean(),
+    (argv, env, groups, stdin) => {
+      const request = { argv, env, cwd: '/ä', stdin, user: 'lizard' };
+      const { order, bytes, number, offset, string, list } = memoryOf(request, '/b', '/h', groups);
+      assert.equal(number(launchField.length), bytes.length);
+      assert.deepEqual(list(launchField.argv), argv);
+      assert.equal(string(offset(launchField.argv) - 8), '/bin/sh');
+      const variables = Object.fromEntries(
+        list(launchField.environment).map((each) => [
+          each.slice(0, each.indexOf('=')),
+          each.slice(each.indexOf('=') + 1),
+        ]),
+      );
+      assert.deepEqual(variables, { PATH: order.path, HOME: '/h', ...env });
+      assert.equal(string(launchField.path), '/b');
+      assert.equal(string(launchField.directory), '/ä');
+      assert.equal(string(launchField.null), '/dev/null');
+      assert.equal(number(launchField.terminal), 0);
+      assert.equal(number(launchField.keepsInput), Number(stdin));
+      assert.deepEqual([number(launchField.user), number(launchField.group)], [7, 8]);
+      const first = offset(launchField.groups);
+      assert.equal(first % 4, 0);
+      const read = Array.from({ length: number(launchField.groupCount) }, (_, at) =>
+        bytes.readUInt32LE(first + 4 * at),
+      );
+      assert.deepEqual(read, groups);
+      const message = offset(launchField.message);
+      const said = bytes.toString('utf8', message, message + number(launchField.messageLength));
+      assert.equal(said, 'anole: cannot execute /b\n');
+    },
+  );
+  fc.assert(property, { seed: 68, numRuns: 200 });
+});
+
+test('who is root needs no look at the accounts, and a terminal is a device', () => {
+  const request = { argv: ['sh'], env: {}, cwd: '/', stdin: false, terminal: 'hvc2' };
+  const { list, string } = memoryOf(request, '/bin/sh', '/somewhere', []);
+  assert.ok(list(launchField.environment).includes('HOME=/root'));
+  assert.ok(!list(launchField.environment).includes('HOME=/somewhere'));
+  assert.equal(string(launchField.terminal), '/dev/hvc2');
+});
