@@ -30,9 +30,6 @@ export interface MachineFork {
   readonly layers: readonly PageLayer[];
 }
 
-/** Layers that a page is looked for in; more are made one. */
-const MAX_LAYERS = 8;
-
 /** What a machine stands on, and what it shares with its forks. */
 export interface Ground {
   readonly base: number | undefined;
@@ -48,14 +45,15 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
   // Their entries stand for pages that are noted as written.
   hart.flushTlb();
   board.crew?.flushTlbs(hart);
-  const layers = written.numbers.length === 0 ? ground.layers : [...ground.layers, written];
+  const layers =
+    written.numbers.length === 0 ? ground.layers : settled([...ground.layers, written]);
   return {
     shape: shapeOf(board, clock),
     ticks: Number(hart.time),
     hart: savedHarts(board),
     devices: devicesToJson(board),
     base: ground.base,
-    layers: layers.length > MAX_LAYERS ? [merge(layers)] : layers,
+    layers,
   };
 }
 
@@ -98,6 +96,18 @@ function layerOf(pages: readonly number[], read: (page: number) => Uint8Array): 
   numbers.set(pages);
   for (let at = 0; at < pages.length; at++) bytes.set(read(pages[at]!), at * GUEST_PAGE);
   return { numbers, bytes };
+}
+
+/**
+ * Layers each of which is more than twice as large as the next one: they are few, and a page is copied a
+ * few times at the most, however many forks are made of one machine.
+ */
+function settled(layers: PageLayer[]): readonly PageLayer[] {
+  for (let last = layers.length - 1; last > 0; last--) {
+    if (layers[last - 1]!.numbers.length > 2 * layers[last]!.numbers.length) break;
+    layers.push(merge(layers.splice(last - 1)));
+  }
+  return layers;
 }
 
 function merge(layers: readonly PageLayer[]): PageLayer {
