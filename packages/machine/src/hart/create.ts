@@ -93,6 +93,8 @@ export async function useHartParts(
   options: PartsOptions = {},
 ): Promise<HartParts> {
   const parts = await compiled(code);
+  // What the first hart would have to wait for.
+  if (options.compiles) await import('./jit/jit.ts');
   prepared[variantOf(options)] ??= Promise.resolve(parts);
   expansions ??= code.expansions;
   return parts;
