@@ -7,6 +7,7 @@ export { VirtioConsole } from './devices/virtio-console/device.ts';
 export { VirtioFs } from './devices/virtio-fs/device.ts';
 export { VirtioNet } from './devices/virtio-net/device.ts';
 export { type HartParts, makeHartParts, useHartParts } from './hart/create.ts';
+export { prepareMemory } from './hart/guest-memory.ts';
 export { hasFusedMultiplyAdd } from './hart/interpreter/fused.ts';
 export { Machine, type MachineExit } from './machine.ts';
 export { type MachineFork, openFork } from './snapshot/fork.ts';

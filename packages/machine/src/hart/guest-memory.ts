@@ -1,6 +1,6 @@
 import { HartError } from './errors.ts';
 import { CODE_PAGES, RAM_BASE, RAM_OFFSET, TOUCHED, WRITTEN } from './layout.ts';
-import { giveMemory, takeMemory } from './memory-pool.ts';
+import { giveMemory, hasMemory, takeMemory } from './memory-pool.ts';
 
 const PAGE = 0x10000;
 /** Bytes of a page of the guest. */
@@ -64,13 +64,13 @@ export class GuestMemory {
         hint: `give between 1 byte and ${MAX_SIZE} bytes`,
       });
     }
-    this.size = Math.ceil(size / PAGE) * PAGE;
-    const pages = (RAM_OFFSET + this.size) / PAGE;
+    const pages = pagesFor(size);
+    this.size = pages * PAGE - RAM_OFFSET;
     this.shared = shared !== undefined;
     const used = this.shared ? undefined : takeMemory(pages * PAGE);
     this.wasm = shared?.memory ?? used?.wasm ?? allocate(pages, this.shared);
     this.#stale = used?.stale;
-    if (used !== undefined) new Uint8Array(this.wasm.buffer, 0, RAM_OFFSET).fill(0);
+    if (used?.stale !== undefined) new Uint8Array(this.wasm.buffer, 0, RAM_OFFSET).fill(0);
     this.#bring = shared?.bring;
     this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);
@@ -232,6 +232,22 @@ export class GuestMemory {
 
 function hasBit(pages: Uint8Array, page: number): boolean {
   return ((pages[page >>> 3]! >>> (page & 7)) & 1) === 1;
+}
+
+/**
+ * Makes the memory of the next machine with so many bytes of RAM ahead, unless there is one: the host takes
+ * that long for it, collecting garbage, that who starts a machine should not have to wait.
+ *
+ * @throws HartError `MACHINE_BAD_CONFIG` where the host cannot give that much
+ */
+export function prepareMemory(size: number): void {
+  const pages = pagesFor(size);
+  if (!hasMemory(pages * PAGE)) giveMemory({ wasm: allocate(pages, false), stale: undefined });
+}
+
+/** Pages of WebAssembly for so many bytes of RAM. */
+function pagesFor(size: number): number {
+  return RAM_OFFSET / PAGE + Math.ceil(size / PAGE);
 }
 
 function allocate(pages: number, shared: boolean): WebAssembly.Memory {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { SystemBus } from '../platform/bus.ts';
 import { createHart } from './create.ts';
-import { GUEST_PAGE, GuestMemory } from './guest-memory.ts';
+import { GUEST_PAGE, GuestMemory, prepareMemory } from './guest-memory.ts';
 
 const size = 0x20_0000;
 const { base } = new GuestMemory(size);
@@ -29,6 +29,19 @@ describe('memory of a machine that ended', () => {
       assert.ok(next.readable(pageAt(page), GUEST_PAGE).every((byte) => byte === 0));
     }
     next.release();
+  });
+
+  test('may be made ahead, one of a size', () => {
+    const other = 3 * size;
+    prepareMemory(other);
+    prepareMemory(other);
+    const [first, second] = [new GuestMemory(other), new GuestMemory(other)];
+    assert.equal(first.backed, false);
+    assert.notEqual(first.wasm, second.wasm);
+    const { wasm } = first;
+    first.release();
+    prepareMemory(other);
+    assert.equal(new GuestMemory(other).wasm, wasm);
   });
 
   test('holds nothing of guests before the last one either', () => {

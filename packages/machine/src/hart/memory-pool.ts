@@ -1,8 +1,11 @@
-/** A memory of a machine that ended. */
+/** A memory of a machine that ended, or of one to come. */
 export interface UsedMemory {
   readonly wasm: WebAssembly.Memory;
-  /** A bit for each page of RAM that may hold what the guest left there, as in `TOUCHED`. */
-  readonly stale: Uint8Array;
+  /**
+   * A bit for each page of RAM that may hold what the guest left there, as in `TOUCHED`; undefined for a
+   * memory that nobody used yet.
+   */
+  readonly stale: Uint8Array | undefined;
 }
 
 /** Memories that are kept: what guests left in them takes memory of the host. */
@@ -17,6 +20,11 @@ const kept: UsedMemory[] = [];
 export function takeMemory(bytes: number): UsedMemory | undefined {
   const found = kept.findIndex(({ wasm }) => wasm.buffer.byteLength === bytes);
   return found < 0 ? undefined : kept.splice(found, 1)[0];
+}
+
+/** Whether one of so many bytes is kept. */
+export function hasMemory(bytes: number): boolean {
+  return kept.some(({ wasm }) => wasm.buffer.byteLength === bytes);
 }
 
 /** Keeps a memory that nothing uses any more. */

@@ -9,6 +9,7 @@ import {
   Machine,
   type MachineExit,
   openFork,
+  prepareMemory,
   type Snapshot,
   VirtioConsole,
   type VirtioDevice,
@@ -48,6 +49,8 @@ const firstTerminal = 2;
 /** Characters of the kernel's console that are kept to explain an end. */
 const consoleTail = 16 * 1024;
 const agentPort = 1;
+/** How long a machine runs before the memory of the next one is made: a short command has ended by then. */
+const untilNext = 300; // ms
 
 /** Runs the machine of an order until it ends. Failures are reported, not thrown. */
 export async function serve(order: MachineOrder, port: MessagePort): Promise<void> {
@@ -139,6 +142,7 @@ async function runMachine(
   }
   machine.cpuShare = order.cpuShare;
   const ended = machine.run();
+  using _ = order.cpus === 1 ? later(() => prepareMemory(order.memoryMiB * 2 ** 20)) : undefined;
   if (start?.isReady) line.open(start.hello);
   else void greeting.then((hello) => makeReady(order, served, line, hello, start === undefined));
   try {
@@ -146,6 +150,16 @@ async function runMachine(
   } finally {
     await machine.stop();
   }
+}
+
+/** Acts once a machine has run for a while, unless it ended before. What fails is left to who needs it. */
+function later(act: () => void): Disposable {
+  const timer = setTimeout(() => {
+    try {
+      act();
+    } catch {}
+  }, untilNext).unref();
+  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** What a machine goes on from, its file systems already where the guest left them. */
