@@ -31,7 +31,7 @@ export class Command {
     if ('reason' in checked) throw checked;
     const launcher = takeLauncher();
     this.pid = launcher.pid;
-    const bytes = completeLaunch(payload.subarray(4 + length), checked.path, checked.identity);
+    const bytes = completeLaunch(payload.subarray(4 + length), checked.program, checked.identity);
     const input = new InputStream(port, id, launcher.stdin, bytes.length);
     input.write(bytes.buffer, 0, bytes.length);
     if (order.stdin && order.terminal === undefined) this.#stdin = input;

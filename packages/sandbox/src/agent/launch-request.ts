@@ -4,6 +4,7 @@
  * the language alone.
  */
 import type { Identity } from './users.ts';
+import type { Candidate } from './wire.ts';
 
 /** Memory of `launch`, where the request goes: room for the largest request of the protocol. */
 export const launchMemory = { address: 0x100_0000, size: 0x80_0000 } as const;
@@ -37,31 +38,25 @@ export const launchHeaderBytes = 128;
 /** The memory that the host made, with what the guest found out. */
 export function completeLaunch(
   begun: Uint8Array,
-  path: string,
+  { path, message, messageLength }: Candidate,
   { uid, gid, groups, home }: Identity,
 ): Uint8Array<ArrayBuffer> {
+  const free = new DataView(begun.buffer, begun.byteOffset).getUint32(launchField.home, true);
+  const variable = free === 0 ? new Uint8Array(0) : utf8(`HOME=${home}\0`);
   const groupsAt = (begun.length + 3) & ~3;
-  const pathAt = groupsAt + 4 * groups.length;
-  const strings = [path, `anole: cannot execute ${path}\n`, `HOME=${home}`].map(utf8);
-  const total = strings.reduce((sum, { length }) => sum + length + 1, pathAt);
-  const bytes = new Uint8Array(total);
+  const variableAt = groupsAt + 4 * groups.length;
+  const bytes = new Uint8Array(variableAt + variable.length);
   bytes.set(begun);
-  const view = new DataView(bytes.buffer);
-  const [pathBytes, message, variable] = strings as [Uint8Array, Uint8Array, Uint8Array];
-  const messageAt = pathAt + pathBytes.length + 1;
-  const variableAt = messageAt + message.length + 1;
-  bytes.set(pathBytes, pathAt);
-  bytes.set(message, messageAt);
   bytes.set(variable, variableAt);
-  for (let at = 0; at < groups.length; at++) view.setUint32(groupsAt + 4 * at, groups[at]!, true);
-  const set = (field: number, value: number) => view.setUint32(field, value, true);
+  const view = new DataView(bytes.buffer);
+  const set = (at: number, value: number) => view.setUint32(at, value, true);
+  for (let at = 0; at < groups.length; at++) set(groupsAt + 4 * at, groups[at]!);
   const { address } = launchMemory;
-  const free = view.getUint32(launchField.home, true);
   if (free !== 0) set(free, address + variableAt);
-  set(launchField.length, total);
-  set(launchField.path, address + pathAt);
-  set(launchField.message, address + messageAt);
-  set(launchField.messageLength, message.length);
+  set(launchField.length, bytes.length);
+  set(launchField.path, address + path);
+  set(launchField.message, address + message);
+  set(launchField.messageLength, messageLength);
   set(launchField.groups, address + groupsAt);
   set(launchField.groupCount, groups.length);
   set(launchField.user, uid);

@@ -1,12 +1,12 @@
 import { kindOf, toolsDirectory } from './system.ts';
 import { type Identity, identityOf } from './users.ts';
-import type { Refusal, SpawnOrder } from './wire.ts';
+import type { Candidate, Refusal, SpawnOrder } from './wire.ts';
 
 const root: Identity = { uid: 0, gid: 0, groups: [], home: '/root' };
 
 /** What a request comes to: the file of its program, and who runs it. */
 export interface Examined {
-  readonly path: string;
+  readonly program: Candidate;
   readonly identity: Identity;
 }
 
@@ -25,25 +25,22 @@ export function examine(order: SpawnOrder): Examined | Refusal {
       message: `${order.cwd} is not a directory of the image`,
     };
   }
-  const path = findProgram(order.program, order.path, order.cwd);
-  return typeof path === 'string' ? { path, identity } : path;
+  const program = findProgram(order);
+  return 'reason' in program ? program : { program, identity };
 }
 
-/** Looks for a program as execvp does, and gives its path. */
-function findProgram(name: string, path: string, cwd: string): string | Refusal {
-  const candidates = name.includes('/')
-    ? [name.startsWith('/') ? name : `${cwd}/${name}`]
-    : path.split(':').map((directory) => `${directory === '' ? cwd : directory}/${name}`);
+/** Looks for a program as execvp does. */
+function findProgram({ program, candidates }: SpawnOrder): Candidate | Refusal {
   let found = false;
-  for (const candidate of name === '' ? [] : candidates) {
-    const kind = kindOf(candidate);
+  for (const candidate of candidates) {
+    const kind = kindOf(candidate.file);
     if (kind === 'executable') return candidate;
-    if (kind === 'unreadable') return unreadable(candidate);
+    if (kind === 'unreadable') return unreadable(candidate.file);
     if (kind !== 'absent') found = true;
   }
   return found
-    ? { reason: 'not-executable', code: 126, message: `${name}: not an executable file` }
-    : { reason: 'not-found', code: 127, message: `${name}: command not found` };
+    ? { reason: 'not-executable', code: 126, message: `${program}: not an executable file` }
+    : { reason: 'not-found', code: 127, message: `${program}: command not found` };
 }
 
 /** Nothing can be said of what a damaged image or a failing volume does not show. */

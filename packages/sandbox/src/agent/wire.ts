@@ -130,8 +130,18 @@ export interface SpawnRequest {
 /** Of a {@link SpawnRequest}, what the agent looks at. The rest goes to the program `launch` as it is. */
 export interface SpawnOrder extends Pick<SpawnRequest, 'cwd' | 'user' | 'terminal' | 'stdin'> {
   readonly program: string;
-  /** Directories that `program` is looked for in, as in PATH. */
-  readonly path: string;
+  /** Where to look for it, in this order. */
+  readonly candidates: readonly Candidate[];
+}
+
+/** A file that may be the program, and where in the memory of `launch` is what belongs to it. */
+export interface Candidate {
+  readonly file: string;
+  /** Offset of its path. */
+  readonly path: number;
+  /** What to say where it cannot be executed. */
+  readonly message: number;
+  readonly messageLength: number;
 }
 
 /** The command was not started. `code` is what a shell would report. */

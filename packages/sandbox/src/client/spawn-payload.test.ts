@@ -6,12 +6,14 @@ import { asciiText, type SpawnOrder, type SpawnRequest } from '../agent/wire.ts'
 import { spawnPayload } from './spawn-payload.ts';
 
 /** Memory of the program `launch` as it sees it. */
-function memoryOf(request: SpawnRequest, path: string, home: string, groups: readonly number[]) {
+function memoryOf(request: SpawnRequest, at: number, home: string, groups: readonly number[]) {
   const payload = spawnPayload(request);
   const length = new DataView(payload.buffer).getUint32(0, true);
   const order = JSON.parse(asciiText(payload.subarray(4, 4 + length))) as SpawnOrder;
   const identity = { uid: 7, gid: 8, groups, home };
-  const bytes = Buffer.from(completeLaunch(payload.subarray(4 + length), path, identity));
+  const bytes = Buffer.from(
+    completeLaunch(payload.subarray(4 + length), order.candidates[at]!, identity),
+  );
   const number = (at: number) => Number(bytes.readBigUInt64LE(at));
   const offset = (at: number) => number(at) - launchMemory.address;
   const string = (at: number) => {
@@ -29,17 +31,20 @@ function memoryOf(request: SpawnRequest, path: string, home: string, groups: rea
 const word = fc
   .string({ unit: 'grapheme', maxLength: 12 })
   .filter((text) => !text.includes('\0') && text.isWellFormed());
-const name = fc.stringMatching(/^[A-Z_]{1,6}$/);
+const name = fc.stringMatching(/^[A-Z_]{1,6}$/).filter((each) => each !== 'PATH');
 
 test('a command becomes what was asked for', () => {
   const property = fc.property(
-    fc.array(word, { minLength: 1, maxLength: 6 }),
+    fc.array(word, { maxLength: 6 }),
     fc.dictionary(name, word, { maxKeys: 6 }),
     fc.array(fc.nat(), { maxLength: 4 }),
     fc.boolean(),
-    (argv, env, groups, stdin) => {
-      const request = { argv, env, cwd: '/ä', stdin, user: 'lizard' };
-      const { order, bytes, number, offset, string, list } = memoryOf(request, '/b', '/h', groups);
+    (words, env, groups, stdin) => {
+      const argv = ['lizard', ...words];
+      const path = { PATH: '/a::/b:/a', ...env };
+      const request = { argv, env: path, cwd: '/ä', stdin, user: 'lizard' };
+      const { order, bytes, number, offset, string, list } = memoryOf(request, 1, '/h', groups);
+      const file = order.candidates[1]!.file;
       assert.equal(number(launchField.length), bytes.length);
       assert.deepEqual(list(launchField.argv), argv);
       assert.equal(string(offset(launchField.argv) - 8), '/bin/sh');
@@ -49,8 +54,12 @@ test('a command becomes what was asked for', () => {
           each.slice(each.indexOf('=') + 1),
         ]),
       );
-      assert.deepEqual(variables, { PATH: order.path, HOME: '/h', ...env });
-      assert.equal(string(launchField.path), '/b');
+      assert.deepEqual(variables, { PATH: '/a::/b:/a', HOME: '/h', ...env });
+      assert.deepEqual(
+        order.candidates.map((each) => each.file),
+        ['/a/lizard', '/ä/lizard', '/b/lizard'],
+      );
+      assert.equal(string(launchField.path), file);
       assert.equal(string(launchField.directory), '/ä');
       assert.equal(string(launchField.null), '/dev/null');
       assert.equal(number(launchField.terminal), 0);
@@ -64,7 +73,7 @@ test('a command becomes what was asked for', () => {
       assert.deepEqual(read, groups);
       const message = offset(launchField.message);
       const said = bytes.toString('utf8', message, message + number(launchField.messageLength));
-      assert.equal(said, 'anole: cannot execute /b\n');
+      assert.equal(said, `anole: cannot execute ${file}\n`);
     },
   );
   fc.assert(property, { seed: 68, numRuns: 200 });
@@ -72,7 +81,7 @@ test('a command becomes what was asked for', () => {
 
 test('who is root needs no look at the accounts, and a terminal is a device', () => {
   const request = { argv: ['sh'], env: {}, cwd: '/', stdin: false, terminal: 'hvc2' };
-  const { list, string } = memoryOf(request, '/bin/sh', '/somewhere', []);
+  const { list, string } = memoryOf(request, 0, '/somewhere', []);
   assert.ok(list(launchField.environment).includes('HOME=/root'));
   assert.ok(!list(launchField.environment).includes('HOME=/somewhere'));
   assert.equal(string(launchField.terminal), '/dev/hvc2');

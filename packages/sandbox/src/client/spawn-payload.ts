@@ -1,5 +1,11 @@
 import { launchField, launchHeaderBytes, launchMemory, utf8 } from '../agent/launch-request.ts';
-import { asciiBytes, asciiJson, type SpawnOrder, type SpawnRequest } from '../agent/wire.ts';
+import {
+  asciiBytes,
+  asciiJson,
+  type Candidate,
+  type SpawnOrder,
+  type SpawnRequest,
+} from '../agent/wire.ts';
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -12,20 +18,27 @@ export function spawnPayload(request: SpawnRequest): Uint8Array<ArrayBuffer> {
   const { argv, cwd, user, terminal, stdin } = request;
   const home = user === undefined ? { HOME: '/root' } : {};
   const env = { PATH: defaultPath, ...home, ...request.env };
+  const program = argv[0] ?? '';
+  const { bytes: launch, candidates } = launchBytes(request, env, filesOf(program, env.PATH, cwd));
   const order: SpawnOrder = {
-    program: argv[0] ?? '',
-    path: env.PATH,
-    ...{ cwd, stdin },
+    ...{ program, candidates, cwd, stdin },
     ...(user !== undefined && { user }),
     ...(terminal !== undefined && { terminal }),
   };
   const json = asciiBytes(asciiJson(order));
-  const launch = launchBytes(request, env);
   const payload = new Uint8Array(4 + json.length + launch.length);
   new DataView(payload.buffer).setUint32(0, json.length, true);
   payload.set(json, 4);
   payload.set(launch, 4 + json.length);
   return payload;
+}
+
+/** Where execvp looks for a program. */
+function filesOf(program: string, path: string, cwd: string): readonly string[] {
+  if (program === '') return [];
+  if (program.includes('/')) return [program.startsWith('/') ? program : `${cwd}/${program}`];
+  const directories = path.split(':').map((directory) => (directory === '' ? cwd : directory));
+  return [...new Set(directories)].map((directory) => `${directory}/${program}`);
 }
 
 /** Payload of the frame `rehearse`: payloads of `spawn`, the length of each before it. */
@@ -46,9 +59,12 @@ export function rehearsePayload(requests: readonly SpawnRequest[]): Uint8Array<A
 function launchBytes(
   { argv, cwd, terminal, stdin }: SpawnRequest,
   env: Readonly<Record<string, string>>,
-): Uint8Array {
+  files: readonly string[],
+): { readonly bytes: Uint8Array; readonly candidates: readonly Candidate[] } {
   const variables = Object.keys(env).map((name) => `${name}=${env[name]}`);
   const strings = ['/bin/sh', ...argv, ...variables, cwd, '/dev/null'];
+  const file = strings.length;
+  for (const each of files) strings.push(each, `anole: cannot execute ${each}\n`);
   if (terminal !== undefined) strings.push(`/dev/${terminal}`);
   // argv has a place before it, for the shell that takes over a script.
   const argvAt = launchHeaderBytes + 8;
@@ -58,10 +74,9 @@ function launchBytes(
   const text = utf8(`${strings.join('\0')}\0`);
   const bytes = new Uint8Array(stringsAt + text.length);
   bytes.set(text, stringsAt);
-  const places: number[] = [];
-  for (let at = stringsAt; at < bytes.length; at = bytes.indexOf(0, at) + 1) {
-    places.push(launchMemory.address + at);
-  }
+  const offsets: number[] = [];
+  for (let at = stringsAt; at < bytes.length; at = bytes.indexOf(0, at) + 1) offsets.push(at);
+  const places = offsets.map((at) => launchMemory.address + at);
   const view = new DataView(bytes.buffer);
   const set = (at: number, value: number) => view.setUint32(at, value, true);
   const variable = 1 + argv.length;
@@ -75,8 +90,14 @@ function launchBytes(
   set(launchField.environment, launchMemory.address + environmentAt);
   set(launchField.directory, places[rest]!);
   set(launchField.null, places[rest + 1]!);
-  if (terminal !== undefined) set(launchField.terminal, places[rest + 2]!);
+  if (terminal !== undefined) set(launchField.terminal, places.at(-1)!);
   set(launchField.keepsInput, stdin ? 1 : 0);
   if (!('HOME' in env)) set(launchField.home, freeAt);
-  return bytes;
+  const end = (string: number) => (offsets[string + 1] ?? bytes.length) - 1;
+  const candidates = files.map((each, index) => {
+    const [path, message] = [file + 2 * index, file + 2 * index + 1];
+    const messageLength = end(message) - offsets[message]!;
+    return { file: each, path: offsets[path]!, message: offsets[message]!, messageLength };
+  });
+  return { bytes, candidates };
 }
