@@ -37,7 +37,7 @@ function freshBundle() {
     const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));
     if (index.root !== root) return undefined;
     for (const [path, size, time] of index.stamps) {
-      const found = statSync(join(root, path));
+      const found = statSync(`${root}/${path}`);
       if (found.size !== size || Math.floor(found.mtimeMs) !== time) return undefined;
     }
     return index.entries;

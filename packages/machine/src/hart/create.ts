@@ -1,6 +1,8 @@
 import { HartError } from './errors.ts';
 import type { Hart, HartOptions } from './hart.ts';
 import { InterpretedHart } from './interpreted-hart.ts';
+import { Jit, loadCompiler } from './jit/jit.ts';
+import type { JitOptions } from './jit/options.ts';
 import { EXPANSIONS, RAM_OFFSET } from './layout.ts';
 
 /** By {@link variantOf}. */
@@ -19,7 +21,8 @@ let expansions: Uint32Array<ArrayBuffer> | undefined;
 export async function createHart(options: HartOptions): Promise<Hart> {
   const { memory } = options;
   const parts = await hartParts({ compiles: options.jit !== undefined, shared: memory.shared });
-  const jit = options.jit && (await import('./jit/jit.ts')).Jit;
+  if (options.jit && !waits(options.jit)) await loadCompiler();
+  const jit = options.jit && Jit;
   // State and TLBs stay in a memory of the hart's own: V8 is slower with shared ones.
   const own = memory.shared ? ownMemory() : memory.wasm;
   new Uint32Array(own.buffer, EXPANSIONS, parts.expansions.length).set(parts.expansions);
@@ -31,6 +34,11 @@ export async function createHart(options: HartOptions): Promise<Hart> {
       hint: 'the host must run WebAssembly with 64-bit integers',
     });
   }
+}
+
+/** Whether compiling begins so late that what compiles can be loaded then. */
+function waits({ threshold, coldThreshold = threshold }: JitOptions): boolean {
+  return coldThreshold > threshold;
 }
 
 function ownMemory(): WebAssembly.Memory {
@@ -93,8 +101,6 @@ export async function useHartParts(
   options: PartsOptions = {},
 ): Promise<HartParts> {
   const parts = await compiled(code);
-  // What the first hart would have to wait for.
-  if (options.compiles) await import('./jit/jit.ts');
   prepared[variantOf(options)] ??= Promise.resolve(parts);
   expansions ??= code.expansions;
   return parts;

@@ -136,6 +136,11 @@ export const CODE_PAGES_END = 0x10_0000;
  */
 export const JUMPS = 0x10_0000;
 export const JUMPS_BYTES = 0x8_0000;
+/** By so much a place is shifted to bring its page's number, from bit 13 on, into the index. */
+export const JUMPS_MIX = 10;
+/** The entry for a place. */
+export const jumpSlot = (place: number): number =>
+  JUMPS + (((place << 2) ^ (place >>> JUMPS_MIX)) & (JUMPS_BYTES - 8));
 /** i32 counters of jumps to places without compiled code, direct-mapped by half-word. */
 export const COUNTERS = 0x3_0000;
 export const COUNTERS_BYTES = 0x1_0000;

@@ -1,4 +1,5 @@
-import { readFile, stat } from 'node:fs/promises';
+import { statSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import { stripTypeScriptTypes } from 'node:module';
 import { mounts } from './boot.ts';
 import type { CpioEntry } from './cpio.ts';
@@ -98,16 +99,16 @@ export async function agentFiles(): Promise<(CpioEntry & { readonly type: 'file'
  * Tells whether {@link agentFiles} would give something else than before, without making them: by
  * size and time of what they are made of.
  */
-export async function agentStamp(): Promise<string> {
+export function agentStamp(): string {
   const own = ['boot', 'contents', 'cpio', 'elf', 'launch', 'network', 'renew', 'sync'].map(
     (name) => `./${name}.${extension}`,
   );
   const modules = agentModules.map((name) => `../agent/${name}`);
-  const parts = [...own, ...modules].map(async (name) => {
-    const { mtimeMs, size } = await stat(new URL(name, import.meta.url));
+  const parts = [...own, ...modules].map((name) => {
+    const { mtimeMs, size } = statSync(new URL(name, import.meta.url));
     return `${name}:${size}:${mtimeMs}`;
   });
-  return (await Promise.all(parts)).join();
+  return parts.join();
 }
 
 /** A module of the agent as QuickJS runs it: without types, comments and empty lines. */

@@ -19,7 +19,7 @@ export interface InitramfsOptions extends CallOptions {
  */
 export async function ensureInitramfs(options: InitramfsOptions = {}): Promise<string> {
   const directory = join(options.cache ?? cacheDirectory(), 'guest');
-  const stamp = await agentStamp();
+  const stamp = agentStamp();
   const known = await readPointer(directory, stamp);
   if (known !== undefined) return known;
   // Loaded only now: packages and their archives are much code.

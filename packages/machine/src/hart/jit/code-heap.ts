@@ -1,5 +1,4 @@
 import * as at from '../layout.ts';
-import { jumpSlot } from './lookup.ts';
 
 /** A function in the table, and what it stands for. */
 export interface Compiled {
@@ -129,7 +128,7 @@ export class CodeHeap {
   }
 
   #announce(place: number, index: number): void {
-    const slot = jumpSlot(place) >> 2;
+    const slot = at.jumpSlot(place) >> 2;
     this.#words[slot] = place;
     this.#words[slot + 1] = index;
   }
@@ -146,7 +145,7 @@ export class CodeHeap {
   #drop(compiled: Compiled): void {
     const { index, entries, pages } = compiled;
     for (const place of entries) {
-      const slot = jumpSlot(place) >> 2;
+      const slot = at.jumpSlot(place) >> 2;
       if (this.#words[slot] === place) this.#words[slot] = 0;
       if (this.#byPlace.get(place) === compiled) this.#byPlace.delete(place);
     }

@@ -1,8 +1,8 @@
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
 import { CodeHeap, type Compiled } from './code-heap.ts';
-import { Explorer } from './explore.ts';
-import { regionsModule } from './module.ts';
+import type { Explorer } from './explore.ts';
+import type { regionsModule } from './module.ts';
 import type { JitOptions } from './options.ts';
 import { PageMap } from './page-map.ts';
 import type { PlacedRegion } from './translate.ts';
@@ -18,6 +18,23 @@ const LIMIT = 320;
 const CREDIT = 100_000_000;
 /** How often they do, at the most. */
 const DOUBLINGS = 5;
+
+/** What compiles: much code, and the instructions of the guest, which short commands do without. */
+interface Compiler {
+  readonly Explorer: typeof Explorer;
+  readonly regionsModule: typeof regionsModule;
+}
+
+let compiler: Compiler | undefined;
+
+/** Has what compiles at hand. A {@link Jit} that does not find it asks for it, and compiles later. */
+export async function loadCompiler(): Promise<void> {
+  const [{ Explorer }, { regionsModule }] = await Promise.all([
+    import('./explore.ts'),
+    import('./module.ts'),
+  ]);
+  compiler = { Explorer, regionsModule };
+}
 
 interface MappedRegion extends PlacedRegion {
   readonly map: PageMap;
@@ -41,6 +58,7 @@ export class Jit {
   readonly #fused: boolean;
   readonly #waiting = new Map<number, Hot>();
   #patience = 0;
+  #loading: Promise<void> | undefined;
   /** Count of instructions from which on the hart is warm; undefined before the first look. */
   #warmAt: number | undefined;
   #isWarm: boolean;
@@ -105,14 +123,22 @@ export class Jit {
   }
 
   #compile(): void {
-    const regions = this.#regions([...this.#waiting.values()]);
+    if (compiler === undefined) {
+      this.#patience = 0;
+      // Where it cannot be had, all stays with the interpreter.
+      this.#loading ??= loadCompiler().catch(() => {});
+      return;
+    }
+    const regions = this.#regions([...this.#waiting.values()], compiler);
     this.#waiting.clear();
     this.#patience = 0;
     if (regions.length === 0) return;
     const { shared } = this.#memory;
     let functions: WebAssembly.Exports;
     try {
-      const module = new WebAssembly.Module(regionsModule(regions, { fused: this.#fused, shared }));
+      const module = new WebAssembly.Module(
+        compiler.regionsModule(regions, { fused: this.#fused, shared }),
+      );
       const env = { memory: this.#own, ram: this.#memory.wasm, table: this.heap.table };
       functions = new WebAssembly.Instance(module, { env }).exports;
     } catch (error) {
@@ -133,8 +159,8 @@ export class Jit {
   }
 
   /** Places that another one's region covers become entries of it. */
-  #regions(hot: readonly Hot[]): MappedRegion[] {
-    const found: { readonly map: PageMap; readonly explorer: Explorer }[] = [];
+  #regions(hot: readonly Hot[], { Explorer }: Compiler): MappedRegion[] {
+    const found: { readonly map: PageMap; readonly explorer: InstanceType<typeof Explorer> }[] = [];
     for (const { place, map } of hot) {
       if (this.heap.has(place) || this.heap.isGivenUp(place)) continue;
       const offset = place & 0xfff;

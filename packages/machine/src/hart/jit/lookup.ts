@@ -20,6 +20,7 @@ import {
   FETCH_MODE,
   JUMPS,
   JUMPS_BYTES,
+  JUMPS_MIX,
   PC,
   REMAINING,
   TlbKind,
@@ -37,23 +38,18 @@ export const compiledSignature: Signature = { params: ['i64', 'i32'], results: [
  */
 export const Outcome = { proceed: 0, slow: 1, short: 2, interrupt: 3 } as const;
 
-/** Offset from JUMPS of the entry for a place. */
+/** Offset from JUMPS of the entry for a place: as `jumpSlot` of the layout. */
 export const jumpEntry = (place: Local): Code => {
   const mixed = op(
     'i32.xor',
     op('i32.shl', get(place), i32(2)),
-    op('i32.shr_u', get(place), i32(MIX)),
+    op('i32.shr_u', get(place), i32(JUMPS_MIX)),
   );
   return and32(mixed, JUMPS_BYTES - 8);
 };
-/** Brings the page's number, from bit 13 on, into the index. */
-const MIX = 10;
 /** Offset from COUNTERS of the counter for a place. */
 export const counterOf = (place: Local): Code =>
   and32(op('i32.shl', get(place), i32(1)), COUNTERS_BYTES - 4);
-/** The same for the host. */
-export const jumpSlot = (place: number): number =>
-  JUMPS + (((place << 2) ^ (place >>> MIX)) & (JUMPS_BYTES - 8));
 
 /**
  * Body of a function of {@link compiledSignature} that goes to the compiled code for a pc, if the
