@@ -1,8 +1,5 @@
 import * as at from './layout.ts';
 
-/** A thread that waits for another looks again so often, should a bell go unheard. */
-const PATIENCE_MS = 100;
-
 /** One hart as all threads see it: its block in the shared memory. */
 export class HartLink {
   readonly index: number;
@@ -89,8 +86,8 @@ export class HartLink {
     return this.get(at.DOORBELL);
   }
 
-  /** Waits until the bell is no longer what it was, some time at the most. */
-  wait(bell: number, milliseconds = PATIENCE_MS): void {
+  /** Waits until the bell is no longer what it was, or for so long. */
+  wait(bell: number, milliseconds?: number): void {
     Atomics.wait(this.#words, at.DOORBELL >> 2, bell, milliseconds);
   }
 
@@ -127,8 +124,9 @@ export class HartLink {
 
   /** Asks for a fence, on behalf of hart `waiter`; gives a ticket for {@link hasFenced}. */
   wantFence(kind: at.Fence, waiter: number): number {
-    this.add(at.FENCE_WAITERS, 1 << waiter);
     const ticket = Atomics.add(this.#words, (at.FENCES_WANTED >> 2) + kind, 1) + 1;
+    // Not before it asked, see `serveFences`.
+    this.add(at.FENCE_WAITERS, 1 << waiter);
     this.set(at.ATTENTION, 1);
     // One that sleeps looks up by itself when it wakes.
     if (!this.isAsleep) this.ring();
@@ -142,13 +140,14 @@ export class HartLink {
 
   /** Does the fences that were asked of this hart by `fence`, and tells who waits. */
   serveFences(fence: (kind: at.Fence) => void, links: readonly HartLink[]): void {
+    // First: whose bit is there has asked before, and so is told of its own fence.
+    const waiters = this.exchange(at.FENCE_WAITERS, 0);
     for (const kind of [at.Fence.translations, at.Fence.code]) {
       const wanted = this.get(at.FENCES_WANTED + 4 * kind);
       if (wanted === this.get(at.FENCES_DONE + 4 * kind)) continue;
       fence(kind);
       this.set(at.FENCES_DONE + 4 * kind, wanted);
     }
-    const waiters = this.exchange(at.FENCE_WAITERS, 0);
     for (const link of links) if ((waiters >> link.index) & 1) link.ring();
   }
 

@@ -114,8 +114,10 @@ class HartThread {
     const hart = this.#hart;
     const { own } = this.#harts;
     const { bell } = own;
+    // In this order: a timer that comes in between is found pending, not slept through.
+    const limit = this.#untilTimer();
     own.isAsleep = true;
-    if (own.get(at.ATTENTION) === 0 && !awake()) own.wait(bell, this.#untilTimer());
+    if (own.get(at.ATTENTION) === 0 && !awake()) own.wait(bell, limit);
     own.isAsleep = false;
     if (this.#harts.asked()) this.#harts.lookUp(hart);
   }
