@@ -30,9 +30,12 @@ interface Item {
 /**
  * Random instructions, as halves, that are executed as often as {@link counter} says. Other jumps
  * go forward only.
+ *
+ * @param breaks whether every fourth round begins with an ebreak
  */
-export function randomBlock(random: Random, items: number): Uint16Array {
+export function randomBlock(random: Random, items: number, breaks: boolean): Uint16Array {
   const chosen = Array.from({ length: items }, () => randomItem(random));
+  if (breaks) chosen.unshift(breakpoint(random));
   const starts: number[] = [];
   let size = 0;
   for (const item of chosen) {
@@ -60,6 +63,16 @@ function randomItem(random: Random): Item {
     const item = wide(random, random.pick(candidates));
     if (item !== undefined) return item;
   }
+}
+
+function breakpoint(random: Random): Item {
+  const [rd] = distinct(random, 1) as [number];
+  const words = [
+    encode('andi', { rd, rs1: counter, immediate: 3 }),
+    encode('bne', { rs1: rd, immediate: 8 }),
+    encode('ebreak', {}),
+  ];
+  return { size: 12, encode: () => words.flatMap(halvesOf) };
 }
 
 function wide(random: Random, instruction: Instruction): Item | undefined {

@@ -17,7 +17,8 @@ test('random programs leave the same registers, memory, flags and traps as in QE
     const [theirs, ours, compiled] = await Promise.all([
       runOnQemu(program.elf),
       runOnOurs(program.segments),
-      runOnOurs(program.segments, { threshold: 1, batch: 1 }),
+      // At once, only the page at hand is known; later, code of both pages is one.
+      runOnOurs(program.segments, { threshold: 1 + (seed % 3), batch: 1 }),
     ]);
     assert.equal(firstDifference(program, ours, theirs), undefined, `seed ${seed}`);
     assert.equal(firstDifference(program, compiled, theirs), undefined, `compiled, seed ${seed}`);

@@ -13,6 +13,10 @@ export const MEMORY = 32 << 20;
 export const SCRATCH_BYTES = 4 * 4096;
 /** Where the scratch pages are mapped for S and U: twice, the first time with random permissions. */
 export const VIRTUAL_SCRATCH = 0x4000_0000;
+/** Where the first 2 MiB of code are mapped for them once more, by pages. */
+export const VIRTUAL_CODE = 0x4020_0000;
+/** Tables of a mode: root, middle, leaves of scratch memory, leaves of code. */
+export const TABLES = 4;
 
 /** Offsets in the save area; what comes before `reportBytes` is printed after each block. */
 export const save = {
@@ -25,6 +29,12 @@ export const save = {
   reportBytes: 528 + 16 * 24,
   spill: 960,
   next: 992,
+  /** Of a block in pages: where the entry for its first page is (else 0), and that page's number. */
+  entry: 1000,
+  firstPage: 1008,
+  /** Entries for its two pages: without what it needs, and with it. */
+  broken: 1016,
+  whole: 1032,
 } as const;
 
 /** Traps that are recorded; the rest are only counted. */
