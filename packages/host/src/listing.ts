@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import { decodeName } from '@anole/bytes';
 import type { DirectoryCalls } from './directory-calls.ts';
 import { InodeNumbers } from './host-stat.ts';
-import { STATX_WORDS, StatRows } from './stat-rows.ts';
+import { ROW_WORDS, StatRows } from './stat-rows.ts';
 
 /** What a directory lists, in no order. Plain data. */
 export interface Listing {
@@ -28,7 +28,7 @@ export function listDirectory(calls: DirectoryCalls, directory: number): Listing
   const isWhole = there.length === names.length;
   return {
     names: there.join('/'),
-    words: isWhole ? words : words.slice(0, there.length * STATX_WORDS),
+    words: isWhole ? words : words.slice(0, there.length * ROW_WORDS),
   };
 }
 

@@ -3,10 +3,9 @@ import type { DeviceNumber, FileType, Stat, Timestamp } from '@anole/vfs';
 import { deviceNumber, deviceOf, type InodeNumbers, typeOfMode } from './host-stat.ts';
 
 /**
- * Words of struct statx from `stx_nlink` to `stx_dev_minor` (linux/stat.h), and where in them its
- * fields are. What has 64 bits has its high word behind its low one; of times nanoseconds follow.
+ * Words of a row, which are those of struct statx (linux/stat.h) that say what a Tree does. What has 64 bits
+ * has its high word behind its low one; of times nanoseconds follow.
  */
-export const STATX_WORDS = 32;
 const word = {
   nlink: 0,
   uid: 1,
@@ -15,12 +14,18 @@ const word = {
   inode: 4,
   size: 6,
   blocks: 8,
-  accessed: 12,
-  changed: 20,
-  modified: 24,
-  special: 28,
-  filesystem: 30,
+  accessed: 10,
+  changed: 13,
+  modified: 16,
+  special: 19,
+  filesystem: 21,
 } as const;
+export const ROW_WORDS = 23;
+
+/** For each word of a row that of struct statx, from its first byte on. */
+const statxWords = [
+  4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 16, 17, 18, 24, 25, 26, 28, 29, 30, 32, 33, 34, 35,
+] as const;
 
 const identity = [word.inode, word.inode + 1, word.filesystem, word.filesystem + 1] as const;
 export const IDENTITY_WORDS = identity.length;
@@ -38,13 +43,13 @@ export class StatRows {
    * @param inodes that name files in the tree
    */
   constructor(rows: number | Uint32Array<ArrayBuffer>, inodes: InodeNumbers) {
-    this.words = typeof rows === 'number' ? new Uint32Array(rows * STATX_WORDS) : rows;
+    this.words = typeof rows === 'number' ? new Uint32Array(rows * ROW_WORDS) : rows;
     this.#inodes = inodes;
   }
 
   /** Fills a row by what Node says. */
   set(row: number, raw: BigIntStats): void {
-    const words = this.words.subarray(row * STATX_WORDS, (row + 1) * STATX_WORDS);
+    const words = this.words.subarray(row * ROW_WORDS, (row + 1) * ROW_WORDS);
     for (const field of ['nlink', 'uid', 'gid', 'mode'] as const) {
       words[word[field]] = Number(raw[field]);
     }
@@ -58,6 +63,14 @@ export class StatRows {
     putDevice(words, word.filesystem, deviceOf(raw.dev));
   }
 
+  /** Fills a row by struct statx. */
+  setStatx(row: number, statx: Uint32Array): void {
+    const start = row * ROW_WORDS;
+    for (let at = 0; at < ROW_WORDS; at++) this.words[start + at] = statx[statxWords[at]!]!;
+    // The upper half is no part of the mode.
+    this.words[start + word.mode]! &= 0xffff;
+  }
+
   type(row: number): FileType {
     return typeOfMode(this.#get(row, word.mode));
   }
@@ -69,7 +82,7 @@ export class StatRows {
   /** That of the tree. */
   ino(row: number): number {
     const { words } = this;
-    const at = row * STATX_WORDS + word.inode;
+    const at = row * ROW_WORDS + word.inode;
     const high = words[at + 1]!;
     const inode =
       high < 2 ** 20 ? this.#long(row, word.inode) : (BigInt(high) << 32n) | BigInt(words[at]!);
@@ -107,7 +120,7 @@ export class StatRows {
   }
 
   #get(row: number, field: number): number {
-    return this.words[row * STATX_WORDS + field]!;
+    return this.words[row * ROW_WORDS + field]!;
   }
 
   #long(row: number, field: number): number {

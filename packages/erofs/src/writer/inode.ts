@@ -14,7 +14,6 @@ export interface Found {
   readonly size: number;
   readonly mtime: Timestamp;
   readonly rdev: DeviceNumber | undefined;
-  readonly ino: number;
   /** Of one of its names, the last component and the directory it is in. */
   readonly name: string;
   readonly above: Inode | undefined;
@@ -22,58 +21,258 @@ export interface Found {
 
 const noXattrs: readonly XattrItem[] = [];
 
+const types: readonly FileType[] = [
+  'file',
+  'directory',
+  'symlink',
+  'character',
+  'block',
+  'fifo',
+  'socket',
+];
+
+/** Numbers of some inodes, a column for each: as fields of objects they take several times the room. */
+class Columns {
+  /** Of the first row. */
+  readonly ino: number;
+  readonly type: Uint8Array;
+  readonly extended: Uint8Array;
+  readonly mode: Uint16Array;
+  readonly uid: Uint32Array;
+  readonly gid: Uint32Array;
+  readonly nlink: Uint32Array;
+  readonly nanoseconds: Uint32Array;
+  readonly xattrSize: Uint32Array;
+  readonly tailSize: Uint32Array;
+  readonly startBlock: Uint32Array;
+  readonly size: Float64Array;
+  readonly seconds: Float64Array;
+  readonly nid: Float64Array;
+  readonly blocks: Float64Array;
+
+  constructor(ino: number, rows: number) {
+    this.ino = ino;
+    this.type = new Uint8Array(rows);
+    this.extended = new Uint8Array(rows);
+    this.mode = new Uint16Array(rows);
+    this.uid = new Uint32Array(rows);
+    this.gid = new Uint32Array(rows);
+    this.nlink = new Uint32Array(rows);
+    this.nanoseconds = new Uint32Array(rows);
+    this.xattrSize = new Uint32Array(rows);
+    this.tailSize = new Uint32Array(rows);
+    this.startBlock = new Uint32Array(rows).fill(NO_BLOCK);
+    this.size = new Float64Array(rows);
+    this.seconds = new Float64Array(rows);
+    this.nid = new Float64Array(rows);
+    this.blocks = new Float64Array(rows);
+  }
+}
+
+/** What few inodes have. */
+interface Rare {
+  xattrs: readonly XattrItem[];
+  target: Uint8Array | undefined;
+  directory: Directory | undefined;
+  chunks: Chunks | undefined;
+  compressed: Compressed | undefined;
+  rdev: DeviceNumber | undefined;
+}
+
 /**
  * What the writer knows of one inode. The scan fills the first half, the plan the second. There is one
- * for each file of a tree: what can be told from others is not kept.
+ * for each file of a tree: what can be told from others is not kept, and numbers are in columns.
  */
-export class Inode implements Found {
+export class Inode {
   readonly node: TreeNode;
-  readonly type: FileType;
-  readonly mode: number;
-  readonly uid: number;
-  readonly gid: number;
-  /** Bytes of file data, link target or directory records. */
-  size: number;
-  readonly mtime: Timestamp;
-  readonly rdev: DeviceNumber | undefined;
-  /** From 1, in the order of the scan. */
-  readonly ino: number;
   readonly name: string;
   readonly above: Inode | undefined;
+  readonly #columns: Columns;
+  readonly #row: number;
+  #rare: Rare | undefined = undefined;
+
+  private constructor(columns: Columns, row: number, { node, name, above }: Found) {
+    this.#columns = columns;
+    this.#row = row;
+    this.node = node;
+    this.name = name;
+    this.above = above;
+  }
+
+  /** @param ino of the first; later ones count on */
+  static maker(ino: number, rows = ROWS): (found: Found) => Inode {
+    let columns: Columns | undefined;
+    let row = 0;
+    return (found) => {
+      if (columns === undefined || row === rows) {
+        columns = new Columns(columns === undefined ? ino : columns.ino + rows, rows);
+        row = 0;
+      }
+      const inode = new Inode(columns, row, found);
+      inode.#fill(found);
+      row++;
+      return inode;
+    };
+  }
+
+  #fill({ type, mode, uid, gid, size, mtime, rdev }: Found): void {
+    const columns = this.#columns;
+    const row = this.#row;
+    columns.type[row] = types.indexOf(type);
+    columns.mode[row] = mode;
+    columns.uid[row] = uid;
+    columns.gid[row] = gid;
+    columns.size[row] = size;
+    columns.seconds[row] = mtime.seconds;
+    columns.nanoseconds[row] = mtime.nanoseconds;
+    if (rdev) this.#have().rdev = rdev;
+  }
+
+  /** From 1, in the order of the scan. */
+  get ino(): number {
+    return this.#columns.ino + this.#row;
+  }
+
+  get type(): FileType {
+    return types[this.#columns.type[this.#row]!]!;
+  }
+
+  get mode(): number {
+    return this.#columns.mode[this.#row]!;
+  }
+
+  get uid(): number {
+    return this.#columns.uid[this.#row]!;
+  }
+
+  get gid(): number {
+    return this.#columns.gid[this.#row]!;
+  }
+
+  /** Of the modification time; it has nanoseconds, too. */
+  get seconds(): number {
+    return this.#columns.seconds[this.#row]!;
+  }
+
+  get nanoseconds(): number {
+    return this.#columns.nanoseconds[this.#row]!;
+  }
+
+  /** Bytes of file data, link target or directory records. */
+  get size(): number {
+    return this.#columns.size[this.#row]!;
+  }
+
+  set size(size: number) {
+    this.#columns.size[this.#row] = size;
+  }
+
   /** Names found in the tree; of a directory 2 and one for each directory in it. */
-  nlink = 0;
-  xattrs: readonly XattrItem[] = noXattrs;
-  target: Uint8Array | undefined = undefined;
-  directory: Directory | undefined = undefined;
-  /** Of a file with holes worth keeping. */
-  chunks: Chunks | undefined = undefined;
-  /** Of a file that is stored compressed. */
-  compressed: Compressed | undefined = undefined;
+  get nlink(): number {
+    return this.#columns.nlink[this.#row]!;
+  }
 
-  extended = false;
+  set nlink(count: number) {
+    this.#columns.nlink[this.#row] = count;
+  }
+
+  get extended(): boolean {
+    return this.#columns.extended[this.#row] === 1;
+  }
+
+  set extended(extended: boolean) {
+    this.#columns.extended[this.#row] = extended ? 1 : 0;
+  }
+
   /** Bytes of attributes after the inode. */
-  xattrSize = 0;
-  /** Bytes that lie beside the inode. */
-  tailSize = 0;
-  /** In units of 32 bytes from the start of the image. */
-  nid = 0;
-  /** First block of data, or NO_BLOCK. */
-  startBlock: number = NO_BLOCK;
-  /** Blocks of data. */
-  blocks = 0;
+  get xattrSize(): number {
+    return this.#columns.xattrSize[this.#row]!;
+  }
 
-  constructor(found: Found) {
-    this.node = found.node;
-    this.type = found.type;
-    this.mode = found.mode;
-    this.uid = found.uid;
-    this.gid = found.gid;
-    this.size = found.size;
-    this.mtime = found.mtime;
-    this.rdev = found.rdev;
-    this.ino = found.ino;
-    this.name = found.name;
-    this.above = found.above;
+  set xattrSize(size: number) {
+    this.#columns.xattrSize[this.#row] = size;
+  }
+
+  /** Bytes that lie beside the inode. */
+  get tailSize(): number {
+    return this.#columns.tailSize[this.#row]!;
+  }
+
+  set tailSize(size: number) {
+    this.#columns.tailSize[this.#row] = size;
+  }
+
+  /** In units of 32 bytes from the start of the image. */
+  get nid(): number {
+    return this.#columns.nid[this.#row]!;
+  }
+
+  set nid(nid: number) {
+    this.#columns.nid[this.#row] = nid;
+  }
+
+  /** First block of data, or NO_BLOCK. */
+  get startBlock(): number {
+    return this.#columns.startBlock[this.#row]!;
+  }
+
+  set startBlock(block: number) {
+    this.#columns.startBlock[this.#row] = block;
+  }
+
+  /** Blocks of data. */
+  get blocks(): number {
+    return this.#columns.blocks[this.#row]!;
+  }
+
+  set blocks(count: number) {
+    this.#columns.blocks[this.#row] = count;
+  }
+
+  get rdev(): DeviceNumber | undefined {
+    return this.#rare?.rdev;
+  }
+
+  get xattrs(): readonly XattrItem[] {
+    return this.#rare?.xattrs ?? noXattrs;
+  }
+
+  set xattrs(xattrs: readonly XattrItem[]) {
+    this.#have().xattrs = xattrs;
+  }
+
+  get target(): Uint8Array | undefined {
+    return this.#rare?.target;
+  }
+
+  set target(target: Uint8Array) {
+    this.#have().target = target;
+  }
+
+  get directory(): Directory | undefined {
+    return this.#rare?.directory;
+  }
+
+  set directory(directory: Directory) {
+    this.#have().directory = directory;
+  }
+
+  /** Of a file with holes worth keeping. */
+  get chunks(): Chunks | undefined {
+    return this.#rare?.chunks;
+  }
+
+  set chunks(chunks: Chunks | undefined) {
+    if (chunks !== this.chunks) this.#have().chunks = chunks;
+  }
+
+  /** Of a file that is stored compressed. */
+  get compressed(): Compressed | undefined {
+    return this.#rare?.compressed;
+  }
+
+  set compressed(compressed: Compressed) {
+    this.#have().compressed = compressed;
   }
 
   /** One of its names, for messages. */
@@ -82,7 +281,22 @@ export class Inode implements Found {
     if (above === undefined) return this.name;
     return above.above === undefined ? `/${this.name}` : `${above.path}/${this.name}`;
   }
+
+  #have(): Rare {
+    this.#rare ??= {
+      xattrs: noXattrs,
+      target: undefined,
+      directory: undefined,
+      chunks: undefined,
+      compressed: undefined,
+      rdev: undefined,
+    };
+    return this.#rare;
+  }
 }
+
+/** Rows of which columns are made at once. */
+const ROWS = 4096;
 
 export interface Directory {
   readonly parent: Inode;

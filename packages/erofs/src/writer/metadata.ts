@@ -22,7 +22,7 @@ const compact = memory.subarray(0, COMPACT_SIZE);
 
 /** The inode itself, without what follows it. Valid until the next call. */
 export function encodeInode(inode: Inode, { chunks }: Settings): Uint8Array {
-  const { type, mode, uid, gid, size, ino, nlink, mtime, extended } = inode;
+  const { type, mode, uid, gid, size, ino, nlink, seconds, nanoseconds, extended } = inode;
   const common = {
     format: formatOf(inode),
     xattrCount: xattrCountOf(inode.xattrSize),
@@ -38,7 +38,7 @@ export function encodeInode(inode: Inode, { chunks }: Settings): Uint8Array {
     CompactInode.write(view, 0, { ...common, mtime: 0 });
     return compact;
   }
-  const times = { mtime: mtime.seconds, mtimeNanoseconds: mtime.nanoseconds };
+  const times = { mtime: seconds, mtimeNanoseconds: nanoseconds };
   ExtendedInode.write(view, 0, { ...common, dataHigh: 0, ...times });
   return memory;
 }

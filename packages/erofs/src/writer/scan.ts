@@ -1,11 +1,11 @@
 import { type Awaitable, type CallOptions, chain, encodeName, isPromise } from '@anole/bytes';
-import type { DirectoryEntry, Timestamp, Tree, TreeNode } from '@anole/vfs';
+import type { DirectoryEntry, Tree, TreeNode } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
 import { NAME_MAX } from '../layout/dirent.ts';
 import { Pacer } from '../pause.ts';
 import { chunksOf } from './chunks.ts';
 import { directorySize, nameLength, sortNames } from './directory.ts';
-import { Inode } from './inode.ts';
+import { type Found, Inode } from './inode.ts';
 import type { Settings } from './options.ts';
 import type { XattrPool } from './xattrs.ts';
 
@@ -32,9 +32,9 @@ class Scanner {
   readonly #pool: XattrPool;
   readonly #call: CallOptions;
   readonly #pacer = new Pacer();
+  readonly #make = Inode.maker(1);
+  /** Directories, and what has several names. */
   readonly #byIno = new Map<number, Inode>();
-  /** The time of the file before: many share theirs. */
-  #mtime: Timestamp = { seconds: 0, nanoseconds: 0 };
 
   constructor(settings: Settings, pool: XattrPool, call: CallOptions) {
     this.#settings = settings;
@@ -108,30 +108,24 @@ class Scanner {
   #add(node: TreeNode, name: string, above: Inode | undefined): Awaitable<Inode> {
     const { owners, time } = this.#settings;
     const { stat } = node;
-    const inode = new Inode({
+    const found: Found = {
       node,
       type: stat.type,
       mode: stat.mode,
       uid: (owners.uid ?? stat.uid) + (owners.uidOffset ?? 0),
       gid: (owners.gid ?? stat.gid) + (owners.gidOffset ?? 0),
       size: stat.type === 'file' ? stat.size : 0,
-      mtime: time ?? this.#shared(stat.mtime),
+      mtime: time ?? stat.mtime,
       rdev: stat.rdev,
-      ino: this.inodes.length + 1,
       name,
       above,
-    });
-    checkInode(inode);
+    };
+    checkFound(found);
+    const inode = this.#make(found);
     this.inodes.push(inode);
-    this.#byIno.set(stat.ino, inode);
+    if (stat.type === 'directory' || stat.nlink > 1) this.#byIno.set(stat.ino, inode);
     const details = this.#details(inode);
     return isPromise(details) ? details.then(() => inode) : inode;
-  }
-
-  #shared(mtime: Timestamp): Timestamp {
-    const { seconds, nanoseconds } = this.#mtime;
-    if (mtime.seconds !== seconds || mtime.nanoseconds !== nanoseconds) this.#mtime = mtime;
-    return this.#mtime;
   }
 
   /** What must be asked for, and takes waiting in some trees. */
@@ -179,8 +173,8 @@ function checkName(name: string, directory: Inode): void {
   throw cannotStore(pathIn(directory, name), reason);
 }
 
-function checkInode(inode: Inode): void {
-  const { size, uid, gid, mode, mtime, rdev } = inode;
+function checkFound({ size, uid, gid, mode, mtime, rdev, name, above }: Found): void {
+  const path = () => (above === undefined ? name : pathIn(above, name));
   const fits =
     Number.isSafeInteger(size) &&
     size >= 0 &&
@@ -192,9 +186,9 @@ function checkInode(inode: Inode): void {
     Number.isSafeInteger(mtime.seconds) &&
     mtime.nanoseconds >= 0 &&
     mtime.nanoseconds < 1e9;
-  if (!fits) throw cannotStore(inode.path, 'its attributes are out of range');
+  if (!fits) throw cannotStore(path(), 'its attributes are out of range');
   if (rdev && (rdev.major > 0xfff || rdev.minor > 0xfffff)) {
-    throw cannotStore(inode.path, `its device number is ${rdev.major}:${rdev.minor}`);
+    throw cannotStore(path(), `its device number is ${rdev.major}:${rdev.minor}`);
   }
 }
 

@@ -1,4 +1,4 @@
-import { STATX_WORDS, type StatRows } from '../stat-rows.ts';
+import type { StatRows } from '../stat-rows.ts';
 import { native, systemError } from './koffi.ts';
 
 const statx = native(
@@ -16,8 +16,7 @@ const STATX_BASIC_STATS = 0x7ff;
 const O_CLOEXEC = 0o2000000;
 
 const out = new Uint8Array(256);
-/** Behind `stx_mask`, `stx_blksize` and `stx_attributes`. */
-const words = new Uint32Array(out.buffer, 16, STATX_WORDS);
+const words = new Uint32Array(out.buffer);
 
 /**
  * Looks a name up in an open directory, not through a link, and fills a row. False where it is not
@@ -30,9 +29,7 @@ export function statInto(rows: StatRows, row: number, directory: number, name: s
     if (error.code === 'ENOENT') return false;
     throw error;
   }
-  // The upper half is no part of the mode.
-  words[3] = words[3]! & 0xffff;
-  rows.words.set(words, row * STATX_WORDS);
+  rows.setStatx(row, words);
   return true;
 }
 

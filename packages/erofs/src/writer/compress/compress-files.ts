@@ -56,7 +56,7 @@ export async function compressFiles(
   if (packed === undefined || packed.size === 0) {
     return { ...result, blocks: builder.blocks, packed: undefined };
   }
-  const inode = packed.inode(inodes.length + 1, inodes[0]!.mtime);
+  const inode = packed.inode(inodes.length + 1, inodes[0]!);
   measure(inode);
   const last = new Queue(settings, builder, call, inode.size);
   await last.add(inode, 'plain', settings.packedVariant);

@@ -1,4 +1,4 @@
-import type { TreeNode } from '@anole/vfs';
+import type { Timestamp, TreeNode } from '@anole/vfs';
 import { compareBytes } from '../../compare-bytes.ts';
 import { xxh32 } from '../../xxh32.ts';
 import { Inode } from '../inode.ts';
@@ -67,12 +67,15 @@ export class Packed {
   }
 
   /** As an inode that no directory names. */
-  inode(ino: number, time: Inode['mtime']): Inode {
+  inode(ino: number, time: Timestamp): Inode {
     const { size } = this;
     const read = (offset: number, length: number) =>
       this.#spool.read(offset, Math.max(Math.min(length, size - offset), 0));
     const node = { ...unnamed, read } as unknown as TreeNode;
-    const inode = new Inode({
+    const inode = Inode.maker(
+      ino,
+      1,
+    )({
       node,
       type: 'file',
       mode: 0o777,
@@ -81,7 +84,6 @@ export class Packed {
       size,
       mtime: time,
       rdev: undefined,
-      ino,
       name: 'the packed inode',
       above: undefined,
     });
