@@ -75,6 +75,9 @@ describe('images that we push', { skip }, () => {
     const anole = anoleIn(directory);
     const from = `oci:${at('umoci')}:made`;
     succeed(anole(['convert', from, `oci:${at('chunked')}:1`, '--format', 'estargz']));
+    const { image } = JSON.parse(succeed(anole(['inspect', `oci:${at('chunked')}:1`, '--json'])));
+    const tables = image.layers.map(({ table }: { table: string | null }) => table);
+    assert.deepEqual(tables, ['estargz', 'estargz', 'estargz']);
     run('umoci', 'unpack', '--image', `${at('chunked')}:1`, at('chunked-bundle'));
     return expectSame(at('chunked-bundle/rootfs'));
   });

@@ -1,5 +1,13 @@
 import type { Descriptor } from '@anole/oci';
-import { formatPlatform, type Image, platformsOf, readBlob, readManifest } from '@anole/oci';
+import {
+  formatPlatform,
+  type Image,
+  isEstargz,
+  isZstdChunked,
+  platformsOf,
+  readBlob,
+  readManifest,
+} from '@anole/oci';
 import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
 import { formatBytes } from '../progress.ts';
@@ -44,6 +52,11 @@ export async function inspectAction(
   return 0;
 }
 
+function tableOf(layer: Descriptor): 'estargz' | 'zstd:chunked' | null {
+  if (isEstargz(layer)) return 'estargz';
+  return isZstdChunked(layer) ? 'zstd:chunked' : null;
+}
+
 type Facts = ReturnType<typeof factsOf>;
 
 function factsOf(
@@ -65,11 +78,13 @@ function factsOf(
       author: config.author ?? null,
       size: manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size),
       config: manifest.config.digest,
-      layers: manifest.layers.map(({ digest, size, mediaType }, at) => ({
-        digest,
-        size,
-        mediaType,
+      layers: manifest.layers.map((layer, at) => ({
+        digest: layer.digest,
+        size: layer.size,
+        mediaType: layer.mediaType,
         diffId: config.diffIds[at] ?? null,
+        /** How it can be read by ranges, as it says itself. */
+        table: tableOf(layer),
       })),
       annotations: manifest.annotations ?? {},
       env: execution.env,
@@ -92,8 +107,8 @@ function text({ name, digest, platforms, image }: Facts): string {
     ['created', image.created ?? 'not said'],
     ['size', formatBytes(image.size)],
     ...image.layers.map(
-      ({ digest: layer, size }, at) =>
-        [`layer ${at + 1}`, `${layer}  ${formatBytes(size)}`] as const,
+      ({ digest: layer, size, table }, at) =>
+        [`layer ${at + 1}`, `${layer}  ${formatBytes(size)}${table ? `  ${table}` : ''}`] as const,
     ),
     ...image.env.map((value) => ['env', value] as const),
     ['entrypoint', words(image.entrypoint)],
