@@ -123,15 +123,15 @@ export class Jit {
   }
 
   #compile(): void {
+    const places = [...this.#waiting.values()];
+    this.#waiting.clear();
+    this.#patience = 0;
     if (compiler === undefined) {
-      this.#patience = 0;
-      // Where it cannot be had, all stays with the interpreter.
+      // What is hot is soon so again. Where nothing can be loaded, all stays with the interpreter.
       this.#loading ??= loadCompiler().catch(() => {});
       return;
     }
-    const regions = this.#regions([...this.#waiting.values()], compiler);
-    this.#waiting.clear();
-    this.#patience = 0;
+    const regions = this.#regions(places, compiler);
     if (regions.length === 0) return;
     const { shared } = this.#memory;
     let functions: WebAssembly.Exports;
