@@ -46,40 +46,35 @@ interface Child {
 
 /** The blocks of a directory one by one; all but the last are of `blockSize`. */
 export function* directoryBlocks(
-  { names, children }: DirectoryBlocks,
+  directory: DirectoryBlocks,
   blockSize: number,
 ): Generator<Uint8Array> {
-  let encoded: Uint8Array[] = [];
-  let first = 0;
-  let used = 0;
-  for (const name of names) {
-    const bytes = encodeName(name);
-    if (used + DIRENT_SIZE + bytes.length > blockSize) {
-      yield directoryBlock(encoded, children, first, blockSize);
-      first += encoded.length;
-      encoded = [];
-      used = 0;
+  const { names } = directory;
+  for (let first = 0, end = 0; first < names.length; first = end) {
+    let used = 0;
+    for (; end < names.length; end++) {
+      const more = DIRENT_SIZE + nameLength(names[end]!);
+      if (used + more > blockSize) break;
+      used += more;
     }
-    used += DIRENT_SIZE + bytes.length;
-    encoded.push(bytes);
+    const size = end < names.length ? blockSize : used;
+    yield directoryBlock(directory, first, end, new Uint8Array(size));
   }
-  yield directoryBlock(encoded, children, first, used);
 }
 
 function directoryBlock(
-  names: readonly Uint8Array[],
-  children: readonly Child[],
+  { names, children }: DirectoryBlocks,
   first: number,
-  size: number,
+  end: number,
+  block: Uint8Array,
 ): Uint8Array {
-  const block = new Uint8Array(size);
   const view = viewOf(block);
-  let nameOffset = names.length * DIRENT_SIZE;
-  names.forEach((name, index) => {
-    const child = children[first + index]!;
+  let nameOffset = (end - first) * DIRENT_SIZE;
+  for (let index = first; index < end; index++) {
+    const child = children[index]!;
     Dirent.set(
       view,
-      index * DIRENT_SIZE,
+      (index - first) * DIRENT_SIZE,
       {
         nidLow: child.nid % 2 ** 32,
         nidHigh: Math.floor(child.nid / 2 ** 32),
@@ -88,8 +83,18 @@ function directoryBlock(
       },
       true,
     );
-    block.set(name, nameOffset);
-    nameOffset += name.length;
-  });
+    nameOffset += putName(block, nameOffset, names[index]!);
+  }
   return block;
+}
+
+/** Encodes a name in its place: an array for each name of a large tree would be much to collect. */
+function putName(block: Uint8Array, at: number, name: string): number {
+  if (!ascii.test(name)) {
+    const bytes = encodeName(name);
+    block.set(bytes, at);
+    return bytes.length;
+  }
+  for (let index = 0; index < name.length; index++) block[at + index] = name.charCodeAt(index);
+  return name.length;
 }
