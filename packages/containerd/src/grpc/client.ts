@@ -59,26 +59,31 @@ export class GrpcClient implements Disposable {
     const end = ending(stream, path, this.#socket);
     // It is waited for where the stream ends; that may be never.
     end.catch(() => {});
+    const unsent: { error?: unknown } = {};
     const sending = send(stream, requests, request).catch((error: unknown) => {
+      unsent.error = error;
       stream.close();
-      throw error;
     });
-    sending.catch(() => {});
     const abort = () => stream.close();
     signal?.addEventListener('abort', abort);
     try {
       for await (const bytes of messagesOf(stream)) yield answer.decode(bytes);
     } catch (error) {
-      // Why the connection broke is known better there.
-      await end;
+      // Why the connection broke is known better elsewhere.
+      await end.catch((broken: unknown) => {
+        throw unsent.error ?? broken;
+      });
       throw error;
     } finally {
       signal?.removeEventListener('abort', abort);
       stream.close();
     }
     signal?.throwIfAborted();
-    await end;
+    await end.catch((broken: unknown) => {
+      throw unsent.error ?? broken;
+    });
     await sending;
+    if (unsent.error) throw unsent.error;
   }
 
   #open(): ClientHttp2Session {

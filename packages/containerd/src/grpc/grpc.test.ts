@@ -99,6 +99,17 @@ describe('gRPC', () => {
     assert.deepEqual(await client.call(echo, { text: 'still here' }), { text: 'still here' });
   });
 
+  it('raises what giving requests raises, not that the connection broke', async (test) => {
+    const { client } = await serve(test);
+    async function* requests() {
+      yield { text: 'one' };
+      throw new Error('the registry is away');
+    }
+    await assert.rejects(async () => {
+      for await (const _ of client.stream(echo, requests()));
+    }, /the registry is away/);
+  });
+
   it('says where nobody answers', async () => {
     using client = new GrpcClient('/nowhere/at/all.sock');
     await assert.rejects(client.call(echo, {}), { code: 'CONTAINERD_UNAVAILABLE' });
