@@ -154,7 +154,7 @@ export class SmcRSocket extends Duplex {
 
   #tellWhereNeeded(): void {
     const { untold, size } = this.ring;
-    if (this.#peer === undefined || this.#own.closed || untold === 0) return;
+    if (this.#peer === undefined || this.destroyed || untold === 0) return;
     if (!this.#isAsked && untold < size * TELL_AT) return;
     this.#isAsked = false;
     this.#tell();
@@ -194,8 +194,7 @@ export class SmcRSocket extends Duplex {
     const write = this.#write;
     this.#write = undefined;
     write?.callback(error ?? brokenPipe());
-    this.#own.closed = true;
-    this.#own.abort = error !== null;
+    this.#own[error === null ? 'closed' : 'abort'] = true;
     if (this.#peer !== undefined && !this.#its.abort) this.#tell();
     // Until the peer has said that it writes no more, the ring has to be there.
     const isOver = this.#its.closed || this.#its.abort || this.#peer === undefined;
