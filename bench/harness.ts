@@ -39,6 +39,8 @@ export type Bench = (report: Report) => Promise<void>;
 export interface Report {
   /** Whether inputs are as large and runs as many as it takes, instead of some minutes. */
   readonly full: boolean;
+  /** The value of `--NAME=VALUE` on the command line. */
+  option(name: string): string | undefined;
   /** Runs both in turn (ours, peer, ours, peer, …) and prints medians and the ratio pair by pair. */
   compare(comparison: Comparison): Promise<Result>;
   /** A figure without a peer. */

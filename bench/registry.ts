@@ -11,11 +11,11 @@ export interface LocalRegistry extends AsyncDisposable {
   readonly host: string;
 }
 
-/** A registry on loopback, whose files are in `directory`. */
-export async function registry(directory: string): Promise<LocalRegistry> {
+/** A registry on loopback, whose files are in `directory`: under a `name`, those of an earlier one are there again. */
+export async function registry(directory: string, name?: string): Promise<LocalRegistry> {
   const port = await freePort();
   const file = join(directory, `registry-${port}.yml`);
-  const storage = { filesystem: { rootdirectory: join(directory, `registry-${port}`) } };
+  const storage = { filesystem: { rootdirectory: join(directory, name ?? `registry-${port}`) } };
   const http = { addr: `127.0.0.1:${port}` };
   // JSON is YAML.
   writeFileSync(file, JSON.stringify({ version: '0.1', log: { level: 'error' }, storage, http }));

@@ -21,6 +21,7 @@ const results: Result[] = [];
 const say = (text: string) => json || console.log(text);
 const report: Report = {
   full: words.includes('--full'),
+  option: (name) => words.find((word) => word.startsWith(`--${name}=`))?.slice(name.length + 3),
   async compare(comparison) {
     const result = await compare(comparison);
     results.push(result);

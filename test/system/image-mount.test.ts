@@ -209,6 +209,36 @@ describe('mounted images', { skip }, () => {
     assert.match(log, /"event":"refused".*VERITY_WRONG_DATA|it is not what its hash says/);
   });
 
+  it('have first what a traced command read, and fetch it before it is read', async (test) => {
+    const place = await setUp(test);
+    const { anole, run, sum, proxy, directory } = place;
+    const name = `docker://${proxy.host}/made:1`;
+    const platform = ['--platform', 'linux/amd64'];
+    const wanted = [17, 4].map((file) => join('fuse', nameOf(file)));
+    const traced = ['image', 'trace', ...platform, '-o', 'it.trace', name, 'fuse', '--'];
+    const { status, stdout, stderr } = await anole(...traced, 'sha256sum', ...wanted);
+    assert.equal(status, 0, stderr);
+    assert.equal(stdout.split(' ')[0], hashOf(contentOf(17)));
+    const { reads } = JSON.parse(readFileSync(join(directory, 'it.trace'), 'utf8'));
+    assert.deepEqual([...new Set(reads.map(([path]: [string]) => path))], [nameOf(17), nameOf(4)]);
+    const convert = ['image', 'convert', 'oci:layout:made', name, '-z', 'lz4'];
+    assert.equal((await anole(...convert, '--trace', 'it.trace')).status, 0);
+    await run('rm', '-r', 'cache/blobs');
+    for (const kind of await mountAll(test, place)) {
+      const isHere = async () => {
+        const mounts = JSON.parse((await anole('image', 'mounts', '--json')).stdout);
+        const { present, image } = mounts[0];
+        const [start, end] = image.layer.annotations['dev.anole.on-demand.first'].split('-');
+        return present >= end - start;
+      };
+      for (let turn = 0; turn < 20 && !(await isHere()); turn++) await sleep(20);
+      proxy.state.mode = 'down';
+      for (const file of [17, 4]) assert.equal(await sum(kind, file), hashOf(contentOf(file)));
+      assert.equal(await sum(kind, 9), 'error');
+      proxy.state.mode = 'through';
+    }
+  });
+
   it('do not trust a cache that has rotted', async (test) => {
     const place = await setUp(test);
     const { sum, anole, directory } = place;

@@ -50,6 +50,11 @@ export interface ImageReader {
    * @throws OciError `OCI_NOT_FOUND`
    */
   resolve(selector: string | undefined, options?: ReadOptions): Promise<Descriptor>;
+  /** The same with the bytes that it stands for, where that takes one request instead of two. */
+  resolveDocument?(
+    selector: string | undefined,
+    options?: ReadOptions,
+  ): Promise<{ readonly descriptor: Descriptor; readonly bytes: Uint8Array }>;
   /** A manifest's or an index's bytes, at most `MAX_MANIFEST`. */
   manifest(descriptor: Descriptor, options?: ReadOptions): Promise<Uint8Array>;
   /** A blob's bytes from `start` to `end`, in chunks that pass to the reader. */
@@ -114,6 +119,25 @@ export async function readManifest(
 ): Promise<ManifestDocument> {
   if (descriptor.size > MAX_MANIFEST) throw tooLarge(descriptor.size);
   const bytes = await reader.manifest(descriptor, options);
+  return await verifiedDocument(reader, descriptor, bytes);
+}
+
+/** What a name stands for, verified, in as few requests as the reader can. @throws OciError as {@link readManifest} */
+export async function readNamed(
+  reader: ImageReader,
+  selector: string | undefined,
+  options: ReadOptions = {},
+): Promise<ManifestDocument> {
+  const found = await reader.resolveDocument?.(selector, options);
+  if (found) return await verifiedDocument(reader, found.descriptor, found.bytes);
+  return await readManifest(reader, await reader.resolve(selector, options), options);
+}
+
+async function verifiedDocument(
+  reader: ImageReader,
+  descriptor: Descriptor,
+  bytes: Uint8Array,
+): Promise<ManifestDocument> {
   await verify(bytes, descriptor, reader);
   return { descriptor, bytes, content: parseManifest(bytes, descriptor.mediaType) };
 }
@@ -205,7 +229,22 @@ export async function findManifest(
   platform: Platform,
   options: ReadOptions = {},
 ): Promise<ManifestDocument & { readonly content: Manifest }> {
-  let document = await readManifest(reader, descriptor, options);
+  return await manifestIn(
+    reader,
+    await readManifest(reader, descriptor, options),
+    platform,
+    options,
+  );
+}
+
+/** The manifest for a platform in a document that has been read. @throws OciError as {@link findManifest} */
+export async function manifestIn(
+  reader: ImageReader,
+  from: ManifestDocument,
+  platform: Platform,
+  options: ReadOptions = {},
+): Promise<ManifestDocument & { readonly content: Manifest }> {
+  let document = from;
   for (let depth = 0; document.content.kind === 'index'; depth++) {
     if (depth === MAX_NESTING) throw tooDeep(reader);
     const index = document.content;

@@ -14,6 +14,8 @@ export type OciCode =
   | 'OCI_BAD_MANIFEST'
   | 'OCI_BAD_PLATFORM'
   | 'OCI_BAD_REFERENCE'
+  /** A trace of what a workload reads cannot be understood. */
+  | 'OCI_BAD_TRACE'
   /** A credential helper fails. */
   | 'OCI_CREDENTIALS'
   /** The registry knows who asks, and does not let them. */

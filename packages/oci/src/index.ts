@@ -22,6 +22,7 @@ export {
   type ImageWriter,
   isIndex,
   type ManifestDocument,
+  manifestIn,
   type Origin,
   openImage,
   type PutOptions,
@@ -30,6 +31,7 @@ export {
   readConfig,
   readGraph,
   readManifest,
+  readNamed,
 } from './content.ts';
 export { type CopyOptions, type CopyReport, copyImage } from './copy.ts';
 export { checkDigest, type Digest, digestOf, isDigest, sha256Of, verifyDigest } from './digest.ts';
@@ -66,6 +68,13 @@ export {
   layerCompressionOf,
   mediaTypes,
 } from './media-types.ts';
+export {
+  hintAnnotations,
+  hintsOf,
+  type LayerRange,
+  MAX_HINTS,
+  type OnDemandHints,
+} from './on-demand-hints.ts';
 export { fitness, formatPlatform, type Platform, parsePlatform } from './platform.ts';
 export {
   formatReference,

@@ -41,6 +41,7 @@ export { memberSource } from './tar/member-source.ts';
 export { readTar } from './tar/reader.ts';
 export { treeFromTar, type UnpackTarOptions, unpackTar } from './tar/unpack.ts';
 export { type WriteTarOptions, writeTar } from './tar/writer.ts';
+export { type TracedRead, tracedTree } from './traced.ts';
 export type {
   DeviceNumber,
   DirectoryEntry,

@@ -55,6 +55,26 @@ export class VerityHashes {
     }
   }
 
+  /**
+   * Begins to read all that it takes to verify a range, so that it comes beside the range, and not
+   * behind it. For Sources that keep what was read. What fails is met again by `verify`.
+   */
+  prepare(offset: number, length: number, options: ReadOptions = {}): void {
+    let first = Math.floor(offset / VERITY_BLOCK);
+    let last = Math.floor((offset + length - 1) / VERITY_BLOCK);
+    for (const level of this.#shape.levels) {
+      first = Math.floor(first / DIGESTS_PER_BLOCK);
+      last = Math.floor(last / DIGESTS_PER_BLOCK);
+      let from = level.first + first;
+      while (from <= level.first + last && this.#kept.has(from)) from++;
+      const count = level.first + last + 1 - from;
+      if (count <= 0) continue;
+      const at = this.#place.hashOffset + from * VERITY_BLOCK;
+      const read = async () => this.#source.read(at, count * VERITY_BLOCK, options);
+      read().catch(() => undefined);
+    }
+  }
+
   /** Verifies the block that has the place `index` below `level`: the data are below the first. */
   async #check(
     bytes: Uint8Array,

@@ -10,7 +10,13 @@ import {
   planCommand,
   referrersCommand,
 } from './image/make.ts';
-import { mountCommand, mountsCommand, serveCommand, unmountCommand } from './image/mount.ts';
+import {
+  mountCommand,
+  mountsCommand,
+  serveCommand,
+  traceCommand,
+  unmountCommand,
+} from './image/mount.ts';
 import {
   copyCommand,
   loginCommand,
@@ -42,6 +48,7 @@ export function imageCommand(): Command {
     .addCommand(mountCommand())
     .addCommand(unmountCommand())
     .addCommand(mountsCommand())
+    .addCommand(traceCommand())
     .addCommand(serveCommand())
     .addCommand(removeCommand())
     .addCommand(collectCommand())

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { openErofs, writeErofs } from '@anole/erofs';
 import { fileSource, hostDecoders, hostError } from '@anole/host';
-import { nodeEncoders, rafsVariant } from '@anole/nydus/node';
+import { findHints, nodeEncoders, parseTrace, rafsVariant, type Trace } from '@anole/nydus/node';
 import {
   copyImage,
   type Descriptor,
@@ -10,6 +10,7 @@ import {
   encodeManifest,
   fitness,
   formatPlatform,
+  hintAnnotations,
   type ImageIndex,
   type ImageReader,
   type ImageWriter,
@@ -25,6 +26,7 @@ import {
   chunkedVariant,
   convertImage,
   type OpenedWriter,
+  type StagedLayer,
   type VariantFormat,
 } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
@@ -38,6 +40,7 @@ interface ConvertFlags extends RegistryFlags, Omit<CompressionFlags, 'output'> {
   readonly format?: string;
   readonly digester?: string;
   readonly prioritize?: string;
+  readonly trace?: string;
 }
 
 export async function convertAction(
@@ -102,7 +105,11 @@ async function formatOf(
   if (prioritize !== undefined && format !== 'estargz') {
     throw usageError(`Cannot put files first in ${format}: only estargz has that`, 'image convert');
   }
-  if (format === 'erofs') return erofsFormat(flags, resources);
+  if (flags.trace !== undefined && format !== 'erofs') {
+    throw usageError(`Cannot order ${format} by a trace: only erofs has that`, 'image convert');
+  }
+  const trace = flags.trace === undefined ? [] : await traceIn(flags.trace);
+  if (format === 'erofs') return erofsFormat(flags, trace, resources);
   if (format === 'rafs') return rafsFormat(flags);
   if (format === 'zstd:chunked') return chunkedVariant('zstd:chunked');
   if (format === 'estargz') {
@@ -115,6 +122,14 @@ async function formatOf(
   );
 }
 
+async function traceIn(file: string): Promise<Trace> {
+  try {
+    return parseTrace(await readFile(file));
+  } catch (error) {
+    throw hostError(error, `read ${file}`);
+  }
+}
+
 /** Paths in a file, one on each line. */
 async function pathsIn(file: string): Promise<readonly string[]> {
   try {
@@ -125,17 +140,21 @@ async function pathsIn(file: string): Promise<readonly string[]> {
   }
 }
 
-/** EROFS, each image whole. */
+/** EROFS, each image whole: what a trace names lies first, in its order. */
 function erofsFormat(
   flags: Omit<CompressionFlags, 'output'>,
+  trace: Trace,
   resources: AsyncDisposableStack,
 ): VariantFormat {
   const compression = compressionOf({ ...flags, output: '-' }, resources, 'image convert');
   return {
     feature: 'erofs',
     async write(tree, staging, call) {
-      const image = await writeErofs(tree, { ...call, ...(compression && { compression }) });
-      return [await staging.addProtected(image, mediaTypes.erofsLayer)];
+      const first = [...new Set(trace.map(({ path }) => path))];
+      const options = { ...call, first, ...(compression && { compression }) };
+      const image = await writeErofs(tree, options);
+      const staged = await staging.addProtected(image, mediaTypes.erofsLayer);
+      return [await withHints(staged, trace)];
     },
     async open([layer]) {
       const source = fileSource(layer!.path);
@@ -143,6 +162,13 @@ function erofsFormat(
       return Object.assign(tree, { close: () => source.close() });
     },
   };
+}
+
+/** Tells who reads the layer on demand what it will want first. */
+async function withHints({ layer, path, ...rest }: StagedLayer, trace: Trace) {
+  using source = fileSource(path);
+  const hints = hintAnnotations(await findHints(source, trace));
+  return { ...rest, path, layer: { ...layer, annotations: { ...layer.annotations, ...hints } } };
 }
 
 /** RAFS, a blob for each layer. */

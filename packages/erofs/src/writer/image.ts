@@ -3,6 +3,7 @@ import { Pacer } from '../pause.ts';
 import type { Inode } from './inode.ts';
 import { measureInode, measureInodes } from './measure.ts';
 import { settle, type WriteOptions } from './options.ts';
+import { inOrder } from './order.ts';
 import type { ImagePart } from './output.ts';
 import { PartWriter } from './parts.ts';
 import { type Plan, plan } from './plan.ts';
@@ -51,7 +52,7 @@ export interface PartsOptions {
 export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promise<ErofsImage> {
   const settings = settle(options);
   const pool = new XattrPool(settings.xattrTolerance);
-  const inodes = await scan(tree, settings, pool, options);
+  const inodes = inOrder(await scan(tree, settings, pool, options), options.first);
   const epoch = measureInodes(inodes, settings);
   const measure = (packed: Inode) => measureInode(packed, epoch, settings);
   const stored = await storeData(inodes, settings, measure, options);

@@ -40,6 +40,11 @@ export interface WriteOptions extends CallOptions {
   readonly owners?: Owners;
   /** Paths, without a leading slash, that are left out with all that is below them. */
   readonly exclude?: (path: string) => boolean;
+  /**
+   * Paths, without a leading slash, of files whose data come before those of all others, in this
+   * order: what is read together lies together. Those that are not there do no harm.
+   */
+  readonly first?: readonly string[];
   /** Whether the last partial block of a file may lie beside its inode. True unless told. */
   readonly inlineTails?: boolean;
   /** Files are stored compressed where that takes less room. Not unless given. */

@@ -23,7 +23,7 @@ export function verityBlob(
 ): RemoteBlob {
   const chunks = evenChunks(hashOffset, CHUNK);
   // Hashes are small, near to one another, and needed again and again.
-  const near = cachedSource(far, { pageSize: 32 * 1024, cacheSize: 8 << 20 });
+  const near = cachedSource(far, { pageSize: 32 * 1024, cacheSize: 1 << 20 });
   const digest = (bytes: Uint8Array) => hash('sha256', bytes, 'buffer');
   const hashes = new VerityHashes(near, { size: hashOffset, hashOffset, rootHash, digest });
   return {
@@ -31,6 +31,7 @@ export function verityBlob(
     chunks,
     async fetch(first, end, options) {
       const from = chunks.offsetOf(first);
+      hashes.prepare(from, chunks.offsetOf(end) - from, options);
       const bytes = await far.read(from, chunks.offsetOf(end) - from, options);
       await hashes.verify(from, bytes, options);
       return bytes;

@@ -183,6 +183,13 @@ class Mirrored implements ImageReader {
     return this.first(options, (repository) => repository.resolve(selector, options));
   }
 
+  resolveDocument(
+    selector: string | undefined,
+    options: ReadOptions = {},
+  ): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
+    return this.first(options, (repository) => repository.resolveDocument(selector, options));
+  }
+
   manifest(descriptor: Descriptor, options: ReadOptions = {}): Promise<Uint8Array> {
     return this.first(options, (repository) => repository.manifest(descriptor, options));
   }

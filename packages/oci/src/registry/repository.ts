@@ -53,11 +53,15 @@ export class Repository implements ImageReader, ImageWriter {
     if (digest !== undefined && Number.isSafeInteger(size) && size > 0 && mediaType !== undefined) {
       return { mediaType, digest: checkDigest(digest), size };
     }
-    return this.resolveByReading(selector, options);
+    // A server that says no digest.
+    return (await this.resolveDocument(selector, options)).descriptor;
   }
 
-  /** Of servers that say no digest: the document itself has to be read. */
-  private async resolveByReading(selector: string, options: ReadOptions): Promise<Descriptor> {
+  async resolveDocument(
+    selector = 'latest',
+    options: ReadOptions = {},
+  ): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
+    checkSelector(selector);
     const call = this.pull('GET', `manifests/${selector}`, [200], options);
     const { answer, bytes } = await this.client.document(
       { ...call, headers: acceptManifests },
@@ -65,7 +69,12 @@ export class Repository implements ImageReader, ImageWriter {
     );
     const { mediaType } = parseManifest(bytes, contentType(answer.header('content-type')));
     const digest = await digestOf(bytes);
-    return { mediaType, digest: isDigest(selector) ? selector : digest, size: bytes.length };
+    const descriptor = {
+      mediaType,
+      digest: isDigest(selector) ? selector : digest,
+      size: bytes.length,
+    };
+    return { descriptor, bytes };
   }
 
   async manifest({ digest }: Descriptor, options: ReadOptions = {}): Promise<Uint8Array> {

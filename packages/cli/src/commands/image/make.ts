@@ -4,7 +4,7 @@ import { collect } from '../options.ts';
 import { later, placesHelp, withRegistry } from './options.ts';
 
 export function convertCommand(): Command {
-  return withRegistry(new Command('convert'))
+  return withRegistry(new Command('convert').alias('optimize'))
     .description(
       'write an image in another format: EROFS or RAFS beside it, eStargz or zstd:chunked',
     )
@@ -21,6 +21,10 @@ export function convertCommand(): Command {
     )
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
     .option('-E, --features <names>', 'ztailpacking, fragments, all-fragments, dedupe', collect)
+    .option(
+      '--trace <file>',
+      'what a workload reads (anole image trace): it lies first, and comes ahead',
+    )
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
@@ -38,6 +42,7 @@ before it is put anywhere. The same image gives the same variant.
 Examples:
   anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-erofs
   anole image convert oci:web oci:web:erofs -z lz4hc -C 65536
+  anole image convert oci:web docker://HOST/web:lazy -z zstd -C 65536 -E all-fragments --trace web.trace
   anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-nydus --format rafs
   anole image convert docker://HOST/web:1.2 docker://HOST/web:1.2-esgz --format estargz
   anole image convert HOST/web:1.2 oci:fast --platform linux/riscv64 --only`,

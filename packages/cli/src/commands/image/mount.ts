@@ -45,6 +45,28 @@ export function mountsCommand(): Command {
     .action(act(later(load, 'mountsAction')));
 }
 
+export function traceCommand(): Command {
+  return new Command('trace')
+    .description('note what a command reads of an image, for images that load faster')
+    .argument('<image>', 'docker://HOST/NAME:TAG, converted by anole image convert')
+    .argument('<directory>', 'where it is mounted meanwhile')
+    .argument('<command...>', 'what to run, behind --')
+    .requiredOption('-o, --output <file>', 'the trace')
+    .option('--platform <platform>', "such as linux/arm64 (default: this computer's)")
+    .addHelpText(
+      'after',
+      `
+The trace has paths and ranges of files, in the order of their first reads: it is good for each form and
+each version of the image that has those files. An image converted with it has them first, and they are
+fetched ahead of who reads them. Needs root.
+
+Examples:
+  anole image trace docker://HOST/web:lazy /mnt -o web.trace -- chroot /mnt web --version
+  anole image convert docker://HOST/web docker://HOST/web:fast -z zstd --trace web.trace`,
+    )
+    .action(act(later(() => import('../../image/trace.ts'), 'traceAction')));
+}
+
 export function serveCommand(): Command {
   return new Command('serve')
     .description('serve images that load on demand (started when it is needed)')

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { type Awaitable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
 import { HostError, hostError, type Lock, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
+import { type ByteRange, Foresight } from './foresight.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import { ReadAhead } from './read-ahead.ts';
@@ -35,6 +36,10 @@ const RUN = 1024 * 1024;
 const HOMELESS = 64;
 /** Fetches of one blob at once. */
 const FETCHES = 8;
+/** Fetches ahead of readers at once: enough to fill a link with a delay. */
+const LANES = 4;
+/** Bytes fetched at once ahead of readers: who comes to want them waits for the whole piece. */
+const AHEAD_RUN = 256 * 1024;
 
 /**
  * A blob in front of which a sparse file of this computer lies. Each chunk is fetched once, whoever
@@ -56,6 +61,7 @@ export class CachedBlob implements Source {
   readonly #homeless = new Map<number, Uint8Array>();
   readonly #queue = new FetchQueue(FETCHES);
   readonly #readAhead = new ReadAhead();
+  #foresight: Foresight | undefined;
   readonly #closing = new AbortController();
 
   /** Takes over the lock, and the file's descriptor if given. For {@link BlobCache}. @throws HostError */
@@ -121,26 +127,59 @@ export class CachedBlob implements Source {
    * Makes the bytes of a range be in the file. Undefined where they are, proven; so most callers
    * need not wait.
    */
-  ensure(
-    offset: number,
-    length: number,
-    { signal }: ReadOptions = {},
-    urgency: Urgency = 'demand',
-  ): Promise<void> | undefined {
+  ensure(offset: number, length: number, { signal }: ReadOptions = {}): Promise<void> | undefined {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
+    const urgency = this.#urgencyOf(offset, length);
     const waits = this.#begin(offset, length, urgency);
     // What is here costs nothing to read, so nobody need be ahead of it.
-    if (waits.size > 0 && urgency === 'demand') this.#goAhead(offset, length);
     if (waits.size === 0) return undefined;
+    this.#goAhead(offset, length, urgency);
     const all = Promise.all(waits).then(() => undefined);
     return signal ? untilAborted(all, signal) : all;
   }
 
-  #goAhead(offset: number, length: number): void {
-    const range = this.#readAhead.next(offset, length);
+  /**
+   * Brings ranges in their order while nobody waits for something else, until all are here, readers turn
+   * out to want others, or fetching fails. Foreseeing is no promise: nothing is thrown.
+   */
+  async bringAhead(ranges: readonly ByteRange[]): Promise<void> {
+    const foresight = new Foresight(this.chunks, ranges);
+    this.#foresight = foresight;
+    const lane = async () => {
+      for (let range = foresight.next(AHEAD_RUN); range; range = foresight.next(AHEAD_RUN)) {
+        const [start, end] = range;
+        await this.#queue.room();
+        if (this.#closing.signal.aborted) return;
+        await Promise.all(this.#begin(start, end - start, 'ahead'));
+      }
+    };
+    await Promise.allSettled(Array.from({ length: LANES }, lane));
+    this.#foresight = undefined;
+  }
+
+  #urgencyOf(offset: number, length: number): Urgency {
+    const foresight = this.#foresight;
+    if (foresight === undefined) return 'demand';
+    let isForeseen = true;
+    const last = this.chunks.indexAt(offset + length - 1);
+    for (let index = this.chunks.indexAt(offset); index <= last; index++) {
+      if (!foresight.meet(index, this.#isAtHand(index))) isForeseen = false;
+    }
+    return isForeseen ? 'foreseen' : 'demand';
+  }
+
+  #goAhead(offset: number, length: number, urgency: Urgency): void {
+    const range =
+      urgency === 'foreseen'
+        ? this.#foresight?.behind(this.#chunkEnd(offset + length), AHEAD_RUN)
+        : this.#readAhead.next(offset, length);
     const end = Math.min(this.size, range?.[1] ?? 0);
-    if (range && end > range[0]) this.#begin(range[0], end - range[0], 'demand');
+    if (range && end > range[0]) this.#begin(range[0], end - range[0], urgency);
+  }
+
+  #chunkEnd(end: number): number {
+    return this.chunks.offsetOf(this.chunks.indexAt(end - 1) + 1);
   }
 
   /** Begins to bring what is not at hand of a range, and gives what has to be waited for. */

@@ -20,6 +20,7 @@ import fc from 'fast-check';
 import type { RemoteBlob } from './blob.ts';
 import { BlobCache } from './cache.ts';
 import { type Chunks, chunksAt, evenChunks } from './chunks.ts';
+import { Foresight } from './foresight.ts';
 import { FetchQueue } from './queue.ts';
 
 const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -210,18 +211,84 @@ describe('a cache', () => {
 });
 
 describe('turns for fetches', () => {
-  it('go to readers before what is fetched ahead', async () => {
+  it('are so many at once, in the order they were asked for', async () => {
     const queue = new FetchQueue(2);
     const order: string[] = [];
+    let running = 0;
     const work = (name: string) => async () => {
       order.push(name);
+      running++;
+      assert.ok(running <= 2);
       await sleep(2);
+      running--;
     };
-    const all = ['a1', 'a2', 'a3'].map((name) => queue.run('ahead', work(name)));
-    all.push(...['d1', 'd2', 'd3'].map((name) => queue.run('demand', work(name))));
-    await Promise.all(all);
-    assert.deepEqual(order.slice(0, 4).sort(), ['a1', 'a2', 'd1', 'd2'].sort());
-    assert.equal(order.at(-1), 'a3');
-    assert.equal(queue.demand, 0);
+    await Promise.all(['1', '2', '3', '4'].map((name) => queue.run('demand', work(name))));
+    assert.deepEqual(order, ['1', '2', '3', '4']);
+  });
+
+  it('leave room for what is fetched ahead once no reader waits for what was not foreseen', async () => {
+    const queue = new FetchQueue(4);
+    const order: string[] = [];
+    const fetched = Promise.all([
+      queue.run('demand', async () => {
+        await sleep(5);
+        order.push('demand');
+      }),
+      queue.run('foreseen', async () => {
+        await sleep(20);
+        order.push('foreseen');
+      }),
+    ]);
+    await queue.room();
+    order.push('room');
+    await fetched;
+    assert.deepEqual(order, ['demand', 'room', 'foreseen']);
+    await queue.room();
+  });
+});
+
+describe('what is foreseen', () => {
+  it('comes in its order while readers wait for it, in few requests', async (test) => {
+    const content = new Uint8Array(randomBytes(256 * 4096));
+    const remote = far(content);
+    const blob = await new BlobCache(temporary(test)).open(remote);
+    const at = (chunk: number) => chunk * 4096;
+    await blob.bringAhead([
+      [at(200), at(210)],
+      [at(3), at(150)],
+      [at(205), at(212)],
+    ]);
+    assert.deepEqual(remote.asked, [
+      [200, 212],
+      [3, 67],
+      [67, 131],
+      [131, 150],
+    ]);
+    assert.ok(blob.holds(at(3), at(147)));
+    await blob.close();
+  });
+
+  it('is given up where readers want other things', () => {
+    const chunks = evenChunks(1000 * 4096, 4096);
+    const foresight = new Foresight(chunks, [[100 * 4096, 1000 * 4096]]);
+    for (let chunk = 0; chunk < 60; chunk++) foresight.meet(chunk, false);
+    for (let chunk = 60; chunk < 90; chunk++) foresight.meet(chunk, true);
+    assert.deepEqual(foresight.next(8192), [100 * 4096, 102 * 4096], 'it is early to tell');
+    for (let chunk = 100; chunk < 180; chunk++) assert.ok(foresight.meet(chunk, false));
+    assert.deepEqual(foresight.next(8192), [180 * 4096, 182 * 4096], 'most are foreseen');
+    for (let chunk = 0; chunk < 60; chunk++) foresight.meet(chunk, false);
+    assert.equal(foresight.next(8192), undefined);
+  });
+
+  it('ends where fetching fails, and readers are told', async (test) => {
+    const remote = far(new Uint8Array(randomBytes(256 * 4096)));
+    const blob = await new BlobCache(temporary(test)).open(remote);
+    remote.broken = true;
+    await blob.bringAhead([[0, 256 * 4096]]);
+    assert.ok(remote.asked.length <= 4);
+    await assert.rejects(async () => blob.read(0, 1), /the network is down/);
+    remote.broken = false;
+    assert.equal((await blob.read(0, 1)).length, 1);
+    await blob.close();
   });
 });

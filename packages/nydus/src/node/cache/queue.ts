@@ -1,56 +1,49 @@
-/** Who waits for a fetch: a reader, or nobody yet. */
-export type Urgency = 'demand' | 'ahead';
-
-interface Waiting {
-  run(): void;
-}
+/** Who waits for a fetch: a reader, a reader of what was foreseen, or nobody yet. */
+export type Urgency = 'demand' | 'foreseen' | 'ahead';
 
 /**
- * Turns for fetches. What a reader waits for goes first, and what is fetched ahead begins only while
- * no reader waits for a turn, and never takes the last one.
+ * Turns for fetches. Who fetches ahead of readers asks for {@link FetchQueue.room} before: there is
+ * none while a reader is on its way to something that nobody foresaw, so that the link is its own.
  */
 export class FetchQueue {
   readonly #most: number;
-  readonly #waiting: Readonly<Record<Urgency, Waiting[]>> = { demand: [], ahead: [] };
-  readonly #running: Record<Urgency, number> = { demand: 0, ahead: 0 };
+  readonly #waiting: (() => void)[] = [];
+  #running = 0;
+  #demand = 0;
+  #resting: (() => void)[] = [];
 
   /** @param most fetches at once */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** Fetches that run or wait, of readers. */
-  get demand(): number {
-    return this.#running.demand + this.#waiting.demand.length;
-  }
-
   async run<T>(urgency: Urgency, work: () => Promise<T>): Promise<T> {
-    await new Promise<void>((resolve) => {
-      this.#waiting[urgency].push({ run: resolve });
-      this.#next();
-    });
+    if (urgency === 'demand') this.#demand++;
     try {
-      return await work();
+      if (this.#running === this.#most) await new Promise<void>((go) => this.#waiting.push(go));
+      else this.#running++;
+      try {
+        return await work();
+      } finally {
+        // Who waits longest takes over the turn.
+        const next = this.#waiting.shift();
+        if (next) next();
+        else this.#running--;
+      }
     } finally {
-      this.#running[urgency]--;
-      this.#next();
+      if (urgency === 'demand') this.#leave();
     }
   }
 
-  #next(): void {
-    while (this.#running.demand + this.#running.ahead < this.#most) {
-      const urgency = this.#waiting.demand.length > 0 ? 'demand' : 'ahead';
-      // While a reader's fetch is on its way, the link is its own.
-      if (
-        urgency === 'ahead' &&
-        (this.#running.demand > 0 || this.#running.ahead > this.#most / 2)
-      ) {
-        return;
-      }
-      const next = this.#waiting[urgency].shift();
-      if (next === undefined) return;
-      this.#running[urgency]++;
-      next.run();
-    }
+  /** Returns once no reader waits for what nobody foresaw. */
+  async room(): Promise<void> {
+    while (this.#demand > 0) await new Promise<void>((go) => this.#resting.push(go));
+  }
+
+  #leave(): void {
+    if (--this.#demand > 0) return;
+    const resting = this.#resting;
+    this.#resting = [];
+    for (const go of resting) go();
   }
 }

@@ -16,7 +16,7 @@ export type { MountRequest } from './api.ts';
 export { Keeper, type KeeperOptions } from './keeper.ts';
 export { clearLeftovers, noteMounts } from './leftovers.ts';
 export type { MountKind } from './mount.ts';
-export { isOnDemand, loadMetadata, type OnDemandImage, openOnDemand } from './on-demand.ts';
+export { isOnDemand, type OnDemandImage, openOnDemand } from './on-demand.ts';
 export { findOnDemand, layerSource } from './registry-images.ts';
 export { notesIn, type ServeOptions, serveImages } from './serve.ts';
 export {
@@ -26,3 +26,4 @@ export {
   type ServiceOptions,
   type ServiceStatus,
 } from './service.ts';
+export { mountTraced } from './traced-mount.ts';

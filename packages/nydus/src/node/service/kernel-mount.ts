@@ -1,7 +1,8 @@
 import { isOpenElsewhere, MountFlag, mount, unmount } from '@anole/host/native';
+import { loadMetadata } from '../hints.ts';
 import type { Filler } from './filler.ts';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
-import { loadMetadata, type OnDemandImage } from './on-demand.ts';
+import type { OnDemandImage } from './on-demand.ts';
 
 /**
  * Mounts an image by the kernel's EROFS, from the cache's file; or, where it is `mounted` already by

@@ -1,11 +1,20 @@
-import { isPromise, type ReadOptions, type Source } from '@anole/bytes';
-import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
+import type { Source } from '@anole/bytes';
+import { type ErofsTree, openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
-import { type Descriptor, dmverityOf, mediaTypes, OciError } from '@anole/oci';
-import { walk } from '@anole/vfs';
+import {
+  type Descriptor,
+  dmverityOf,
+  hintsOf,
+  type LayerRange,
+  mediaTypes,
+  OciError,
+} from '@anole/oci';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobCache, OpenBlobOptions } from '../cache/cache.ts';
 import { verityBlob } from '../verity-blob.ts';
+
+/** Small ones: what has come lies in a file, and a service may have many images open. */
+const CACHES = { metadataCache: 1 << 20, decodedCache: 8 << 20 };
 
 /** An image whose data come when they are read. */
 export interface OnDemandImage {
@@ -45,34 +54,18 @@ export async function openOnDemand(
     );
   }
   const blob = await cache.open(verityBlob(far, layer.digest, hashes), options);
+  const within = ([start, end]: LayerRange) => [start, Math.min(end, blob.size)] as const;
+  const { metadata, first } = hintsOf(layer);
   try {
-    const tree = await openErofs(blob, { decoders: hostDecoders });
+    // At once, with the superblock: asked for one after the other, they would cost a round trip each.
+    for (const [start, end] of metadata.map(within)) {
+      blob.ensure(start, end - start)?.catch(() => undefined);
+    }
+    if (first.length > 0) void blob.bringAhead(first.map(within));
+    const tree = await openErofs(blob, { decoders: hostDecoders, ...CACHES });
     return { digest: layer.digest, blob, tree, close: () => blob.close() };
   } catch (error) {
     await blob.close();
     throw error;
-  }
-}
-
-/**
- * Brings all that is not data: a kernel that mounts the image waits for data only.
- */
-export async function loadMetadata(tree: ErofsTree, options: ReadOptions = {}): Promise<void> {
-  for await (const { node, linkTo } of walk(tree, options)) {
-    if (linkTo !== undefined) continue;
-    await node.xattrs();
-    if (node.stat.type === 'symlink') await node.readLink();
-    await mapAll(node as ErofsNode);
-  }
-  const packed = await tree.packed();
-  if (packed) await mapAll(packed);
-}
-
-/** Finds where all data of a node lie. */
-async function mapAll(node: ErofsNode): Promise<void> {
-  for (let at = 0; at < node.stat.size; ) {
-    const mapping = node.mapping(at);
-    const { offset, length } = isPromise(mapping) ? await mapping : mapping;
-    at = offset + length;
   }
 }

@@ -1,5 +1,12 @@
 import type { ReadOptions, Source } from '@anole/bytes';
-import { blobSource, type Descriptor, OciError, openImage, type Platform } from '@anole/oci';
+import {
+  blobSource,
+  type Descriptor,
+  manifestIn,
+  OciError,
+  type Platform,
+  readNamed,
+} from '@anole/oci';
 import { type ImageLocation, openReader, parseLocation, type Surroundings } from '@anole/oci/node';
 import { isOnDemand } from './on-demand.ts';
 import type { OnDemandReference } from './service.ts';
@@ -17,11 +24,11 @@ export async function findOnDemand(
   options: ReadOptions = {},
 ): Promise<OnDemandReference> {
   using from = await openReader(parseLocation(name), around, options);
-  const root = await from.reader.resolve(from.selector, options);
+  const root = await readNamed(from.reader, from.selector, options);
   const preferred = { ...platform, features: ['erofs'] };
-  const { manifest } = await openImage(from.reader, root, preferred, options);
-  const [layer] = manifest.layers;
-  if (manifest.layers.length === 1 && layer && isOnDemand(layer)) return { name, layer };
+  const { content } = await manifestIn(from.reader, root, preferred, options);
+  const [layer] = content.layers;
+  if (content.layers.length === 1 && layer && isOnDemand(layer)) return { name, layer };
   throw new OciError('OCI_UNSUPPORTED', `Cannot load ${name} on demand: it has no such variant`, {
     hint: `anole image convert ${name} DESTINATION`,
   });

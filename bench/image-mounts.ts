@@ -1,0 +1,82 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+const command = join(import.meta.dirname, '../packages/cli/bin/anole.js');
+
+/** A service of images of its own, and a place to mount one. */
+export class ImageMounts implements AsyncDisposable {
+  readonly point: string;
+  readonly #directory: string;
+  #stop: (() => Promise<void>) | undefined;
+
+  constructor(directory: string) {
+    this.#directory = directory;
+    this.point = join(directory, 'mounted');
+  }
+
+  get #environment() {
+    const { HOME, PATH } = process.env;
+    const directory = this.#directory;
+    return { HOME, PATH, ANOLE_CACHE: join(directory, 'cache'), XDG_RUNTIME_DIR: directory };
+  }
+
+  /** Starts it anew, with an empty cache. */
+  async start(): Promise<void> {
+    await this.#stop?.();
+    rmSync(join(this.#directory, 'cache'), { recursive: true, force: true });
+    mkdirSync(this.point, { recursive: true });
+    const env = this.#environment;
+    const args = [command, 'image', 'serve', '--quiet'];
+    const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
+    const ended = once(child, 'close');
+    this.#stop = async () => {
+      child.kill('SIGTERM');
+      await ended;
+    };
+    const ask = [command, 'image', 'mounts'];
+    while (spawnSync(process.execPath, ask, { env }).status !== 0) await sleep(50);
+  }
+
+  async mount(image: string, platform: string): Promise<void> {
+    const args = [command, 'image', 'mount', '--platform', platform, image, this.point];
+    await finish(process.execPath, args, this.#environment);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stop?.();
+  }
+}
+
+/** Runs a command of anole to its end. */
+export function anole(...args: readonly string[]): Promise<void> {
+  return finish(process.execPath, [command, ...args, ...(args.includes('--') ? [] : ['--quiet'])]);
+}
+
+/** Program and arguments that run others in a root file system, with its processes to be seen. */
+export function inRoot(root: string, argv: readonly string[]): [string, ...string[]] {
+  const script = 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"';
+  return ['unshare', '--mount', 'sh', '-c', script, root, ...argv];
+}
+
+/** Runs a program of a root file system until its first output. */
+export async function output(root: string, argv: readonly string[]): Promise<void> {
+  const [program, ...args] = inRoot(root, argv);
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [first] = (await once(child.stdout, 'data')) as [Buffer];
+  await once(child, 'close');
+  if (!first.toString().startsWith('42')) throw new Error(`another output: ${first}`);
+}
+
+/** Runs a program to its end, while this process goes on. */
+export async function finish(
+  program: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<void> {
+  const child = spawn(program, args, { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  const [code] = (await once(child, 'close')) as [number | null];
+  if (code !== 0) throw new Error(`${program} ${args[0]} ended with ${code}`);
+}

@@ -1,0 +1,18 @@
+import { FuseServer } from '@anole/fuse';
+import { type FuseMount, mountFuse } from '@anole/host';
+import { type TracedRead, tracedTree } from '@anole/vfs';
+import type { OnDemandImage } from './on-demand.ts';
+
+/**
+ * Mounts an image through FUSE, where each read passes by, for as long as this process lives.
+ *
+ * @throws HostError as `mountFuse`
+ */
+export function mountTraced(
+  { tree }: OnDemandImage,
+  directory: string,
+  onRead: (read: TracedRead) => void,
+): Promise<FuseMount> {
+  const server = new FuseServer(tracedTree(tree, onRead));
+  return mountFuse(directory, (request) => server.handle(request), { options: ['ro'] });
+}
