@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -26,7 +26,7 @@ describe('anole run of container images', () => {
     const kept = cacheDirectory();
     spawnSync('mkdir', ['-p', cache]);
     for (const name of readdirSync(kept)) {
-      if (name !== 'oci') symlinkSync(join(kept, name), join(cache, name));
+      if (name !== 'oci' && name !== 'blobs') symlinkSync(join(kept, name), join(cache, name));
     }
     using source = fileSource(path);
     const base = await collected(writeTar(await openErofs(source)));
@@ -94,6 +94,24 @@ describe('anole run of container images', () => {
     assert.match(anole('image', 'ls').stdout, new RegExp(`${name} .* linux/riscv64 `));
     assert.equal(anole('image', 'rm', name).status, 0);
     assert.match(anole('image', 'gc').stdout, / 0 kept\n$/);
+  });
+
+  test('starts from a registry without pulling, and fetches what is read', {
+    skip: needs('docker-registry'),
+  }, async (context) => {
+    const name = `docker://${await startRegistry(context)}/team/lazy:1`;
+    const flags = ['--platform', 'linux/riscv64', '-z', 'lz4', '-q'];
+    const converted = anole('image', 'convert', 'oci:layout:both', name, ...flags);
+    assert.equal(converted.status, 0, converted.stderr);
+    const { status, stdout, stderr } = anole('run', name);
+    assert.equal(stdout, 'hello from /srv/made/on demand as 1000:50: everyone\n', stderr);
+    assert.equal(status, 0);
+    const blobs = join(cache, 'blobs/blobs');
+    const [blob] = readdirSync(blobs);
+    const { size, blocks } = statSync(join(blobs, blob!, 'data'));
+    assert.ok(blocks * 512 > 0 && blocks * 512 < size / 2, `${blocks * 512} of ${size} bytes came`);
+    assert.match(anole('image', 'ls').stdout, /^(?!.*team\/lazy)/s);
+    assert.match(anole('run', name, 'again').stdout, /^hello from .*: again\n$/);
   });
 
   test('takes the EROFS variant of an image where there is one, as it is', () => {

@@ -2,23 +2,32 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { cacheDirectory, withLock } from '@anole/host';
+import { isOnDemand } from '@anole/nydus/on-demand';
 import {
   copyImage,
   type Descriptor,
   formatPlatform,
+  formatReference,
   type Image,
+  type ImageIndex,
   type ImageReader,
+  type Manifest,
+  manifestIn,
   mediaTypes,
   OciError,
   openImage,
   parsePlatform,
+  readConfig,
+  readNamed,
 } from '@anole/oci';
 import {
   type ImageLocation,
   ImageStore,
   imageTree,
+  type OpenedReader,
   openReader,
   Registries,
+  type Surroundings,
   storeName,
 } from '@anole/oci/node';
 import type { TreeSource } from './engine/messages.ts';
@@ -42,6 +51,8 @@ export interface ContainerImage {
   readonly execution: ImageExecution;
 }
 
+type RegistryLocation = Extract<ImageLocation, { kind: 'registry' }>;
+
 const platform = parsePlatform('linux/riscv64');
 /** Where an image has a variant that is EROFS already, that is taken. */
 const preferred = { ...platform, features: ['erofs'] };
@@ -62,24 +73,65 @@ export async function ensureContainer(
   await using _held = await store.hold(signal ? { signal } : {});
   using from = await openReader(location, { registries, store }, call);
   const isRemote = location.kind === 'registry';
+  const around = { registries, store };
+  const lazy = isRemote && (await onDemand(from, location, around, join(cache, 'blobs'), call));
+  if (lazy) return lazy;
   const root = isRemote
-    ? await pulled(from.reader, from.selector, location, { registries, store }, call)
+    ? await pulled(from.reader, from.selector, location, around, call)
     : await from.reader.resolve(from.selector, call);
   const image = await openPreferred(isRemote ? store : from.reader, root, call);
   checkPlatform(image);
   const path = erofsFile(image) ?? (await ensureErofs(image, store, call));
-  const { entrypoint, cmd, env, user, workingDirectory } = image.config.execution;
+  return containerOf({ kind: 'erofs', path }, image, root);
+}
+
+function containerOf(
+  root: TreeSource,
+  { config }: Pick<Image, 'config'>,
+  { digest }: Descriptor,
+): ContainerImage {
+  const { entrypoint, cmd, env, user, workingDirectory } = config.execution;
   return {
-    root: { kind: 'erofs', path },
+    root,
     environment: variablesOf(env),
     execution: {
       entrypoint,
       cmd,
-      digest: root.digest,
+      digest,
       ...(user !== undefined && { user }),
       ...(workingDirectory !== undefined && { workingDirectory }),
     },
   };
+}
+
+/**
+ * An image of a registry that need not be pulled: whose variant can be verified range by range, and is
+ * not here anyway.
+ */
+async function onDemand(
+  { reader, selector }: OpenedReader,
+  { reference }: RegistryLocation,
+  { registries, store }: Surroundings,
+  path: string,
+  call: CallOptions,
+): Promise<ContainerImage | undefined> {
+  const named = await readNamed(reader, selector, call);
+  if (!hasVariant(named.content)) return undefined;
+  const { content, descriptor } = await manifestIn(reader, named, preferred, call);
+  const [layer] = content.layers;
+  if (content.layers.length > 1 || layer === undefined || !isOnDemand(layer)) return undefined;
+  if (await store.has(layer)) return undefined;
+  const config = await readConfig(reader, content.config, call);
+  checkPlatform({ reader, descriptor, manifest: content, config });
+  const name = `docker://${formatReference(registries.expand(reference))}`;
+  const root = { kind: 'on-demand', path, image: { name, layer } } as const;
+  return containerOf(root, { config }, named.descriptor);
+}
+
+/** Whether it is worth a request to look: others are pulled. */
+function hasVariant(content: Manifest | ImageIndex): boolean {
+  if (content.kind === 'manifest') return content.layers.some(isOnDemand);
+  return content.manifests.some(({ platform }) => platform?.features?.includes('erofs'));
 }
 
 /** Of a pulled image only one variant may be here. */
@@ -106,8 +158,8 @@ function erofsFile({ manifest, reader }: Image): string | undefined {
 async function pulled(
   reader: ImageReader,
   selector: string | undefined,
-  { reference }: Extract<ImageLocation, { kind: 'registry' }>,
-  { registries, store }: { readonly registries: Registries; readonly store: ImageStore },
+  { reference }: RegistryLocation,
+  { registries, store }: Surroundings,
   call: CallOptions,
 ): Promise<Descriptor> {
   const root = await reader.resolve(selector, call);

@@ -43,6 +43,9 @@ docker://HOST/NAME:TAG for one in its registry, oci:DIRECTORY and oci-archive:FI
 for linux/riscv64; or the path of an EROFS image, a tar archive or a directory. Without IMAGE, put --
 before the command: it runs in os:base.
 
+An image in a registry that has a variant which loads on demand (anole image convert) is not pulled: what the
+command reads is fetched as it is read, and kept. Others are pulled.
+
 Variables, directory, user, entrypoint and command of container images are respected.
 ${networkHelp}
 

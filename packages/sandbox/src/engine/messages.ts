@@ -2,6 +2,7 @@ import type { MessagePort } from 'node:worker_threads';
 import type { FuseFork, FuseState } from '@anole/fuse';
 import type { HartParts, MachineFork } from '@anole/machine/runtime';
 import type { ConnectionRecord, NetworkEvent } from '@anole/net';
+import type { OnDemandReference } from '@anole/nydus/on-demand';
 import type { OverlayState } from '@anole/vfs';
 import type { SpawnRequest } from '../agent/wire.ts';
 import type { NetworkOrder, PublishedPort } from '../network/options.ts';
@@ -10,6 +11,13 @@ import type { EngineStatistics, TerminalSize } from './engine.ts';
 /** What a guest's file system comes from, as the worker opens it. */
 export type TreeSource =
   | { readonly kind: 'erofs'; readonly path: string }
+  /** In a registry, read as the guest reads it. */
+  | {
+      readonly kind: 'on-demand';
+      /** Directory of what has come. */
+      readonly path: string;
+      readonly image: OnDemandReference;
+    }
   | { readonly kind: 'tar'; readonly path: string }
   | { readonly kind: 'directory'; readonly path: string };
 

@@ -130,7 +130,7 @@ const isWhole = object({
       dns: texts,
     }),
   ),
-  root: object({ kind: oneOf('erofs', 'tar', 'directory'), path: isText }),
+  root: object({ kind: oneOf('erofs', 'tar', 'directory', 'on-demand'), path: isText }),
   fingerprint: isText,
   memoryMiB: isCount,
   cpus: isCount,

@@ -14,7 +14,9 @@ const edgeBytes = 65536;
  *
  * @throws HostError where the image is not there
  */
-export function fingerprint({ kind, path }: TreeSource): string {
+export function fingerprint(root: TreeSource): string {
+  const { kind, path } = root;
+  if (kind === 'on-demand') return `${kind}:${root.image.layer.digest}`;
   if (kind === 'directory') {
     const { dev, ino } = statSync(path);
     return `directory:${dev}:${ino}`;

@@ -56,7 +56,9 @@ export async function restoring(path: string, options: RestoreOptions): Promise<
 /** The image: where the caller says, where it was, or where its name leads. */
 async function imageFor(about: Description, options: RestoreOptions): Promise<TreeSource> {
   const isIt = (root: TreeSource) => fingerprintOf(root) === about.fingerprint;
-  if (options.image === undefined && isIt(about.root)) return about.root;
+  // What is in a registry is looked up by its name: a file says where, but not what is there.
+  const isHere = about.root.kind !== 'on-demand';
+  if (options.image === undefined && isHere && isIt(about.root)) return about.root;
   const name = options.image ?? about.image;
   const { root } = await findImage(name, options);
   if (isIt(root)) return root;
