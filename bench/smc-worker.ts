@@ -24,10 +24,20 @@ const servers: Readonly<Record<string, () => net.Server>> = {
       });
       socket.on('end', () => socket.end(String(count)));
     }),
+  source: () => net.createServer((socket) => void pour(socket)),
   silent: () => net.createServer((socket) => socket.on('data', () => {})),
   http: () => http.createServer((_, response) => response.end('hello, world')),
   redis: () => net.createServer(serveRedis),
 };
+
+const poured = 12_000;
+
+async function pour(socket: net.Socket): Promise<void> {
+  for (let sent = 0; sent < poured; sent++) {
+    if (!socket.write(large)) await new Promise((resolve) => socket.once('drain', resolve));
+  }
+  socket.end();
+}
 
 /** GET, SET and what clients say first, of the Redis protocol. */
 function serveRedis(socket: net.Socket): void {
@@ -90,20 +100,32 @@ async function roundTrips(target: Target, count: number, pause: number): Promise
   return { median: percentile(times, 0.5), p99: percentile(times, 0.99) };
 }
 
+/** MB/s of what `pour` sent. */
+function rateOf(count: number, begun: number): Figures {
+  if (count !== poured * large.length) throw new Error(`${count} bytes arrived`);
+  return { rate: count / mega / ((performance.now() - begun) / 1000) };
+}
+
 const clients: Readonly<Record<string, (target: Target) => Promise<Figures>>> = {
   pings: (target) => roundTrips(target, 20_000, 0),
   seldom: (target) => roundTrips(target, 1500, 1),
   async stream(target) {
     const socket = await connected(target);
-    const total = 12_000;
     const begun = performance.now();
-    for (let sent = 0; sent < total; sent++) {
-      if (!socket.write(large)) await new Promise((resolve) => socket.once('drain', resolve));
-    }
-    socket.end();
+    void pour(socket);
     const [count] = await socket.toArray();
-    if (Number(count) !== total * large.length) throw new Error(`${count} bytes arrived`);
-    return { rate: (total * large.length) / mega / ((performance.now() - begun) / 1000) };
+    return rateOf(Number(count), begun);
+  },
+  async fixed(target) {
+    let count = 0;
+    const callback = (bytes: number) => {
+      count += bytes;
+      return true;
+    };
+    const begun = performance.now();
+    const socket = net.connect({ ...target, onread: { buffer: Buffer.alloc(65536), callback } });
+    await new Promise((resolve) => socket.once('close', resolve));
+    return rateOf(count, begun);
   },
   async http(target) {
     const question = 'GET / HTTP/1.1\r\nHost: localhost\r\n\r\n';
@@ -143,9 +165,9 @@ const clients: Readonly<Record<string, (target: Target) => Promise<Figures>>> = 
     return { rate };
   },
   async setup(target) {
-    const count = 1500;
+    const count = 4000;
     let begun = 0;
-    for (let at = -300; at < count; at++) {
+    for (let at = -2000; at < count; at++) {
       if (at === 0) begun = performance.now();
       const socket = await connected(target);
       socket.end();

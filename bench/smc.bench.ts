@@ -95,10 +95,14 @@ const topics: readonly Topic[] = [
 
 /**
  * Programs of two processes over shared memory beside the same over TCP; over Unix sockets as a note.
- * In each round all ways run in turn.
+ * In each round all ways run in turn. `--part=NAME` measures what the client of that name does, and
+ * nothing else: `--part=pings`, `--part=memory`.
  */
 const bench: Bench = async (report) => {
-  for (const topic of topics) await compareTopic(report, topic);
+  const part = report.option('part');
+  const wanted = (name: string) => part === undefined || part === name;
+  for (const topic of topics) if (wanted(topic.client)) await compareTopic(report, topic);
+  if (!wanted('memory')) return;
   for (const way of ['smc', 'tcp'] as const) {
     const { each = 0, serverEach = 0 } = await measure(way, 'memory', 'silent');
     report.figure(`10,000 connections over ${way}, each at the client`, each, 'KiB');
