@@ -16,6 +16,7 @@ import net, {
 import { offerSmc } from './socket/accept.ts';
 import { hookConnect } from './socket/connect.ts';
 import type { HandledServer } from './socket/internals.ts';
+import { refuseToPass } from './socket/passing.ts';
 import { canShare } from './socket/register.ts';
 import { smcState } from './socket/state.ts';
 
@@ -34,7 +35,10 @@ export class Server extends net.Server {
   }
 }
 
-if (canShare()) hookConnect((socket) => socket instanceof Socket);
+if (canShare()) {
+  hookConnect((socket) => socket instanceof Socket);
+  refuseToPass();
+}
 
 type Listener = (socket: NetSocket) => void;
 

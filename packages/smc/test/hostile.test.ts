@@ -69,7 +69,7 @@ test('a producer that goes back, and one without a ring, end it', { skip }, () =
   back.far.refresh();
   back.client.own.words[back.at(Slot.producer)] = 50;
   back.far.refresh();
-  back.far.reader.take(50, Buffer.alloc(50), 0);
+  back.far.reader.take(50);
   back.client.own.words[back.at(Slot.producer)] = 10;
   back.far.refresh();
   assert.equal(back.far.failure, 'violation');
@@ -141,12 +141,7 @@ test('random words in the peer’s slot never crash, hang or give bytes from els
       pair.far.refresh();
       if (pair.far.failure !== undefined) break;
       const { reader } = pair.far;
-      for (let left = reader.unread; left > 0; ) {
-        const piece = reader.piece(left);
-        assert.ok(piece > 0 && piece <= left);
-        reader.take(piece, Buffer.alloc(piece), 0);
-        left -= piece;
-      }
+      while (reader.unread > 0) reader.take(Math.min(reader.unread, 65536));
     }
   }
 });

@@ -26,7 +26,7 @@ const chance = (part: number) => Math.random() < part;
 /** Small ones mostly, sometimes more than the largest ring. */
 function randomSize(): number {
   if (chance(0.7)) return 1 + Math.floor(Math.random() * 200);
-  return chance(0.9) ? Math.floor(Math.random() * 70_000) : Math.floor(Math.random() * 3_000_000);
+  return chance(0.9) ? Math.floor(Math.random() * 70_000) : Math.floor(Math.random() * 6_000_000);
 }
 
 /** One connection: what it writes comes back, every byte in its place, for as long as it lasts. */

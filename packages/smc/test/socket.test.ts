@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ChildProcess, fork } from 'node:child_process';
+import { type ChildProcess, fork, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -156,6 +156,39 @@ test('reading into a buffer of the caller works', { skip }, async () => {
   await once(socket, 'close');
   assert.deepEqual(got, ['0123', '4567', '89']);
   assert.equal(smcState(socket)?.transport, 'smc-d');
+});
+
+test('a client that connects, and is held up before it can say so, is waited for', {
+  skip,
+}, async () => {
+  const server = net.createServer((socket) => socket.end(String(smcState(socket)?.transport)));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  // The first connection makes the link. The second is accepted 300 ms before it is claimed.
+  const source = `
+    const net = require('node:net');
+    net.connect(${port}, '127.0.0.1').resume().on('close', () => {
+      net.connect(${port}, '127.0.0.1', function () { process.send(this.smc.transport); })
+        .on('data', (bytes) => process.send(String(bytes))).on('close', () => process.exit());
+      // Node connects in a tick before this one, and what claims is in one after it.
+      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300));
+    });`;
+  const args = ['-C', 'anole-source', '--import', register, '-e', source];
+  const client = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+  const said: unknown[] = [];
+  client.on('message', (message) => said.push(message));
+  await once(client, 'exit');
+  assert.equal(said.at(-1), 'smc-d');
+  server.close();
+});
+
+test('such a socket is not passed to another process, and goes on', { skip }, async () => {
+  const socket = await connectTo(echo.port);
+  const error = await new Promise((resolve) => echo.process.send('take it', socket, resolve));
+  assert.equal((error as { code?: string } | null)?.code, 'SMC_NOT_PASSED');
+  socket.end('still here');
+  assert.equal(String(await bytesOf(socket)), 'still here');
 });
 
 test('HTTP and HTTP/2 work over such sockets', { skip }, async () => {

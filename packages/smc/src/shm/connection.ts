@@ -32,10 +32,13 @@ export class Connection {
   /** The peer reads no more. */
   peerClosed = false;
   failure: Failure | undefined;
+  /** Whether the last look found that bytes were written or read, not only that it begins or ends. */
+  hasMoved = false;
   owner: ConnectionOwner | undefined;
   private readonly generation: number;
   private readonly word: number;
   private flags = 0;
+  private seenConsumer = 0;
   private isClosed = false;
   private gone = false;
 
@@ -118,7 +121,7 @@ export class Connection {
     words.set(remote, this.word + Slot.remote);
     words[this.word + Slot.ports] = ports;
     this.setState('claimed');
-    this.link.tell(this.slot, true);
+    this.link.tell(this.slot, !this.link.peerExpectsClaims);
   }
 
   /**
@@ -147,7 +150,10 @@ export class Connection {
 
   /** Brings everything up to date and lets the owner know; says whether there was an owner. */
   look(): boolean {
+    const { unread } = this.reader;
+    const { pending } = this.writer;
     this.refresh();
+    this.hasMoved = this.reader.unread !== unread || this.writer.pending !== pending;
     if (this.isClosed) this.finishClosing();
     if (this.gone || this.owner === undefined) return false;
     this.owner.onNews();
@@ -220,7 +226,18 @@ export class Connection {
     const { words } = this.link.peerMemory;
     if (!this.isLive) return false;
     if (!this.writer.acknowledge(Atomics.load(words, this.word + Slot.consumer))) this.fail();
-    return this.writer.room(1) > 0;
+    if (this.writer.room(1) > 0) return true;
+    this.link.watch(this);
+    return false;
+  }
+
+  /** Whether the peer has read since the last call, while a writer waits for that. */
+  peerReads(): boolean {
+    if ((this.flags & Flag.writeBlocked) === 0) return false;
+    const seen = Atomics.load(this.link.peerMemory.words, this.word + Slot.consumer);
+    const moved = seen !== this.seenConsumer;
+    this.seenConsumer = seen;
+    return moved;
   }
 
   hasRoom(): void {
@@ -232,8 +249,7 @@ export class Connection {
     const { words } = this.link.own;
     Atomics.store(words, this.word + Slot.consumer, this.reader.consumer | 0);
     const theirs = Atomics.load(this.link.peerMemory.words, this.word + Slot.flags);
-    // A writer that waits is not woken for less than half a ring.
-    if ((theirs & Flag.writeBlocked) !== 0 && this.reader.isHalfEmpty) this.link.tell(this.slot);
+    if ((theirs & Flag.writeBlocked) !== 0 && this.reader.isRunningLow) this.link.tell(this.slot);
   }
 
   /** No more bytes follow. */
@@ -260,8 +276,8 @@ export class Connection {
 
   private finishClosing(): void {
     if (this.gone || !(this.peerClosed || this.failure !== undefined || !this.link.isOpen)) return;
+    // The peer has closed too, and needs not hear of it.
     this.setState('closed');
-    this.link.tell(this.slot);
     this.drop();
   }
 

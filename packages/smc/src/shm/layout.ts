@@ -23,6 +23,8 @@ export const Head = {
   taken: 32,
   /** Odd while its owner waits for the doorbell; each wait has a number of its own. */
   sleep: 48,
+  /** Server: not 0 while connections that it has accepted wait for being claimed. */
+  claims: 49,
 } as const;
 
 /** Words of a slot: one end of a connection, as its owner tells it. */
@@ -95,9 +97,9 @@ export const SEGMENTS = 128;
 export const FILE_BYTES = BASE_BYTES + SEGMENTS * SEGMENT_BYTES;
 
 export const MIN_RING = 16 * 1024;
-export const MAX_RING = 1024 * 1024;
+export const MAX_RING = 4 * 1024 * 1024;
 const MIN_RING_LOG = 14;
-const MAX_RING_LOG = 20;
+const MAX_RING_LOG = 22;
 
 export const slotWord = (slot: number): number => TABLE_OFFSET / 4 + slot * SLOT_WORDS;
 

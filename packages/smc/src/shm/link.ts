@@ -23,6 +23,8 @@ const POLL_WORTH = 100;
 /** Microseconds to poll. An answer from a process that runs comes within a few; one that waits for a
  * processor gets it sooner if this one sleeps. */
 const POLL = 25;
+/** Microseconds to wait for a peer that empties a full ring to be seen doing so. */
+const PROGRESS = 60;
 const PERIOD_MOST = 1000;
 /** Polling that finds nothing more often than this is left; one wait in so many tries again. */
 const LUCK_LEAST = 0.3;
@@ -67,6 +69,9 @@ export class Link {
   /** How often news came while polling, of all times, smoothed. */
   private luck = 1;
   private waits = 0;
+  private wantsClaims = false;
+  /** The connection whose writer was the last to wait for room. */
+  private watched: Connection | undefined;
 
   constructor(
     role: 'client' | 'server',
@@ -138,10 +143,31 @@ export class Link {
     }
   }
 
+  /** Server: whether claims should ring, since connections wait for them. */
+  expectClaims(wanted: boolean): void {
+    if (wanted === this.wantsClaims || !this.isOpen) return;
+    this.wantsClaims = wanted;
+    Atomics.store(this.own.words, Head.claims, wanted ? 1 : 0);
+  }
+
+  /** Client: whether the server sleeps until it hears of claims. */
+  get peerExpectsClaims(): boolean {
+    return Atomics.load(this.peerMemory.words, Head.claims) !== 0;
+  }
+
   /** An answer may come soon: waits for it by polling where that is worth it. */
   expectAnswer(): void {
     if (this.isAwake) this.awakeSince = performance.now();
     else if (this.isPollingWorth()) this.stayAwake();
+  }
+
+  /**
+   * A writer waits for room in a connection. As long as the peer is seen reading, it runs beside us,
+   * and needs not ring to have us go on.
+   */
+  watch(connection: Connection): void {
+    this.watched = connection;
+    this.stayAwake();
   }
 
   /** Looks at a connection again in the next turn, for what was left over. */
@@ -192,8 +218,12 @@ export class Link {
       this.luck += (1 - this.luck) / 8;
       return this.isOpen;
     }
-    const idle = (performance.now() - Math.max(this.lastNews, this.awakeSince)) * 1000;
+    const now = performance.now();
+    if (this.watched?.peerReads()) this.awakeSince = now;
+    const idle = (now - Math.max(this.lastNews, this.awakeSince)) * 1000;
+    if (this.watched !== undefined && idle < PROGRESS) return true;
     if (this.period < POLL_WORTH && idle < POLL) return true;
+    this.watched = undefined;
     this.luck -= this.luck / 8;
     if (this.lieDown()) return false;
     this.setSleep(this.sleep + 1);
@@ -213,9 +243,10 @@ export class Link {
     if (this.batchAt >= this.batch.length) return false;
     const now = performance.now();
     const gap = Math.min((now - this.lastNews) * 1000, PERIOD_MOST);
-    this.period += (gap - this.period) / 4;
     this.lastNews = now;
-    this.deliver();
+    // Where connections only come and go, polling would just take the processor from the other end.
+    if (this.deliver()) this.period += (gap - this.period) / 4;
+    else this.period += (PERIOD_MOST - this.period) / 16;
     return true;
   }
 
@@ -239,18 +270,26 @@ export class Link {
     Atomics.store(this.own.words, Head.taken, this.taken | 0);
   }
 
-  /** A listener may throw, or have this called anew: each slot is taken off before it is handled. */
-  private deliver(): void {
+  /**
+   * A listener may throw, or have this called anew: each slot is taken off before it is handled.
+   *
+   * @returns whether bytes have moved in some connection
+   */
+  private deliver(): boolean {
     const { runTicks } = internals();
+    let moved = false;
     while (this.batchAt < this.batch.length) {
       const slot = this.batch[this.batchAt++]!;
       const connection = this.connections[slot];
-      if (connection?.look()) runTicks();
+      const isOwned = connection?.look() ?? false;
+      moved ||= connection?.hasMoved ?? false;
+      if (isOwned) runTicks();
       // The slot may have been free all along, or be free now and claimed anew.
       if (this.connections[slot] === undefined) this.onClaim(slot);
     }
     this.batch = [];
     this.batchAt = 0;
+    return moved;
   }
 
   /** The peer does what it must not: all connections end. */

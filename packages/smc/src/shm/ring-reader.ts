@@ -34,8 +34,12 @@ export class RingReader {
     return (this.producer - this.consumer) >>> 0;
   }
 
-  get isHalfEmpty(): boolean {
-    return this.unread * 2 <= (this.next ?? this.ring).size;
+  /**
+   * Whether a writer that waits for room should be woken: late, so that it is seldom, but early
+   * enough for it to be awake before the rest is read.
+   */
+  get isRunningLow(): boolean {
+    return this.unread * 4 <= (this.next ?? this.ring).size;
   }
 
   /**
@@ -54,8 +58,9 @@ export class RingReader {
       if (rings === undefined) return true;
       if (!this.follow(rings.newest, rings.old)) return false;
     }
+    if ((producer - this.consumer) >>> 0 > this.limit()) return false;
     this.producer = producer;
-    return this.unread <= this.limit();
+    return true;
   }
 
   private readRings(newest: number) {
@@ -102,17 +107,32 @@ export class RingReader {
     return ((this.next.start - this.consumer) >>> 0) + this.next.size;
   }
 
-  /** Bytes that lie there in one piece, at most `most`. */
-  piece(most: number): number {
-    if (this.next?.start === this.consumer) this.adopt(this.next);
-    const before = this.next === undefined ? this.unread : (this.next.start - this.consumer) >>> 0;
-    return Math.min(most, before, this.unread, this.ring.size - this.at());
+  /** Copies bytes that are there into memory of their own. */
+  take(count: number): Buffer {
+    const bytes = Buffer.allocUnsafe(count);
+    this.takeInto(bytes);
+    return bytes;
   }
 
-  /** Copies a piece out. */
-  take(count: number, to: Uint8Array, at: number): void {
-    const from = this.offset + this.at();
-    to.set(this.bytes.subarray(from, from + count), at);
+  /** Fills `to` with bytes that are there. */
+  takeInto(to: Uint8Array): void {
+    for (let done = 0; done < to.length; ) {
+      const part = this.piece(to.length - done);
+      const from = this.offset + this.at();
+      to.set(this.bytes.subarray(from, from + part), done);
+      this.advance(part);
+      done += part;
+    }
+  }
+
+  /** How many of the next `most` bytes lie in one piece. */
+  private piece(most: number): number {
+    if (this.next?.start === this.consumer) this.adopt(this.next);
+    const before = this.next === undefined ? most : (this.next.start - this.consumer) >>> 0;
+    return Math.min(most, before, this.ring.size - this.at());
+  }
+
+  private advance(count: number): void {
     this.consumer = (this.consumer + count) >>> 0;
   }
 

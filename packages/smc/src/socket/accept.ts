@@ -5,7 +5,6 @@ import { Rendezvous } from '../shm/rendezvous.ts';
 import { addressWords, connectionKey, isOnThisHost, nameOf, portWord } from './address.ts';
 import { smcHandle } from './handle.ts';
 import {
-  adoptSocket,
   type HandledServer,
   onOwner,
   ownerOf,
@@ -32,6 +31,15 @@ const PATIENCE = 1000;
 /** Of what a process left behind that is gone. */
 const LEGACY = 5000;
 
+/** A connection that was accepted before its client could claim it. */
+interface Waiting {
+  readonly key: string;
+  readonly port: number;
+  /** Called once, with the claim or without. */
+  readonly found: (connection: Connection | undefined) => void;
+  readonly timer: NodeJS.Timeout;
+}
+
 /** What clients claim of this thread's servers, and servers ask for when they accept. */
 class Acceptor {
   private readonly rendezvous = new Rendezvous((link) => this.adopt(link));
@@ -41,6 +49,7 @@ class Acceptor {
   private readonly coming = new Map<Link, Map<number, number>>();
   /** Taken at once from clients that ended: what they wrote is still there. */
   private readonly legacies = new Map<string, Connection>();
+  private readonly waiting = new Map<string, Waiting>();
 
   offer(port: number): () => void {
     this.rendezvous.offer(port);
@@ -58,6 +67,7 @@ class Acceptor {
       for (const claim of this.bySlot.get(link)!.values()) this.inherit(claim);
       this.bySlot.delete(link);
       this.coming.delete(link);
+      this.reconsider();
     };
   }
 
@@ -84,34 +94,88 @@ class Acceptor {
     const word = slotWord(slot);
     const state = link.peerState(slot) & STATE_MASK;
     if (state === State.connecting) coming?.set(slot, words[word + Slot.ports]! & 0xffff);
-    if (state !== State.claimed) return;
+    if (state !== State.claimed) {
+      if (state !== State.connecting) this.reconsider();
+      return;
+    }
     const local = [...words.subarray(word + Slot.local, word + Slot.local + 4)];
     const remote = [...words.subarray(word + Slot.remote, word + Slot.remote + 4)];
     const claim = { link, slot, key: connectionKey(local, remote, words[word + Slot.ports]!) };
+    const waiting = this.waiting.get(claim.key);
+    if (waiting !== undefined) {
+      this.settle(waiting, Connection.accept(link, slot, link.peerState(slot)));
+      return;
+    }
     this.claims.set(claim.key, claim);
     this.bySlot.get(link)?.set(slot, claim);
   }
 
-  /** The claim of an accepted connection; `later` where it may be coming. */
-  find(client: TcpHandle): Connection | 'later' | 'none' | 'remote' {
+  /**
+   * Looks for the claim of an accepted connection.
+   *
+   * @param found called with it, or with the reason why there is none: at once, where no claim can be
+   * just about to come
+   */
+  find(client: TcpHandle, found: (connection: Connection | 'noClaim' | 'otherHost') => void): void {
     const theirs = nameOf((out: SocketName) => client.getpeername(out));
     const ours = nameOf((out: SocketName) => client.getsockname(out));
-    if (theirs === undefined || ours === undefined) return 'none';
-    if (!isOnThisHost(theirs.address)) return 'remote';
+    if (theirs === undefined || ours === undefined || !isOnThisHost(theirs.address)) {
+      found(theirs === undefined || ours === undefined ? 'noClaim' : 'otherHost');
+      return;
+    }
     for (const link of this.rendezvous.links) link.poll();
     const ports = portWord(theirs.port, ours.port);
     const key = connectionKey(addressWords(theirs.address), addressWords(ours.address), ports);
+    const connection = this.take(key);
+    if (connection === undefined && this.isComing(ours.port)) {
+      this.wait(key, ours.port, (late) => found(late ?? 'noClaim'));
+    } else found(connection ?? 'noClaim');
+  }
+
+  private take(key: string): Connection | undefined {
     const legacy = this.legacies.get(key);
     if (legacy !== undefined) {
       this.legacies.delete(key);
       return legacy;
     }
     const claim = this.claims.get(key);
-    if (claim === undefined) return this.isComing(ours.port) ? 'later' : 'none';
-    this.claims.delete(key);
-    this.bySlot.get(claim.link)?.delete(claim.slot);
+    if (claim === undefined) return undefined;
     const { link, slot } = claim;
-    return Connection.accept(link, slot, link.peerState(slot)) ?? 'none';
+    this.claims.delete(key);
+    this.bySlot.get(link)?.delete(slot);
+    return Connection.accept(link, slot, link.peerState(slot));
+  }
+
+  /** The client may be waiting for this processor: it is not looked out for, but rings. */
+  private wait(key: string, port: number, found: Waiting['found']): void {
+    const timer = setTimeout(() => this.settle(waiting, this.take(key)), PATIENCE);
+    const waiting: Waiting = { key, port, found, timer };
+    this.waiting.set(key, waiting);
+    for (const link of this.rendezvous.links) {
+      link.expectClaims(true);
+      // It may have claimed before it could see that.
+      link.poll();
+    }
+  }
+
+  private settle(waiting: Waiting, connection: Connection | undefined): void {
+    if (this.waiting.get(waiting.key) !== waiting) return;
+    this.waiting.delete(waiting.key);
+    clearTimeout(waiting.timer);
+    if (this.waiting.size === 0) {
+      for (const link of this.rendezvous.links) link.expectClaims(false);
+    }
+    waiting.found(connection);
+  }
+
+  /** Claims that were coming come no more. */
+  private reconsider(): void {
+    for (const waiting of this.waiting.values()) {
+      const connection = this.take(waiting.key);
+      if (connection !== undefined || !this.isComing(waiting.port)) {
+        this.settle(waiting, connection);
+      }
+    }
   }
 
   private isComing(port: number): boolean {
@@ -145,7 +209,7 @@ export function offerSmc(server: HandledServer): void {
   };
   handle.onconnection = (error, client) => {
     if (error || client === undefined) accept.call(handle, error, client);
-    else take(handle, accept, client, Date.now() + PATIENCE);
+    else acceptor.find(client, (found) => take(handle, accept, client, found));
   };
 }
 
@@ -153,21 +217,17 @@ function take(
   handle: ListenHandle,
   accept: OnConnection,
   client: TcpHandle,
-  deadline: number,
+  found: Connection | 'noClaim' | 'otherHost',
 ): void {
-  const found = acceptor.find(client);
-  if (found === 'later' && Date.now() < deadline) {
-    setImmediate(take, handle, accept, client, deadline);
-    return;
-  }
   // The server may have been closed meanwhile; the kernel has accepted for it.
   if (ownerOf(handle) === undefined) {
+    if (found instanceof Connection) found.close(true);
     client.close();
     return;
   }
   if (!(found instanceof Connection)) {
     accept.call(handle, 0, client);
-    setTcp(ownerOf(client), 'server', found === 'remote' ? 'otherHost' : 'noClaim');
+    setTcp(ownerOf(client), 'server', found);
     return;
   }
   const { pid, thread } = found.link.peer;
@@ -175,7 +235,6 @@ function take(
   const events = { onLive() {}, onTcp() {}, onClose: () => counters.open-- };
   const taken = smcHandle(client, [found], events);
   onOwner(taken, handle, (socket) => {
-    adoptSocket(socket);
     setState(socket, { transport: 'smc-d', role: 'server', peer: { pid, thread } });
   });
   accept.call(handle, 0, taken as unknown as TcpHandle);

@@ -5,7 +5,7 @@ import { Directory, type NoLink } from '../shm/rendezvous.ts';
 import { addressWords, isOnThisHost, nameOf, portWord } from './address.ts';
 import { type SmcHandle, smcHandle } from './handle.ts';
 import {
-  adoptSocket,
+  bufferOf,
   type ConnectMethod,
   type ConnectRequest,
   type HandledSocket,
@@ -13,7 +13,6 @@ import {
   isTakenOver,
   ownerOf,
   type SocketName,
-  type StreamHandle,
   setOwner,
   type TcpHandle,
 } from './internals.ts';
@@ -189,20 +188,11 @@ class Attempt {
     claimed.handle = made;
     made.onread = onread;
     setOwner(made, socket, this.handle);
-    adoptSocket(socket);
     socket._handle = made;
-    useBufferOf(socket, made as unknown as StreamHandle);
+    const buffer = bufferOf(socket);
+    if (buffer !== undefined) made.useUserBuffer(buffer);
     return made;
   }
-}
-
-/** Of a socket with the option `onread`: the buffer it wants bytes in. */
-function useBufferOf(socket: HandledSocket, handle: StreamHandle): void {
-  const symbol = Object.getOwnPropertySymbols(socket).find(
-    ({ description }) => description === 'kBuffer',
-  );
-  const buffer = symbol && socket[symbol];
-  if (buffer instanceof Uint8Array) handle.useUserBuffer(buffer);
 }
 
 /** Claims that no server has taken yet, which are given up after a while. */

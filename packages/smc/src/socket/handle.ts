@@ -1,6 +1,7 @@
 import type { Connection } from '../shm/connection.ts';
 import type { RingReader } from '../shm/ring-reader.ts';
 import {
+  adoptHandles,
   asyncResource,
   internals,
   ownerOf,
@@ -27,8 +28,15 @@ export function smcHandle(
   candidates: readonly Connection[],
   events: TransportEvents,
 ): SmcHandle {
-  handleClass ??= makeClass();
+  if (handleClass === undefined) {
+    handleClass = makeClass();
+    adoptHandles(isSmcHandle);
+  }
   return new handleClass(leg, candidates, events);
+}
+
+export function isSmcHandle(handle: unknown): boolean {
+  return handleClass !== undefined && handle instanceof handleClass;
 }
 
 /**
@@ -210,12 +218,11 @@ function makeClass() {
 
     onBytes(reader: RingReader, count: number): void {
       if (this.userBuffer !== undefined && !this.isTaken) {
-        takeAll(reader, this.userBuffer.subarray(0, count));
+        reader.takeInto(this.userBuffer.subarray(0, count));
         this.give(count);
         return;
       }
-      const bytes = Buffer.allocUnsafe(count);
-      takeAll(reader, bytes);
+      const bytes = reader.take(count);
       if (this.isTaken) this.readBuffer(bytes);
       else this.give(count, bytes);
     }
@@ -294,14 +301,6 @@ function makeClass() {
       this.transport.finish(() => this.resource.runInAsyncScope(done, null, 0));
     }
   };
-}
-
-function takeAll(reader: RingReader, to: Uint8Array): void {
-  for (let at = 0; at < to.length; ) {
-    const part = reader.piece(to.length - at);
-    reader.take(part, to, at);
-    at += part;
-  }
 }
 
 function joined(chunks: Chunks, allBuffers: boolean): Uint8Array {

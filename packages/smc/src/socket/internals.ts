@@ -1,5 +1,5 @@
 import { AsyncResource } from 'node:async_hooks';
-import type { Server, Socket } from 'node:net';
+import { type Server, Socket } from 'node:net';
 
 /**
  * The inside of Node that this package relies on: handles below `net`, reached by `process.binding`.
@@ -190,12 +190,12 @@ export function onOwner(
 ): void {
   const symbol = ownerSymbol(like);
   if (symbol === undefined) return;
-  let socket: HandledSocket | undefined;
   Object.defineProperty(handle, symbol, {
-    get: () => socket,
+    configurable: true,
+    get: () => undefined,
     set: (value: HandledSocket) => {
-      if (socket === undefined) found(value);
-      socket = value;
+      Object.defineProperty(handle, symbol, { value, configurable: true, writable: true });
+      found(value);
     },
   });
 }
@@ -203,13 +203,30 @@ export function onOwner(
 /**
  * What `net.Socket` asks of a TCP handle by its class: resetting. Moving such a socket to another
  * process or thread stays refused.
+ *
+ * @param isOurs whether a handle is to be treated as a TCP one
  */
-export function adoptSocket(socket: HandledSocket): void {
-  const reset = function resetAndDestroy(this: HandledSocket & { _reset(): void }) {
+export function adoptHandles(isOurs: (handle: unknown) => boolean): void {
+  const prototype = Socket.prototype as unknown as Record<string, (this: HandledSocket) => unknown>;
+  const original = prototype['resetAndDestroy']!;
+  prototype['resetAndDestroy'] = function resetAndDestroy(
+    this: HandledSocket & { _reset?(): void },
+  ) {
+    if (this._reset === undefined || !isOurs(this._handle)) return original.call(this);
     this._reset();
     return this;
   };
-  Object.defineProperty(socket, 'resetAndDestroy', { value: reset, configurable: true });
+}
+
+let bufferSymbol: symbol | undefined;
+
+/** Of a socket with the option `onread`: the buffer it wants bytes in. */
+export function bufferOf(socket: HandledSocket): Uint8Array | undefined {
+  bufferSymbol ??= Object.getOwnPropertySymbols(socket).find(
+    ({ description }) => description === 'kBuffer',
+  );
+  const buffer = bufferSymbol && socket[bufferSymbol];
+  return buffer instanceof Uint8Array ? buffer : undefined;
 }
 
 /** Whether TLS or HTTP/2 has taken a handle over below JavaScript. */
