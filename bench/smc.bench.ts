@@ -61,6 +61,20 @@ const topics: readonly Topic[] = [
     ],
   },
   {
+    client: 'fixed',
+    server: 'source',
+    compared: [
+      {
+        figure: 'rate',
+        name: '64 KiB writes to a reader with a buffer of its own',
+        unit: 'MB/s',
+        target: 1 / 3,
+        higherIsBetter: true,
+      },
+      { figure: 'allCpu', name: 'the same, processor time of both ends', unit: 's', target: 1 / 3 },
+    ],
+  },
+  {
     client: 'http',
     server: 'http',
     compared: [

@@ -20,12 +20,15 @@ import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksu
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
 import { agent } from './agent.ts';
 import { saved } from './saved.ts';
+import { sharedMemory } from './shared-memory.ts';
 import { smc } from './smc.ts';
 
 /** Something that takes bytes from outside. */
 export interface Target {
   readonly name: string;
   readonly seeds: ReadonlyMap<string, Uint8Array>;
+  /** Why it cannot be run here. */
+  readonly missing?: string | undefined;
   /** Bytes of a seed that count. */
   places?(seed: Uint8Array): Promise<readonly number[]>;
   /** Makes a mutant get further than the first check. */
@@ -263,4 +266,5 @@ export const targets: readonly Target[] = [
   agent,
   saved,
   smc,
+  sharedMemory,
 ];
