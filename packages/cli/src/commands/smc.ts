@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { act } from '../frame.ts';
+import { benchAction } from '../smc/bench.ts';
 import { decodeAction } from '../smc/decode.ts';
 import { infoAction } from '../smc/info.ts';
 import { ssAction, statsAction } from '../smc/live.ts';
@@ -15,6 +16,7 @@ export function smcCommand(): Command {
       .addCommand(runCommand())
       .addCommand(ssCommand())
       .addCommand(statsCommand())
+      .addCommand(benchCommand())
       .addCommand(decodeCommand())
       .addCommand(infoCommand())
   );
@@ -72,6 +74,24 @@ Examples:
   anole smc stats --prometheus > /var/lib/node_exporter/anole.prom`,
     )
     .action(act(statsAction));
+}
+
+function benchCommand(): Command {
+  return new Command('bench')
+    .description('measure what shared memory gives on this host, beside TCP and Unix sockets')
+    .option('-t, --seconds <number>', 'for each of the three measurements and each way', '1')
+    .addHelpText(
+      'after',
+      `
+A server and a client of Node for each way, which are measured in turn: round trips of 64 bytes, a
+stream of 64 KiB writes, HTTP requests over 16 connections. The middle of three rounds counts. On a
+host that does other things the proportions hold, the figures do not.
+
+Examples:
+  anole smc bench
+  anole smc bench --seconds 5 --json`,
+    )
+    .action(act(benchAction));
 }
 
 function decodeCommand(): Command {

@@ -55,3 +55,19 @@ test('smc run, ss and stats: programs share memory unchanged, and say so', { ski
     [7, null],
   ]);
 });
+
+test('smc bench measures three ways, of which shared memory is the first', { skip }, () => {
+  const args = [...argv, 'bench', '--seconds', '0.15', '--json'];
+  const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8' });
+  assert.equal(status, 0, stderr);
+  const rows = stdout
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  assert.equal(rows.length, 4);
+  for (const { name, sharedMemory, tcp, unix, timesTcp } of rows) {
+    for (const each of [sharedMemory, tcp, unix, timesTcp]) assert.ok(each > 0, name);
+  }
+  const wrong = spawnSync(process.execPath, [...argv, 'bench', '-t', '0'], { encoding: 'utf8' });
+  assert.equal(wrong.status, 2, wrong.stderr);
+});
