@@ -19,6 +19,10 @@ const behaviours: Readonly<Record<string, (socket: net.Socket) => void>> = {
   dying(socket) {
     socket.once('data', () => socket.write('last words', () => process.exit(0)));
   },
+  /** The same with more than is read in one turn. */
+  leaving(socket) {
+    socket.once('data', () => socket.write(pattern(0, 3_000_000), () => process.exit(0)));
+  },
   killed(socket) {
     socket.once('data', () => process.kill(process.pid, 'SIGKILL'));
   },

@@ -172,6 +172,11 @@ export class Link {
 
   /** Looks at a connection again in the next turn, for what was left over. */
   later(connection: Connection): void {
+    if (!this.isOpen) {
+      // Nobody polls a link that has ended, but what its peer wrote is still to be read.
+      setImmediate(() => connection.look());
+      return;
+    }
     this.again.push(connection);
     this.stayAwake();
   }
@@ -214,20 +219,29 @@ export class Link {
   /** A turn of the loop, while awake. @returns whether there will be another */
   turn(): boolean {
     if (!this.isOpen) return false;
+    const since = Math.max(this.lastNews, this.awakeSince);
     if (this.poll()) {
-      this.luck += (1 - this.luck) / 8;
+      // What came later came while another had the processor, maybe the peer.
+      if ((this.lastNews - since) * 1000 > POLL) this.hadNoLuck();
+      else this.luck += (1 - this.luck) / 8;
       return this.isOpen;
     }
     const now = performance.now();
     if (this.watched?.peerReads()) this.awakeSince = now;
-    const idle = (now - Math.max(this.lastNews, this.awakeSince)) * 1000;
+    const idle = (now - Math.max(since, this.awakeSince)) * 1000;
     if (this.watched !== undefined && idle < PROGRESS) return true;
     if (this.period < POLL_WORTH && idle < POLL) return true;
     this.watched = undefined;
-    this.luck -= this.luck / 8;
+    this.hadNoLuck();
     if (this.lieDown()) return false;
     this.setSleep(this.sleep + 1);
     return true;
+  }
+
+  private hadNoLuck(): void {
+    this.luck -= this.luck / 8;
+    // So that one stroke of luck is not enough to begin anew.
+    if (this.luck < LUCK_LEAST) this.luck = 0;
   }
 
   private hasNews(): boolean {
