@@ -66,3 +66,32 @@ test('a policy is followed as soon as its file changes', { skip }, async () => {
     rmSync(directory, { recursive: true, force: true });
   }
 });
+
+test('connections to a port stay on TCP once those before were short, until they are not', {
+  skip,
+}, async (t) => {
+  const server = net.createServer((socket) => socket.pipe(socket)).listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  t.after(() => server.close());
+  const { port } = server.address() as AddressInfo;
+  const connected = async (writes: number) => {
+    const socket = net.connect(port, '127.0.0.1').resume();
+    await once(socket, 'connect');
+    for (let count = 0; count < writes; count++) socket.write('some');
+    socket.end();
+    await once(socket, 'close');
+    const { transport, reason } = smcState(socket)!;
+    return transport === 'tcp' ? reason?.name : transport;
+  };
+  const many = async (count: number, writes: number) => {
+    const all: unknown[] = [];
+    for (let at = 0; at < count; at++) all.push(await connected(writes));
+    return all;
+  };
+  const short = await many(56, 1);
+  assert.equal(short[0], 'smc-d');
+  const late = short.slice(-32).filter((each) => each === 'short');
+  assert.equal(late.length, 30, 'one in sixteen tries again');
+  const long = await many(60, 10);
+  assert.equal(long.at(-1), 'smc-d', 'they show that it is worth it');
+});

@@ -10,6 +10,8 @@ import { pattern } from './peer.ts';
 
 /** Seconds; the long form is ANOLE_SOAK=600. */
 const seconds = Number(process.env['ANOLE_SOAK'] ?? 6);
+// Short connections are what most tests make.
+process.env['ANOLE_SMC_POLICY'] = join(import.meta.dirname, 'always.json');
 const skip = hasNative() ? false : 'koffi is not installed for this platform';
 const register = join(import.meta.dirname, '../src/register.ts');
 

@@ -11,6 +11,8 @@ import { hasNative } from '@anole/host/native';
 import net, { type Socket, smcState } from '@anole/smc/net';
 import { pattern } from './peer.ts';
 
+// Short connections are what most tests make.
+process.env['ANOLE_SMC_POLICY'] = join(import.meta.dirname, 'always.json');
 const skip = hasNative() ? false : 'koffi is not installed for this platform';
 const register = join(import.meta.dirname, '../src/register.ts');
 const peerFile = join(import.meta.dirname, 'peer.ts');
@@ -107,6 +109,16 @@ test('a peer that exits is read to its last byte, one that resets is an error', 
   broken.write('go');
   const [error] = (await once(broken, 'error')) as [NodeJS.ErrnoException];
   assert.equal(error.code, 'ECONNRESET');
+});
+
+test('what a peer left behind can be read when it is long gone', { skip }, async () => {
+  using leaving = await peer('leaving');
+  const socket = await connectTo(leaving.port);
+  const gone = once(leaving.process, 'exit');
+  socket.write('go');
+  await gone;
+  await sleep(50);
+  assert.ok((await bytesOf(socket)).equals(pattern(0, 3_000_000)));
 });
 
 test('a peer that is killed ends the connection', { skip }, async () => {

@@ -19,6 +19,7 @@ import {
 import { currentPolicy, type Mode, modeFor, processName } from './policy.ts';
 import { type FallbackName, fallback } from './reasons.ts';
 import { counters, setState, setTcp } from './state.ts';
+import { worth } from './worth.ts';
 
 /** Milliseconds that a server has for taking a connection over shared memory. */
 const PATIENCE = 3000;
@@ -119,6 +120,7 @@ class Attempt {
 
   private claim(links: readonly Link[]): number {
     const { request, handle, port } = this;
+    if (this.mode === 'prefer' && !worth.isLikely(port)) return this.stayOnTcp('short');
     const claims = links.flatMap((link) => Connection.claim(link, port) ?? []);
     if (claims.length === 0) return this.stayOnTcp('full');
     const complete = request.oncomplete;
@@ -182,7 +184,10 @@ class Attempt {
       },
       onClose: () => {
         claimed.settle();
-        if (made.transport.stream.isDecided) counters.open--;
+        const { stream } = made.transport;
+        if (!stream.isDecided) return;
+        counters.open--;
+        worth.learn(this.port, stream);
       },
     });
     claimed.handle = made;

@@ -2,8 +2,11 @@ import { readFileSync, statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { SmcError } from '../errors.ts';
 
-/** `require`: a connection that cannot have shared memory is an error. */
-export type Mode = 'off' | 'prefer' | 'require';
+/**
+ * `prefer`: shared memory where it can be had, and connections to the port have not been too short for
+ * it. `always`: also where they have. `require`: a connection that cannot have it is an error.
+ */
+export type Mode = 'off' | 'prefer' | 'always' | 'require';
 
 /** A rule applies where all that it names fits. */
 export interface Rule {
@@ -24,7 +27,7 @@ export interface Policy {
   readonly rules?: readonly Rule[];
 }
 
-const modes: ReadonlySet<unknown> = new Set<Mode>(['off', 'prefer', 'require']);
+const modes: ReadonlySet<unknown> = new Set<Mode>(['off', 'prefer', 'always', 'require']);
 /** Milliseconds after which a file is looked at again. */
 const FRESH = 500;
 
@@ -39,11 +42,13 @@ export function parsePolicy(text: string): Policy {
   }
   if (typeof value !== 'object' || value === null) throw bad('it is not an object');
   const { default: mode = 'prefer', dryRun = false, rules = [] } = value as Policy;
-  if (!modes.has(mode)) throw bad(`default is ${JSON.stringify(mode)}, not off, prefer or require`);
+  if (!modes.has(mode))
+    throw bad(`default is ${JSON.stringify(mode)}, not off, prefer, always or require`);
   if (typeof dryRun !== 'boolean') throw bad('dryRun is neither true nor false');
   if (!Array.isArray(rules)) throw bad('rules is no list');
   rules.forEach((rule: Rule, at) => {
-    if (!modes.has(rule?.mode)) throw bad(`rule ${at + 1} has no mode off, prefer or require`);
+    if (!modes.has(rule?.mode))
+      throw bad(`rule ${at + 1} has no mode off, prefer, always or require`);
     if (rule.port !== undefined && portsOf(rule.port) === undefined) {
       throw bad(`rule ${at + 1} has port ${JSON.stringify(rule.port)}`);
     }
@@ -71,7 +76,8 @@ export function modeFor(policy: Policy, port: number, processName: string): Mode
 /** Of this process, as rules name it. */
 export const processName = (): string => basename(process.argv[1] ?? 'node').replace(/\.\w+$/, '');
 
-let current: Policy = {};
+const unset: Policy = {};
+let current = unset;
 let lookedAt = 0;
 let version = '';
 
@@ -82,7 +88,8 @@ let version = '';
 export function currentPolicy(): Policy {
   const file = process.env['ANOLE_SMC_POLICY'];
   const now = Date.now();
-  if (file === undefined || now - lookedAt < FRESH) return current;
+  if (file === undefined) return unset;
+  if (now - lookedAt < FRESH) return current;
   lookedAt = now;
   try {
     const { mtimeMs, ino, size } = statSync(file);

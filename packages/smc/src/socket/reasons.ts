@@ -31,6 +31,11 @@ const reasons = {
     'it may be busy; the next one may do better',
   ],
   badPeer: [0x04000000, 'what the peer said made no sense'],
+  short: [
+    0x03000000,
+    'connections to that port have been too short to be worth it',
+    'mode "always" in the policy uses shared memory for them, too',
+  ],
   full: [0x030d0000, 'no more connections fit between these two processes', 'close some'],
   declined: [0x05000000, 'the peer took the connection over TCP'],
   noClaim: [0x03010000, 'the client does not offer shared memory'],

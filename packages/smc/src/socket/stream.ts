@@ -35,6 +35,7 @@ export class ShmStream implements ConnectionOwner {
   pending: PendingWrite[] = [];
   written = 0;
   read = 0;
+  writes = 0;
   private candidates: readonly Connection[];
   private readonly sink: StreamSink;
   private wantsRead = false;
@@ -82,6 +83,7 @@ export class ShmStream implements ConnectionOwner {
     const { connection } = this;
     let done = 0;
     this.written += bytes.length;
+    this.writes++;
     if (connection !== undefined && this.pending.length === 0) {
       if (connection.peerClosed) return this.writeAfterClose();
       done = this.fill(connection, bytes, 0);
@@ -98,6 +100,7 @@ export class ShmStream implements ConnectionOwner {
     if (!connection.writer.writeString(text, encoding, length)) return false;
     connection.publish();
     this.written += length;
+    this.writes++;
     return true;
   }
 
