@@ -4,6 +4,7 @@ import type { Connection } from './connection.ts';
 import { Doorbell } from './doorbell.ts';
 import { Head, QUEUE_OFFSET, SLOTS, Slot, slotWord } from './layout.ts';
 import type { LinkMemory } from './memory.ts';
+import { Pace } from './pace.ts';
 import { poller } from './poller.ts';
 import { RingSpace } from './ring-space.ts';
 
@@ -18,17 +19,6 @@ export interface LinkPeer {
 const QUEUE = QUEUE_OFFSET / 4;
 /** News taken at once; the rest waits for the next turn of the loop. */
 const BATCH = 1024;
-/** Microseconds between news above which waiting by polling costs more than it saves. */
-const POLL_WORTH = 100;
-/** Microseconds to poll. An answer from a process that runs comes within a few; one that waits for a
- * processor gets it sooner if this one sleeps. */
-const POLL = 25;
-/** Microseconds to wait for a peer that empties a full ring to be seen doing so. */
-const PROGRESS = 60;
-const PERIOD_MOST = 1000;
-/** Polling that finds nothing more often than this is left; one wait in so many tries again. */
-const LUCK_LEAST = 0.3;
-const PROBE = 64;
 
 /**
  * What two threads share: a memory each, a doorbell, and up to `SLOTS` connections. The client's
@@ -62,13 +52,7 @@ export class Link {
   /** As in our memory: odd while asleep. */
   private sleep = 1;
   private rangFor = 0;
-  private lastNews = 0;
-  private awakeSince = 0;
-  /** Microseconds between news, smoothed. */
-  private period = 50;
-  /** How often news came while polling, of all times, smoothed. */
-  private luck = 1;
-  private waits = 0;
+  private readonly pace = new Pace();
   private wantsClaims = false;
   /** The connection whose writer was the last to wait for room. */
   private watched: Connection | undefined;
@@ -137,7 +121,8 @@ export class Link {
     }
     if (quiet) return;
     const sleep = Atomics.load(theirs, Head.sleep);
-    if ((sleep & 1) === 1 && sleep !== this.rangFor) {
+    if ((sleep & 1) === 0) this.pace.invite();
+    else if (sleep !== this.rangFor) {
       this.rangFor = sleep;
       this.doorbell.ring();
     }
@@ -157,8 +142,8 @@ export class Link {
 
   /** An answer may come soon: waits for it by polling where that is worth it. */
   expectAnswer(): void {
-    if (this.isAwake) this.awakeSince = performance.now();
-    else if (this.isPollingWorth()) this.stayAwake();
+    if (this.isAwake) this.pace.restart(performance.now());
+    else if (this.pace.isPollingWorth()) this.stayAwake();
   }
 
   /**
@@ -185,12 +170,7 @@ export class Link {
   private onRing(): void {
     this.poll();
     if (this.isAwake) return;
-    if (this.isPollingWorth() || !this.lieDown()) this.stayAwake();
-  }
-
-  private isPollingWorth(): boolean {
-    if (this.period > POLL_WORTH) return false;
-    return this.luck > LUCK_LEAST || ++this.waits % PROBE === 0;
+    if (this.pace.isPollingWorth() || !this.lieDown()) this.stayAwake();
   }
 
   private get isAwake(): boolean {
@@ -199,7 +179,7 @@ export class Link {
 
   private stayAwake(): void {
     if (!this.isOpen) return;
-    this.awakeSince = performance.now();
+    this.pace.restart(performance.now());
     if (this.isAwake) return;
     this.setSleep(this.sleep + 1);
     poller.wake(this);
@@ -219,29 +199,20 @@ export class Link {
   /** A turn of the loop, while awake. @returns whether there will be another */
   turn(): boolean {
     if (!this.isOpen) return false;
-    const since = Math.max(this.lastNews, this.awakeSince);
+    const { pace } = this;
+    const { since } = pace;
     if (this.poll()) {
-      // What came later came while another had the processor, maybe the peer.
-      if ((this.lastNews - since) * 1000 > POLL) this.hadNoLuck();
-      else this.luck += (1 - this.luck) / 8;
+      pace.foundNews(since);
       return this.isOpen;
     }
     const now = performance.now();
-    if (this.watched?.peerReads()) this.awakeSince = now;
-    const idle = (now - Math.max(since, this.awakeSince)) * 1000;
-    if (this.watched !== undefined && idle < PROGRESS) return true;
-    if (this.period < POLL_WORTH && idle < POLL) return true;
+    if (this.watched?.peerReads()) pace.restart(now);
+    if (pace.isPatient(now, this.watched !== undefined)) return true;
     this.watched = undefined;
-    this.hadNoLuck();
+    pace.missNews();
     if (this.lieDown()) return false;
     this.setSleep(this.sleep + 1);
     return true;
-  }
-
-  private hadNoLuck(): void {
-    this.luck -= this.luck / 8;
-    // So that one stroke of luck is not enough to begin anew.
-    if (this.luck < LUCK_LEAST) this.luck = 0;
   }
 
   private hasNews(): boolean {
@@ -255,12 +226,8 @@ export class Link {
     }
     if (this.hasNews()) this.fetch();
     if (this.batchAt >= this.batch.length) return false;
-    const now = performance.now();
-    const gap = Math.min((now - this.lastNews) * 1000, PERIOD_MOST);
-    this.lastNews = now;
-    // Where connections only come and go, polling would just take the processor from the other end.
-    if (this.deliver()) this.period += (gap - this.period) / 4;
-    else this.period += (PERIOD_MOST - this.period) / 16;
+    const gap = this.pace.meetNews(performance.now());
+    this.pace.learn(gap, this.deliver());
     return true;
   }
 
