@@ -118,18 +118,31 @@ class Acceptor {
    */
   find(client: TcpHandle, found: (connection: Connection | 'noClaim' | 'otherHost') => void): void {
     const theirs = nameOf((out: SocketName) => client.getpeername(out));
-    const ours = nameOf((out: SocketName) => client.getsockname(out));
-    if (theirs === undefined || ours === undefined || !isOnThisHost(theirs.address)) {
-      found(theirs === undefined || ours === undefined ? 'noClaim' : 'otherHost');
+    if (theirs !== undefined && !isOnThisHost(theirs.address)) {
+      found('otherHost');
       return;
     }
     for (const link of this.rendezvous.links) link.poll();
+    // Most often nothing is claimed, and what it would be claimed by costs more than to know that.
+    const ours = this.isAnyClaimed
+      ? nameOf((out: SocketName) => client.getsockname(out))
+      : undefined;
+    if (theirs === undefined || ours === undefined) {
+      found('noClaim');
+      return;
+    }
     const ports = portWord(theirs.port, ours.port);
     const key = connectionKey(addressWords(theirs.address), addressWords(ours.address), ports);
     const connection = this.take(key);
     if (connection === undefined && this.isComing(ours.port)) {
       this.wait(key, ours.port, (late) => found(late ?? 'noClaim'));
     } else found(connection ?? 'noClaim');
+  }
+
+  private get isAnyClaimed(): boolean {
+    if (this.claims.size > 0 || this.legacies.size > 0) return true;
+    for (const slots of this.coming.values()) if (slots.size > 0) return true;
+    return false;
   }
 
   private take(key: string): Connection | undefined {

@@ -6,7 +6,7 @@ const LEAST = 0.5;
 const PACE_DOWN = 1 / 32;
 const PACE_UP = 1 / 4;
 /** Where they are not, one in so many tries again. */
-const PROBE = 16;
+const PROBE = 32;
 
 interface History {
   score: number;
