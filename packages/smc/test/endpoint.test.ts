@@ -60,6 +60,25 @@ test('connections that begin at once share a link, and do not mix', async () => 
   assert.equal(hosts.near.links.length, 1);
 });
 
+test('who names another address than that of its TCP connection gets no packets there', async () => {
+  for (const strict of ['near', 'far'] as const) {
+    const options = { allowOtherAddress: false };
+    await using hosts = strict === 'near' ? new Hosts(options) : new Hosts({}, options);
+    let packets = 0;
+    const count = () => {
+      packets++;
+      return [];
+    };
+    for (const port of [hosts.nearPort, hosts.farPort]) port.filter = count;
+    const [near, far] = await hosts.connect();
+    assert.deepEqual([near.transport, far.transport, packets], ['tcp', 'tcp', 0]);
+    assert.ok(near.transport === 'tcp' && near.reason.code === 0x03030002);
+    near.socket.end('plain');
+    assert.equal((await buffer(far.socket)).toString(), 'plain');
+    far.socket.end();
+  }
+});
+
 test('a wire that loses, doubles and delays changes nothing', async () => {
   await using hosts = new Hosts({}, { ringSize: 65536 });
   const random = chance(5);

@@ -48,6 +48,8 @@ export class Hosts implements AsyncDisposable {
         address: port.address,
         eids: ['LIZARDS'],
         ringSize: 16384,
+        // Their TCP goes over loopback.
+        allowOtherAddress: true,
         ...options,
       });
     this.near = make(this.nearPort, near);

@@ -38,14 +38,15 @@ export async function connectOver(tcp: Socket, endpoint: SmcREndpoint): Promise<
     throw new SmcError('SMC_BAD_CLC', 'Cannot agree on SMC: the answer is no Accept of SMC-R');
   }
   if (answer.version < 2 || !eids.includes(answer.eid!)) return decline(Reason.version);
-  const link = linkFor(answer, endpoint);
+  const address = peerAddress(answer);
+  if (!endpoint.believes(tcp, address)) return decline(Reason.noDevice);
+  const link = linkFor(answer, address, endpoint);
   if (link === undefined) return decline(Reason.outOfSync);
   return confirm(tcp, { channel, endpoint, answer, link });
 }
 
 /** The link that the server means. */
-function linkFor(answer: ClcAcceptR, endpoint: SmcREndpoint): Link | undefined {
-  const address = peerAddress(answer);
+function linkFor(answer: ClcAcceptR, address: string, endpoint: SmcREndpoint): Link | undefined {
   if (answer.isFirstContact) return endpoint.createLink('client', address);
   return endpoint.findLink('client', address, answer.queuePair);
 }

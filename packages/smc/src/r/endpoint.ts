@@ -17,6 +17,12 @@ export interface SmcROptions {
   readonly eids: readonly string[];
   /** Bytes of the ring for what comes, of each connection: 16 KiB << n. Default: 128 KiB. */
   readonly ringSize?: number;
+  /**
+   * Whether a peer may use another address for RoCE than for the TCP connection at hand, as hosts with
+   * several networks do. It may name an address that is not its own, then, whose owner gets our packets.
+   * Default: false, such connections stay on TCP.
+   */
+  readonly allowOtherAddress?: boolean;
 }
 
 const RING_SIZE = 128 << 10;
@@ -36,6 +42,7 @@ export class SmcREndpoint implements AsyncDisposable {
   readonly identity: Identity;
   readonly eids: readonly string[];
   readonly ringSize: number;
+  readonly #allowsOther: boolean;
   readonly #port: RocePort;
   /** By the number of their queue pair, with the address of the peer. */
   readonly #links = new Map<number, { readonly link: Link; readonly address: string }>();
@@ -54,7 +61,8 @@ export class SmcREndpoint implements AsyncDisposable {
     return new SmcREndpoint(await UdpPort.open(options.address), identity, options);
   }
 
-  constructor(port: RocePort, identity: Identity, { eids, ringSize = RING_SIZE }: SmcROptions) {
+  constructor(port: RocePort, identity: Identity, options: SmcROptions) {
+    const { eids, ringSize = RING_SIZE, allowOtherAddress = false } = options;
     if (
       eids.length < 1 ||
       eids.length > 8 ||
@@ -72,6 +80,7 @@ export class SmcREndpoint implements AsyncDisposable {
     this.identity = identity;
     this.eids = eids;
     this.ringSize = ringSize;
+    this.#allowsOther = allowOtherAddress;
     this.#port = port;
     port.onPacket = (packet, from) => this.#receive(packet, from);
   }
@@ -89,6 +98,11 @@ export class SmcREndpoint implements AsyncDisposable {
   /** The same at the server's end. */
   acceptOver(tcp: Socket): Promise<Outcome> {
     return orDestroy(tcp, acceptOver(tcp, this));
+  }
+
+  /** Whether to believe the peer of a TCP connection that RoCE reaches it at an address. */
+  believes({ remoteAddress }: Socket, address: string): boolean {
+    return this.#allowsOther || remoteAddress?.replace(/^::ffff:/, '') === address;
   }
 
   /** Begins a link; with {@link findLink} and {@link endLinks} for the handshakes. */

@@ -62,7 +62,7 @@ export class SmcRHost implements AsyncDisposable {
     this.#option.offer(fd);
     using _stopping = signal && addAbortListener(signal, () => tcp.destroy());
     try {
-      tcp.connect({ port, host: address });
+      tcp.connect({ port, host: address, localAddress: this.endpoint.identity.address });
       await once(tcp, 'connect', signal ? { signal } : {});
       if (!this.#option.isAgreed(fd)) return notSmc(tcp);
       return await this.endpoint.connectOver(tcp);

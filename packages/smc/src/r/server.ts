@@ -21,7 +21,7 @@ export async function acceptOver(tcp: Socket, endpoint: SmcREndpoint): Promise<O
   if (proposal.kind !== 'proposal') {
     throw new SmcError('SMC_BAD_CLC', `Cannot agree on SMC: ${proposal.kind} comes first`);
   }
-  const offer = chooseOffer(proposal, endpoint);
+  const offer = chooseOffer(proposal, tcp, endpoint);
   if (typeof offer === 'number') {
     channel.send(declineOf(endpoint.identity, offer));
     return tcpOutcome(tcp, offer);
@@ -38,14 +38,16 @@ interface Offer {
 /** What of a proposal is taken, or the reason why nothing is. */
 function chooseOffer(
   { version, offerV2, v2 }: ClcProposal,
-  { eids }: SmcREndpoint,
+  tcp: Socket,
+  endpoint: SmcREndpoint,
 ): Offer | number {
   if (version < 2 || v2 === undefined) return Reason.version;
   if (offerV2 !== 'R' && offerV2 !== 'both') return Reason.noDevice;
-  const eid = v2.eids.find((each) => eids.includes(each));
+  const eid = v2.eids.find((each) => endpoint.eids.includes(each));
   if (eid === undefined) return Reason.noEid;
   const address = addressOf(v2.roceGid);
-  return address === undefined ? Reason.noDevice : { address, eid };
+  if (address === undefined || !endpoint.believes(tcp, address)) return Reason.noDevice;
+  return { address, eid };
 }
 
 async function accept(
