@@ -8,8 +8,13 @@ import { hasNative } from '@anole/host/native';
 import net, { type Socket, smcState } from '@anole/smc/net';
 import { pattern } from './peer.ts';
 
-/** Seconds; the long form is ANOLE_SOAK=600. */
+/** Seconds; the long form is ANOLE_SOAK=600, which is some ten million messages. */
 const seconds = Number(process.env['ANOLE_SOAK'] ?? 6);
+/** Parts of messages that are small, and that are followed by a pause; messages of a connection. */
+const { small, paused, most } =
+  seconds > 60
+    ? { small: 0.997, paused: 0.001, most: 20_000 }
+    : { small: 0.7, paused: 0.05, most: 400 };
 // Short connections are what most tests make.
 process.env['ANOLE_SMC_POLICY'] = join(import.meta.dirname, 'always.json');
 const skip = hasNative() ? false : 'koffi is not installed for this platform';
@@ -27,7 +32,7 @@ const chance = (part: number) => Math.random() < part;
 
 /** Small ones mostly, sometimes more than the largest ring. */
 function randomSize(): number {
-  if (chance(0.7)) return 1 + Math.floor(Math.random() * 200);
+  if (chance(small)) return 1 + Math.floor(Math.random() * 200);
   return chance(0.9) ? Math.floor(Math.random() * 70_000) : Math.floor(Math.random() * 6_000_000);
 }
 
@@ -44,20 +49,20 @@ async function oneConnection(port: number, until: number, mayBreak: () => boolea
   socket.on('data', (bytes: Buffer) => {
     if (wrong < 0 && !pattern(received, bytes.length).equals(bytes)) wrong = received;
     received += bytes.length;
-    if (chance(0.01)) {
+    if (chance(paused / 5)) {
       socket.pause();
       setTimeout(() => socket.resume(), Math.random() * 20);
     }
   });
   const closed = new Promise((resolve) => socket.once('close', resolve));
-  const messages = 1 + Math.floor(Math.random() * 400);
+  const messages = 1 + Math.floor(Math.random() * most);
   for (let count = 0; count < messages && Date.now() < until && !socket.destroyed; count++) {
     const size = randomSize();
     const goesOn = socket.write(pattern(sent, size));
     sent += size;
     counts.messages++;
     if (!goesOn) await Promise.race([once(socket, 'drain').catch(() => {}), closed]);
-    if (chance(0.05)) await sleep(Math.random() * 5);
+    if (chance(paused)) await sleep(Math.random() * 5);
   }
   const leaves = chance(0.1);
   if (leaves) socket.destroy();

@@ -21,7 +21,7 @@ let expansions: Uint32Array<ArrayBuffer> | undefined;
 export async function createHart(options: HartOptions): Promise<Hart> {
   const { memory } = options;
   const parts = await hartParts({ compiles: options.jit !== undefined, shared: memory.shared });
-  if (options.jit && !waits(options.jit)) await loadCompiler();
+  if (options.jit && (memory.shared || !waits(options.jit))) await loadCompiler();
   const jit = options.jit && Jit;
   // State and TLBs stay in a memory of the hart's own: V8 is slower with shared ones.
   const own = memory.shared ? ownMemory() : memory.wasm;
@@ -36,7 +36,10 @@ export async function createHart(options: HartOptions): Promise<Hart> {
   }
 }
 
-/** Whether compiling begins so late that what compiles can be loaded then. */
+/**
+ * Whether compiling begins so late that what compiles can be loaded then, in a turn of the host's loop:
+ * a hart that shares its RAM has a thread that takes none.
+ */
 function waits({ threshold, coldThreshold = threshold }: JitOptions): boolean {
   return coldThreshold > threshold;
 }
