@@ -98,8 +98,11 @@ test('every byte arrives in order, whatever sizes, pauses, ends and kills there 
       await Promise.all(some);
     } while (Date.now() < until);
   })();
-  await Promise.all([...workers, mortal]);
-  steady.child.disconnect();
+  try {
+    await Promise.all([...workers, mortal]);
+  } finally {
+    steady.child.disconnect();
+  }
   t.diagnostic(JSON.stringify(counts));
   assert.ok(counts.messages > 100 && counts.killed > 0);
 });

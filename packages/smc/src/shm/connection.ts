@@ -198,18 +198,20 @@ export class Connection {
   }
 
   private setFlag(bits: number): void {
+    if (this.gone) return;
     this.flags |= bits;
     Atomics.store(this.link.own.words, this.word + Slot.flags, this.flags);
   }
 
   private clearFlag(bits: number): void {
-    if ((this.flags & bits) === 0) return;
+    if (this.gone || (this.flags & bits) === 0) return;
     this.flags &= ~bits;
     Atomics.store(this.link.own.words, this.word + Slot.flags, this.flags);
   }
 
   /** Shows the peer what has been written. */
   publish(): void {
+    if (this.gone) return;
     this.writer.publish();
     this.link.tell(this.slot);
     this.link.expectAnswer();
@@ -246,6 +248,7 @@ export class Connection {
 
   /** Tells the peer how much has been read. */
   publishTaken(): void {
+    if (this.gone) return;
     const { words } = this.link.own;
     Atomics.store(words, this.word + Slot.consumer, this.reader.consumer | 0);
     const theirs = Atomics.load(this.link.peerMemory.words, this.word + Slot.flags);
@@ -292,6 +295,15 @@ export class Connection {
     // As TCP has it: what the peer did not read is answered with a reset.
     else if (this.writer.pending > 0) this.failure ??= 'reset';
     this.peerDone = this.peerClosed = true;
+    this.owner?.onNews();
+  }
+
+  /** Server: the client uses the slot for its next connection. From now on nothing is written into it. */
+  replaced(): void {
+    if (this.owner !== undefined) this.failure ??= 'reset';
+    this.peerDone = this.peerClosed = true;
+    this.reader.forget();
+    this.drop();
     this.owner?.onNews();
   }
 

@@ -89,6 +89,8 @@ export class Link {
   }
 
   add(connection: Connection): void {
+    // The client has closed it, or the slot were not free.
+    this.connections[connection.slot]?.replaced();
     this.connections[connection.slot] = connection;
     this.count++;
   }

@@ -42,6 +42,11 @@ export class RingReader {
     return this.unread * 4 <= (this.next ?? this.ring).size;
   }
 
+  /** Nothing more is read: the memory has become another connection's. */
+  forget(): void {
+    this.producer = this.consumer;
+  }
+
   /**
    * Looks at the peer's cursors.
    *
