@@ -45,3 +45,8 @@ export type { Encode, RafsEncoders, RunningHash } from './writer/encoders.ts';
 export { type WrittenBlob, type WrittenRafs, writeRafs } from './writer/image.ts';
 export { type MergedRafs, type MergeLayer, type MergeOptions, mergeRafs } from './writer/merge.ts';
 export type { RafsWriteOptions } from './writer/options.ts';
+export {
+  type RafsReferenceOptions,
+  type WrittenReference,
+  writeRafsReference,
+} from './writer/reference/write-reference.ts';

@@ -23,6 +23,7 @@ const blob: BlobInfo = {
   uncompressedSize: 0,
   meta: undefined,
   metaId: undefined,
+  metaSize: 0,
   tocSize: 0,
   tocDigest: new Uint8Array(32),
   key: undefined,

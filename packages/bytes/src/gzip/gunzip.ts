@@ -24,11 +24,14 @@ const nothing = new Uint8Array(0);
 export class GunzipStream {
   /** `read` leaves off at the first boundary between blocks where `produced` is so much or more. */
   stopAt: number = Number.POSITIVE_INFINITY;
+  /** Whether `read` leaves off before the first block of each member, too. */
+  stopsAtMembers = false;
   private readonly inflater = new InflateStream();
   private readonly checksum: Checksum;
   private written = 0;
   private work: Generator<Uint8Array, void>;
   private isBetween = true;
+  private isAtMember = false;
 
   constructor({ checksum = crc32 }: GunzipOptions = {}) {
     this.checksum = checksum;
@@ -75,9 +78,9 @@ export class GunzipStream {
     return this.written - this.inflater.unused;
   }
 
-  /** Whether `read` gave nothing because of `stopAt`. */
+  /** Whether `read` gave nothing because of `stopAt` or `stopsAtMembers`. */
   get atBoundary(): boolean {
-    return this.inflater.atBoundary;
+    return this.isAtMember || this.inflater.atBoundary;
   }
 
   /** Where it stands at a boundary: for `start`. */
@@ -91,6 +94,11 @@ export class GunzipStream {
       this.isBetween = false;
       yield* this.header();
       this.inflater.restart();
+      if (this.stopsAtMembers) {
+        this.isAtMember = true;
+        yield nothing;
+        this.isAtMember = false;
+      }
       const begin = this.inflater.produced;
       let crc = 0;
       for (const piece of this.blocks()) {

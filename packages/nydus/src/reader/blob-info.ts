@@ -48,6 +48,8 @@ export interface BlobInfo {
   readonly meta: MetaPlace | undefined;
   /** The blob that its tables lie in, where that is another one; '' where it is the bootstrap's. */
   readonly metaId: string | undefined;
+  /** Bytes of that blob, 0 where nobody said. */
+  readonly metaSize: number;
   readonly tocSize: number;
   readonly tocDigest: Uint8Array;
   readonly key: CipherKey | undefined;
@@ -101,6 +103,7 @@ function blobOf(entry: Entry, index: number): BlobInfo {
     uncompressedSize,
     meta: metaOf(entry, index),
     metaId: separate ? (inlined ? '' : toHex(entry.metaDigest)) : undefined,
+    metaSize: separate ? sizeIn(entry.metaSize) : 0,
     tocSize: entry.tocSize,
     tocDigest: entry.tocDigest,
     key: cipher === 'none' ? undefined : keyOf(entry),
@@ -122,6 +125,11 @@ function keyOf({ metaDigest, metaSize, cipherIv }: Entry): CipherKey {
   iv.set(metaSize);
   iv.set(cipherIv, 8);
   return { key: metaDigest, iv };
+}
+
+/** A number of 64 bits. */
+function sizeIn(bytes: Uint8Array): number {
+  return Number(viewOf(bytes).getBigUint64(0, true));
 }
 
 /** Names are printed, and looked for in directories and registries: nothing but plain ones will do. */

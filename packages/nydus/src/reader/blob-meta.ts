@@ -30,7 +30,7 @@ export interface BlobMeta {
 }
 
 /** Most bytes of a table of chunks, decoded: what 2^24 chunks of the larger form take. */
-const META_MAX = 2 ** 29;
+export const META_MAX = 2 ** 29;
 
 /**
  * Reads the table of chunks of a blob.

@@ -26,7 +26,7 @@ export interface ChunkStorage {
 }
 
 /** Bytes between two checkpoints of a gzip stream; nydus-image leaves 2 MiB. */
-const SPAN_MAX = 2 * CHUNK_SIZE_MAX;
+export const SPAN_MAX = 2 * CHUNK_SIZE_MAX;
 
 /** Fetches, decodes and verifies chunks of one blob. */
 export class ChunkReader {

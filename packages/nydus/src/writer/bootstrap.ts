@@ -148,7 +148,9 @@ function putExtended(
   places: Places,
   chunkTable: { readonly offset: number; readonly size: number },
 ): void {
-  const { compressor, digester, chunkSize, key } = settings;
+  const { digester, chunkSize, key } = settings;
+  const isReference = blobs.length > 0 && blobs.every(({ info }) => info.compressor === 'gzip');
+  const compressor = isReference ? 'gzip' : settings.compressor;
   const hasXattrs = inodes.some(({ xattrs }) => xattrs.length > 0);
   const digests = blobs.every(
     ({ info }) => (info.features & blobFeatures.inlinedChunkDigest) !== 0,

@@ -8,28 +8,37 @@ import {
   chunkInfoFlags as flags,
   META_MAGIC,
   MetaHeader,
+  ZranContext,
 } from '../layout/blob-meta.ts';
 import type { MetaPlace } from '../reader/blob-info.ts';
+import type { Checkpoint } from '../reader/blob-meta.ts';
 import type { Chunk } from '../reader/chunk.ts';
-import type { Settings } from './options.ts';
 
-/** The table of chunks of a blob that is being written. */
+/** The table of chunks of a blob that is being written, and of what several chunks are decoded as. */
 export class ChunkInfoTable {
-  /** What version 1 cannot say needs version 2. */
   readonly version: 1 | 2;
   readonly #chunks: Chunk[] = [];
-  readonly #batches: { readonly compressedSize: number; readonly uncompressedSize: number }[] = [];
+  /** Batches or checkpoints, as they are stored. */
+  readonly #contexts: Uint8Array[] = [];
+  readonly #windows: Uint8Array[] = [];
+  #windowsSize = 0;
 
-  constructor({ batchSize, key }: Pick<Settings, 'batchSize' | 'key'>) {
-    this.version = batchSize > 0 || key !== undefined ? 2 : 1;
+  /** @param version 2 where there are batches, checkpoints or a key: version 1 cannot say that */
+  constructor(version: 1 | 2) {
+    this.version = version;
   }
 
   get count(): number {
     return this.#chunks.length;
   }
 
-  get batches(): number {
-    return this.#batches.length;
+  get contexts(): number {
+    return this.#contexts.length;
+  }
+
+  /** Bytes that `encode` will give. */
+  get size(): number {
+    return this.#contextOffset + this.#contextSize;
   }
 
   add(chunk: Chunk): void {
@@ -37,25 +46,45 @@ export class ChunkInfoTable {
   }
 
   addBatch(compressedSize: number, uncompressedSize: number): void {
-    this.#batches.push({ compressedSize, uncompressedSize });
+    this.#contexts.push(BatchContext.encode({ compressedSize, uncompressedSize }));
+  }
+
+  addCheckpoint(checkpoint: Omit<Checkpoint, 'dictOffset' | 'dictSize'>): void {
+    const { window } = checkpoint;
+    const dictionary = { dictOffset: this.#windowsSize, dictSize: window.length };
+    this.#contexts.push(ZranContext.encode({ ...checkpoint, ...dictionary }));
+    this.#windows.push(window);
+    this.#windowsSize += window.length;
   }
 
   encode(): Uint8Array {
-    const size = this.version === 1 ? CHUNK_INFO_V1_SIZE : CHUNK_INFO_V2_SIZE;
-    const bytes = new Uint8Array(this.count * size + this.batches * CONTEXT_SIZE);
+    const bytes = new Uint8Array(this.size);
     const view = viewOf(bytes);
     const put = this.version === 1 ? putV1 : putV2;
     this.#chunks.forEach((chunk, at) => {
-      put(view, at * size, chunk);
+      put(view, at * this.#recordSize, chunk);
     });
-    this.#batches.forEach((batch, at) => {
-      BatchContext.write(view, this.count * size + at * CONTEXT_SIZE, batch);
-    });
+    let at = this.#contextOffset;
+    for (const piece of [...this.#contexts, ...this.#windows]) {
+      bytes.set(piece, at);
+      at += piece.length;
+    }
     return bytes;
   }
 
+  get #recordSize(): number {
+    return this.version === 1 ? CHUNK_INFO_V1_SIZE : CHUNK_INFO_V2_SIZE;
+  }
+
+  get #contextOffset(): number {
+    return this.count * this.#recordSize;
+  }
+
+  get #contextSize(): number {
+    return this.contexts * CONTEXT_SIZE + this.#windowsSize;
+  }
+
   header(place: MetaPlace, features: number): Uint8Array {
-    const hasBatches = this.batches > 0;
     return MetaHeader.encode({
       magic: META_MAGIC,
       features,
@@ -64,9 +93,9 @@ export class ChunkInfoTable {
       offset: place.offset,
       compressedSize: place.compressedSize,
       uncompressedSize: place.uncompressedSize,
-      contextOffset: hasBatches ? this.count * CHUNK_INFO_V2_SIZE : 0,
-      contextSize: this.batches * CONTEXT_SIZE,
-      contextCount: this.batches,
+      contextOffset: this.contexts > 0 ? this.#contextOffset : 0,
+      contextSize: this.#contextSize,
+      contextCount: this.contexts,
       magic2: META_MAGIC,
     });
   }

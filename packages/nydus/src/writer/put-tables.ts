@@ -1,4 +1,4 @@
-import { encodeName } from '@anole/bytes';
+import { encodeName, viewOf } from '@anole/bytes';
 import { DeviceSlot } from '@anole/erofs/format';
 import { fromHex } from '../hex.ts';
 import { ciphers, compressors, digesters } from '../layout/algorithms.ts';
@@ -29,8 +29,9 @@ export function putDevice(view: DataView, at: number, info: Info, position: numb
 }
 
 export function putBlob(view: DataView, at: number, info: Info, index: number): void {
-  const { meta, metaId, key } = info;
+  const { meta, metaId, metaSize, key } = info;
   const iv = key?.iv ?? new Uint8Array(16);
+  if (metaId !== undefined) viewOf(iv).setBigUint64(0, BigInt(metaSize), true);
   BlobEntry.write(view, at, {
     id: idBytes(info.id),
     index,

@@ -108,6 +108,7 @@ function* readBlobs(
       uncompressedSize: extended?.uncompressedSize ?? 0,
       meta: undefined,
       metaId: undefined,
+      metaSize: 0,
       tocSize: 0,
       tocDigest: new Uint8Array(32),
       key: undefined,
