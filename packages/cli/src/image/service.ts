@@ -1,7 +1,9 @@
 import { join, resolve } from 'node:path';
 import { acquireLock, cacheDirectory } from '@anole/host';
 import {
+  type Address,
   clearLeftovers,
+  type ExportOptions,
   Keeper,
   type MountKind,
   type MountRecord,
@@ -12,6 +14,7 @@ import {
 } from '@anole/nydus/service';
 import { formatPlatform } from '@anole/oci';
 import type { CommandContext } from '../context.ts';
+import { usageError } from '../frame.ts';
 import { memoryOf } from '../run/arguments.ts';
 import { table } from '../table.ts';
 import { askService, ownCommand, serviceSocket } from './service-client.ts';
@@ -59,10 +62,17 @@ interface ServeFlags {
   readonly socket?: string;
   readonly cache?: string;
   readonly quota?: string;
+  readonly nbd?: string;
+  readonly http?: string;
   readonly kept?: boolean;
 }
 
-export async function serveAction(context: CommandContext, flags: ServeFlags): Promise<number> {
+export async function serveAction(
+  context: CommandContext,
+  images: readonly string[],
+  flags: ServeFlags,
+): Promise<number> {
+  const exports = exportsOf(images, flags);
   const cache = resolve(flags.cache ?? join(cacheDirectory(), 'blobs'));
   const socket = resolve(flags.socket ?? serviceSocket());
   if (flags.kept) {
@@ -71,24 +81,69 @@ export async function serveAction(context: CommandContext, flags: ServeFlags): P
     // The keeper is asked to end things, also when a terminal tells both.
     process.on('SIGINT', () => {});
     const quota = flags.quota === undefined ? {} : { quota: memoryOf(flags.quota) * 2 ** 20 };
-    await serveImages({ socket, cache, platform: formatPlatform(platformHere()), ...quota, log });
+    const platform = formatPlatform(platformHere());
+    try {
+      await serveImages({ socket, cache, platform, ...quota, ...(exports && { exports }), log });
+    } catch (error) {
+      log({ event: 'cannot begin', reason: String(error) });
+      // Servers that have begun, and the keeper's link, would keep it going.
+      process.exit(1);
+    }
     return 0;
   }
-  await keep(context, socket, cache, flags.quota);
+  const { quota, nbd, http } = flags;
+  const given = Object.entries({ socket, cache, quota, nbd, http }).flatMap(([name, value]) =>
+    value === undefined ? [] : [`--${name}`, value],
+  );
+  await keep(context, socket, cache, [...given, '--', ...images]);
   return 0;
+}
+
+/** Images by the names that clients use: `NAME=IMAGE`. */
+function exportsOf(
+  images: readonly string[],
+  { nbd, http }: ServeFlags,
+): ExportOptions | undefined {
+  const isAnywhere = nbd !== undefined || http !== undefined;
+  if (images.length > 0 && !isAnywhere) {
+    throw usageError('Say where images are to be found: --nbd, --http', 'image serve');
+  }
+  if (!isAnywhere) return undefined;
+  if (images.length === 0) throw usageError('Name an image to export', 'image serve');
+  const named = new Map(
+    images.map((each): [string, string] => {
+      const [, name, image] = /^([\w.-]+)=(.+)$/.exec(each) ?? [];
+      if (name !== undefined && image !== undefined) return [name, image];
+      throw usageError(`Cannot read the export ${each}: it is NAME=IMAGE`, 'image serve');
+    }),
+  );
+  return {
+    images: named,
+    ...(nbd !== undefined && { nbd: addressOf(nbd) }),
+    ...(http !== undefined && { http: addressOf(http) }),
+  };
+}
+
+/** A path of a Unix socket, `PORT` of this computer, or `HOST:PORT`. */
+function addressOf(text: string): Address {
+  if (text.includes('/')) return { path: resolve(text) };
+  const [, host, port] = /^(?:(.+):)?(\d{1,5})$/.exec(text) ?? [];
+  if (port === undefined || Number(port) > 65_535) {
+    throw usageError(`Cannot listen at ${text}: it is no path, PORT or HOST:PORT`, 'image serve');
+  }
+  return { host: host?.replace(/^\[(.+)\]$/, '$1') ?? '127.0.0.1', port: Number(port) };
 }
 
 async function keep(
   { signal }: CommandContext,
   socket: string,
   cache: string,
-  quota: string | undefined,
+  options: readonly string[],
 ): Promise<void> {
   await using _lock = await acquireLock(`${socket}.lock`, { patience: 0 });
   const notes = notesIn(cache);
   const left = await clearLeftovers(notes);
   if (left.length > 0) log({ event: 'cleared leftover mounts', mounts: left });
-  const options = ['--socket', socket, '--cache', cache, ...(quota ? ['--quota', quota] : [])];
   const keeper = new Keeper({
     command: ownCommand('image', 'serve', '--kept', ...options),
     cache,

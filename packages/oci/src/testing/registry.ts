@@ -3,9 +3,8 @@ import { once } from 'node:events';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { run, temporary } from './tools.ts';
+import { run, type Test, temporary } from './tools.ts';
 
 export interface RegistryOptions {
   /** Whether it wants the login `somebody` with the password `secret`. */
@@ -15,7 +14,7 @@ export interface RegistryOptions {
 
 /** Debian's docker-registry on loopback, for as long as the test runs. */
 export async function startRegistry(
-  test: TestContext,
+  test: Test,
   { login, tls }: RegistryOptions = {},
 ): Promise<string> {
   const directory = temporary(test);

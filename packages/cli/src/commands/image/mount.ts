@@ -70,12 +70,15 @@ Examples:
 export function serveCommand(): Command {
   return new Command('serve')
     .description('serve images that load on demand (started when it is needed)')
+    .argument('[name=image...]', 'images to export, by the names that clients use')
     .option('--socket <path>', "where to listen (default: images.sock beside the daemon's)")
     .option('--cache <directory>', "where to keep what came (default: in anole's cache)")
     .option(
       '--quota <size>',
       'what blobs that nobody uses may take, such as 20G (default: no bound)',
     )
+    .option('--nbd <address>', 'export images as disks over NBD: a socket, PORT or HOST:PORT')
+    .option('--http <address>', 'export images to readers of HTTP ranges, such as browsers')
     .addOption(new Option('--kept').hideHelp())
     .addHelpText(
       'after',
@@ -87,8 +90,15 @@ in use is fetched whole and stays.
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /metrics, GET /healthz.
 
+Exports need no root. Each is a disk that is read, and has the image's EROFS; what clients read is fetched.
+Whoever reaches a port may read what is exported there, pages of any origin over HTTP too. A service that
+exports is one of its own: give it a --socket where another one runs.
+
 Examples:
   anole image serve --quota 20G
+  anole image serve --nbd /run/web.sock web=docker://HOST/team/web:1.2
+  qemu-system-x86_64 … -drive file=nbd+unix:///web?socket=/run/web.sock,format=raw,readonly=on
+  anole image serve --http 8080 web=docker://HOST/team/web:1.2
   curl --unix-socket $XDG_RUNTIME_DIR/anole/images.sock http://localhost/metrics`,
     )
     .action(act(later(load, 'serveAction')));

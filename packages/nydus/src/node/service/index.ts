@@ -11,8 +11,13 @@
 export { type BlobCounters, CachedBlob, type RemoteBlob } from '../cache/blob.ts';
 export { BlobCache, type BlobCacheOptions, type BlobUsage, type Evicted } from '../cache/cache.ts';
 export { type Chunks, chunksAt, evenChunks } from '../cache/chunks.ts';
+export type { Exported, Exports } from '../export/exports.ts';
+export { httpExports } from '../export/http-exports.ts';
+export { type NbdOptions, serveNbd } from '../export/nbd-session.ts';
+export { NbdError } from '../export/nbd-wire.ts';
 export { verityBlob } from '../verity-blob.ts';
 export type { MountRequest } from './api.ts';
+export type { Address, ExportOptions } from './exported-images.ts';
 export { Keeper, type KeeperOptions } from './keeper.ts';
 export { clearLeftovers, noteMounts } from './leftovers.ts';
 export type { MountKind } from './mount.ts';

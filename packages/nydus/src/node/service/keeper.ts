@@ -3,6 +3,7 @@ import { closeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { HostError } from '@anole/host';
 import { PreContentGroup, receiveDescriptors, sendDescriptors, unixPair } from '@anole/host/native';
 import { BATCH, type ToKeeper, type ToService } from './keeper-messages.ts';
 import type { MountRecord } from './service.ts';
@@ -38,12 +39,18 @@ export class Keeper {
   #group: PreContentGroup | undefined;
   #child: ChildProcess | undefined;
   #isStopped = false;
+  /** Whether there has been a service that could begin. */
+  #wasReady = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
   }
 
-  /** Runs services, one after the other, until one has been stopped on purpose. */
+  /**
+   * Runs services, one after the other, until one has been stopped on purpose.
+   *
+   * @throws HostError where not even the first could begin
+   */
   async run(signal: AbortSignal): Promise<void> {
     await mkdir(this.#options.cache, { recursive: true });
     this.#group = this.#makeGroup();
@@ -54,6 +61,9 @@ export class Keeper {
         const since = Date.now();
         const reason = await this.#runOne(signal);
         if (this.#isStopped) break;
+        if (!this.#wasReady) {
+          throw new HostError('HOST_IO', `Cannot serve images: the service ended with ${reason}`);
+        }
         this.#options.onRestart?.(reason);
         pause = Date.now() - since > MAX_PAUSE ? 0 : Math.min(MAX_PAUSE, 2 * pause + 50);
         await sleep(pause);
@@ -131,6 +141,7 @@ export class Keeper {
         this.#isStopped = true;
         return;
       case 'ready':
+        this.#wasReady = true;
     }
   }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parsePlatform } from '@anole/oci';
 import { ImageStore, Registries } from '@anole/oci/node';
 import { type MountRequest, serviceApi } from './api.ts';
+import { ExportedImages, type ExportOptions } from './exported-images.ts';
 import { KeeperLink } from './keeper-link.ts';
 import { inherited } from './keeper-messages.ts';
 import { findOnDemand, layerSource } from './registry-images.ts';
@@ -16,6 +17,8 @@ export interface ServeOptions {
   readonly quota?: number;
   /** Of images whose index has several: `linux/amd64`. */
   readonly platform: string;
+  /** Images that are to be read as disks. */
+  readonly exports?: ExportOptions;
   /** A line about what happened. */
   log(event: Readonly<Record<string, unknown>>): void;
 }
@@ -45,7 +48,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     legacy,
   );
   if (legacy.mounts.length > 0) log({ event: 'took over', mounts: service.mounts.length });
-  const find = ({ image, platform = options.platform }: MountRequest) =>
+  const find = ({ image, platform = options.platform }: Omit<MountRequest, 'directory'>) =>
     findOnDemand(image, parsePlatform(platform), around);
   const server = serviceApi(service, { find });
   await rm(options.socket, { force: true });
@@ -54,6 +57,12 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     server.listen(options.socket, resolve);
   });
   await chmod(options.socket, 0o600);
+  const exported =
+    options.exports &&
+    (await ExportedImages.serve(options.exports, {
+      open: async (image) => await service.open(await find({ image })),
+      log,
+    }));
   link.ready();
   log({ event: 'ready', socket: options.socket, cache: options.cache });
   await new Promise<void>((resolve) => {
@@ -61,6 +70,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
   });
   server.close();
   server.closeAllConnections();
+  await exported?.[Symbol.asyncDispose]();
   const left = await service.close();
   if (left.length > 0) log({ event: 'left mounted, whole', mounts: left });
   await rm(options.socket, { force: true });

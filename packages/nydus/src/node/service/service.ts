@@ -11,6 +11,7 @@ import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
 import { fileName, mountByKernel } from './kernel-mount.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
+import type { OnDemandImage } from './on-demand.ts';
 
 /** An image in a registry, of which one layer is all its files. */
 export interface OnDemandReference {
@@ -142,8 +143,7 @@ export class ImageService {
     }
     const chosen = kind ?? (this.#options.group === undefined ? 'fuse' : 'kernel');
     const record: MountRecord = { directory, kind: chosen, image, since: Date.now() };
-    const far = () => this.#options.source(image);
-    const opened = await this.#images.open(image.layer, far, signal ? { signal } : {});
+    const opened = await this.open(image, signal ? { signal } : {});
     try {
       const { keeper } = this.#options;
       const mount =
@@ -157,6 +157,11 @@ export class ImageService {
     }
     this.#changed();
     return record;
+  }
+
+  /** Opens an image to read it in this process. Who gets it closes it, before the service is closed. */
+  open(image: OnDemandReference, options: CallOptions = {}): Promise<OnDemandImage> {
+    return this.#images.open(image.layer, () => this.#options.source(image), options);
   }
 
   /**
