@@ -129,12 +129,13 @@ export class GuestMemory {
    */
   takeWritten(): number[] {
     const pages: number[] = [];
-    for (const [index, byte] of this.#writtenPages.entries()) {
-      for (let bits = byte; bits !== 0; bits &= bits - 1) {
+    const written = this.#writtenPages;
+    for (let index = 0; index < written.length; index++) {
+      for (let bits = written[index]!; bits !== 0; bits &= bits - 1) {
         pages.push(8 * index + 31 - Math.clz32(bits & -bits));
       }
     }
-    this.#writtenPages.fill(0);
+    written.fill(0);
     return pages;
   }
 

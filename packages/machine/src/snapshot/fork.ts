@@ -39,8 +39,9 @@ export interface Ground {
 /** Takes a machine that stands still. Only what was written since the last time is copied. */
 export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Ground): MachineFork {
   const { memory, hart } = board;
-  const written = layerOf(memory.takeWritten(), (page) =>
-    memory.readable(memory.base + page * GUEST_PAGE, GUEST_PAGE),
+  const pages = memory.takeWritten();
+  const written = layerOf(pages, (at) =>
+    memory.readable(memory.base + pages[at]! * GUEST_PAGE, GUEST_PAGE),
   );
   // Their entries stand for pages that are noted as written.
   hart.flushTlb();
@@ -85,16 +86,17 @@ export function openFork(fork: MachineFork, base: Snapshot | undefined): Snapsho
     fill(page, target) {
       const place = found[page]!;
       if (place === 0) base?.fill(page, target);
-      else target.set(pageAt(layers, place));
+      else target.set(pageAt(layers[(place >>> PLACE_BITS) - 1]!, place & PLACE_MASK));
     },
   };
 }
 
-function layerOf(pages: readonly number[], read: (page: number) => Uint8Array): PageLayer {
+/** @param read content of a page by its index in `pages` */
+function layerOf(pages: readonly number[], read: (at: number) => Uint8Array): PageLayer {
   const numbers = new Uint32Array(new SharedArrayBuffer(4 * pages.length));
   const bytes = new Uint8Array(new SharedArrayBuffer(GUEST_PAGE * pages.length));
   numbers.set(pages);
-  for (let at = 0; at < pages.length; at++) bytes.set(read(pages[at]!), at * GUEST_PAGE);
+  for (let at = 0; at < pages.length; at++) bytes.set(read(at), at * GUEST_PAGE);
   return { numbers, bytes };
 }
 
@@ -102,19 +104,25 @@ function layerOf(pages: readonly number[], read: (page: number) => Uint8Array): 
  * Layers each of which is more than twice as large as the next one: they are few, and a page is copied a
  * few times at the most, however many forks are made of one machine.
  */
-function settled(layers: PageLayer[]): readonly PageLayer[] {
-  for (let last = layers.length - 1; last > 0; last--) {
-    if (layers[last - 1]!.numbers.length > 2 * layers[last]!.numbers.length) break;
-    layers.push(merge(layers.splice(last - 1)));
+function settled(layers: readonly PageLayer[]): readonly PageLayer[] {
+  const settled: PageLayer[] = [...layers];
+  for (;;) {
+    const [older, newer] = settled.slice(-2);
+    if (!older || !newer || older.numbers.length > 2 * newer.numbers.length) return settled;
+    settled.splice(-2, 2, merge(older, newer));
   }
-  return layers;
 }
 
-function merge(layers: readonly PageLayer[]): PageLayer {
-  const size = 1 + Math.max(...layers.map(({ numbers }) => numbers.at(-1) ?? 0));
-  const found = newestPages(layers, size);
-  const pages = [...found.keys()].filter((page) => found[page] !== 0);
-  return layerOf(pages, (page) => pageAt(layers, found[page]!));
+/** One layer of two. Takes as long as they are, not as RAM is. */
+function merge(older: PageLayer, newer: PageLayer): PageLayer {
+  const found = new Map<number, Uint8Array>();
+  for (const layer of [older, newer]) {
+    for (let at = 0; at < layer.numbers.length; at++) {
+      found.set(layer.numbers[at]!, pageAt(layer, at));
+    }
+  }
+  const pages = [...found.keys()].sort((a, b) => a - b);
+  return layerOf(pages, (at) => found.get(pages[at]!)!);
 }
 
 /** Places are numbers: the layer in the upper bits, counted from 1, and where in it in the lower ones. */
@@ -135,7 +143,6 @@ function newestPages(layers: readonly PageLayer[], pages: number): Uint32Array {
   return found;
 }
 
-function pageAt(layers: readonly PageLayer[], place: number): Uint8Array {
-  const at = (place & PLACE_MASK) * GUEST_PAGE;
-  return layers[(place >>> PLACE_BITS) - 1]!.bytes.subarray(at, at + GUEST_PAGE);
+function pageAt({ bytes }: PageLayer, at: number): Uint8Array {
+  return bytes.subarray(at * GUEST_PAGE, (at + 1) * GUEST_PAGE);
 }
