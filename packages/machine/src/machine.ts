@@ -161,6 +161,7 @@ export class Machine implements AsyncDisposable {
     checkDevices(snapshot.shape, board);
     devicesFromJson(board, snapshot.devices);
     restoreHarts(board, snapshot.hart);
+    if (snapshot.code) board.hart.adoptCode(snapshot.code);
     // What was written so far is as the snapshot has it.
     board.memory.takeWritten();
     return new Machine(board, panic, control, clock, groundOf(snapshot));

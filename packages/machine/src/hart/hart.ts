@@ -1,5 +1,6 @@
 import type { GuestMemory } from './guest-memory.ts';
 import type { JitOptions } from './jit/options.ts';
+import type { SharedCode } from './jit/shared-code.ts';
 
 /**
  * Memory-mapped I/O: called for physical addresses outside RAM. Addresses are numbers (physical
@@ -155,6 +156,13 @@ export interface Hart {
   release(): void;
   /** Sees code that others wrote to shared RAM, as after a fence.i. */
   fenceCode(): void;
+  /**
+   * Code that was compiled and stands for RAM as it is now; undefined where nothing is compiled, or others
+   * change RAM unnoticed.
+   */
+  shareCode(): SharedCode | undefined;
+  /** Enters code that a hart shared whose RAM was, in all pages of that code, as this hart's is now. */
+  adoptCode(code: SharedCode): void;
   /** Starts afresh at `state.pc`. Keeps {@link instret} and time. */
   reset(state: ResetState): void;
   /** Everything architectural, RAM excepted, as bytes in a format of this version. */

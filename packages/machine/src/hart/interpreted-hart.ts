@@ -14,6 +14,7 @@ import type {
   RunExit,
 } from './hart.ts';
 import type { Jit } from './jit/jit.ts';
+import type { SharedCode } from './jit/shared-code.ts';
 import * as at from './layout.ts';
 import { Pmp } from './pmp.ts';
 import { HartState } from './state.ts';
@@ -24,6 +25,8 @@ interface Interpreter {
   updateModes(): void;
   flushAll(): void;
   flushSpace(): void;
+  /** See {@link ./interpreter/run.ts}; there where code is compiled. */
+  readonly loadCode?: () => void;
 }
 
 const modes = { U: 0, S: 1, M: 3 } as const;
@@ -93,6 +96,7 @@ export class InterpretedHart implements Hart {
     const imports = { env: { ...this.#imports(options), memory: own } };
     const instance = new WebAssembly.Instance(module, imports);
     this.#interpreter = instance.exports as unknown as Interpreter;
+    this.#jit?.heap.table.set(at.LOADER, this.#interpreter.loadCode);
     this.#state.clear();
     this.#state.setWord(at.TLB_USED, -1);
     this.#state.setWord(at.FIRMWARE, options.firmware === undefined ? 0 : 1);
@@ -221,6 +225,14 @@ export class InterpretedHart implements Hart {
 
   fenceCode(): void {
     if (this.#attention?.mayHaveWritten() !== false) this.#jit?.heap.dropChanged();
+  }
+
+  shareCode(): SharedCode | undefined {
+    return this.#attention === undefined ? this.#jit?.share() : undefined;
+  }
+
+  adoptCode(code: SharedCode): void {
+    this.#jit?.adopt(code);
   }
 
   flushTlb(): void {

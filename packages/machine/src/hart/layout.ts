@@ -138,6 +138,8 @@ export const JUMPS = 0x10_0000;
 export const JUMPS_BYTES = 0x8_0000;
 /** By so much a place is shifted to bring its page's number, from bit 13 on, into the index. */
 export const JUMPS_MIX = 10;
+/** Index of the function that stands for compiled code which is not in the table yet, and puts it there. */
+export const LOADER = 0;
 /** The entry for a place. */
 export const jumpSlot = (place: number): number =>
   JUMPS + (((place << 2) ^ (place >>> JUMPS_MIX)) & (JUMPS_BYTES - 8));

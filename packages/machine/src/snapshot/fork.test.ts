@@ -34,8 +34,8 @@ const board = (more: object = {}) =>
     events,
   );
 
-async function working(instructions: number): Promise<Board> {
-  const made = await board();
+async function working(instructions: number, more: object = {}): Promise<Board> {
+  const made = await board(more);
   const bytes = code(work);
   made.memory.writable(made.memory.base, bytes.length).set(bytes);
   made.hart.reset({ pc: 0x8000_0000n, mode: 'S' });
@@ -43,10 +43,11 @@ async function working(instructions: number): Promise<Board> {
   return made;
 }
 
-async function restored(snapshot: Snapshot): Promise<Board> {
-  const copy = await board({ fill: snapshot.fill });
+async function restored(snapshot: Snapshot, more: object = {}): Promise<Board> {
+  const copy = await board({ fill: snapshot.fill, ...more });
   devicesFromJson(copy, snapshot.devices);
   copy.hart.restoreState(snapshot.hart);
+  if (snapshot.code) copy.hart.adoptCode(snapshot.code);
   copy.memory.takeWritten();
   return copy;
 }
@@ -76,6 +77,26 @@ describe('a fork of a machine', () => {
     again.hart.run(74_321);
     same(grandchild, original);
     same(again, original);
+  });
+
+  it('begins with the code that its parent compiled, and goes on bit by bit', async () => {
+    const original = await working(50_000, { jit: { threshold: 1, batch: 1 } });
+    const first = forkBoard(original, 'instructions', bare);
+    const idle = { jit: { threshold: 2 ** 30, batch: 32 } };
+    const child = await restored(openFork(posted(first), undefined), idle);
+    const sibling = await restored(openFork(posted(first), undefined), idle);
+    child.hart.run(33);
+    const second = forkBoard(child, 'instructions', first);
+    assert.equal(second.code!.modules.length, first.code!.modules.length);
+    const grandchild = await restored(openFork(posted(second), undefined), idle);
+    // One that writes where its code is runs on without it, and alone.
+    child.memory.writable(child.memory.base, 4);
+    assert.equal(child.hart.shareCode()!.functions.length, 0);
+    for (const each of [original, sibling]) each.hart.run(70_000);
+    for (const each of [child, grandchild]) each.hart.run(69_967);
+    same(sibling, original);
+    same(grandchild, original);
+    same(child, original);
   });
 
   it('copies what was written since the last one', async () => {

@@ -1,4 +1,5 @@
 import { GUEST_PAGE } from '../hart/guest-memory.ts';
+import type { SharedCode } from '../hart/jit/shared-code.ts';
 import type { Board } from '../platform/board.ts';
 import { devicesToJson, type MachineShape, shapeOf } from './board-state.ts';
 import { damaged, foreign } from './errors.ts';
@@ -28,6 +29,8 @@ export interface MachineFork {
   readonly base: number | undefined;
   /** The last ones count. */
   readonly layers: readonly PageLayer[];
+  /** What its hart has compiled; absent where several harts share RAM. */
+  readonly code?: SharedCode;
 }
 
 /** What a machine stands on, and what it shares with its forks. */
@@ -48,8 +51,10 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
   board.crew?.flushTlbs(hart);
   const layers =
     written.numbers.length === 0 ? ground.layers : settled([...ground.layers, written]);
+  const code = hart.shareCode();
   return {
     shape: shapeOf(board, clock),
+    ...(code && { code }),
     ticks: Number(hart.time),
     hart: savedHarts(board),
     devices: devicesToJson(board),
@@ -66,7 +71,7 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
  * @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` where `base` is not what the fork stands on
  */
 export function openFork(fork: MachineFork, base: Snapshot | undefined): Snapshot {
-  const { shape, ticks, hart, devices, layers } = fork;
+  const { shape, ticks, hart, devices, layers, code } = fork;
   if (fork.base !== base?.sum) throw foreign('it stands on another one than is there');
   if (base !== undefined && base.shape.memorySize !== shape.memorySize) {
     throw foreign('its base is of another machine');
@@ -77,6 +82,7 @@ export function openFork(fork: MachineFork, base: Snapshot | undefined): Snapsho
     sum: base?.sum,
     identity: new Uint8Array(IDENTITY_SIZE),
     layers,
+    ...(code && { code }),
     shape,
     ticks,
     hart,

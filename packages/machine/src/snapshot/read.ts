@@ -1,6 +1,7 @@
 import { crc32c, isPromise, type Source } from '@anole/bytes';
 import { MachineError } from '../errors.ts';
 import { GUEST_PAGE, type PageFiller } from '../hart/guest-memory.ts';
+import type { SharedCode } from '../hart/jit/shared-code.ts';
 import { MAX_HARTS } from '../harts/layout.ts';
 import type { MachineShape } from './board-state.ts';
 import { damaged, foreign } from './errors.ts';
@@ -19,6 +20,8 @@ export interface Snapshot {
   readonly identity: Uint8Array;
   /** Of a fork: pages over those of the file. The last ones count. */
   readonly layers?: readonly PageLayer[];
+  /** Of a fork: compiled code of its pages. */
+  readonly code?: SharedCode;
   readonly shape: MachineShape;
   /** `time` of the hart when it was saved. */
   readonly ticks: number;

@@ -1,4 +1,5 @@
 import type { FunctionRef, ModuleBuilder, Signature } from '@anole/bytes/wasm';
+import { compiledSignature } from '../jit/lookup.ts';
 
 /** Functions of the interpreter that call each other, and what it imports from the host. */
 
@@ -67,6 +68,8 @@ const internal = {
   /** Executes one instruction, whatever it takes. */
   slow: { params: [], results: [] },
   run: { params: [], results: [] },
+  /** For compiled code that is not in the table yet: see {@link ./run.ts}. */
+  loadCode: compiledSignature,
 } as const satisfies Record<string, Signature>;
 export type FunctionName = keyof typeof internal;
 
@@ -76,6 +79,7 @@ const exported: ReadonlySet<FunctionName> = new Set<FunctionName>([
   'updateModes',
   'flushAll',
   'flushSpace',
+  'loadCode',
 ]);
 
 export type Helpers = Readonly<Record<ImportName | FunctionName, FunctionRef>>;

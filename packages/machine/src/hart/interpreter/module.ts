@@ -6,7 +6,7 @@ import { defineFast } from './fast.ts';
 import { type Define, declareHelpers, signatureOf } from './helpers.ts';
 import { defineMmu } from './mmu.ts';
 import { defineQuickCsr } from './quick-csrs.ts';
-import { run, runCompiled } from './run.ts';
+import { loadCode, run, runCompiled } from './run.ts';
 import { defineSlow } from './slow.ts';
 import { defineTraps } from './traps.ts';
 
@@ -34,5 +34,6 @@ export function interpreterModule(options: InterpreterOptions): Uint8Array<Array
   define('run', (scope) =>
     options.compiles ? runCompiled(helpers, module.typeOf(compiledSignature), scope) : run(helpers),
   );
+  define('loadCode', (scope) => loadCode(helpers, scope));
   return module.bytes();
 }

@@ -9,7 +9,9 @@ import {
   get,
   i32,
   i64,
+  type Local,
   label,
+  load,
   loop,
   op,
   ret,
@@ -19,9 +21,10 @@ import {
   when,
 } from '@anole/bytes/wasm';
 import { Outcome } from '../jit/lookup.ts';
-import { ENTERED, MIE, MIP, PC, REMAINING } from '../layout.ts';
+import { ENTERED, FETCH_MODE, MIE, MIP, PC, REMAINING, TlbKind } from '../layout.ts';
 import type { Helpers } from './helpers.ts';
-import { slot32, slot64 } from './slots.ts';
+import { setSlot32, setSlot64, slot32, slot64, wrap } from './slots.ts';
+import { entryOf, tableOf } from './tlb-access.ts';
 
 /** Executes REMAINING instructions: `fast` as far as it can, `slow` for the one that it cannot. */
 export function run(helpers: Helpers): Code {
@@ -68,6 +71,25 @@ export function runCompiled(helpers: Helpers, type: TypeRef, scope: FunctionScop
     call(helpers.slow),
     br(again),
   );
+}
+
+/**
+ * Stands for compiled code that another hart shared, until it is entered for the first time: has the host
+ * put it into the table.
+ */
+export function loadCode(helpers: Helpers, scope: FunctionScope): Code {
+  const [pc, remaining] = scope.params as [Local, Local];
+  const entry = scope.local('i32');
+  const isHere = op('i64.eq', load('i64.load', get(entry)), op('i64.and', get(pc), i64(-4096)));
+  const place = op('i32.add', wrap(get(pc)), load('i32.load', get(entry), 8));
+  return [
+    setSlot64(PC, get(pc)),
+    setSlot32(REMAINING, get(remaining)),
+    set(entry, tableOf(TlbKind.fetch, FETCH_MODE)),
+    set(entry, entryOf(entry, get(pc))),
+    when(isHere, when(call(helpers.hot, place), ret(i32(Outcome.short)))),
+    i32(Outcome.proceed),
+  ];
 }
 
 function takeInterrupt(helpers: Helpers): Code {

@@ -1,8 +1,13 @@
 import * as at from '../layout.ts';
+import type { CodeModule } from './code-module.ts';
+import { AdoptedCode, packCode, type SharedCode, type SharedFunction } from './shared-code.ts';
 
 /** A function in the table, and what it stands for. */
 export interface Compiled {
   readonly index: number;
+  /** Where it comes from, and its number there. */
+  readonly module: CodeModule;
+  readonly number: number;
   /** Places at which it is entered. */
   readonly entries: readonly number[];
   /** Pages of RAM that have its instructions. */
@@ -11,6 +16,8 @@ export interface Compiled {
 
 /** A page whose code is written over so often is left to the interpreter. */
 const STRIKES = 16;
+/** Functions that the table has room for at first: a table for all takes as long to make as a small machine. */
+const FIRST_ROOM = 512;
 
 /** Compiled code of a hart: where it is entered, and when it goes. */
 export class CodeHeap {
@@ -26,7 +33,11 @@ export class CodeHeap {
   /** How often code of a page was written over. */
   readonly #strikes = new Map<number, number>();
   readonly #free: number[] = [];
-  #used = 0;
+  #used = at.LOADER + 1;
+  /** What another hart shared. */
+  #adopted: AdoptedCode | undefined;
+  /** What {@link share} gave, as long as it is true. */
+  #shared: SharedCode | undefined;
   readonly #ram: Int32Array;
   /** Pages as they were compiled, where others may change them unnoticed: in RAM that harts share. */
   readonly #copies = new Map<number, Int32Array>();
@@ -37,8 +48,9 @@ export class CodeHeap {
    */
   constructor(own: WebAssembly.Memory, ram: WebAssembly.Memory, capacity: number) {
     this.#ram = new Int32Array(ram.buffer);
-    this.#capacity = capacity;
-    this.table = new WebAssembly.Table({ element: 'anyfunc', initial: capacity });
+    this.#capacity = capacity + this.#used;
+    const initial = Math.min(this.#capacity, FIRST_ROOM);
+    this.table = new WebAssembly.Table({ element: 'anyfunc', initial });
     const { buffer } = own;
     this.#words = new Int32Array(buffer, 0, at.RAM_OFFSET / 4);
     this.#codePages = new Uint8Array(buffer, at.CODE_PAGES, at.CODE_PAGES_END - at.CODE_PAGES);
@@ -46,15 +58,46 @@ export class CodeHeap {
   }
 
   has(place: number): boolean {
-    return this.#byPlace.has(place);
+    return this.#byPlace.has(place) || this.#adopted?.has(place) === true;
   }
 
   /** Has the interpreter find what is entered at `place`, if there is any. */
   enter(place: number): boolean {
     const compiled = this.#byPlace.get(place);
-    if (compiled === undefined) return false;
+    if (compiled === undefined) return this.#take(place);
     this.#announce(place, compiled.index);
     return true;
+  }
+
+  /** What is compiled, for other harts. Stays as it is. */
+  share(): SharedCode {
+    this.#shared ??= packCode([...this.#all, ...(this.#adopted?.rest() ?? [])]);
+    return this.#shared;
+  }
+
+  /** Takes code that another hart shared: each function comes into the table when it is entered first. */
+  adopt(code: SharedCode, env: WebAssembly.ModuleImports): void {
+    this.#shared = undefined;
+    this.#adopted = new AdoptedCode(
+      code,
+      env,
+      (place) => this.#announce(place, at.LOADER),
+      (page) => this.#watch(page),
+    );
+    this.markTlb();
+  }
+
+  /** What was adopted for a place becomes the hart's own. */
+  #take(place: number): boolean {
+    const found = this.#adopted?.take(place);
+    try {
+      if (found !== undefined) this.add(found);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+    if (this.#byPlace.has(place)) return true;
+    this.#retract(place);
+    return false;
   }
 
   /**
@@ -74,11 +117,13 @@ export class CodeHeap {
     }
   }
 
-  /** Drops the oldest code when there is no room. */
-  add(code: Omit<Compiled, 'index'>, body: () => void): void {
+  /** Drops the oldest code when there is no room. @throws RangeError where the host has none */
+  add(code: SharedFunction): void {
+    const body = code.module.function(code.number);
     const index = this.#room();
     const compiled = { ...code, index };
     this.table.set(index, body);
+    this.#shared = undefined;
     this.#all.add(compiled);
     for (const page of compiled.pages) {
       let known = this.#byPage.get(page);
@@ -87,7 +132,7 @@ export class CodeHeap {
         this.#byPage.set(page, known);
       }
       known.add(compiled);
-      this.#codePages[page >> 3]! |= 1 << (page & 7);
+      this.#watch(page);
     }
     for (const place of compiled.entries) {
       this.#byPlace.set(place, compiled);
@@ -102,7 +147,7 @@ export class CodeHeap {
       this.#strikes.set(page, (this.#strikes.get(page) ?? 0) + 1);
       for (const compiled of [...known]) this.#drop(compiled);
     }
-    this.#codePages[page >> 3]! &= ~(1 << (page & 7));
+    this.#unwatch(page);
   }
 
   /** Leaves the page of a place to the interpreter. */
@@ -127,16 +172,36 @@ export class CodeHeap {
     }
   }
 
+  /** Has writes to a page noticed. */
+  #watch(page: number): void {
+    this.#codePages[page >> 3]! |= 1 << (page & 7);
+  }
+
+  #unwatch(page: number): void {
+    this.#shared = undefined;
+    this.#adopted?.lose(page);
+    this.#codePages[page >> 3]! &= ~(1 << (page & 7));
+  }
+
   #announce(place: number, index: number): void {
     const slot = at.jumpSlot(place) >> 2;
     this.#words[slot] = place;
     this.#words[slot + 1] = index;
   }
 
+  #retract(place: number): void {
+    const slot = at.jumpSlot(place) >> 2;
+    if (this.#words[slot] === place) this.#words[slot] = 0;
+  }
+
   #room(): number {
     const free = this.#free.pop();
     if (free !== undefined) return free;
-    if (this.#used < this.#capacity) return this.#used++;
+    if (this.#used < this.#capacity) {
+      const { length } = this.table;
+      if (this.#used === length) this.table.grow(Math.min(length, this.#capacity - length));
+      return this.#used++;
+    }
     const [oldest] = this.#all;
     this.#drop(oldest!);
     return this.#free.pop()!;
@@ -145,8 +210,7 @@ export class CodeHeap {
   #drop(compiled: Compiled): void {
     const { index, entries, pages } = compiled;
     for (const place of entries) {
-      const slot = at.jumpSlot(place) >> 2;
-      if (this.#words[slot] === place) this.#words[slot] = 0;
+      this.#retract(place);
       if (this.#byPlace.get(place) === compiled) this.#byPlace.delete(place);
     }
     for (const page of pages) {
@@ -155,8 +219,9 @@ export class CodeHeap {
       if (known.size > 0) continue;
       this.#byPage.delete(page);
       this.#copies.delete(page);
-      this.#codePages[page >> 3]! &= ~(1 << (page & 7));
+      this.#unwatch(page);
     }
+    this.#shared = undefined;
     this.#all.delete(compiled);
     this.table.set(index, null);
     this.#free.push(index);

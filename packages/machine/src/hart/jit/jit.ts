@@ -1,10 +1,12 @@
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
-import { CodeHeap, type Compiled } from './code-heap.ts';
+import { CodeHeap } from './code-heap.ts';
+import { CodeModule } from './code-module.ts';
 import type { Explorer } from './explore.ts';
 import type { regionsModule } from './module.ts';
 import type { JitOptions } from './options.ts';
 import { PageMap } from './page-map.ts';
+import type { SharedCode } from './shared-code.ts';
 import type { PlacedRegion } from './translate.ts';
 
 const CAPACITY = 16384;
@@ -56,6 +58,8 @@ export class Jit {
   readonly #own: WebAssembly.Memory;
   readonly #options: JitOptions;
   readonly #fused: boolean;
+  /** What modules of compiled code import. */
+  readonly #env: WebAssembly.ModuleImports;
   readonly #waiting = new Map<number, Hot>();
   #patience = 0;
   #loading: Promise<void> | undefined;
@@ -73,6 +77,7 @@ export class Jit {
     this.#options = options;
     this.#fused = fused;
     this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
+    this.#env = { memory: own, ram: memory.wasm, table: this.heap.table };
     const { threshold, coldThreshold = threshold } = options;
     this.#isWarm = coldThreshold === threshold;
     this.#setThreshold();
@@ -122,6 +127,16 @@ export class Jit {
     words[at.THRESHOLD >> 2] = this.#isWarm ? jumps : Math.max(jumps, coldThreshold);
   }
 
+  /** See `Hart.shareCode`. */
+  share(): SharedCode {
+    return this.heap.share();
+  }
+
+  /** See `Hart.adoptCode`. */
+  adopt(code: SharedCode): void {
+    this.heap.adopt(code, this.#env);
+  }
+
   #compile(): void {
     const places = [...this.#waiting.values()];
     this.#waiting.clear();
@@ -134,23 +149,19 @@ export class Jit {
     const regions = this.#regions(places, compiler);
     if (regions.length === 0) return;
     const { shared } = this.#memory;
-    let functions: WebAssembly.Exports;
     try {
-      const module = new WebAssembly.Module(
-        compiler.regionsModule(regions, { fused: this.#fused, shared }),
-      );
-      const env = { memory: this.#own, ram: this.#memory.wasm, table: this.heap.table };
-      functions = new WebAssembly.Instance(module, { env }).exports;
+      const bytes = compiler.regionsModule(regions, { fused: this.#fused, shared });
+      const module = new CodeModule(new WebAssembly.Module(bytes), this.#env);
+      for (const [number, region] of regions.entries()) {
+        if (shared) this.#keep(region);
+        this.heap.add({ module, number, ...lieOf(region) });
+      }
     } catch (error) {
       if (!(error instanceof WebAssembly.CompileError || error instanceof RangeError)) throw error;
       for (const { places } of regions) this.heap.giveUp(places.get(0)!);
       return;
     }
     this.#debt += (this.#options.pace ?? 0) * lengthOf(regions);
-    for (const [number, region] of regions.entries()) {
-      if (shared) this.#keep(region);
-      this.heap.add(compiledOf(region), functions[number] as () => void);
-    }
     this.heap.markTlb();
   }
 
@@ -189,7 +200,8 @@ const lengthOf = (regions: readonly PlacedRegion[]): number =>
     0,
   );
 
-function compiledOf({ entries, blocks, pages, places }: PlacedRegion): Omit<Compiled, 'index'> {
+/** Where a region is entered, and the pages of RAM that it lies in. */
+function lieOf({ entries, blocks, pages, places }: PlacedRegion) {
   const start = places.get(0)!;
   return {
     entries: entries.map((index) => (start + blocks[index]!.offset) | 0),
