@@ -27,6 +27,8 @@ export interface LayerIndex {
 /** Parts of a layer in their order, the first at 0. */
 export interface LayerParts {
   readonly spans: readonly PartSpan[];
+  /** Whether they make the archive, rather than the data of its files, one behind the other. */
+  readonly isArchive?: boolean;
   /** Decompresses what is stored, and gives `size` bytes of it from `inner` on. */
   decode(stored: Uint8Array, size: number, inner: number): Uint8Array;
 }
@@ -38,7 +40,7 @@ export interface PartSpan extends Span {
 
 /**
  * What an index leads to, by ranges, verified span by span: the tar archive of the layer, or, where the layer
- * has a table of contents in itself (`parts`), the data of its files, one behind the other. In both, files
+ * has a table of contents in itself (`parts` that are no archive), the data of its files, one behind the other. In both, files
  * lie where `members` say.
  *
  * @param stored the layer as it is

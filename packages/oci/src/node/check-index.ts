@@ -35,7 +35,7 @@ export async function checkImageIndex(
       const index = await find(layer);
       if (index === undefined) continue;
       layers++;
-      if (index.parts) await checkTocIndex(layer, index, stored, signal);
+      if (index.parts && !index.parts.isArchive) await checkTocIndex(layer, index, stored, signal);
       else await checkLayerIndex(index, stored, config.diffIds[at], signal);
     } catch (error) {
       signal?.throwIfAborted();

@@ -14,6 +14,7 @@ import { parseZtoc } from '../soci/ztoc.ts';
 import type { FindIndex } from './indexed-tree.ts';
 import { openBlob } from './open-blob.ts';
 import { hasToc, tocIndex } from './toc-index.ts';
+import { decodeZstdPart } from './zstd-chunked.ts';
 
 /** Bytes of a ztoc at most: a layer of 64 GiB has 512 MiB of checkpoints. */
 const MAX_ZTOC = 1024 * 1024 * 1024;
@@ -100,5 +101,7 @@ export async function readLayerIndex(
   options: ReadOptions = {},
 ): Promise<LayerIndex | undefined> {
   const ztoc = ztocs.get(layer.digest);
-  return ztoc && parseZtoc(await readBlob(reader, ztoc, MAX_ZTOC, options));
+  if (ztoc === undefined) return undefined;
+  const bytes = await readBlob(reader, ztoc, MAX_ZTOC, options);
+  return parseZtoc(bytes, { decodeZstd: decodeZstdPart });
 }

@@ -1,6 +1,7 @@
 import { DEFAULT_SPAN } from '@anole/bytes';
 import { describe, type Image, type ImageReader, type ImageWriter } from '../content.ts';
 import { OciError } from '../errors.ts';
+import { type LayerIndex, layerSpans } from '../layer-index.ts';
 import { type Descriptor, encodeManifest, type ImageIndex } from '../manifest.ts';
 import { layerCompression, mediaTypes } from '../media-types.ts';
 import {
@@ -85,14 +86,32 @@ async function indexOne(
   const { minLayer = DEFAULT_MIN_LAYER, span = DEFAULT_SPAN, signal, tool } = options;
   const compression = layerCompression(layer.mediaType);
   if (compression === undefined) return { layer, why: `it is a ${layer.mediaType}` };
-  if (compression === 'zstd') return { layer, why: 'SOCI has none for zstd' };
   if (layer.size < minLayer) return { layer, why: `it has under ${minLayer} bytes` };
-  const index = await indexLayer(reader, layer, options);
+  const index = await indexOrWhy(reader, layer, options);
+  if (typeof index === 'string') return { layer, why: index };
   const bytes = encodeZtoc({ ...index, tool });
   const ztoc = describeZtoc(await describe(soci.ztoc, bytes), layer, span);
   await to.putBlob(ztoc, piece(bytes), signal ? { signal } : {});
-  const spans = (index.gzip?.checkpoints ?? index.plain?.digests ?? []).length;
+  const { count: spans } = layerSpans(index);
   return { layer, ztoc, spans, files: index.members.length };
+}
+
+/** The index of a layer, or why it has none. */
+async function indexOrWhy(
+  reader: ImageReader,
+  layer: Descriptor,
+  options: IndexLayerOptions,
+): Promise<LayerIndex | string> {
+  if (layerCompression(layer.mediaType) !== 'zstd') return indexLayer(reader, layer, options);
+  try {
+    const index = await indexLayer(reader, layer, options);
+    return layerSpans(index).count > 1 ? index : 'it is one zstd frame, which is read as a whole';
+  } catch (error) {
+    if (OciError.is(error) && error.code === 'OCI_UNSUPPORTED') {
+      return 'it has a zstd frame of over 64 MiB, which is read as a whole';
+    }
+    throw error;
+  }
 }
 
 /**

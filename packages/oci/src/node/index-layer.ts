@@ -13,18 +13,20 @@ import { OciError } from '../errors.ts';
 import type { LayerIndex } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
 import { layerCompressionOf } from '../media-types.ts';
+import { ZstdIndexer } from './index-zstd.ts';
 
 export interface IndexLayerOptions extends CallOptions {
-  /** Decompressed bytes of a span, at least. Default 4 MiB. */
+  /** Decompressed bytes of a span, at least; of zstd each frame is one. Default 4 MiB. */
   readonly span?: number;
 }
 
 const newSha256 = (): Hash => createHash('sha256');
 
 /**
- * Makes the index of a gzip or plain layer while it streams by once, and verifies its digest.
+ * Makes the index of a layer while it streams by once, and verifies its digest. Of zstd the frames are read alone.
  *
- * @throws OciError `OCI_WRONG_CONTENT`, `OCI_UNSUPPORTED` (zstd); AnoleError for a damaged layer
+ * @throws OciError `OCI_WRONG_CONTENT`, `OCI_UNSUPPORTED` (a long zstd frame), `OCI_BAD_LAYER`; AnoleError for a
+ *   damaged layer
  */
 export async function indexLayer(
   reader: ImageReader,
@@ -32,9 +34,6 @@ export async function indexLayer(
   { span = DEFAULT_SPAN, signal, onProgress }: IndexLayerOptions = {},
 ): Promise<LayerIndex> {
   const compression = layerCompressionOf(layer.mediaType);
-  if (compression === 'zstd') {
-    throw new OciError('OCI_UNSUPPORTED', `Cannot index ${layer.digest}: it is compressed by zstd`);
-  }
   const hash = createHash('sha256');
   let done = 0;
   async function* stored(): AsyncGenerator<Uint8Array> {
@@ -51,7 +50,21 @@ export async function indexLayer(
       `Cannot accept ${layer.digest} of ${reader.name}: it has ${done} bytes with the digest ${met}`,
     );
   }
-  return compression === 'gzip' ? indexGzip(stored(), span) : indexPlain(stored(), span);
+  if (compression === 'gzip') return indexGzip(stored(), span);
+  return compression === 'zstd' ? indexZstd(stored(), layer.size) : indexPlain(stored(), span);
+}
+
+async function indexZstd(
+  stored: AsyncIterable<Uint8Array>,
+  compressedSize: number,
+): Promise<LayerIndex> {
+  const indexer = new ZstdIndexer();
+  async function* archive(): AsyncGenerator<Uint8Array> {
+    for await (const chunk of stored) yield* indexer.decode(chunk);
+  }
+  const members = await membersOf(archive());
+  const parts = indexer.finish();
+  return { members, compressedSize, size: indexer.size, parts };
 }
 
 async function indexGzip(stored: AsyncIterable<Uint8Array>, span: number): Promise<LayerIndex> {

@@ -28,15 +28,15 @@ export async function zstdChunkedIndex(
       `Cannot accept the table of contents of ${layer.digest}: it has the digest ${met} instead of ${checksum}`,
     );
   }
-  return parseChunkedToc(decodePart(bytes, size, 0), {
+  return parseChunkedToc(decodeZstdPart(bytes, size, 0), {
     compressedSize: layer.size,
     dataEnd: start,
-    decode: decodePart,
+    decode: decodeZstdPart,
   });
 }
 
 /** A part of what a zstd frame decompresses to; some writers have headers of the archive behind it. */
-function decodePart(stored: Uint8Array, size: number, inner: number): Uint8Array {
+export function decodeZstdPart(stored: Uint8Array, size: number, inner: number): Uint8Array {
   const all = inner + size;
   let bytes: Uint8Array;
   try {

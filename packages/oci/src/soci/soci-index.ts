@@ -1,5 +1,5 @@
 import type { Descriptor, Manifest } from '../manifest.ts';
-import { mediaTypes } from '../media-types.ts';
+import { layerCompression, mediaTypes } from '../media-types.ts';
 
 /** Types and annotations of SOCI. Source: soci-snapshotter soci/soci_index.go. */
 export const soci = {
@@ -8,6 +8,9 @@ export const soci = {
   /** One that the image refers to, by an annotation. */
   v2: 'application/vnd.amazon.soci.index.v2+json',
   ztoc: 'application/octet-stream',
+  /** Ours, of a zstd layer. Its layer has another annotation, too, so that SOCI's own readers pass over it. */
+  zstdZtoc: 'application/vnd.anole.zstd-ztoc.v1',
+  zstdLayerDigest: 'io.github.anole.zstd-layer-digest',
   layerDigest: 'com.amazon.soci.image-layer-digest',
   layerType: 'com.amazon.soci.image-layer-mediaType',
   spanSize: 'com.amazon.soci.span-size',
@@ -46,13 +49,14 @@ export function describeZtoc(
   layer: Descriptor,
   span: number,
 ): Descriptor {
+  const isZstd = layerCompression(layer.mediaType) === 'zstd';
   return {
-    mediaType: soci.ztoc,
+    mediaType: isZstd ? soci.zstdZtoc : soci.ztoc,
     digest: ztoc.digest,
     size: ztoc.size,
     annotations: {
       [soci.layerType]: layer.mediaType,
-      [soci.layerDigest]: layer.digest,
+      [isZstd ? soci.zstdLayerDigest : soci.layerDigest]: layer.digest,
       [soci.spanSize]: String(span),
     },
   };
@@ -66,8 +70,13 @@ export function isSociIndex({ config }: Manifest): boolean {
 export function ztocsOf({ layers }: Manifest): ReadonlyMap<string, Descriptor> {
   const found = new Map<string, Descriptor>();
   for (const layer of layers) {
-    const digest = layer.annotations?.[soci.layerDigest];
-    if (digest !== undefined && layer.mediaType === soci.ztoc) found.set(digest, layer);
+    const key = layer.mediaType === soci.zstdZtoc ? soci.zstdLayerDigest : soci.layerDigest;
+    const digest = layer.annotations?.[key];
+    if (digest !== undefined && isZtoc(layer)) found.set(digest, layer);
   }
   return found;
+}
+
+function isZtoc({ mediaType }: Descriptor): boolean {
+  return mediaType === soci.ztoc || mediaType === soci.zstdZtoc;
 }

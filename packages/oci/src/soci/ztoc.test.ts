@@ -3,11 +3,19 @@ import { createHash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { gzipSync } from 'node:zlib';
-import { AnoleError, memorySource } from '@anole/bytes';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
+import { AnoleError, memorySource, type Source } from '@anole/bytes';
 import { MemoryTree, type TarMember } from '@anole/vfs';
 import fc from 'fast-check';
-import { encodeZtoc, type ImageReader, type LayerIndex, mediaTypes, parseZtoc } from '../index.ts';
+import {
+  encodeZtoc,
+  type ImageReader,
+  type LayerIndex,
+  layerSpans,
+  mediaTypes,
+  openIndexedLayer,
+  parseZtoc,
+} from '../index.ts';
 import { checkLayerIndex, indexLayer } from '../node/index.ts';
 import { sha256, tarOf } from '../testing/images.ts';
 import { needs, run, temporary } from '../testing/tools.ts';
@@ -30,20 +38,46 @@ function sampleTree(): MemoryTree {
   return tree;
 }
 
+type Compression = 'gzip' | 'none' | 'zstd';
+const layerTypes: Readonly<Record<Compression, string>> = {
+  gzip: mediaTypes.layerGzip,
+  none: mediaTypes.layer,
+  zstd: mediaTypes.layerZstd,
+};
+const compress: Readonly<Record<Compression, (tar: Uint8Array) => Uint8Array>> = {
+  gzip: (tar) => gzipSync(tar),
+  none: (tar) => tar,
+  zstd: inFrames,
+};
+
+/** Frames of zstd, one without data and some that decoders pass over between them. */
+function inFrames(tar: Uint8Array): Uint8Array {
+  const skipped = Buffer.from([0x50, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3]);
+  const frames: Uint8Array[] = [skipped, zstdCompressSync(new Uint8Array(0))];
+  for (let at = 0; at < tar.length; at += 300_000) {
+    frames.push(zstdCompressSync(tar.subarray(at, at + 300_000)));
+    if (at % 900_000 === 0) frames.push(skipped);
+  }
+  return Buffer.concat(frames);
+}
+
 async function indexed(
   tar: Uint8Array,
-  compression: 'gzip' | 'none',
+  compression: Compression,
 ): Promise<[LayerIndex, Uint8Array]> {
-  const bytes = compression === 'gzip' ? gzipSync(tar) : tar;
-  const reader = {
+  const bytes = compress[compression](tar);
+  const mediaType = layerTypes[compression];
+  const layer = { mediaType, digest: sha256(bytes), size: bytes.length };
+  return [await indexLayer(readerOf(bytes), layer, { span: 256 * 1024 }), bytes];
+}
+
+function readerOf(bytes: Uint8Array): ImageReader {
+  return {
     name: 'a test',
     async *blob() {
       yield bytes;
     },
   } as unknown as ImageReader;
-  const mediaType = compression === 'gzip' ? mediaTypes.layerGzip : mediaTypes.layer;
-  const layer = { mediaType, digest: sha256(bytes), size: bytes.length };
-  return [await indexLayer(reader, layer, { span: 256 * 1024 }), bytes];
 }
 
 /** What a ztoc does not keep. */
@@ -51,7 +85,7 @@ function kept({ headerOffset: _, atime: __, ctime: ___, ...member }: TarMember) 
   return member;
 }
 
-for (const compression of ['gzip', 'none'] as const) {
+for (const compression of ['gzip', 'none', 'zstd'] as const) {
   describe(`ztocs of a layer compressed by ${compression}`, () => {
     it('tell of every file, and lead to its bytes', async () => {
       const tar = await tarOf(sampleTree());
@@ -60,7 +94,8 @@ for (const compression of ['gzip', 'none'] as const) {
       assert.equal(ztoc.tool, 'test');
       assert.deepEqual(ztoc.members.map(kept), index.members.map(kept));
       assert.deepEqual(ztoc.plain, index.plain);
-      assert.ok((ztoc.gzip?.checkpoints ?? ztoc.plain!.digests).length > 5);
+      assert.deepEqual(ztoc.parts?.spans, index.parts?.spans);
+      assert.ok(layerSpans(ztoc).count > 5);
       assert.deepEqual(ztoc.gzip?.digests, index.gzip?.digests);
       await checkLayerIndex(ztoc, memorySource(bytes), sha256(tar));
     });
@@ -141,28 +176,67 @@ describe('flatc', { skip: needs('flatc') }, () => {
   });
 });
 
-it('whatever the bytes of a ztoc are, reading it ends with a coded error or a table', async () => {
-  const tree = sampleTree();
-  tree.remove('usr', { recursive: true });
-  const [index] = await indexed(await tarOf(tree), 'gzip');
-  const ztoc = encodeZtoc({ ...index, tool: 'test' });
-  // Nearly all of it is one window.
-  const places = fc.oneof(
-    fc.nat(600),
-    fc.integer({ min: ztoc.length - 3000, max: ztoc.length - 1 }),
-  );
-  fc.assert(
-    fc.property(places, fc.uint8Array({ minLength: 1, maxLength: 8 }), (at, bytes) => {
-      const damaged = Uint8Array.from(ztoc);
-      damaged.set(bytes.subarray(0, damaged.length - at), at);
-      try {
-        parseZtoc(damaged);
-      } catch (error) {
-        assert.ok(AnoleError.is(error), String(error));
-      }
-    }),
-    { seed: 4, numRuns: 3000 },
-  );
+for (const compression of ['gzip', 'zstd'] as const) {
+  it(`whatever the bytes of a ztoc of ${compression} are, reading it ends with a coded error or a table`, async () => {
+    const tree = sampleTree();
+    if (compression === 'gzip') tree.remove('usr', { recursive: true });
+    const [index] = await indexed(await tarOf(tree), compression);
+    const ztoc = encodeZtoc({ ...index, tool: 'test' });
+    // Of gzip nearly all of it is one window.
+    const places = fc.oneof(
+      fc.nat(600),
+      fc.integer({ min: ztoc.length - 3000, max: ztoc.length - 1 }),
+    );
+    fc.assert(
+      fc.property(places, fc.uint8Array({ minLength: 1, maxLength: 8 }), (at, bytes) => {
+        const damaged = Uint8Array.from(ztoc);
+        damaged.set(bytes.subarray(0, damaged.length - at), at);
+        try {
+          parseZtoc(damaged);
+        } catch (error) {
+          assert.ok(AnoleError.is(error), String(error));
+        }
+      }),
+      { seed: 4, numRuns: 3000 },
+    );
+  });
+}
+
+describe('pzstd', { skip: needs('pzstd') }, () => {
+  it('writes frames, each of which a read takes alone', async (test) => {
+    const directory = temporary(test);
+    const tar = await tarOf(sampleTree());
+    writeFileSync(join(directory, 'layer.tar'), tar);
+    run('pzstd', '-q', '-1', '-p', '4', join(directory, 'layer.tar'));
+    const bytes = readFileSync(join(directory, 'layer.tar.zst'));
+    const index = await indexLayer(readerOf(bytes), {
+      mediaType: mediaTypes.layerZstd,
+      digest: sha256(bytes),
+      size: bytes.length,
+    });
+    const { count } = layerSpans(index);
+    assert.ok(count > 1, `${count} frames`);
+    await checkLayerIndex(index, memorySource(bytes), sha256(tar));
+    let fetched = 0;
+    const counted: Source = {
+      size: bytes.length,
+      read(offset, length) {
+        fetched += length;
+        return new Uint8Array(bytes.subarray(offset, offset + length));
+      },
+    };
+    const ztoc = parseZtoc(encodeZtoc({ ...index, tool: 'test' }));
+    const read = await openIndexedLayer(ztoc, counted).read(tar.length - 100, 100);
+    assert.deepEqual(Buffer.from(read), Buffer.from(tar.subarray(-100)));
+    assert.equal(fetched, ztoc.parts!.spans.at(-1)!.end - ztoc.parts!.spans.at(-1)!.start);
+  });
+});
+
+it('a layer that is one long zstd frame has no index', async () => {
+  const tar = await tarOf(sampleTree());
+  const bytes = zstdCompressSync(Buffer.concat([tar, new Uint8Array(65 * 1024 * 1024)]));
+  const layer = { mediaType: mediaTypes.layerZstd, digest: sha256(bytes), size: bytes.length };
+  await assert.rejects(indexLayer(readerOf(bytes), layer), { code: 'OCI_UNSUPPORTED' });
 });
 
 it('digests of spans are those of the stored bytes', async () => {

@@ -1,21 +1,29 @@
-import { decodeName, encodeName } from '@anole/bytes';
+import { decodeName, decodeZstd, encodeName } from '@anole/bytes';
 import { compareNames, type FileType, type TarMember, tarMember } from '@anole/vfs';
 import { OciError } from '../errors.ts';
-import type { LayerIndex } from '../layer-index.ts';
+import type { LayerIndex, LayerParts } from '../layer-index.ts';
 import { parseTimestamp, writeTimestamp } from '../timestamp.ts';
 import { FlatTable } from './flatbuffer-reader.ts';
 import { FlatWriter } from './flatbuffer-writer.ts';
+import { encodeFrames, parseFrames } from './frames-info.ts';
 import { encodeGzipZinfo, parseGzipZinfo } from './zinfo.ts';
 
 /** What SOCI keeps of a layer. */
-export interface Ztoc extends Omit<LayerIndex, 'parts'> {
+export interface Ztoc extends LayerIndex {
   /** Who made it. */
   readonly tool: string;
+}
+
+export interface ZtocOptions {
+  /** Decompresses zstd frames, where there is something faster than `decodeZstd` of `@anole/bytes`. */
+  readonly decodeZstd?: LayerParts['decode'];
 }
 
 const VERSION = '0.9';
 const GZIP = 1;
 const UNCOMPRESSED = 2;
+/** Ours: SOCI has none for zstd. See docs/formats/zstd-ztoc.md. */
+const ZSTD = 3;
 /** Of the table of an uncompressed layer: zinfo.fbs. */
 const TAR_VERSION = 2;
 
@@ -56,7 +64,7 @@ const namesOfTypes = new Map(Object.entries(typeNames).map(([name, type]) => [ty
  *
  * @throws OciError `OCI_BAD_INDEX`, `OCI_UNSUPPORTED`; TarError for names that lead away
  */
-export function parseZtoc(bytes: Uint8Array): Ztoc {
+export function parseZtoc(bytes: Uint8Array, options: ZtocOptions = {}): Ztoc {
   const ztoc = FlatTable.root(bytes);
   const compression = ztoc.table(root.compression);
   if (compression === undefined) throw bad('it says nothing of the compression');
@@ -74,6 +82,13 @@ export function parseZtoc(bytes: Uint8Array): Ztoc {
       throw bad(`it has ${digests.length} digests for spans of ${span} bytes`);
     }
     return { ...common, plain: { span, digests } };
+  }
+  if (algorithm === ZSTD) {
+    const decode = options.decodeZstd ?? decodeFrame;
+    return {
+      ...common,
+      parts: parseFrames(checkpoints, { digests, compressedSize, size, decode }),
+    };
   }
   if (algorithm !== GZIP) {
     throw new OciError(
@@ -115,9 +130,16 @@ function digestOf(text: Uint8Array): string {
   return found[1]!;
 }
 
+function decodeFrame(stored: Uint8Array, size: number, inner: number): Uint8Array {
+  const bytes = new Uint8Array(inner + size);
+  decodeZstd(stored, bytes, { partial: true });
+  return bytes.subarray(inner);
+}
+
 /**
  * Writes a ztoc, byte by byte as the reference does.
  *
+ * @param ztoc of a layer in parts, it has their stored digests
  * @throws OciError `OCI_UNSUPPORTED` for sparse files and sockets, which it cannot tell of
  */
 export function encodeZtoc(ztoc: Ztoc): Uint8Array {
@@ -188,17 +210,29 @@ function writePax(writer: FlatWriter, records: ReadonlyMap<string, Uint8Array>):
 }
 
 function writeCompression(writer: FlatWriter, ztoc: Ztoc): number {
-  const { gzip } = ztoc;
-  const digests = gzip?.digests ?? ztoc.plain?.digests ?? [];
-  const checkpoints = writer.bytes(gzip ? encodeGzipZinfo(gzip) : encodeTarInfo(ztoc));
+  const { algorithm, digests, checkpoints } = compressionOf(ztoc);
+  const places = writer.bytes(checkpoints);
   const texts = digests.map((digest) => writer.text(encodeName(`sha256:${digest}`)));
   const list = writer.references(texts);
   writer.startTable(4);
   writer.number(info.maxSpan, 4, digests.length - 1);
   writer.refer(info.digests, list);
-  writer.refer(info.checkpoints, checkpoints);
-  writer.number(info.algorithm, 1, gzip ? GZIP : UNCOMPRESSED, GZIP);
+  writer.refer(info.checkpoints, places);
+  writer.number(info.algorithm, 1, algorithm, GZIP);
   return writer.endTable();
+}
+
+function compressionOf(ztoc: Ztoc) {
+  const { gzip, parts, plain } = ztoc;
+  if (gzip) {
+    return { algorithm: GZIP, digests: gzip.digests ?? [], checkpoints: encodeGzipZinfo(gzip) };
+  }
+  if (parts) {
+    const digests = parts.spans.flatMap(({ storedDigest }) => storedDigest ?? []);
+    return { algorithm: ZSTD, digests, checkpoints: encodeFrames(parts.spans) };
+  }
+  const checkpoints = encodeTarInfo(ztoc);
+  return { algorithm: UNCOMPRESSED, digests: plain?.digests ?? [], checkpoints };
 }
 
 function encodeTarInfo({ plain, compressedSize }: Ztoc): Uint8Array {

@@ -63,8 +63,8 @@ export function indexCommand(): Command {
       `${placesHelp}
 
 The index is that of SOCI: for each layer a table of its files, and places in its compressed data where
-decompression can begin, 4 MiB apart unless --span says otherwise. Layers are read once; zstd has no such
-index. It is put beside the image as its referrer (version 1 of SOCI). Who may write to the repository
+decompression can begin, 4 MiB apart unless --span says otherwise, or the frames of zstd where there are
+several. Layers are read once. It is put beside the image as its referrer (version 1 of SOCI). Who may write to the repository
 may put another one there: a copy made with --bind names its index by digest instead (version 2).
 
 Examples:
