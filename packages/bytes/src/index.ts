@@ -59,7 +59,13 @@ export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
 export { inPieces } from './pieces.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
-export { checkRange, memorySource, type ReadOptions, type Source } from './source.ts';
+export {
+  checkRange,
+  lendingSource,
+  memorySource,
+  type ReadOptions,
+  type Source,
+} from './source.ts';
 export { type Span, type SpanOptions, type Spans, spanSource } from './spans.ts';
 export {
   type Cursor,

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { AnoleError, checkRange, memorySource } from './index.ts';
+import { AnoleError, checkRange, lendingSource, memorySource } from './index.ts';
 
 function outOfRange(error: unknown) {
   return AnoleError.is(error) && error.code === 'SOURCE_OUT_OF_RANGE';
@@ -29,6 +29,27 @@ test('a range outside the Source is refused', () => {
   ] as const) {
     assert.throws(() => checkRange(offset, length, Number.POSITIVE_INFINITY), outOfRange);
   }
+});
+
+test('a lending Source reads into the same memory again, unless asked for more than it keeps', () => {
+  const bytes = Uint8Array.from({ length: 3 * 2 ** 20 }, (_, at) => at * 7);
+  let closed = 0;
+  const source = lendingSource({
+    ...memorySource(bytes),
+    readInto: (offset, target) => target.set(bytes.subarray(offset, offset + target.length)),
+    close: () => void closed++,
+  });
+  const first = source.read(100, 4096) as Uint8Array;
+  assert.deepEqual(first, bytes.subarray(100, 4196));
+  const second = source.read(5000, 10) as Uint8Array;
+  assert.deepEqual(second, bytes.subarray(5000, 5010));
+  assert.equal(second.buffer, first.buffer);
+  const long = source.read(1, 2 ** 21) as Uint8Array;
+  assert.deepEqual(long, bytes.subarray(1, 1 + 2 ** 21));
+  assert.notEqual(long.buffer, second.buffer);
+  assert.deepEqual(second, bytes.subarray(5000, 5010));
+  source.close?.();
+  assert.equal(closed, 1);
 });
 
 test('an error carries its code, its values and the next step', () => {

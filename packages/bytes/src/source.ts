@@ -41,6 +41,31 @@ export function memorySource(bytes: Uint8Array): Source {
   };
 }
 
+/** Bytes that a lending Source keeps for its reads. Longer ones get memory of their own. */
+const LENT_MAX = 2 ** 20;
+
+/**
+ * The same bytes, read into one piece of memory again and again: where much is read, memory of its own for
+ * each read waits for the collector in amounts that count. A result is valid until the next read.
+ */
+export function lendingSource(source: Source & Required<Pick<Source, 'readInto'>>): Source {
+  let memory = new Uint8Array(0);
+  return {
+    size: source.size,
+    read(offset, length) {
+      if (length > LENT_MAX) return source.read(offset, length);
+      if (memory.length < length) {
+        memory = new Uint8Array(Math.min(Math.max(length, 2 * memory.length), LENT_MAX));
+      }
+      const target = memory.subarray(0, length);
+      source.readInto(offset, target);
+      return target;
+    },
+    readInto: (offset, target) => source.readInto(offset, target),
+    ...(source.close && { close: () => source.close!() }),
+  };
+}
+
 /** Raises `SOURCE_OUT_OF_RANGE` unless [offset, offset + length) lies within `size` bytes. */
 export function checkRange(offset: number, length: number, size: number): void {
   if (

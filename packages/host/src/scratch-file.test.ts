@@ -14,6 +14,9 @@ test('a scratch file has no name and gives back what was written', () => {
     file.write(10, Uint8Array.of(1, 2, 3));
     file.write(11, Uint8Array.of(9));
     assert.deepEqual([...file.read(8, 10)], [0, 0, 1, 9, 3]);
+    const target = new Uint8Array(4).fill(7);
+    assert.equal(file.readInto(11, target), 2);
+    assert.deepEqual([...target], [9, 3, 7, 7]);
   }
   rmdirSync(directory);
 });

@@ -7,6 +7,8 @@ export interface ScratchFile extends Disposable {
   write(offset: number, bytes: Uint8Array): void;
   /** Fresh memory. What was never written reads as zeros, or is missing at the end. */
   read(offset: number, length: number): Uint8Array;
+  /** As `read`, to where the bytes are wanted. Gives how many there were. */
+  readInto(offset: number, target: Uint8Array): number;
 }
 
 /**
@@ -23,6 +25,18 @@ export function scratchFile(directory: string): ScratchFile {
       throw hostError(error, `${action} a scratch file in ${directory}`);
     }
   };
+  const readInto = (offset: number, target: Uint8Array): number => {
+    let done = 0;
+    while (done < target.length) {
+      const at = done;
+      const count = attempt('read', () =>
+        readSync(fd, target, at, target.length - at, offset + at),
+      );
+      if (count === 0) break;
+      done += count;
+    }
+    return done;
+  };
   return {
     write(offset, bytes) {
       for (let done = 0; done < bytes.length; ) {
@@ -32,15 +46,9 @@ export function scratchFile(directory: string): ScratchFile {
     },
     read(offset, length) {
       const bytes = new Uint8Array(length);
-      let done = 0;
-      while (done < length) {
-        const at = done;
-        const count = attempt('read', () => readSync(fd, bytes, at, length - at, offset + at));
-        if (count === 0) break;
-        done += count;
-      }
-      return bytes.subarray(0, done);
+      return bytes.subarray(0, readInto(offset, bytes));
     },
+    readInto,
     [Symbol.dispose]: () => closeSync(fd),
   };
 }

@@ -61,6 +61,8 @@ export async function describeDifferences(
 
 /** Bytes of a file compared at once. */
 const CHUNK = 256 * 1024;
+/** Bytes of memory for what comparisons of single small files need. */
+const SMALL = 16 * 1024;
 /** Nodes, and bytes of a file, between two turns of the event loop. */
 const PAUSE_EVERY = 1024;
 const PAUSE_BYTES = 64 * 1024 * 1024;
@@ -69,6 +71,7 @@ class Comparison {
   private readonly options: CompareOptions;
   private readonly ignored: ReadonlySet<Aspect>;
   private readonly firstNames = [new Map<number, string>(), new Map<number, string>()] as const;
+  private readonly memory = [new Uint8Array(0), new Uint8Array(0)];
   private done = 0;
 
   constructor(options: CompareOptions) {
@@ -180,8 +183,8 @@ class Comparison {
       this.options.signal?.throwIfAborted();
       const length = Math.min(CHUNK, size - offset);
       // The second read may reuse the memory of the first: both trees may stand on one Source.
-      const left = new Uint8Array(await a.read(offset, length));
-      const right = await b.read(offset, length);
+      const left = await this.bytes(0, a, offset, length);
+      const right = await this.bytes(1, b, offset, length);
       const at = firstDifference(left, right);
       if (at >= 0) {
         yield {
@@ -197,6 +200,19 @@ class Comparison {
       offset += left.length;
       if (offset % PAUSE_BYTES === 0) await pause();
     }
+  }
+
+  /** Bytes of a file of one side, in memory that its next ones come into, too. */
+  private async bytes(side: 0 | 1, node: TreeNode, offset: number, length: number) {
+    if (this.memory[side]!.length < length) {
+      this.memory[side] = new Uint8Array(length <= SMALL ? SMALL : CHUNK);
+    }
+    const target = this.memory[side]!.subarray(0, length);
+    if (node.readInto) return target.subarray(0, await node.readInto(offset, target));
+    const bytes = await node.read(offset, length);
+    if (side === 1) return bytes;
+    target.set(bytes);
+    return target.subarray(0, bytes.length);
   }
 
   private *differing(path: string, aspect: Aspect, a: string, b: string): Generator<Difference> {

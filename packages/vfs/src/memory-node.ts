@@ -1,4 +1,4 @@
-import { type Awaitable, memorySource, type Source } from '@anole/bytes';
+import { type Awaitable, chain, memorySource, type Source } from '@anole/bytes';
 import { VfsError } from './errors.ts';
 import { compareNames } from './paths.ts';
 import type {
@@ -112,6 +112,20 @@ export class MemoryNode implements TreeNode {
     const content = this.content;
     const start = Math.min(offset, content.size);
     return content.read(start, Math.min(length, content.size - start));
+  }
+
+  readInto(offset: number, target: Uint8Array): Awaitable<number> {
+    const { content } = this;
+    const start = Math.min(offset, content.size);
+    const part = target.subarray(0, content.size - start);
+    if (content.readInto) {
+      content.readInto(start, part);
+      return part.length;
+    }
+    return chain(content.read(start, part.length), (bytes) => {
+      part.set(bytes);
+      return part.length;
+    });
   }
 
   xattrs(): ReadonlyMap<string, Uint8Array> {

@@ -3,7 +3,15 @@ import { describe, it } from 'node:test';
 import { memorySource } from '@anole/bytes';
 import { rawTar } from '../test/raw-tar.ts';
 import { all, utf8 } from '../test/trees.ts';
-import { findNode, MemoryTree, type Tree, treeFromTar, unpackTar, walk } from './index.ts';
+import {
+  findNode,
+  MemoryTree,
+  sliceSource,
+  type Tree,
+  treeFromTar,
+  unpackTar,
+  walk,
+} from './index.ts';
 import { sparseContent } from './tar/sparse-content.ts';
 
 describe('MemoryTree', () => {
@@ -250,3 +258,33 @@ function delayed(tree: Tree): Tree {
   });
   return { root: later(tree.root) };
 }
+
+describe('reading into memory of the caller', () => {
+  const bytes = utf8('what a file has');
+  const direct = {
+    ...memorySource(bytes),
+    readInto: (offset: number, target: Uint8Array) =>
+      target.set(bytes.subarray(offset, offset + target.length)),
+  };
+
+  for (const [name, content] of [
+    ['a Source that can', direct],
+    ['a part of such a Source', sliceSource(direct, 0, bytes.length)],
+    ['a Source that cannot', memorySource(bytes)],
+  ] as const) {
+    it(`gives what there is of ${name}`, async () => {
+      const node = new MemoryTree().putFile('a', content);
+      const target = new Uint8Array(8);
+      assert.equal(await node.readInto(7, target), 8);
+      assert.deepEqual(target, bytes.subarray(7));
+      assert.equal(await node.readInto(12, target), 3);
+      assert.deepEqual(target.subarray(0, 3), bytes.subarray(12));
+      assert.equal(await node.readInto(100, target), 0);
+    });
+  }
+
+  it('refuses what lies outside of a part', () => {
+    const part = sliceSource(direct, 2, 4);
+    assert.throws(() => part.readInto!(2, new Uint8Array(3)), { code: 'SOURCE_OUT_OF_RANGE' });
+  });
+});

@@ -9,5 +9,11 @@ export function sliceSource(whole: Source, start: number, size: number): Source 
       checkRange(offset, length, size);
       return whole.read(start + offset, length, options);
     },
+    ...(whole.readInto && {
+      readInto(offset: number, target: Uint8Array) {
+        checkRange(offset, target.length, size);
+        whole.readInto!(start + offset, target);
+      },
+    }),
   };
 }

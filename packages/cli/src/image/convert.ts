@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { lendingSource } from '@anole/bytes';
 import { openErofs, writeErofs } from '@anole/erofs';
 import { fileSource, hostDecoders, hostError } from '@anole/host';
 import { findHints, nodeEncoders, parseTrace, rafsVariant, type Trace } from '@anole/nydus/node';
@@ -32,6 +33,7 @@ import {
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { type CompressionFlags, compressionOf } from '../fs/compression.ts';
+import { keepHeapSmall } from '../heap.ts';
 import { type RegistryFlags, Session } from './session.ts';
 
 interface ConvertFlags extends RegistryFlags, Omit<CompressionFlags, 'output'> {
@@ -49,6 +51,7 @@ export async function convertAction(
   destination: string,
   flags: ConvertFlags,
 ): Promise<number> {
+  keepHeapSmall();
   await using session = await Session.open(context, flags);
   await using resources = new AsyncDisposableStack();
   const format = await formatOf(flags, resources);
@@ -157,9 +160,9 @@ function erofsFormat(
       return [await withHints(staged, trace)];
     },
     async open([layer]) {
-      const source = fileSource(layer!.path);
-      const tree = await openErofs(source, { decoders: hostDecoders });
-      return Object.assign(tree, { close: () => source.close() });
+      const file = fileSource(layer!.path);
+      const tree = await openErofs(lendingSource(file), { decoders: hostDecoders });
+      return Object.assign(tree, { close: () => file.close() });
     },
   };
 }

@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { createGzip } from 'node:zlib';
-import { type CallOptions, memorySource, type Source } from '@anole/bytes';
+import { type CallOptions, lendingSource, memorySource, type Source } from '@anole/bytes';
 import { fileSource } from '@anole/host';
 import { type Descriptor, mediaTypes } from '@anole/oci';
 import {
@@ -11,6 +11,7 @@ import {
   type VariantFormat,
 } from '@anole/oci/node';
 import { MemoryTree, readTar, sliceSource, type Tree, writeTar } from '@anole/vfs';
+import { builtInCodecs } from '../codecs.ts';
 import { RafsError } from '../errors.ts';
 import type { BlobResolver } from '../reader/blob.ts';
 import type { RafsImage } from '../reader/image.ts';
@@ -92,9 +93,17 @@ async function* filesOf(archive: Source, { signal }: CallOptions): AsyncGenerato
   for await (const entry of readTar(archive, signal ? { signal } : {})) {
     const { type, path, size, extents, dataOffset } = entry;
     if (type !== 'file' || size === 0 || extents !== undefined) continue;
-    const { read } = sliceSource(archive, dataOffset, size);
-    yield { path, size, read };
+    const { read, readInto } = sliceSource(archive, dataOffset, size);
+    yield { path, size, read, ...(readInto && { readInto: filling(readInto) }) };
   }
+}
+
+/** Of a part of an archive all that is asked for is there. */
+function filling(readInto: NonNullable<Source['readInto']>) {
+  return (offset: number, target: Uint8Array): number => {
+    readInto(offset, target);
+    return target.length;
+  };
 }
 
 async function stageBootstrap(bootstrap: Uint8Array, staging: Staging): Promise<StagedLayer> {
@@ -104,19 +113,28 @@ async function stageBootstrap(bootstrap: Uint8Array, staging: Staging): Promise<
   return annotated(staged, { [annotations.bootstrap]: 'true', [annotations.version]: '6' });
 }
 
+/**
+ * Decoders that leave nothing for the collector: Node's own give memory of their own for each chunk, and what
+ * waits of that is most of what a conversion takes.
+ */
+const verifying = { ...nodeCodecs, decoders: builtInCodecs.decoders };
+
 async function openVariant(layers: readonly StagedLayer[]): Promise<Tree> {
   const last = layers.at(-1)!;
   const bootstrap = await unpackBootstrap(createReadStream(last.path));
   const paths = new Map(layers.map(({ layer, path }) => [layer.digest, path]));
-  const sources = new Map<string, ReturnType<typeof fileSource>>();
+  const sources = new Map<string, Source>();
   const resolve: BlobResolver = (id) => {
     const path = paths.get(`sha256:${id}`);
-    if (path !== undefined && !sources.has(id)) sources.set(id, fileSource(path));
+    if (path !== undefined && !sources.has(id)) sources.set(id, lendingSource(fileSource(path)));
     return sources.get(id);
   };
-  const image = await openRafs(memorySource(bootstrap), resolve, { codecs: nodeCodecs });
+  const image = await openRafs(memorySource(bootstrap), resolve, {
+    codecs: verifying,
+    decodedCache: 4 * 2 ** 20,
+  });
   const close = () => {
-    for (const source of sources.values()) source.close();
+    for (const source of sources.values()) source.close?.();
   };
   return Object.assign(image, { close });
 }

@@ -12,6 +12,8 @@ export interface BlobFile {
   readonly path: string;
   readonly size: number;
   read(offset: number, length: number): Awaitable<Uint8Array>;
+  /** As that of a TreeNode. */
+  readInto?(offset: number, target: Uint8Array): Awaitable<number>;
 }
 
 /**

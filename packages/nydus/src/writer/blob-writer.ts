@@ -17,6 +17,8 @@ const AHEAD = 4;
 interface Waiting {
   readonly chunk: { -readonly [K in keyof Chunk]: Chunk[K] };
   readonly encoded: Promise<Encoded>;
+  /** Memory that another chunk can have when this one is written. */
+  readonly memory: Uint8Array;
 }
 
 /**
@@ -31,6 +33,8 @@ export class BlobWriter {
   readonly #digests: Uint8Array[] = [];
   #decoded = 0;
   #waiting: Waiting[] = [];
+  /** Memory of chunks that have been written. */
+  #free: Uint8Array[] = [];
   /** Small files that will be compressed together. */
   #batch: Uint8Array[] = [];
   #batchSize = 0;
@@ -75,24 +79,27 @@ export class BlobWriter {
       await this.#output.write(stored);
       return this.#chunk(bytes.length, compressedOffset, stored.length, compressed);
     }
-    const own = bytes.slice();
+    const memory = this.#free.pop() ?? new Uint8Array(this.#settings.chunkSize);
+    const own = memory.subarray(0, bytes.length);
+    own.set(bytes);
     const encoded = ahead(own).then((packed) => smaller(own, packed, this.#settings));
     // What it raises is met when its turn comes.
     encoded.catch(() => {});
     const chunk = this.#chunk(bytes.length, 0, 0, false);
-    this.#waiting.push({ chunk, encoded });
+    this.#waiting.push({ chunk, encoded, memory });
     if (this.#waiting.length === AHEAD) await this.#writeNext();
     return chunk;
   }
 
   /** Writes the chunk that has waited longest, and puts down where. */
   async #writeNext(): Promise<void> {
-    const { chunk, encoded } = this.#waiting.shift()!;
+    const { chunk, encoded, memory } = this.#waiting.shift()!;
     const { stored, compressed } = await encoded;
     chunk.compressedOffset = this.#output.position;
     chunk.compressedSize = stored.length;
     chunk.compressed = compressed;
     await this.#output.write(stored);
+    this.#free.push(memory);
   }
 
   async #writeWaiting(): Promise<void> {

@@ -10,6 +10,7 @@ export class FileChunks {
   readonly #settings: Settings;
   readonly #blob: BlobWriter;
   readonly #known = new Map<string, StoredChunk>();
+  #memory = new Uint8Array(0);
 
   constructor(settings: Settings, blob: BlobWriter) {
     this.#settings = settings;
@@ -25,7 +26,7 @@ export class FileChunks {
     for (let offset = 0; offset < size; offset += chunkSize) {
       signal?.throwIfAborted();
       const length = Math.min(chunkSize, size - offset);
-      chunks.push(await this.#chunk(await readExactly(file, offset, length), batched));
+      chunks.push(await this.#chunk(await this.#read(file, offset, length), batched));
     }
     return chunks;
   }
@@ -39,6 +40,16 @@ export class FileChunks {
     const stored = await this.#blob.add(bytes, digest, batched);
     this.#known.set(key, stored);
     return stored;
+  }
+
+  /** Bytes that are valid until the next are read. */
+  async #read(file: BlobFile, offset: number, length: number): Promise<Uint8Array> {
+    if (file.readInto === undefined) return readExactly(file, offset, length);
+    if (this.#memory.length < length) this.#memory = new Uint8Array(this.#settings.chunkSize);
+    const target = this.#memory.subarray(0, length);
+    const count = await file.readInto(offset, target);
+    if (count < length) throw changed(file.path, `it ends after ${offset + count} bytes`);
+    return target;
   }
 }
 

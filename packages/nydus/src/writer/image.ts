@@ -1,6 +1,7 @@
 import type { CallOptions } from '@anole/bytes';
-import type { Tree } from '@anole/vfs';
+import type { Tree, TreeNode } from '@anole/vfs';
 import type { BlobInfo } from '../reader/blob-info.ts';
+import type { BlobFile } from './blob-of-files.ts';
 import type { BlobSink } from './blob-output.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { type BootstrapPlan, encodeBootstrap } from './bootstrap.ts';
@@ -83,11 +84,21 @@ async function storeFiles(
   let done = 0;
   for (const inode of files) {
     const { node, path, size } = inode;
-    const read = (offset: number, length: number) => node.read(offset, length);
-    inode.chunks = await chunks.store({ path, size, read }, options);
+    inode.chunks = await chunks.store(fileOf(node, path, size), options);
     done += inode.size;
     options.onProgress?.({ step: 'write files', done, total, unit: 'bytes', detail: inode.path });
   }
+}
+
+function fileOf(node: TreeNode, path: string, size: number): BlobFile {
+  return {
+    path,
+    size,
+    read: (offset, length) => node.read(offset, length),
+    ...(node.readInto && {
+      readInto: (offset: number, target: Uint8Array) => node.readInto!(offset, target),
+    }),
+  };
 }
 
 /** Those that will be wanted first come first, in the order in which they were given. */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import type { CallOptions, Source } from '@anole/bytes';
+import { type CallOptions, checkRange, type Source } from '@anole/bytes';
 import { type ScratchFile, scratchFile } from '@anole/host';
 import { applyLayer, MemoryTree, type Tree } from '@anole/vfs';
 import type { Image, ImageReader } from '../content.ts';
@@ -156,6 +156,17 @@ async function* spooled(
   }
 }
 
+/** A part of what has been written down. */
 function stored(scratch: ScratchFile, start: number, size: number): Source {
-  return { size, read: (offset, length) => scratch.read(start + offset, length) };
+  return {
+    size,
+    read(offset, length) {
+      checkRange(offset, length, size);
+      return scratch.read(start + offset, length);
+    },
+    readInto(offset, target) {
+      checkRange(offset, target.length, size);
+      scratch.readInto(start + offset, target);
+    },
+  };
 }
