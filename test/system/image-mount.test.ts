@@ -120,11 +120,50 @@ describe('mounted images', { skip }, () => {
     }
   });
 
-  it('are cleared away by the next service where both processes were killed', async (test) => {
+  it('outlive the keeper too: readers wait for the next, which goes on', async (test) => {
     const place = await setUp(test);
     const { sum, pids, anole, directory } = place;
     const mounted = await mountAll(test, place);
-    for (const pid of [...pids('quiet'), ...pids('kept')]) process.kill(pid, 'SIGKILL');
+    const kill = () => {
+      for (const pid of [...pids('quiet'), ...pids('kept')]) process.kill(pid, 'SIGKILL');
+    };
+    const read = (kind: string) =>
+      Promise.all(
+        Array.from(
+          { length: FILES / 2 },
+          async (_, file) => [file, await sum(kind, file)] as const,
+        ),
+      );
+    const reading = mounted.map(read);
+    await sleep(30);
+    kill();
+    // With nobody to answer, this cannot end well, and must not end badly.
+    const late = mounted.map((kind) => sum(kind, FILES - 1));
+    await sleep(300);
+    const { stdout } = await anole('image', 'mounts', '--json');
+    assert.equal(JSON.parse(stdout).length, mounted.length);
+    for (const [file, met] of (await Promise.all(reading)).flat()) {
+      assert.ok(met === 'error' || met === hashOf(contentOf(file)), `file ${file} is wrong`);
+    }
+    for (const met of await Promise.all(late)) assert.equal(met, hashOf(contentOf(FILES - 1)));
+    for (const kind of mounted) {
+      for (let file = 0; file < FILES; file++) {
+        assert.equal(await sum(kind, file), hashOf(contentOf(file)));
+      }
+      assert.equal((await anole('image', 'umount', kind)).status, 0);
+    }
+    const log = readFileSync(join(directory, 'anole/images.log'), 'utf8');
+    assert.match(log, /goes on for a keeper that was killed/);
+    assert.deepEqual(readdirSync(join(directory, 'cache/blobs')).includes('mounts.json'), false);
+  });
+
+  it('are cleared away by the next service where all processes were killed', async (test) => {
+    const place = await setUp(test);
+    const { sum, pids, holders, anole, directory } = place;
+    const mounted = await mountAll(test, place);
+    const all = [...holders(), ...pids('quiet'), ...pids('kept')];
+    assert.equal(all.length, 3);
+    for (const pid of all) process.kill(pid, 'SIGKILL');
     await sleep(100);
     for (const kind of await mountAll(test, place)) {
       assert.equal(await sum(kind, 9), hashOf(contentOf(9)));

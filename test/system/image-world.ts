@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { createServer, request as httpRequest } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -102,10 +102,20 @@ export async function setUp(test: Test) {
       .stdout.split('\n')
       .map(Number)
       .filter((pid) => pid > 0 && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(directory));
+  /** Processes that hold what mounts stand on, by the keeper's notes. */
+  const holders = (): readonly number[] => {
+    const notes = join(directory, 'cache/blobs/mounts.json');
+    if (!existsSync(notes)) return [];
+    return JSON.parse(readFileSync(notes, 'utf8')).holders.map(
+      ({ id }: { readonly id: { readonly pid: number } }) => id.pid,
+    );
+  };
   const points = kinds.map((kind) => join(directory, kind));
   for (const point of points) mkdirSync(point);
   test.after(() => {
-    for (const pid of [...pids('quiet'), ...pids('kept')]) process.kill(pid, 'SIGKILL');
+    for (const pid of [...pids('quiet'), ...pids('kept'), ...holders()]) {
+      process.kill(pid, 'SIGKILL');
+    }
     for (const point of points) spawnSync('umount', ['--lazy', point]);
     rmSync(directory, { recursive: true, force: true });
   });
@@ -127,7 +137,7 @@ export async function setUp(test: Test) {
     const { status, stdout } = await run('sha256sum', join(kind, nameOf(file)));
     return status === 0 ? stdout.split(' ')[0]! : 'error';
   };
-  return { directory, anole, start, run, mount, sum, pids, proxy };
+  return { directory, anole, start, run, mount, sum, pids, holders, proxy };
 }
 
 export type Place = Awaited<ReturnType<typeof setUp>>;

@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { archiveKeyring, mirror } from '../doctor/archive.ts';
 import { type Check, type Finding, renderFinding } from '../doctor/check.ts';
+import { imageMounts } from '../doctor/images.ts';
 import { smcRemote, smcShared } from '../doctor/smc.ts';
 import { cache, erofs, fuse, kvm, memory, node, terminal, webAssembly } from '../doctor/system.ts';
 import { exitCodes } from '../exit-codes.ts';
@@ -18,6 +19,7 @@ const checks: readonly Check[] = [
   kvm,
   fuse,
   erofs,
+  imageMounts,
   smcShared,
   smcRemote,
 ];

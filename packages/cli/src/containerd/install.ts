@@ -74,8 +74,9 @@ Before=containerd.service
 Type=exec
 ExecStart=${commandLine(...images)}
 ${common}
-# Of its two processes, the keeper is told to stop; it sees to the other.
-KillMode=mixed
+# The keeper is told to stop, and sees to the others. Where it is killed they stay: readers wait for the next
+# keeper, which goes on with what they hold.
+KillMode=process
 # What is in use is fetched whole before the end.
 TimeoutStopSec=600
 # A service that is killed is started again by its keeper.

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { imageMounts } from './images.ts';
 import { smcKernel, smcRemote, smcShared } from './smc.ts';
 import { cache, erofs, fuse, kvm, memory, node, terminal, webAssembly } from './system.ts';
 
@@ -15,13 +16,14 @@ test('the Node that runs the tests has all that is needed', () => {
   });
 });
 
-test('what is missing but not needed says so, and what to do', () => {
+test('what is missing but not needed says so, and what to do', async () => {
   for (const finding of [
     memory(),
     terminal(),
     kvm(),
     fuse(),
     erofs(),
+    await imageMounts(),
     smcShared(),
     smcRemote(),
     smcKernel(),

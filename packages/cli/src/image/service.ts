@@ -1,14 +1,12 @@
+import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { acquireLock, cacheDirectory } from '@anole/host';
 import {
   type Address,
-  clearLeftovers,
   type ExportOptions,
   Keeper,
   type MountKind,
   type MountRecord,
-  noteMounts,
-  notesIn,
   type ServiceStatus,
   serveImages,
 } from '@anole/nydus/service';
@@ -37,14 +35,21 @@ export async function mountAction(
   return 0;
 }
 
+/** Whether something is mounted, by the notes of the keeper: who reads of it may be waiting for the next. */
+function wasKilled(): boolean {
+  return existsSync(join(cacheDirectory(), 'blobs', 'mounts.json'));
+}
+
 export async function unmountAction(_context: CommandContext, directory: string): Promise<number> {
   const query = new URLSearchParams({ directory: resolve(directory) });
-  await askService('DELETE', `/v1/mounts?${query}`);
+  await askService('DELETE', `/v1/mounts?${query}`, undefined, { start: wasKilled() });
   return 0;
 }
 
 export async function mountsAction({ out, json }: CommandContext): Promise<number> {
-  const { mounts } = await askService<ServiceStatus>('GET', '/v1/mounts');
+  const { mounts } = await askService<ServiceStatus>('GET', '/v1/mounts', undefined, {
+    start: wasKilled(),
+  });
   if (json) out(JSON.stringify(mounts, null, 2));
   else if (mounts.length > 0) {
     const rows = mounts.map(({ directory, kind, size, present, image }) => [
@@ -141,18 +146,12 @@ async function keep(
   options: readonly string[],
 ): Promise<void> {
   await using _lock = await acquireLock(`${socket}.lock`, { patience: 0 });
-  const notes = notesIn(cache);
-  const left = await clearLeftovers(notes);
-  if (left.length > 0) log({ event: 'cleared leftover mounts', mounts: left });
   const keeper = new Keeper({
     command: ownCommand('image', 'serve', '--kept', ...options),
     cache,
-    onRestart: (reason) => log({ event: 'service ended, starting it again', reason }),
-    onNoGroup: (error) => log({ event: 'no mounts by the kernel', reason: String(error) }),
-    onMounts: (mounts) => void noteMounts(notes, mounts).catch(() => {}),
+    onEvent: (event, details) => log({ event, ...details }),
   });
   await keeper.run(signal);
-  await noteMounts(notes, []);
 }
 
 /** One line of JSON. */

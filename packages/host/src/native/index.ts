@@ -12,6 +12,15 @@
 export { BpfTable, ownCgroup, SocketProgram } from './bpf.ts';
 export { assembleBpf, type BpfInstruction, bpf } from './bpf-program.ts';
 export { eventCounter } from './event-counter.ts';
+export {
+  type Holder,
+  holdDescriptors,
+  isRunning,
+  killProcess,
+  type ProcessId,
+  processId,
+  takeDescriptors,
+} from './holder.ts';
 export { socketCookie, tcpSocket, unfragmentedUdp } from './ip-socket.ts';
 export { closeDescriptor, hasNative } from './koffi.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';

@@ -76,6 +76,8 @@ export class PreContentGroup implements AsyncDisposable {
     this.fd = fd ?? check(fanotifyInit(flags, O_RDWR_LARGEFILE), 'watch for reads');
     this.#bell = bell;
     try {
+      // Writing to the bell of another, which may be watched, would wait for an answer.
+      rmSync(bell, { force: true });
       writeFileSync(bell, 'bell');
       this.#bellInode = statSync(bell).ino;
       this.mark(bell);

@@ -19,11 +19,10 @@ export { verityBlob } from '../verity-blob.ts';
 export type { MountRequest } from './api.ts';
 export type { Address, ExportOptions } from './exported-images.ts';
 export { Keeper, type KeeperOptions } from './keeper.ts';
-export { clearLeftovers, noteMounts } from './leftovers.ts';
 export type { MountKind } from './mount.ts';
 export { isOnDemand, type OnDemandImage, openOnDemand } from './on-demand.ts';
 export { findOnDemand, layerSource } from './registry-images.ts';
-export { notesIn, type ServeOptions, serveImages } from './serve.ts';
+export { type ServeOptions, serveImages } from './serve.ts';
 export {
   ImageService,
   type MountRecord,

@@ -36,6 +36,11 @@ export class KeeperLink implements DescriptorKeeper {
   }
 
   keep(name: string, fd: number): Promise<void> {
+    if (!process.connected) {
+      const message = 'Cannot mount: the keeper of this service is gone';
+      const hint = 'What is mounted is served on. Start the service again: anole image serve';
+      return Promise.reject(new HostError('HOST_IO', message, { hint }));
+    }
     const id = this.#turn++;
     return new Promise((resolve) => {
       this.#waiting.set(id, resolve);
@@ -76,9 +81,8 @@ export class KeeperLink implements DescriptorKeeper {
   }
 
   #tell(message: ToKeeper): void {
-    // A keeper that is gone keeps nothing: the mounts go on as long as this process does.
+    // Without a keeper the mounts go on as long as this process does; their holder has what it needs to know.
     if (process.connected) process.send?.(message, () => {});
-    else if (message.type === 'keep') this.#kept(message.id);
   }
 }
 

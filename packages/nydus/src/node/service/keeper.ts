@@ -1,24 +1,37 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '@anole/host';
-import { PreContentGroup, receiveDescriptors, sendDescriptors, unixPair } from '@anole/host/native';
+import {
+  holdDescriptors,
+  isRunning,
+  killProcess,
+  PreContentGroup,
+  processId,
+  receiveDescriptors,
+  sendDescriptors,
+  unixPair,
+} from '@anole/host/native';
 import { BATCH, type ToKeeper, type ToService } from './keeper-messages.ts';
+import {
+  clearMounts,
+  endHolders,
+  type HolderNote,
+  readNotes,
+  rescue,
+  writeNotes,
+} from './notes.ts';
 import type { MountRecord } from './service.ts';
 
 export interface KeeperOptions {
   /** Program and arguments of the service. */
   readonly command: readonly [string, ...string[]];
-  /** The service's cache, in which the keeper makes a file. */
+  /** The service's cache, in which the keeper makes files. */
   readonly cache: string;
-  /** Told when a service ended that should not have. */
-  onRestart?(reason: string): void;
-  /** Told why images cannot be mounted by the kernel. */
-  onNoGroup?(error: unknown): void;
-  /** Told when mounts come or go. */
-  onMounts?(mounts: readonly MountRecord[]): void;
+  /** Told what happened, in a word, and more of it. */
+  onEvent?(event: string, details: Readonly<Record<string, unknown>>): void;
 }
 
 /** Longest pause before a service is started again, in milliseconds. */
@@ -29,31 +42,41 @@ const THREADS = '256';
 /**
  * Keeps what must outlive the service of images: descriptors of its mounts, files and events. While
  * the service is gone, whoever reads of its mounts waits; the service that is started in its place
- * goes on. Where both are killed at once nobody is left to say no, so this one does as little as it
- * can.
+ * goes on.
+ *
+ * Copies are with a holder, a process that only sleeps, and the keeper's notes say which: where keeper and
+ * service are both killed, readers wait for the next keeper, which goes on from there.
  */
 export class Keeper {
   readonly #options: KeeperOptions;
+  readonly #notes: string;
   readonly #kept = new Map<string, number>();
   #mounts: readonly MountRecord[] = [];
   #group: PreContentGroup | undefined;
   #child: ChildProcess | undefined;
+  #holder: HolderNote | undefined;
+  /** Whether the holder has all that is kept. */
+  #isHeld = true;
+  #sealing: Promise<void> = Promise.resolve();
   #isStopped = false;
   /** Whether there has been a service that could begin. */
   #wasReady = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
+    this.#notes = join(options.cache, 'mounts.json');
   }
 
   /**
-   * Runs services, one after the other, until one has been stopped on purpose.
+   * Runs services, one after the other, until one has been stopped on purpose. Goes on where another keeper
+   * of this cache was killed.
    *
    * @throws HostError where not even the first could begin
    */
   async run(signal: AbortSignal): Promise<void> {
     await mkdir(this.#options.cache, { recursive: true });
-    this.#group = this.#makeGroup();
+    this.#group = this.#makeGroup(await this.#inherit());
+    await this.#seal();
     const stop = () => this.#send({ type: 'stop' });
     signal.addEventListener('abort', stop);
     try {
@@ -64,25 +87,93 @@ export class Keeper {
         if (!this.#wasReady) {
           throw new HostError('HOST_IO', `Cannot serve images: the service ended with ${reason}`);
         }
-        this.#options.onRestart?.(reason);
+        this.#tell('service ended, starting it again', { reason });
         pause = Date.now() - since > MAX_PAUSE ? 0 : Math.min(MAX_PAUSE, 2 * pause + 50);
         await sleep(pause);
       }
     } finally {
       signal.removeEventListener('abort', stop);
+      await this.#sealing;
       for (const fd of this.#kept.values()) closeSync(fd);
+      this.#kept.clear();
       await this.#group?.close();
+      if (this.#isStopped) await this.#seal();
     }
   }
 
-  #makeGroup(): PreContentGroup | undefined {
-    try {
-      return new PreContentGroup(join(this.#options.cache, 'bell-keeper'));
-    } catch (error) {
-      // The kernel or the file system cannot: the service will mount through FUSE.
-      this.#options.onNoGroup?.(error);
+  /** Takes over what another keeper had, and gives its group of events. */
+  async #inherit(): Promise<number | undefined> {
+    const notes = await readNotes(this.#notes);
+    if (notes === undefined) return undefined;
+    // A service without its keeper may be serving still. It would take events from the next.
+    if (notes.service) {
+      killProcess(notes.service);
+      while (isRunning(notes.service)) await sleep(10);
+    }
+    const rescued = await rescue(notes);
+    if (rescued === undefined) {
+      const mounts = await clearMounts(notes);
+      if (mounts.length > 0) this.#tell('cleared leftover mounts', { mounts });
       return undefined;
     }
+    this.#mounts = rescued.mounts;
+    for (const [name, fd] of rescued.kept) this.#kept.set(name, fd);
+    this.#holder = notes.holders[0];
+    this.#tell('goes on for a keeper that was killed', { mounts: this.#mounts.length });
+    return rescued.group;
+  }
+
+  #makeGroup(inherited: number | undefined): PreContentGroup | undefined {
+    try {
+      return new PreContentGroup(join(this.#options.cache, 'bell-keeper'), inherited);
+    } catch (error) {
+      // The kernel or the file system cannot: the service will mount through FUSE.
+      this.#tell('no mounts by the kernel', { reason: String(error) });
+      return undefined;
+    }
+  }
+
+  /** Gives all descriptors to a holder, and writes down which it is. One at a time. */
+  #seal(): Promise<void> {
+    this.#sealing = this.#sealing.then(async () => {
+      try {
+        await this.#hold();
+      } catch (error) {
+        this.#isHeld = false;
+        this.#tell('what is mounted would not outlive this process', { reason: String(error) });
+      }
+    });
+    return this.#sealing;
+  }
+
+  async #hold(): Promise<void> {
+    const former = this.#holder === undefined ? [] : [this.#holder];
+    if (this.#kept.size === 0) {
+      await rm(this.#notes, { force: true });
+      endHolders(former);
+      this.#holder = undefined;
+      return;
+    }
+    if (this.#isHeld) return await this.#note(former);
+    this.#isHeld = true;
+    const names = [...this.#kept.keys()];
+    const group = this.#group ? [this.#group.fd] : [];
+    const { id, stay } = await holdDescriptors([...group, ...this.#kept.values()]);
+    this.#holder = { id, names, hasGroup: group.length > 0 };
+    // Killed in between, it finds the former one, and the new one ends by itself.
+    await this.#note([this.#holder, ...former]);
+    await stay();
+    endHolders(former);
+  }
+
+  #note(holders: readonly HolderNote[]): Promise<void> {
+    const { pid } = this.#child ?? {};
+    const service = pid === undefined ? undefined : processId(pid);
+    return writeNotes(this.#notes, {
+      holders,
+      mounts: this.#mounts,
+      ...(service && { service }),
+    });
   }
 
   #runOne(signal: AbortSignal): Promise<string> {
@@ -95,6 +186,7 @@ export class Keeper {
     });
     closeSync(theirs);
     this.#child = child;
+    void this.#seal();
     child.on('message', (message: ToKeeper) => this.#obey(message, own));
     this.#send({
       type: 'start',
@@ -127,15 +219,17 @@ export class Keeper {
         if (fd === undefined) return;
         this.#drop(message.name);
         this.#kept.set(message.name, fd);
-        this.#send({ type: 'kept', id: message.id });
+        this.#isHeld = false;
+        void this.#seal().then(() => this.#send({ type: 'kept', id: message.id }));
         return;
       }
       case 'release':
         this.#drop(message.name);
+        void this.#seal();
         return;
       case 'mounts':
         this.#mounts = message.mounts;
-        this.#options.onMounts?.(message.mounts);
+        void this.#seal();
         return;
       case 'stopped':
         this.#isStopped = true;
@@ -147,7 +241,13 @@ export class Keeper {
 
   #drop(name: string): void {
     const fd = this.#kept.get(name);
-    if (fd !== undefined) closeSync(fd);
+    if (fd === undefined) return;
+    closeSync(fd);
     this.#kept.delete(name);
+    this.#isHeld = false;
+  }
+
+  #tell(event: string, details: Readonly<Record<string, unknown>>): void {
+    this.#options.onEvent?.(event, details);
   }
 }

@@ -1,5 +1,4 @@
 import { chmod, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { parsePlatform } from '@anole/oci';
 import { ImageStore, Registries } from '@anole/oci/node';
 import { type MountRequest, serviceApi } from './api.ts';
@@ -75,9 +74,4 @@ export async function serveImages(options: ServeOptions): Promise<void> {
   if (left.length > 0) log({ event: 'left mounted, whole', mounts: left });
   await rm(options.socket, { force: true });
   await link.stopped();
-}
-
-/** Where a keeper notes what is mounted. */
-export function notesIn(cache: string): string {
-  return join(cache, 'mounts.json');
 }

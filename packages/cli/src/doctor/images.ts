@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs';
+import { mkdir } from 'node:fs/promises';
+import { release } from 'node:os';
+import { join } from 'node:path';
+import { AnoleError } from '@anole/bytes';
+import { cacheDirectory } from '@anole/host';
+import { PreContentGroup } from '@anole/host/native';
+import type { Finding } from './check.ts';
+import { erofs } from './system.ts';
+
+const without =
+  "Without a mount: 'anole run' reads images in its own process, 'anole image serve --nbd' exports";
+
+/** How `anole image mount` would mount here, and why. */
+export async function imageMounts(): Promise<Finding> {
+  const name = 'image mounts';
+  if (process.geteuid?.() !== 0) {
+    return { name, state: 'optional', found: 'none: they need root', next: without };
+  }
+  const problem = await kernelProblem();
+  if (problem === undefined) {
+    const found =
+      "by the kernel's EROFS; who reads what is not there waits for the service, or the next one";
+    return { name, state: 'ok', found };
+  }
+  if (existsSync('/dev/fuse')) {
+    return { name, state: 'ok', found: `through FUSE, as the kernel cannot alone: ${problem}` };
+  }
+  return { name, state: 'optional', found: `none: ${problem}, and no /dev/fuse`, next: without };
+}
+
+/** Why images cannot be mounted by the kernel, tried on a file of the cache. */
+async function kernelProblem(): Promise<string | undefined> {
+  if (erofs().state !== 'ok') return 'it has no EROFS';
+  const directory = join(cacheDirectory(), 'blobs');
+  try {
+    await mkdir(directory, { recursive: true });
+    const group = new PreContentGroup(join(directory, `bell-doctor-${process.pid}`));
+    await group.close();
+    return undefined;
+  } catch (error) {
+    if (AnoleError.is(error) && error.code === 'HOST_NO_NATIVE') return 'koffi is not installed';
+    return `Linux ${release()} does not tell of reads in ${directory} (6.14 does, of most file systems)`;
+  }
+}
