@@ -47,6 +47,34 @@ describe('indexes of images', { skip }, () => {
     assert.equal(diff.status, 0, diff.stdout + diff.stderr);
   });
 
+  for (const [format, type] of [
+    ['erofs', 'application/vnd.anole.erofs-index.v1+json'],
+    ['rafs', 'application/vnd.nydus.image.manifest.v1+json'],
+  ] as const) {
+    it(`as ${format} leave the data in the layers, and are found and read through`, async (test) => {
+      const directory = temporary(test);
+      const anole = anoleIn(directory);
+      const layout = umociImage(directory);
+      const host = await startRegistry(test);
+      const name = `docker://${host}/team/web:1`;
+      run('skopeo', 'copy', '--dest-tls-verify=false', `oci:${layout}:made`, name);
+      const flags = ['--insecure', '--json'];
+      const made = JSON.parse(succeed(anole(['index', name, '--format', format, ...flags])));
+      const { referrers } = JSON.parse(succeed(anole(['referrers', name, ...flags])));
+      const kinds = referrers.map((each: Record<string, unknown>) => [
+        each['digest'],
+        each['artifactType'],
+      ]);
+      assert.deepEqual(kinds, [[made.index, type]]);
+      const bare = name.replace(/:1$/, '');
+      const tls = '--tls-verify=false';
+      const manifest = JSON.parse(run('skopeo', 'inspect', '--raw', tls, `${bare}@${made.index}`));
+      assert.equal(manifest.subject.digest, made.image);
+      const diff = anole(['diff', `indexed:${name}`, `oci:${layout}:made`]);
+      assert.equal(diff.status, 0, diff.stdout + diff.stderr);
+    });
+  }
+
   it('are named by a copy of the image that is bound to them', async (test) => {
     const directory = temporary(test);
     const anole = anoleIn(directory);

@@ -100,10 +100,10 @@ export {
 } from './registry/transport.ts';
 export {
   describeZtoc,
+  indexManifest,
   isSociIndex,
   type SociVersion,
   soci,
-  sociManifest,
   ztocsOf,
 } from './soci/soci-index.ts';
 export { encodeGzipZinfo, parseGzipZinfo } from './soci/zinfo.ts';

@@ -1,6 +1,14 @@
+import { tmpdir } from 'node:os';
 import type { CallOptions } from '@anole/bytes';
+import { indexAsErofs, nodeEncoders, rafsReferenceVariant } from '@anole/nydus/node';
 import type { Descriptor, Image, ImageWriter } from '@anole/oci';
-import { bindIndex, type IndexedImage, type IndexImageOptions, indexImage } from '@anole/oci/node';
+import {
+  bindIndex,
+  convertImage,
+  type IndexedImage,
+  type IndexImageOptions,
+  indexImage,
+} from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
@@ -12,16 +20,27 @@ interface IndexFlags extends RegistryFlags, PlatformFlags {
   readonly span?: string;
   readonly minLayer?: string;
   readonly bind?: string;
+  readonly format: string;
 }
+
+const formats = ['soci', 'erofs', 'rafs'] as const;
 
 const TOOL = 'anole';
 
-/** Makes a SOCI index of an image, and puts it beside the image, or into a copy of it. */
+/** Makes an index of an image, and puts it beside the image, or into a copy of it. */
 export async function indexAction(
   context: CommandContext,
   name: string,
   flags: IndexFlags,
 ): Promise<number> {
+  const format = formats.find((each) => each === flags.format);
+  if (format === undefined || (format !== 'soci' && flags.bind !== undefined)) {
+    const what = format === undefined ? `as ${flags.format}` : `as ${format} into a copy`;
+    throw usageError(
+      `Cannot index ${what}: soci, erofs and rafs are there, --bind of soci`,
+      'image index',
+    );
+  }
   await using session = await Session.open(context, flags);
   const image = await session.image(name, flags);
   const options: IndexImageOptions = {
@@ -32,18 +51,46 @@ export async function indexAction(
   };
   const made =
     flags.bind === undefined
-      ? await putBeside(image, name, session, options)
+      ? await putBeside(name, session, (to) => make[format](image, to, options))
       : await putInto(image, flags.bind, session, options);
   report(context, flags.bind ?? name, image, made);
   return 0;
 }
 
-async function putBeside(image: Image, name: string, session: Session, options: IndexImageOptions) {
+type Make = (image: Image, to: ImageWriter, options: IndexImageOptions) => Promise<IndexedImage>;
+
+const make: Readonly<Record<(typeof formats)[number], Make>> = {
+  soci: (image, to, options) => indexImage(image, to, 'v1', options),
+  erofs: (image, to, options) => indexAsErofs(image, to, { ...options, scratch: tmpdir() }),
+  rafs: indexAsRafs,
+};
+
+/** An image of Nydus whose data stay in the layers of this one. */
+async function indexAsRafs(
+  image: Image,
+  to: ImageWriter,
+  { signal, onProgress }: IndexImageOptions,
+): Promise<IndexedImage> {
+  const format = rafsReferenceVariant(image, { encoders: nodeEncoders() });
+  const descriptor = await convertImage(image, to, format, {
+    scratch: tmpdir(),
+    subject: image.descriptor,
+    ...(signal && { signal }),
+    ...(onProgress && { onProgress }),
+  });
+  return { descriptor, layers: [] };
+}
+
+async function putBeside(
+  name: string,
+  session: Session,
+  put: (to: ImageWriter) => Promise<IndexedImage>,
+) {
   if (/^(?:oci|docker)-archive:/.test(name)) {
     throw usageError(`Cannot put an index into ${name}: archives do not change`, 'image index');
   }
   await using to = await session.writer(name);
-  const made = await indexImage(image, to.writer, 'v1', options);
+  const made = await put(to.writer);
   await to.writer.finish?.(session.call);
   return made;
 }

@@ -2,8 +2,8 @@ import { tmpdir } from 'node:os';
 import { type CallOptions, cachedSource } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostDecoders } from '@anole/host';
-import { bootstrapLayer, openRafsLayers } from '@anole/nydus/node';
-import { blobSource, type Image, mediaTypes, OciError } from '@anole/oci';
+import { bootstrapLayer, NYDUS_ARTIFACT, openErofsIndex, openRafsLayers } from '@anole/nydus/node';
+import { blobSource, type Image, mediaTypes, OciError, readManifest } from '@anole/oci';
 import {
   boundIndex,
   type FindIndex,
@@ -37,15 +37,34 @@ export async function openContainer(
   });
 }
 
-/** As above, through an index of the image, be it one that somebody else has put beside it. */
+/** As above, through an index of the image of any kind, be it one that somebody else has put beside it. */
 export async function openIndexed(
   name: string,
   context: CommandContext,
   flags: RegistryFlags & PlatformFlags = {},
 ): Promise<OpenContainer> {
-  return open(name, context, flags, async (image, { call }) => {
-    return indexedTree(image, await anyIndexes(image, call), { ...call, scratch: tmpdir() });
+  return open(name, context, flags, async (image, { call }, resources) => {
+    const find = await findIndexes(image, call);
+    if (find) return indexedTree(image, find, { ...call, scratch: tmpdir() });
+    const tree =
+      (await openErofsIndex(image, call)) ?? (await referringRafs(image, call, resources));
+    if (tree) return tree;
+    throw noIndex(image);
   });
+}
+
+/** The image of Nydus that was put beside an image last. */
+async function referringRafs(
+  { reader, descriptor }: Image,
+  call: CallOptions,
+  resources: AsyncDisposableStack,
+): Promise<Tree | undefined> {
+  const found = await reader.referrers?.(descriptor, { ...call, artifactType: NYDUS_ARTIFACT });
+  const last = found?.at(-1);
+  if (last === undefined) return undefined;
+  const { content: manifest } = await readManifest(reader, last, call);
+  if (manifest.kind !== 'manifest' || !bootstrapLayer(manifest.layers)) return undefined;
+  return (await openRafsImage({ reader, manifest }, call, resources)).image;
 }
 
 /**
@@ -69,7 +88,7 @@ async function open(
   name: string,
   context: CommandContext,
   flags: RegistryFlags & PlatformFlags,
-  read: (image: Image, session: Session) => Promise<Tree>,
+  read: (image: Image, session: Session, resources: AsyncDisposableStack) => Promise<Tree>,
 ): Promise<OpenContainer> {
   await using resources = new AsyncDisposableStack();
   const session = resources.use(await Session.open(context, flags));
@@ -80,7 +99,7 @@ async function open(
       ? await openFile(file, resources)
       : bootstrapLayer(image.manifest.layers)
         ? (await openRafsImage(image, session.call, resources)).image
-        : await read(image, session);
+        : await read(image, session, resources);
   resources.defer(() => tree.close?.());
   const kept = resources.move();
   return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };

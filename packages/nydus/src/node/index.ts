@@ -3,6 +3,14 @@ export { BlobFiles, createBlobFile } from './blob-files.ts';
 export { checkBlobNames } from './check-names.ts';
 export { nodeCodecs } from './codecs.ts';
 export { type EncoderOptions, nodeEncoders } from './encoders.ts';
+export {
+  EROFS_INDEX,
+  type ErofsIndexOptions,
+  indexAsErofs,
+  openErofsIndex,
+} from './erofs-index.ts';
 export { findHints } from './hints.ts';
+export { bootstrapLayer, NYDUS_ARTIFACT } from './rafs-layers.ts';
+export { type ReferenceVariantOptions, rafsReferenceVariant } from './reference-variant.ts';
 export { formatTrace, parseTrace, type Trace, TraceRecorder } from './trace.ts';
-export { bootstrapLayer, openRafsLayers, rafsVariant } from './variant.ts';
+export { openRafsLayers, rafsVariant } from './variant.ts';

@@ -17,21 +17,16 @@ import type { BlobResolver } from '../reader/blob.ts';
 import type { RafsImage } from '../reader/image.ts';
 import { openRafs } from '../reader/open.ts';
 import { type BlobFile, writeRafsBlob } from '../writer/blob-of-files.ts';
+import type { StoredChunk } from '../writer/chunks.ts';
 import { ChunkDictionary } from '../writer/dictionary.ts';
 import { writeRafs } from '../writer/image.ts';
 import type { RafsWriteOptions } from '../writer/options.ts';
 import { nodeCodecs } from './codecs.ts';
+import { bootstrapLayer, NYDUS_ARTIFACT, NYDUS_FEATURE, rafsAnnotations } from './rafs-layers.ts';
 
 /** Source: nydus contrib/nydusify/pkg/utils/constant.go. */
-const BLOB_TYPE = 'application/vnd.oci.image.layer.nydus.blob.v1';
-const ARTIFACT_TYPE = 'application/vnd.nydus.image.manifest.v1+json';
-export const NYDUS_FEATURE = 'nydus.remoteimage.v1';
+export const BLOB_TYPE = 'application/vnd.oci.image.layer.nydus.blob.v1';
 const BOOTSTRAP_PATH = 'image/image.boot';
-const annotations = {
-  blob: 'containerd.io/snapshot/nydus-blob',
-  bootstrap: 'containerd.io/snapshot/nydus-bootstrap',
-  version: 'containerd.io/snapshot/nydus-fs-version',
-} as const;
 
 /** Bytes of a bootstrap's layer, decompressed. */
 const BOOTSTRAP_MAX = 2 ** 30;
@@ -51,26 +46,36 @@ type VariantOptions = Omit<
 export function rafsVariant(options: VariantOptions): VariantFormat {
   return {
     feature: NYDUS_FEATURE,
-    artifactType: ARTIFACT_TYPE,
-    write: (tree, staging, call) => writeVariant(tree, staging, { ...options, ...call }),
+    artifactType: NYDUS_ARTIFACT,
+    write(tree, staging, call) {
+      const all = { ...options, ...call };
+      return writeVariant(tree, staging, all, (archive) => storeArchive(archive, staging, all));
+    },
     open: (layers) => openVariant(layers),
   };
 }
 
-async function writeVariant(
+/** What is stored of the data of one layer. */
+export interface StoredLayer {
+  readonly staged: StagedLayer;
+  /** The blob that chunks are in; undefined where the layer has no data. */
+  readonly id: string | undefined;
+  readonly chunks: readonly StoredChunk[];
+}
+
+/** @param store stores the data of layer `at`, which decompressed is `archive` */
+export async function writeVariant(
   tree: LayeredTree,
   staging: Staging,
   options: RafsWriteOptions,
+  store: (archive: Source, at: number) => Promise<StoredLayer>,
 ): Promise<readonly StagedLayer[]> {
   const blobs = new Map<string, StagedLayer>();
   const dictionary = new ChunkDictionary();
-  const marked = { annotations: { [annotations.blob]: 'true' } };
-  for (const archive of tree.layers) {
-    const { layer, result } = await staging.fill(BLOB_TYPE, (sink) =>
-      writeRafsBlob(filesOf(archive, options), sink, options),
-    );
-    for (const chunk of result.chunks) dictionary.put(chunk);
-    if (result.blob) blobs.set(result.blob.id, layer);
+  for (const [at, archive] of tree.layers.entries()) {
+    const { staged, id, chunks } = await store(archive, at);
+    for (const chunk of chunks) dictionary.put(chunk);
+    if (id !== undefined) blobs.set(id, staged);
   }
   // Whatever no layer's blob has: files with holes, which archives hold otherwise.
   const { layer, result } = await staging.fill(BLOB_TYPE, (sink) =>
@@ -79,13 +84,28 @@ async function writeVariant(
   if (result.blob) blobs.set(result.blob.id, layer);
   const used = result.blobs.map(({ id }) => blobs.get(id)!);
   return [
-    ...used.map((each) => annotated(each, marked.annotations)),
+    ...used.map((each) => annotated(each, { [rafsAnnotations.blob]: 'true' })),
     await stageBootstrap(result.bootstrap, staging),
   ];
 }
 
-function annotated(staged: StagedLayer, marks: Readonly<Record<string, string>>): StagedLayer {
-  return { ...staged, layer: { ...staged.layer, annotations: marks } };
+export async function storeArchive(
+  archive: Source,
+  staging: Staging,
+  options: RafsWriteOptions,
+): Promise<StoredLayer> {
+  const { layer: staged, result } = await staging.fill(BLOB_TYPE, (sink) =>
+    writeRafsBlob(filesOf(archive, options), sink, options),
+  );
+  return { staged, id: result.blob?.id, chunks: result.chunks };
+}
+
+export function annotated(
+  staged: StagedLayer,
+  marks: Readonly<Record<string, string>>,
+): StagedLayer {
+  const { layer } = staged;
+  return { ...staged, layer: { ...layer, annotations: { ...layer.annotations, ...marks } } };
 }
 
 /** The files of an archive whose bytes lie in it as they are. */
@@ -110,7 +130,7 @@ async function stageBootstrap(bootstrap: Uint8Array, staging: Staging): Promise<
   const files = new MemoryTree();
   files.putFile(BOOTSTRAP_PATH, bootstrap);
   const staged = await staging.add(writeTar(files), mediaTypes.layerGzip, createGzip());
-  return annotated(staged, { [annotations.bootstrap]: 'true', [annotations.version]: '6' });
+  return annotated(staged, { [rafsAnnotations.bootstrap]: 'true', [rafsAnnotations.version]: '6' });
 }
 
 /**
@@ -119,15 +139,21 @@ async function stageBootstrap(bootstrap: Uint8Array, staging: Staging): Promise<
  */
 const verifying = { ...nodeCodecs, decoders: builtInCodecs.decoders };
 
-async function openVariant(layers: readonly StagedLayer[]): Promise<Tree> {
+/** @param far gives blobs that are none of the layers */
+export async function openVariant(
+  layers: readonly StagedLayer[],
+  far?: (id: string) => Source | undefined,
+): Promise<Tree> {
   const last = layers.at(-1)!;
   const bootstrap = await unpackBootstrap(createReadStream(last.path));
   const paths = new Map(layers.map(({ layer, path }) => [layer.digest, path]));
   const sources = new Map<string, Source>();
   const resolve: BlobResolver = (id) => {
     const path = paths.get(`sha256:${id}`);
-    if (path !== undefined && !sources.has(id)) sources.set(id, lendingSource(fileSource(path)));
-    return sources.get(id);
+    const near = () => (path === undefined ? far?.(id) : lendingSource(fileSource(path)));
+    const source = sources.get(id) ?? near();
+    if (source !== undefined) sources.set(id, source);
+    return source;
   };
   const image = await openRafs(memorySource(bootstrap), resolve, {
     codecs: verifying,
@@ -139,14 +165,8 @@ async function openVariant(layers: readonly StagedLayer[]): Promise<Tree> {
   return Object.assign(image, { close });
 }
 
-/** The layer of a manifest that holds a bootstrap; undefined where it is no image of Nydus. */
-export function bootstrapLayer(layers: readonly Descriptor[]): Descriptor | undefined {
-  const last = layers.at(-1);
-  return last?.annotations?.[annotations.bootstrap] === 'true' ? last : undefined;
-}
-
 /**
- * Opens an image of Nydus in a registry, or wherever its blobs are.
+ * Opens an image of Nydus in a registry, or wherever its blobs are, and the layers that they refer to.
  *
  * @param layers of its manifest
  * @param open gives the bytes of a layer, all of them in order or by ranges
@@ -163,11 +183,17 @@ export async function openRafsLayers(
   if (layer === undefined) throw noBootstrap();
   const bootstrap = memorySource(await unpackBootstrap(open.all(layer)));
   const byDigest = new Map(layers.map((each) => [each.digest, each]));
+  const referred = new Set(layers.map((each) => each.annotations?.[rafsAnnotations.reference]));
   const resolve: BlobResolver = (id) => {
-    const blob = byDigest.get(`sha256:${id}`);
-    return blob && open.ranges(blob);
+    const digest = `sha256:${id}`;
+    const blob = byDigest.get(digest);
+    if (blob !== undefined) return open.ranges(blob);
+    const size = image.blobs.find(({ info }) => info.id === id)?.info.compressedSize;
+    if (!referred.has(digest) || size === undefined) return undefined;
+    return open.ranges({ mediaType: mediaTypes.layerGzip, digest, size });
   };
-  return { image: await openRafs(bootstrap, resolve, { codecs: nodeCodecs }), bootstrap };
+  const image = await openRafs(bootstrap, resolve, { codecs: nodeCodecs });
+  return { image, bootstrap };
 }
 
 async function unpackBootstrap(layer: AsyncIterable<Uint8Array>): Promise<Uint8Array> {

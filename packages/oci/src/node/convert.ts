@@ -28,6 +28,8 @@ export interface VariantFormat {
 export interface ConvertOptions extends LayersOptions {
   /** Names the variant at the target. Unless told it is nameless, for an index. */
   readonly tag?: string;
+  /** What the variant says that it refers to: it is found by the list of that one's referrers. */
+  readonly subject?: Descriptor;
 }
 
 /**
@@ -61,7 +63,7 @@ async function putVariant(
   to: ImageWriter,
   { feature, artifactType }: VariantFormat,
   layers: readonly StagedLayer[],
-  { signal, tag }: ConvertOptions,
+  { signal, tag, subject }: ConvertOptions,
 ): Promise<Descriptor> {
   const call = signal ? { signal } : {};
   const config = await configOf(image, layers, feature === undefined, call);
@@ -73,6 +75,7 @@ async function putVariant(
     config: configDescriptor,
     layers: layers.map(({ layer }) => layer),
     ...(artifactType !== undefined && { artifactType }),
+    ...(subject && { subject: bare(subject) }),
     ...(image.manifest.annotations && { annotations: image.manifest.annotations }),
   };
   const document = encodeManifest(manifest);
@@ -84,6 +87,10 @@ async function putVariant(
     ...(artifactType !== undefined && { artifactType }),
     platform: { ...platform, ...(feature !== undefined && { features: [feature] }) },
   };
+}
+
+function bare({ mediaType, digest, size }: Descriptor): Descriptor {
+  return { mediaType, digest, size };
 }
 
 /** `open` of bytes at hand. */

@@ -7,9 +7,9 @@ import { layerCompression, mediaTypes } from '../media-types.ts';
 import {
   describeZtoc,
   emptyConfig,
+  indexManifest,
   type SociVersion,
   soci,
-  sociManifest,
 } from '../soci/soci-index.ts';
 import { encodeZtoc } from '../soci/ztoc.ts';
 import { piece } from './convert.ts';
@@ -32,7 +32,8 @@ export interface IndexedImage {
 
 export interface IndexedLayer {
   readonly layer: Descriptor;
-  /** Undefined where the layer has no index. */
+  /** Undefined where the layer has none. */
+  readonly index?: LayerIndex;
   readonly ztoc?: Descriptor;
   readonly why?: string;
   readonly spans?: number;
@@ -51,12 +52,7 @@ export async function indexImage(
   version: SociVersion,
   options: IndexImageOptions,
 ): Promise<IndexedImage> {
-  const { signal, tool } = options;
-  const call = signal ? { signal } : {};
-  const layers: IndexedLayer[] = [];
-  for (const layer of image.manifest.layers) {
-    layers.push(await indexOne(image.reader, layer, to, options));
-  }
+  const layers = await indexLayers(image, to, options);
   const ztocs = layers.flatMap(({ ztoc }) => (ztoc ? [ztoc] : []));
   if (ztocs.length === 0) {
     const reasons = new Set(layers.map(({ why }) => why));
@@ -66,15 +62,43 @@ export async function indexImage(
       { hint: 'Smaller layers get one with --min-layer.' },
     );
   }
-  const manifest = sociManifest(version, ztocs, image.descriptor, tool);
+  const subject = version === 'v1' ? image.descriptor : undefined;
+  return { descriptor: await putIndex(to, soci[version], ztocs, subject, options), layers };
+}
+
+/** Makes the indexes of the layers of an image, and puts a ztoc for each that can have one. */
+export async function indexLayers(
+  image: Image,
+  to: ImageWriter,
+  options: IndexImageOptions,
+): Promise<readonly IndexedLayer[]> {
+  const layers: IndexedLayer[] = [];
+  for (const layer of image.manifest.layers) {
+    layers.push(await indexOne(image.reader, layer, to, options));
+  }
+  return layers;
+}
+
+/**
+ * Puts the manifest of an index.
+ *
+ * @param type by which it is told
+ * @param subject what it is put beside; undefined for one that its image names
+ */
+export async function putIndex(
+  to: ImageWriter,
+  type: string,
+  layers: readonly Descriptor[],
+  subject: Descriptor | undefined,
+  { signal, tool }: IndexImageOptions,
+): Promise<Descriptor> {
+  const call = signal ? { signal } : {};
+  const manifest = indexManifest(type, layers, subject, tool);
   await to.putBlob(manifest.config, piece(emptyConfig), call);
   const document = encodeManifest(manifest);
-  const descriptor = {
-    ...(await describe(mediaTypes.manifest, document)),
-    artifactType: soci[version],
-  };
+  const descriptor = { ...(await describe(mediaTypes.manifest, document)), artifactType: type };
   await to.putManifest(descriptor, document, undefined, call);
-  return { descriptor, layers };
+  return descriptor;
 }
 
 async function indexOne(
@@ -93,7 +117,7 @@ async function indexOne(
   const ztoc = describeZtoc(await describe(soci.ztoc, bytes), layer, span);
   await to.putBlob(ztoc, piece(bytes), signal ? { signal } : {});
   const { count: spans } = layerSpans(index);
-  return { layer, ztoc, spans, files: index.members.length };
+  return { layer, index, ztoc, spans, files: index.members.length };
 }
 
 /** The index of a layer, or why it has none. */

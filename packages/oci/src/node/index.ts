@@ -45,10 +45,12 @@ export {
   type IndexedLayer,
   type IndexImageOptions,
   indexImage,
+  indexLayers,
+  putIndex,
 } from './index-image.ts';
 export { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export { refName } from './index-names.ts';
-export { type FindIndex, indexedTree } from './indexed-tree.ts';
+export { type FindIndex, indexedTree, sha256 } from './indexed-tree.ts';
 export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayeredTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
@@ -61,6 +63,7 @@ export {
   type Surroundings,
   storeName,
 } from './open.ts';
+export { openBlob } from './open-blob.ts';
 export {
   defaultChunkings,
   type Plan,

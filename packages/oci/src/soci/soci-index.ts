@@ -25,20 +25,26 @@ export const emptyConfig: Uint8Array = new TextEncoder().encode('{}');
 
 export type SociVersion = 'v1' | 'v2';
 
-/** The manifest of a SOCI index: of version 1 it has the image as its subject. */
-export function sociManifest(
-  version: SociVersion,
-  ztocs: readonly Descriptor[],
-  image: Descriptor,
+/**
+ * The manifest of an index of an image, or of one that is made like those.
+ *
+ * @param type of its configuration, by which it is told
+ * @param subject the image that lists it; undefined for an index that the image names
+ */
+export function indexManifest(
+  type: string,
+  layers: readonly Descriptor[],
+  subject: Descriptor | undefined,
   tool: string,
 ): Manifest {
-  const { mediaType, digest, size } = image;
   return {
     kind: 'manifest',
     mediaType: mediaTypes.manifest,
-    config: { mediaType: soci[version], digest: EMPTY_DIGEST, size: emptyConfig.length },
-    layers: ztocs,
-    ...(version === 'v1' && { subject: { mediaType, digest, size } }),
+    config: { mediaType: type, digest: EMPTY_DIGEST, size: emptyConfig.length },
+    layers,
+    ...(subject && {
+      subject: { mediaType: subject.mediaType, digest: subject.digest, size: subject.size },
+    }),
     annotations: { [soci.tool]: tool },
   };
 }

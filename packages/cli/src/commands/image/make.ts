@@ -55,6 +55,7 @@ export function indexCommand(): Command {
     .description('make an index of an image, by which its layers are read without unpacking them')
     .argument('<image>')
     .option('--platform <platform>', 'of an index of images, the image to index')
+    .option('-f, --format <format>', 'soci, erofs or rafs', 'soci')
     .option('--span <bytes>', 'decompressed bytes between two places where reading can begin')
     .option('--min-layer <bytes>', 'smaller layers get no index (default: 10485760)')
     .option('--bind <destination>', 'write a copy of the image that names its index')
@@ -66,10 +67,14 @@ The index is that of SOCI: for each layer a table of its files, and places in it
 decompression can begin, 4 MiB apart unless --span says otherwise, or the frames of zstd where there are
 several. Layers are read once. It is put beside the image as its referrer (version 1 of SOCI). Who may write to the repository
 may put another one there: a copy made with --bind names its index by digest instead (version 2).
+With --format erofs the names, attributes and places of all files are an EROFS image, too, whose devices are the
+layers; with --format rafs they are an image of Nydus, whose blobs refer to the layers (gzip ones: zran). Both are
+referrers. Every kind is read by the name indexed:IMAGE.
 
 Examples:
   anole image index docker://HOST/web:1.2
   anole image index HOST/web:1.2 --min-layer 0 --span 1048576
+  anole image index docker://HOST/web:1.2 --format rafs
   anole image index docker://HOST/web:1.2 --bind docker://HOST/web:1.2-soci
   anole image diff indexed:docker://HOST/web:1.2 docker://HOST/web:1.2`,
     )
