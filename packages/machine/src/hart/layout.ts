@@ -99,12 +99,12 @@ export const STATE_END = 0x500;
  * an i64 tag (the virtual address of the page, or NO_PAGE) and an i32 to add to a virtual
  * address to get its place in this memory.
  */
-export const TLB = 0x18_0000;
+export const TLB = 0x1a_0000;
 /** Tag of an empty entry, byte by byte 0xff: no address has these bits after masking. */
 export const NO_PAGE = -1;
 /** Added to the tag of an entry for writes whose page has compiled code: it never matches. */
 export const CODE_TAG = 0x800;
-export const TLB_ENTRIES = 1024;
+export const TLB_ENTRIES = 4096;
 export const TLB_BYTES = TLB_ENTRIES * 16;
 export const TLB_MODES = 4;
 export const TlbKind = { fetch: 0, read: 1, write: 2 } as const;
@@ -159,10 +159,10 @@ export const SLOTS_END = 0x640;
  * A bit for each 4 KiB page of RAM, like {@link TOUCHED}: set before the page is written. Whoever
  * clears it flushes the TLBs, whose entries for writes stand for pages that are marked.
  */
-export const WRITTEN = 0x1c_0000;
+export const WRITTEN = 0x18_0000;
 
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
-export const RAM_OFFSET = 0x20_0000;
+export const RAM_OFFSET = 0x26_0000;
 /** Physical address of RAM. */
 export const RAM_BASE = 0x8000_0000;
 

@@ -10,16 +10,12 @@ import type { SharedCode } from './shared-code.ts';
 import type { PlacedRegion } from './translate.ts';
 
 const CAPACITY = 16384;
-/** Slices that a place waits for others to be compiled with. */
-const PATIENCE = 64;
+/** Slices that a place waits for others to be compiled with, unless it becomes hot once more. */
+const PATIENCE = 1000;
 /** Instructions that a hart executes until it is worth compiling more for. */
 const WARM = 200_000_000;
 /** Instructions of a region. */
 const LIMIT = 320;
-/** Instructions that may be owed, executed against compiled, before places wait twice as long. */
-const CREDIT = 100_000_000;
-/** How often they do, at the most. */
-const DOUBLINGS = 5;
 
 /** What compiles: much code, and the instructions of the guest, which short commands do without. */
 interface Compiler {
@@ -61,14 +57,11 @@ export class Jit {
   /** What modules of compiled code import. */
   readonly #env: WebAssembly.ModuleImports;
   readonly #waiting = new Map<number, Hot>();
-  #patience = 0;
+  #patience = PATIENCE;
   #loading: Promise<void> | undefined;
   /** Count of instructions from which on the hart is warm; undefined before the first look. */
   #warmAt: number | undefined;
   #isWarm: boolean;
-  /** Instructions to be executed for what was compiled, see `JitOptions.pace`; when last looked at. */
-  #debt = 0;
-  #executed: number | undefined;
 
   /** @param own memory of the hart's state and TLBs */
   constructor(memory: GuestMemory, own: WebAssembly.Memory, fused: boolean, options: JitOptions) {
@@ -90,6 +83,7 @@ export class Jit {
    */
   hot(place: number): boolean {
     if (this.heap.enter(place)) return true;
+    if (this.#waiting.has(place)) this.#patience = 0;
     this.#waiting.set(place, { place, map: new PageMap(this.#own, this.#memory, place) });
     if (this.#options.batch > 1) return false;
     this.#compile();
@@ -102,29 +96,23 @@ export class Jit {
    * @param executed instructions that the hart has executed, from whatever count on
    */
   poll(executed: number): void {
-    this.#pass(executed);
+    if (!this.#isWarm) this.#warm(executed);
     if (this.#waiting.size === 0) return;
-    this.#patience++;
-    if (this.#waiting.size >= this.#options.batch || this.#patience >= PATIENCE) this.#compile();
+    this.#patience--;
+    if (this.#waiting.size >= this.#options.batch || this.#patience < 0) this.#compile();
   }
 
-  /** Takes note of what was executed since it was last called. */
-  #pass(executed: number): void {
+  #warm(executed: number): void {
     this.#warmAt ??= executed + WARM;
-    const passed = executed - (this.#executed ?? executed);
-    this.#executed = executed;
-    if (this.#isWarm && this.#debt === 0) return;
-    this.#isWarm ||= executed >= this.#warmAt;
-    this.#debt = Math.max(0, this.#debt - passed);
+    if (executed < this.#warmAt) return;
+    this.#isWarm = true;
     this.#setThreshold();
   }
 
-  /** Where much was compiled lately, only what is hotter still is worth it. */
   #setThreshold(): void {
     const { threshold, coldThreshold = threshold } = this.#options;
-    const jumps = threshold * 2 ** Math.min(DOUBLINGS, Math.floor(this.#debt / CREDIT));
     const words = new Int32Array(this.#own.buffer);
-    words[at.THRESHOLD >> 2] = this.#isWarm ? jumps : Math.max(jumps, coldThreshold);
+    words[at.THRESHOLD >> 2] = this.#isWarm ? threshold : coldThreshold;
   }
 
   /** See `Hart.shareCode`. */
@@ -140,7 +128,7 @@ export class Jit {
   #compile(): void {
     const places = [...this.#waiting.values()];
     this.#waiting.clear();
-    this.#patience = 0;
+    this.#patience = PATIENCE;
     if (compiler === undefined) {
       // What is hot is soon so again. Where nothing can be loaded, all stays with the interpreter.
       this.#loading ??= loadCompiler().catch(() => {});
@@ -161,7 +149,6 @@ export class Jit {
       for (const { places } of regions) this.heap.giveUp(places.get(0)!);
       return;
     }
-    this.#debt += (this.#options.pace ?? 0) * lengthOf(regions);
     this.heap.markTlb();
   }
 
@@ -192,13 +179,6 @@ export class Jit {
       .filter(({ entries }) => entries.length > 0);
   }
 }
-
-/** Instructions of regions. */
-const lengthOf = (regions: readonly PlacedRegion[]): number =>
-  regions.reduce(
-    (sum, { blocks }) => blocks.reduce((inner, { steps }) => inner + steps.length, sum),
-    0,
-  );
 
 /** Where a region is entered, and the pages of RAM that it lies in. */
 function lieOf({ entries, blocks, pages, places }: PlacedRegion) {

@@ -1,5 +1,5 @@
 export interface JitOptions {
-  /** Jumps to a place until it is compiled. */
+  /** Jumps to a place until it is compiled: see `docs/decisions/0037-compiling-pays-off-late.md`. */
   readonly threshold: number;
   /**
    * The same for the first 200 million instructions: who starts a machine for one short command pays
@@ -7,19 +7,16 @@ export interface JitOptions {
    */
   readonly coldThreshold?: number;
   /**
-   * Instructions to be executed for each one that is compiled: where less are, as wide code that is
-   * executed some thousand times has it, thresholds rise up to 32 times. Default: 0, they stay.
+   * Places that are compiled together. With 1 at once, else between slices: when there are so many, or
+   * when one of them became hot once more.
    */
-  readonly pace?: number;
-  /** Places that are compiled together. With 1 at once, else between slices. */
   readonly batch: number;
   /** Functions that are kept; when there are more, the oldest are dropped. Default 16384. */
   readonly capacity?: number;
 }
 
 export const defaultJit: JitOptions = {
-  threshold: 1000,
+  threshold: 16_000,
   coldThreshold: 32_000,
-  pace: 3_000,
   batch: 32,
 };
