@@ -46,6 +46,7 @@ import {
 import { status } from '../status.ts';
 import { isReserved, LocalPool, updateAt } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
+import { compressible, expansionOf } from './expansions.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
@@ -114,7 +115,13 @@ class SlowStep {
         block(
           this.#done,
           this.#fetch(),
-          dispatch(instructions, this.#word, this.#illegal, (each) => this.#handler(each)),
+          dispatch(
+            instructions,
+            this.#word,
+            this.#illegal,
+            (each) => this.#handler(each),
+            (direct) => when(this.#isCompressed(), direct(expansionOf(this.#word), compressible)),
+          ),
         ),
         setSlot64(PC, get(this.#next)),
         ret(),
@@ -133,7 +140,7 @@ class SlowStep {
     return [
       set(this.#raw, half(get(this.#pc))),
       when(
-        op('i32.eq', and32(get(this.#raw), 3), i32(3)),
+        op('i32.eqz', this.#isCompressed()),
         [
           set(
             this.#raw,
@@ -147,11 +154,15 @@ class SlowStep {
           set(this.#next, add64(get(this.#pc), i64(4))),
         ],
         [
-          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(3)), EXPANSIONS)),
+          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(2)), EXPANSIONS)),
           set(this.#next, add64(get(this.#pc), i64(2))),
         ],
       ),
     ];
+  }
+
+  #isCompressed(): Code {
+    return op('i32.ne', and32(get(this.#raw), 3), i32(3));
   }
 
   #handler(instruction: Instruction): Code {
