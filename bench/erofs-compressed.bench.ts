@@ -19,7 +19,9 @@ const command = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 const settings = [
   [],
   ['-zlz4'],
+  ['-zlz4', '-Ededupe'],
   ['-zlz4hc,level=9'],
+  ['-zlz4hc,level=9', '-C65536', '-Ededupe'],
   ['-zzstd,level=3', '-C65536'],
   ['-zzstd,level=15', '-C65536'],
 ] as const;

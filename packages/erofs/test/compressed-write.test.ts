@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
@@ -38,6 +39,15 @@ function tree(): MemoryTree {
   put('noise', noise);
   put('mixed', Uint8Array.from([...patterned(20_000), ...noise, ...patterned(30_001)]));
   put('zeros', new Uint8Array(3_000_001));
+  put('moved', Buffer.concat([noise.subarray(0, 777), program.subarray(700_000, 1_000_000)]));
+  put(
+    'parts',
+    Buffer.concat([
+      program.subarray(40_000, 90_000),
+      noise,
+      program.subarray(1_100_001, 1_250_000),
+    ]),
+  );
   for (const size of [1, 100, 4095, 4096, 4097, 8191, 8192, 8193, 50_000, 65_536, 69_632]) {
     put(`text-${size}`, program.subarray(5_000_000, 5_000_000 + size));
     put(`again-${size}`, program.subarray(5_000_000, 5_000_000 + size));
@@ -130,9 +140,9 @@ function slowLanes(count: number) {
       const made: Lane = {
         bytes: new Uint8Array(memory.buffer),
         ...ranges[0]!,
-        async run(pieces) {
+        async run(pieces, target) {
           await setTimeout(turn++ % 3 === 0 ? 5 : 0);
-          return compress(pieces, made.output.start);
+          return compress(pieces, target);
         },
         release: () => void free.push(made),
       };
@@ -144,8 +154,13 @@ function slowLanes(count: number) {
 
 test('pieces compressed elsewhere, many at once, give the same image', async () => {
   const source = tree();
-  for (const tails of ['fragment', 'inline'] as const) {
-    const compression = { compressor: 'lz4', tails } as const;
+  for (const [tails, dedupe] of [
+    ['fragment', false],
+    ['inline', false],
+    ['inline', true],
+    ['fragment', true],
+  ] as const) {
+    const compression = { compressor: 'lz4', tails, dedupe } as const;
     const alone = await imageOf(source, { compression });
     const together = await imageOf(source, {
       compression: { ...compression, lanes: slowLanes(5) },
@@ -207,15 +222,38 @@ test('pclusters that are equal are stored once', async () => {
   assert.ok(report.blocks.shared > 100);
 });
 
+for (const pclusterSize of [4096, 65_536]) {
+  test(`what was moved is found in units of ${pclusterSize}, and what was given up is not`, async () => {
+    const all = new MemoryTree();
+    const program = readFileSync(process.execPath).subarray(0, 3_000_000);
+    const before = randomBytes(9000);
+    all.putFile('a', program);
+    all.putFile('b', Buffer.concat([before, program]));
+    const inside = [program.subarray(0, 1_234_567), before, program.subarray(1_234_567)];
+    all.putFile('c', Buffer.concat(inside));
+    // Stored as it is, so that none of it is to be referred to.
+    const noise = randomBytes(200_000);
+    all.putFile('d', noise);
+    all.putFile('e', Buffer.concat([noise, program.subarray(0, 400_000)]));
+    const compression = { compressor: 'lz4hc', pclusterSize, dedupe: true } as const;
+    const image = await imageOf(all, { compression });
+    const { dedupe, ...apart } = compression;
+    const most = (await imageOf(all, { compression: apart })).length * 0.5;
+    assert.ok(dedupe && image.length < most, `${image.length} of ${most * 2}`);
+    assert.equal(await describeDifferences(all, await openErofs(memorySource(image))), '');
+    assert.deepEqual((await checkErofs(memorySource(image))).findings, []);
+  });
+}
+
 /** The usual lanes; tells how many pieces were compressed. */
 function countingLanes(count: { pieces: number }) {
   return (variants: readonly PieceSettings[]): Lanes => {
     const lanes = slowLanes(1)(variants);
     const counted = (lane: Lane): Lane => ({
       ...lane,
-      run(pieces) {
+      run(pieces, target) {
         count.pieces += pieces.length;
-        return lane.run(pieces);
+        return lane.run(pieces, target);
       },
     });
     return { acquire: () => map(lanes.acquire(), counted) };

@@ -60,8 +60,8 @@ With --reuse, files that have the same path and content in that image are not co
 the same options made it.
 Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
 (ends and small files in one inode, compressed to units of so many), all-fragments (all files there),
-dedupe (equal units once), noinline_data, force-inode-extended, force-chunk-indexes (addresses of 8
-bytes).
+dedupe (what files have in common once), noinline_data, force-inode-extended, force-chunk-indexes
+(addresses of 8 bytes).
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,

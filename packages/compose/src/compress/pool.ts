@@ -4,7 +4,6 @@ import { AnoleError } from '@anole/bytes';
 import {
   type CompressedPiece,
   type Lane,
-  type LaneRange,
   type Lanes,
   laneRanges,
   type Piece,
@@ -71,7 +70,7 @@ class CompressThread {
     const { ranges, pages } = laneRanges(variants, LANES);
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
     this.#bytes = new Uint8Array(memory.buffer);
-    this.#lanes = ranges.map(({ input, output }) => this.#lane(input, output));
+    this.#lanes = ranges.map((range) => this.#lane(range));
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const task: CompressTask = { variants, memory };
     this.#worker = startThread(new URL(`./compress-worker.${extension}`, import.meta.url), {
@@ -99,21 +98,20 @@ class CompressThread {
     await this.#worker.terminate();
   }
 
-  #lane(input: LaneRange, output: LaneRange): Lane {
+  #lane(range: Pick<Lane, 'input' | 'output' | 'spare'>): Lane {
     const listing = new FileListing();
     let reads: number[] = [];
     const lane: Lane = {
       bytes: this.#bytes,
-      input,
-      output,
+      ...range,
       fetch(node, offset, start, length) {
         const isTheirs = listing.add(node);
         if (isTheirs) reads.push(offset, start, length);
         return isTheirs;
       },
-      run: (pieces) => {
+      run: (pieces, target) => {
         const files = listing.count > 0 ? listing.take() : undefined;
-        const results = this.#run(pieces, output.start, files, Float64Array.from(reads));
+        const results = this.#run(pieces, target, files, Float64Array.from(reads));
         reads = [];
         return results;
       },

@@ -14,6 +14,7 @@ import {
 } from '../layout/chunk.ts';
 import { algorithmNames } from '../layout/compression-config.ts';
 import { layouts, NO_BLOCK } from '../layout/inode.ts';
+import { INTERLACED } from './compressed/piece.ts';
 import { CompressedReader } from './compressed/reader.ts';
 import { type ImageDevice, type Place, resolve } from './devices.ts';
 import { type InodeInfo, readInode } from './inode.ts';
@@ -127,6 +128,7 @@ export class DataReader {
         size: piece.size,
         algorithm: algorithmNames[piece.format],
         partial: piece.partial,
+        interlaced: piece.format === INTERLACED,
       };
     }
     const { length, device, offset: start } = yield* this.#run(inode, offset, size - offset);
@@ -140,6 +142,7 @@ export class DataReader {
       size: kind === 'hole' ? 0 : length,
       algorithm: undefined,
       partial: false,
+      interlaced: false,
     };
   }
 

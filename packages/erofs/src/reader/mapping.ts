@@ -19,4 +19,6 @@ export interface Mapping {
   readonly algorithm: Algorithm | undefined;
   /** What is stored decodes to more than these bytes. */
   readonly partial: boolean;
+  /** Of what is not compressed: each byte lies where it would in an uncompressed block, wrapped around. */
+  readonly interlaced: boolean;
 }

@@ -5,7 +5,7 @@ const FREE = 0;
 const RECORD = 3;
 
 /**
- * Finds contents that were seen before by their hash and length. It keeps 12 bytes for each, in a table
+ * Finds contents that were seen before by their hash and length, or another hash. It keeps 12 bytes for each, in a table
  * that is at most three quarters full; whoever asks compares the contents themselves.
  */
 export class ContentIndex {
@@ -18,6 +18,14 @@ export class ContentIndex {
       if (this.#table[at] === hash && this.#table[at + 1] === length)
         yield this.#table[at + 2]! - 1;
     }
+  }
+
+  /** Whether there are contents of this hash, of whatever length. */
+  has(hash: number): boolean {
+    for (let at = this.#slot(hash); this.#table[at + 2] !== FREE; at = this.#next(at)) {
+      if (this.#table[at] === hash) return true;
+    }
+    return false;
   }
 
   /** @param place below 2^32 - 1 */

@@ -4,6 +4,7 @@ import { storedRanges } from '../chunks.ts';
 import type { Inode } from '../inode.ts';
 import { readInto } from '../read-exactly.ts';
 import type { StoredData } from '../stored.ts';
+import { Dedupe } from './dedupe.ts';
 import { FileBuilder } from './file-builder.ts';
 import { type Lane, PIECE_SIZE } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
@@ -87,7 +88,7 @@ async function takeOver(
     if (pieces === undefined) left.push(chosen);
     else {
       for await (const { bytes, piece } of pieces) {
-        await builder.add(inode, bytes, piece.end, piece, variant);
+        await builder.add(inode, piece, variant, { memory: bytes, fragmentAt: piece.end });
         await builder.flush();
       }
     }
@@ -128,6 +129,7 @@ interface Batch {
 class Queue {
   readonly #settings: CompressionSettings;
   readonly #builder: FileBuilder;
+  readonly #dedupe: Dedupe | undefined;
   readonly #call: CallOptions;
   readonly #total: number;
   readonly #pacer = new Pacer();
@@ -143,6 +145,7 @@ class Queue {
   ) {
     this.#settings = settings;
     this.#builder = builder;
+    this.#dedupe = builder.known && new Dedupe(builder, builder.known, settings);
     this.#call = call;
     this.#total = total;
   }
@@ -220,7 +223,8 @@ class Queue {
   async #start(): Promise<void> {
     const batch = this.#filling!;
     this.#filling = undefined;
-    const results = Promise.resolve(batch.lane.run(batch.pieces));
+    const { lane, pieces } = batch;
+    const results = Promise.resolve(lane.run(pieces, lane.output.start));
     // Whoever waits for it hears of a failure; until then nobody does.
     results.catch(() => {});
     batch.results = results;
@@ -229,15 +233,20 @@ class Queue {
     if (turn) await turn;
   }
 
+  async #store(owner: Inode, lane: Lane, piece: Piece, done: CompressedPiece): Promise<void> {
+    if (this.#dedupe) return await this.#dedupe.add(owner, lane, piece, done);
+    const { start, length, variant } = piece;
+    const fragmentAt = start + length - done.fragmentSize;
+    await this.#builder.add(owner, done, variant, { memory: lane.bytes, fragmentAt });
+  }
+
   async #finish(): Promise<void> {
     const { lane, owners, pieces, results } = this.#running.shift()!;
     const done = await results!;
     for (const [index, owner] of owners.entries()) {
-      const { start, length, variant } = pieces[index]!;
-      const piece = done[index]!;
-      const fragmentAt = start + length - piece.fragmentSize;
-      await this.#builder.add(owner, lane.bytes, fragmentAt, piece, variant);
-      this.#done += length;
+      const piece = pieces[index]!;
+      await this.#store(owner, lane, piece, done[index]!);
+      this.#done += piece.length;
     }
     await this.#builder.flush();
     lane.release();

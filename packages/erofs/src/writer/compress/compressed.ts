@@ -7,8 +7,8 @@ export interface Compressed {
   /** Pclusters may have more than one block. */
   readonly big: boolean;
   /**
-   * For each pcluster: bytes of the file, bytes stored before padding, and 1 where those are not
-   * compressed. Of a fragment nothing is stored.
+   * For each pcluster: bytes of the file, bytes stored before padding, and flags as those of a piece.
+   * Of a fragment nothing is stored.
    */
   readonly extents: Uint32Array;
   /**

@@ -3,9 +3,10 @@ import type { Inode } from '../inode.ts';
 import { coreSize } from '../measure.ts';
 import type { Compressed } from './compressed.ts';
 import { indexesSize } from './index-packs.ts';
+import { KnownPclusters, type StoredPcluster } from './known-pclusters.ts';
 import type { CompressionSettings, Variant } from './options.ts';
 import type { Packed } from './packed.ts';
-import { type CompressedPiece, pad } from './piece.ts';
+import { type CompressedPiece, EXTENT_IS_PARTIAL, EXTENT_IS_PLAIN, pad } from './piece.ts';
 import type { SharedBlocks } from './shared-blocks.ts';
 import type { Spool } from './spool.ts';
 import { SpoolWriter } from './spool-writer.ts';
@@ -24,12 +25,27 @@ export interface BuilderOutputs {
   readonly shared: SharedBlocks | undefined;
 }
 
+/** Where a piece lies that a builder takes. */
+export interface PiecePlace {
+  readonly memory: Uint8Array;
+  /** First byte of what goes into the packed inode. */
+  readonly fragmentAt: number;
+  /** What was compressed, where that is known. */
+  readonly content?: Uint8Array;
+}
+
+type Extent = readonly [length: number, size: number, flags: number];
+
+const nothing = new Uint8Array(0);
+
 /** Puts the pieces of one file after another where they go, and says of each file how it is stored. */
 export class FileBuilder {
   readonly #settings: CompressionSettings;
   readonly #blockSize: number;
   readonly #outputs: BuilderOutputs;
   readonly #writer: SpoolWriter;
+  /** Contents of what is stored, where it is to be shared. */
+  readonly known: KnownPclusters | undefined;
   /** End of what is in use of the blocks, and of the ends, in bytes. */
   #used = 0;
   #endsUsed = 0;
@@ -41,6 +57,8 @@ export class FileBuilder {
   #length = 0;
   #stored = 0;
   #inlineSize = 0;
+  /** How many pclusters were known before. */
+  #knownBefore = 0;
 
   constructor(settings: CompressionSettings, outputs: BuilderOutputs) {
     this.#settings = settings;
@@ -48,6 +66,11 @@ export class FileBuilder {
     this.#outputs = outputs;
     this.#writer = new SpoolWriter(outputs.blocks);
     this.#variant = settings.variants[0]!;
+    const read = async (offset: number, length: number) => {
+      await this.flush();
+      return await outputs.blocks.read(offset, length);
+    };
+    if (outputs.shared) this.known = new KnownPclusters(read, settings.blockSize);
   }
 
   /** Blocks so far. */
@@ -55,33 +78,46 @@ export class FileBuilder {
     return this.#used / this.#blockSize;
   }
 
-  /**
-   * Takes the next piece of a file, which lies in `memory`, compressed by `variant`; with the last one, sets the inode's
-   * `compressed`.
-   */
+  /** Takes the next piece of a file, compressed by `variant`; with the last one, sets the inode's `compressed`. */
   async add(
     inode: Inode,
-    memory: Uint8Array,
-    fragmentAt: number,
     piece: CompressedPiece,
     variant: number,
+    place: PiecePlace,
   ): Promise<void> {
     this.#variant = this.#settings.variants[variant]!;
-    await this.#store(inode, memory, piece);
+    await this.#store(inode, piece, place);
     const { fragmentSize } = piece;
-    if (this.#length + fragmentSize < inode.size) return;
+    const { memory, fragmentAt } = place;
+    await this.#end(inode, memory.subarray(fragmentAt, fragmentAt + fragmentSize));
+  }
+
+  /** As `add`, of bytes of the file that are stored already. */
+  async refer(inode: Inode, pcluster: StoredPcluster, variant: number): Promise<void> {
+    this.#variant = this.#settings.variants[variant]!;
+    const { length, size, place, algorithm, partial } = pcluster;
+    const plain = algorithm === undefined ? EXTENT_IS_PLAIN : 0;
+    this.#extents.push(length, size, plain | (partial ? EXTENT_IS_PARTIAL : 0));
+    this.#places.push(place);
+    this.#length += length;
+    await this.#end(inode, nothing);
+  }
+
+  /** With the last bytes of a file, says how it is stored. */
+  async #end(inode: Inode, fragment: Uint8Array): Promise<void> {
+    if (this.#length + fragment.length < inode.size) return;
     let offset: number | undefined;
-    if (fragmentSize > 0) {
-      const fragment = memory.subarray(fragmentAt, fragmentAt + fragmentSize);
+    if (fragment.length > 0) {
       offset = await this.#outputs.packed!.place(fragment);
-      this.#extents.push(fragmentSize, 0, 0);
+      this.#extents.push(fragment.length, 0, 0);
     }
     const compressed = this.#finish(inode, offset);
     if (this.#worthwhile(inode, compressed)) {
       inode.compressed = compressed;
       this.#used += this.#stored;
       this.#endsUsed += this.#inlineSize;
-    }
+    } else this.known?.forget(this.#knownBefore);
+    this.#knownBefore = this.known?.count ?? 0;
     this.#extents = [];
     this.#places = [];
     this.#length = 0;
@@ -94,12 +130,13 @@ export class FileBuilder {
     await this.#writer.flush();
   }
 
-  async #store(inode: Inode, memory: Uint8Array, piece: CompressedPiece): Promise<void> {
+  async #store(inode: Inode, piece: CompressedPiece, place: PiecePlace): Promise<void> {
+    const { memory } = place;
     const { extents, start, tailSize } = piece;
     for (const value of extents) this.#extents.push(value);
     for (let extent = 0; extent < extents.length; extent += 3) this.#length += extents[extent]!;
     const end = piece.end - tailSize;
-    if (this.#outputs.shared) await this.#share(this.#outputs.shared, memory, piece);
+    if (this.#outputs.shared) await this.#share(this.#outputs.shared, piece, place);
     else if (end > start) await this.#append(memory, start, end);
     if (tailSize === 0) return;
     if (this.#fitsBeside(inode, tailSize)) {
@@ -109,24 +146,32 @@ export class FileBuilder {
     }
     const block = new Uint8Array(this.#blockSize);
     block.set(memory.subarray(end, piece.end));
-    pad(block, 0, tailSize, extents.at(-1) === 1, this.#blockSize);
+    pad(block, 0, tailSize, extents.at(-1) === EXTENT_IS_PLAIN, this.#blockSize);
     if (this.#outputs.shared) this.#places.push((this.#used + this.#stored) / this.#blockSize);
     await this.#append(block, 0, block.length);
   }
 
   /** Stores the pclusters of a piece that are not stored yet. */
-  async #share(shared: SharedBlocks, memory: Uint8Array, piece: CompressedPiece): Promise<void> {
+  async #share(shared: SharedBlocks, piece: CompressedPiece, place: PiecePlace): Promise<void> {
     const { extents, start, tailSize } = piece;
+    const { memory, content } = place;
     const flush = () => this.flush();
     const count = extents.length / 3 - (tailSize > 0 ? 1 : 0);
     let at = start;
+    let contentAt = 0;
     for (let index = 0; index < count; index++) {
-      const blocks = Math.ceil(extents[index * 3 + 1]! / this.#blockSize);
-      const to = at + blocks * this.#blockSize;
+      const [length, size, flags] = extents.subarray(index * 3) as unknown as Extent;
+      const to = at + Math.ceil(size / this.#blockSize) * this.#blockSize;
       const next = (this.#used + this.#stored) / this.#blockSize;
-      const place = await shared.find(memory.subarray(at, to), next, flush);
-      this.#places.push(place ?? next);
-      if (place === undefined) await this.#append(memory, at, to);
+      const found = await shared.find(memory.subarray(at, to), next, flush);
+      this.#places.push(found ?? next);
+      if (found === undefined) await this.#append(memory, at, to);
+      if (found === undefined && content !== undefined) {
+        const algorithm = flags & EXTENT_IS_PLAIN ? undefined : this.#variant.algorithm;
+        const partial = (flags & EXTENT_IS_PARTIAL) !== 0;
+        this.known?.add(content, contentAt, { place: next, size, length, algorithm, partial });
+      }
+      contentAt += length;
       at = to;
     }
   }
@@ -169,7 +214,7 @@ export class FileBuilder {
     let next = firstBlock;
     let together = true;
     for (const [index, place] of this.#places.entries()) {
-      together &&= place === next;
+      together &&= place === next && (this.#extents[index * 3 + 2]! & EXTENT_IS_PARTIAL) === 0;
       next += Math.ceil(this.#extents[index * 3 + 1]! / blockSize);
     }
     const blocks = this.#outputs.shared ? next - firstBlock : this.#stored / blockSize;

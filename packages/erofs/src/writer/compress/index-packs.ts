@@ -10,6 +10,7 @@ import {
   FULL_INDEX_SIZE,
   FullIndex,
   INDEX_BLOCK_COUNT,
+  INDEX_PARTIAL_REF,
   lclusterTypes,
   MAP_HEADER_SIZE,
   MapHeader,
@@ -17,6 +18,7 @@ import {
 } from '../../layout/compression.ts';
 import { algorithms } from '../../layout/compression-config.ts';
 import type { Compressed } from './compressed.ts';
+import { EXTENT_IS_PARTIAL, EXTENT_IS_PLAIN } from './piece.ts';
 
 /** A pack of indexes of four bytes holds 2, one of those of two bytes 16. */
 const PAIR = 2;
@@ -103,6 +105,8 @@ interface Lclusters {
   readonly ahead: Uint16Array;
   /** Of heads, and of the first after a head, the block of the pcluster. */
   readonly blocks: Uint32Array;
+  /** Of heads, whether the pcluster holds more. */
+  readonly partial: Uint8Array;
 }
 
 function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
@@ -112,6 +116,7 @@ function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
   const low = new Uint16Array(count);
   const ahead = new Uint16Array(count);
   const blocks = new Uint32Array(count);
+  const partial = new Uint8Array(count);
   let position = 0;
   let block = startBlock;
   for (let extent = 0; extent < extents.length; extent += 3) {
@@ -121,9 +126,12 @@ function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
     const head = Math.floor(position / blockSize);
     const next = Math.floor(end / blockSize);
     const taken = Math.ceil(extents[extent + 1]! / blockSize);
-    types[head] = extents[extent + 2] === 1 ? lclusterTypes.plain : lclusterTypes.head1;
+    const flags = extents[extent + 2]!;
+    types[head] = flags & EXTENT_IS_PLAIN ? lclusterTypes.plain : lclusterTypes.head1;
+    partial[head] = flags & EXTENT_IS_PARTIAL;
     low[head] = position % blockSize;
-    blocks[head] = block;
+    // Of fragments, readers of full indexes take it for the high half of an offset.
+    blocks[head] = taken === 0 ? 0 : block;
     for (let index = head + 1; index < next; index++) {
       const back = index - head;
       types[index] = lclusterTypes.nonhead;
@@ -140,16 +148,19 @@ function lclustersOf(compressed: Compressed, startBlock: number): Lclusters {
       blocks[next] = block;
     }
   }
-  return { types, low, ahead, blocks };
+  return { types, low, ahead, blocks, partial };
 }
 
 /** One record for each lcluster: pclusters may lie anywhere. */
-function writeFullIndexes(out: Uint8Array, { types, low, ahead, blocks }: Lclusters): void {
+function writeFullIndexes(
+  out: Uint8Array,
+  { types, low, ahead, blocks, partial }: Lclusters,
+): void {
   const view = viewOf(out);
   for (let index = 0; index < types.length; index++) {
     const nonhead = types[index] === lclusterTypes.nonhead;
     FullIndex.write(view, index * FULL_INDEX_SIZE, {
-      advise: types[index]!,
+      advise: types[index]! | (partial[index]! > 0 ? INDEX_PARTIAL_REF : 0),
       clusterOffset: nonhead ? 0 : low[index]!,
       block: nonhead ? low[index]! + ahead[index]! * 2 ** 16 : blocks[index]!,
     });

@@ -16,6 +16,10 @@ export { packPieces, packResults, unpackPieces, unpackResults } from './piece-co
 /** Bytes of a file that are compressed in one go. A fixed number: results depend on it. */
 export const PIECE_SIZE = 8 * 1024 * 1024;
 const PAGE = 65536;
+/** Bytes that are compressed anew at once, where that becomes necessary: for some pclusters. */
+const AGAIN_LEAST = 256 * 1024;
+const AGAIN_MOST = 2 * 1024 * 1024;
+const AGAIN_PCLUSTERS = 4;
 const SLACK = Math.max(LZ4_SLACK, LZMA_SLACK);
 
 /** A place where pieces of files are put, compressed, and taken from. */
@@ -26,13 +30,18 @@ export interface Lane {
   readonly input: LaneRange;
   /** Where they come out. */
   readonly output: LaneRange;
+  /** Another place for them, for {@link againSize} bytes. */
+  readonly spare: LaneRange;
   /**
    * Takes it over to put bytes of a file to `start` before the next run begins. False where it cannot:
    * then they are to be put there. Not every lane can at all.
    */
   readonly fetch?: (node: TreeNode, offset: number, start: number, length: number) => boolean;
-  /** Compresses pieces that lie in `input`; what comes out is valid until the lane is released. */
-  run(pieces: readonly Piece[]): Awaitable<readonly CompressedPiece[]>;
+  /**
+   * Compresses pieces that lie in `input` to `target`: the start of `output`, or of `spare`. What comes
+   * out is valid until the next run to there, or until the lane is released.
+   */
+  run(pieces: readonly Piece[], target: number): Awaitable<readonly CompressedPiece[]>;
   release(): void;
 }
 
@@ -47,17 +56,24 @@ export interface Lanes {
   acquire(): Lane | undefined;
 }
 
-/** Input and output of each lane of a memory that has several, and the memory's size. */
+/** Bytes of a file that are compressed anew at once. */
+export function againSize({ pclusterSize }: PieceSettings): number {
+  return Math.min(Math.max(AGAIN_LEAST, pclusterSize * AGAIN_PCLUSTERS), AGAIN_MOST);
+}
+
+/** Input, output and spare of each lane of a memory that has several, and the memory's size. */
 export function laneRanges(variants: readonly PieceSettings[], count: number) {
   const inputSize = PIECE_SIZE + SLACK;
   const outputSize = Math.max(...variants.map((one) => storedSizeMax(PIECE_SIZE, one))) + SLACK;
+  const spareSize = Math.max(...variants.map((one) => storedSizeMax(againSize(one), one))) + SLACK;
   let at = Math.max(...variants.map(scratchSize));
-  const ranges: { readonly input: LaneRange; readonly output: LaneRange }[] = [];
+  const ranges: Pick<Lane, 'input' | 'output' | 'spare'>[] = [];
   for (let lane = 0; lane < count; lane++) {
     const input = { start: at, end: at + PIECE_SIZE };
     const output = { start: at + inputSize, end: at + inputSize + outputSize };
-    ranges.push({ input, output });
-    at = output.end;
+    const spare = { start: output.end, end: output.end + spareSize };
+    ranges.push({ input, output, spare });
+    at = spare.end;
   }
   return { ranges, pages: Math.ceil(at / PAGE) };
 }
@@ -99,13 +115,11 @@ export function laneInThisThread(
   const { ranges, pages } = laneRanges(variants, 1);
   const memory = new WebAssembly.Memory({ initial: pages });
   const compress = pieceCompressor(variants, encoders, memory);
-  const { input, output } = ranges[0]!;
   let free = true;
   const lane: Lane = {
     bytes: new Uint8Array(memory.buffer),
-    input,
-    output,
-    run: (pieces) => compress(pieces, output.start),
+    ...ranges[0]!,
+    run: (pieces, target) => compress(pieces, target),
     release: () => {
       free = true;
     },

@@ -46,7 +46,10 @@ export interface CompressionOptions extends CompressorOptions {
   readonly rules?: readonly CompressionRule[];
   /** Whether whole files go into the packed inode (mkfs.erofs `-Eall-fragments`), where `tails` is `fragment`. */
   readonly allFragments?: boolean;
-  /** Whether equal pclusters are stored once (mkfs.erofs `-Ededupe`). False unless told. */
+  /**
+   * Whether what files have in common is stored once (mkfs.erofs `-Ededupe`): contents that begin a
+   * pcluster are found at any byte of what comes later. False unless told.
+   */
   readonly dedupe?: boolean;
   /**
    * An image made before: of files that have the same path and content there, compressed data are taken

@@ -15,7 +15,12 @@ export interface PieceSettings {
   readonly windowSize: number;
 }
 
-/** Up to some megabytes of a file, in a memory. Begins at a whole block of the file. Plain data. */
+/** Flags of extents. */
+export const EXTENT_IS_PLAIN = 1;
+/** What is stored decodes to more than the extent has. */
+export const EXTENT_IS_PARTIAL = 2;
+
+/** Up to some megabytes of a file, in a memory. Plain data. */
 export interface Piece {
   /** First byte in the memory. */
   readonly start: number;
@@ -28,7 +33,7 @@ export interface Piece {
 
 /** A piece as it will lie in the image: ranges of the memory it was compressed in. Plain data. */
 export interface CompressedPiece {
-  /** For each pcluster: bytes of the file, bytes stored, and 1 where those are not compressed. */
+  /** For each pcluster: bytes of the file, bytes stored, and flags: `EXTENT_IS_PLAIN`, `EXTENT_IS_PARTIAL`. */
   readonly extents: Uint32Array;
   /** Pclusters in whole blocks, and behind them the tail. */
   readonly start: number;
@@ -89,7 +94,7 @@ export function compressPiece(
     const taken = plain ? Math.min(left, blockSize) : consumed;
     const bytes = plain ? taken : produced;
     if (plain) memory.copyWithin(to, at, at + taken);
-    extents.push(taken, bytes, plain ? 1 : 0);
+    extents.push(taken, bytes, plain ? EXTENT_IS_PLAIN : 0);
     at += taken;
     if (tail === 'inline' && at === end && bytes < blockSize) {
       tailSize = bytes;

@@ -11,7 +11,6 @@ import {
 } from '../../layout/compression-config.ts';
 import {
   INCOMPAT_COMPRESSION_CONFIG,
-  INCOMPAT_FRAGMENTS,
   INCOMPAT_ZERO_PADDING,
   SUPERBLOCK_OFFSET,
   SUPERBLOCK_SIZE,
@@ -23,7 +22,7 @@ import { ErofsNode, type ErofsTree } from '../../reader/tree.ts';
 import type { Inode } from '../inode.ts';
 import { readExactly } from '../read-exactly.ts';
 import type { CompressionSettings, Variant } from './options.ts';
-import type { CompressedPiece } from './piece.ts';
+import { type CompressedPiece, EXTENT_IS_PARTIAL, EXTENT_IS_PLAIN } from './piece.ts';
 
 /** An image whose compressed data may be taken over. */
 export interface ReusedImage {
@@ -106,14 +105,12 @@ export class Reuse {
   }
 
   #fits(mapping: Mapping, variant: Variant): boolean {
-    const { kind, device, start, size, offset, length, algorithm, partial } = mapping;
-    const { blockSize, tails } = this.#settings;
+    const { kind, device, start, size, offset, length, algorithm, partial, interlaced } = mapping;
+    const { blockSize, tails, dedupe } = this.#settings;
     if (kind === 'fragment') return tails === 'fragment' && length <= PCLUSTER_MAX_DECODED;
-    if (partial || (algorithm !== undefined && algorithm !== variant.algorithm)) return false;
-    // Plain data may lie in their block as they would in the file: turned around.
-    const { featureIncompat } = this.#image.tree.info;
-    const turned = (featureIncompat & INCOMPAT_FRAGMENTS) !== 0 && offset % blockSize !== 0;
-    if (algorithm === undefined && turned) return false;
+    if (partial && !dedupe) return false;
+    if (algorithm !== undefined && algorithm !== variant.algorithm) return false;
+    if (interlaced && offset % blockSize !== 0) return false;
     if (kind === 'inode') return tails === 'inline' && size < blockSize;
     return (
       kind === 'device' &&
@@ -146,9 +143,10 @@ export class Reuse {
     const bytes = new Uint8Array(end + fragmentSize);
     const extents: number[] = [];
     let at = 0;
-    for (const { start, size, length, algorithm } of blocks) {
+    for (const { start, size, length, algorithm, partial } of blocks) {
       bytes.set(await this.#image.source.read(start, size), at);
-      extents.push(length, size, algorithm === undefined ? 1 : 0);
+      const plain = algorithm === undefined ? EXTENT_IS_PLAIN : 0;
+      extents.push(length, size, plain | (partial ? EXTENT_IS_PARTIAL : 0));
       at += size;
     }
     if (fragmentSize > 0) bytes.set(await node.read(last.offset, fragmentSize), end);
