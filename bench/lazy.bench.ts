@@ -99,8 +99,8 @@ async function compare(report: Report, image: LazyImage, setting: Setting): Prom
 async function bytesWanted(name: string): Promise<number> {
   using registries = await Registries.load();
   const around = { registries, store: new ImageStore() };
-  const { layer } = await findOnDemand(name, parsePlatform(PLATFORM), around);
-  const { metadata, first } = hintsOf(layer);
+  const { layers } = await findOnDemand(name, parsePlatform(PLATFORM), around);
+  const { metadata, first } = hintsOf(layers[0]!);
   return [...metadata, ...first].reduce((sum, [start, end]) => sum + end - start, 0);
 }
 

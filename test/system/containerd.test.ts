@@ -66,7 +66,9 @@ async function setUp(context: TestContext) {
     const flags = ['-z', 'lz4', ...(tag === 'only' ? ['--only'] : [])];
     return world.anoleOk('image', 'convert', ...places, ...flags);
   });
-  await Promise.all([...copied, ...converted]);
+  const stargz = ['oci:layout:made', `docker://${name('stargz')}`, '--format', 'estargz'];
+  const chunked = world.anoleOk('image', 'convert', ...stargz);
+  await Promise.all([...copied, ...converted, chunked]);
   const snapshotter = await world.startSnapshotter();
   await world.startContainerd(name('pause'));
   let runs = 0;
@@ -129,6 +131,14 @@ test('containerd with images on demand', { skip }, async (context) => {
     assert.deepEqual(await pull(name('only')), ['on demand']);
     assert.equal(await run(name('only'), 'sha256sum data'), `${hashOf(7)}  data\n`);
     await world.ctrOk('image', 'rm', '--sync', name('only'));
+  });
+
+  await context.test('runs an image whose layers have tables of contents', async () => {
+    const stargz = name('stargz');
+    assert.deepEqual(await pull(stargz), ['on demand', 'on demand', 'on demand']);
+    const out = await run(stargz, 'sha256sum data-2; cat etc/new; ls etc');
+    assert.match(out, new RegExp(`^${hashOf(2)}  data-2\nnew\nnew\n`));
+    await world.ctrOk('image', 'rm', '--sync', stargz);
   });
 
   await context.test('runs a pod of Kubernetes (CRI) of which no layer was fetched', async () => {

@@ -93,7 +93,7 @@ describe('mounted images', { skip }, () => {
       const isHere = async () => {
         const mounts = JSON.parse((await anole('image', 'mounts', '--json')).stdout);
         const { present, image } = mounts[0];
-        const [start, end] = image.layer.annotations['dev.anole.on-demand.first'].split('-');
+        const [start, end] = image.layers[0].annotations['dev.anole.on-demand.first'].split('-');
         return present >= end - start;
       };
       for (let turn = 0; turn < 20 && !(await isHere()); turn++) await sleep(20);
@@ -117,6 +117,50 @@ describe('mounted images', { skip }, () => {
     closeSync(fd);
     for (const kind of await mountAll(test, place)) {
       for (const file of [7, 8]) assert.equal(await sum(kind, file), hashOf(contentOf(file)));
+    }
+  });
+
+  it('may be of other forms: tables of contents, indexes beside them, RAFS', async (test) => {
+    const place = await setUp(test);
+    const { anole, sum, proxy, mount, pids } = place;
+    const at = (tag: string) => `docker://${proxy.host}/made:${tag}`;
+    const convert = ['image', 'convert', 'oci:layout:made'];
+    for (const command of [
+      [...convert, at('stargz'), '--format', 'estargz'],
+      [...convert, at('rafs'), '--format', 'rafs'],
+      ['image', 'copy', 'oci:layout:made', at('plain')],
+      ['image', 'index', at('plain'), '--min-layer', '0', '--span', '262144'],
+    ]) {
+      const { status, stderr } = await anole(...command);
+      assert.equal(status, 0, stderr);
+    }
+    assert.match((await mount('fuse', at('plain'))).stderr, /OCI_UNSUPPORTED/);
+    for (const [name, wanted] of [
+      [at('stargz'), 'kernel'],
+      [at('rafs'), 'fuse'],
+      [`indexed:${at('plain')}`, 'kernel'],
+    ] as const) {
+      const before = proxy.state.bytes;
+      let kind: string = wanted;
+      let { status, stderr } = await mount(kind, name);
+      if (kind === 'kernel' && /HOST_IO/.test(stderr)) {
+        kind = 'fuse';
+        ({ status, stderr } = await mount(kind, name));
+      }
+      assert.equal(status, 0, stderr);
+      assert.equal(await sum(kind, 3), hashOf(contentOf(3)));
+      const came = proxy.state.bytes - before;
+      assert.ok(came < (FILES * SIZE) / 3, `${came} bytes came for a file of ${name}`);
+      proxy.state.mode = 'down';
+      for (const pid of pids('kept')) process.kill(pid, 'SIGKILL');
+      // Who asked the one that died may be refused.
+      await sum(kind, 3);
+      assert.equal(await sum(kind, 3), hashOf(contentOf(3)), `${name}, ${kind}: what has come`);
+      assert.equal(await sum(kind, 20), 'error');
+      proxy.state.mode = 'through';
+      assert.equal(await sum(kind, 20), hashOf(contentOf(20)));
+      assert.equal((await anole('image', 'umount', kind)).status, 0);
+      await place.run('rm', '-r', 'cache/blobs/blobs');
     }
   });
 

@@ -129,8 +129,8 @@ export async function setUp(test: Test) {
   const image = `docker://${registry}/made:1`;
   const converted = await anole('image', 'convert', 'oci:layout:made', image, '-z', 'lz4');
   assert.equal(converted.status, 0, converted.stderr);
-  const mount = async (kind: string) => {
-    const name = `docker://${proxy.host}/made:1`;
+  const mount = async (kind: string, form?: string) => {
+    const name = form ?? `docker://${proxy.host}/made:1`;
     return await anole('image', 'mount', '--platform', 'linux/amd64', '--kind', kind, name, kind);
   };
   const sum = async (kind: string, file: number) => {

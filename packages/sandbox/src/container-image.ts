@@ -2,16 +2,14 @@ import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { cacheDirectory, withLock } from '@anole/host';
-import { isOnDemand } from '@anole/nydus/on-demand';
+import { onDemandFeatures, onDemandOf } from '@anole/nydus/on-demand';
 import {
   copyImage,
   type Descriptor,
   formatPlatform,
   formatReference,
   type Image,
-  type ImageIndex,
   type ImageReader,
-  type Manifest,
   manifestIn,
   mediaTypes,
   OciError,
@@ -56,6 +54,8 @@ type RegistryLocation = Extract<ImageLocation, { kind: 'registry' }>;
 const platform = parsePlatform('linux/riscv64');
 /** Where an image has a variant that is EROFS already, that is taken. */
 const preferred = { ...platform, features: ['erofs'] };
+/** Or one that is read as it is needed. */
+const preferredOnDemand = { ...platform, features: onDemandFeatures };
 
 /**
  * Makes the file system of a container image ready: pulled where it is in a registry, written once
@@ -105,8 +105,8 @@ function containerOf(
 }
 
 /**
- * An image of a registry that need not be pulled: whose variant can be verified range by range, and is
- * not here anyway.
+ * An image of a registry that need not be pulled: which can be verified range by range, and is not here
+ * anyway.
  */
 async function onDemand(
   { reader, selector }: OpenedReader,
@@ -116,22 +116,15 @@ async function onDemand(
   call: CallOptions,
 ): Promise<ContainerImage | undefined> {
   const named = await readNamed(reader, selector, call);
-  if (!hasVariant(named.content)) return undefined;
-  const { content, descriptor } = await manifestIn(reader, named, preferred, call);
-  const [layer] = content.layers;
-  if (content.layers.length > 1 || layer === undefined || !isOnDemand(layer)) return undefined;
-  if (await store.has(layer)) return undefined;
-  const config = await readConfig(reader, content.config, call);
-  checkPlatform({ reader, descriptor, manifest: content, config });
+  const document = await manifestIn(reader, named, preferredOnDemand, call);
   const name = `docker://${formatReference(registries.expand(reference))}`;
-  const root = { kind: 'on-demand', path, image: { name, layer } } as const;
+  const image = await onDemandOf(name, reader, document, call);
+  const last = image?.layers.at(-1);
+  if (image === undefined || (last && (await store.has(last)))) return undefined;
+  const config = await readConfig(reader, document.content.config, call);
+  checkPlatform({ reader, descriptor: document.descriptor, manifest: document.content, config });
+  const root = { kind: 'on-demand', path, image } as const;
   return containerOf(root, { config }, named.descriptor);
-}
-
-/** Whether it is worth a request to look: others are pulled. */
-function hasVariant(content: Manifest | ImageIndex): boolean {
-  if (content.kind === 'manifest') return content.layers.some(isOnDemand);
-  return content.manifests.some(({ platform }) => platform?.features?.includes('erofs'));
 }
 
 /** Of a pulled image only one variant may be here. */

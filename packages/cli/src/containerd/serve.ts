@@ -11,6 +11,7 @@ import type { ServiceStatus } from '@anole/nydus/service';
 import { ImageStore, Registries } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { askService } from '../image/service-client.ts';
+import { platformHere } from '../image/session.ts';
 
 interface ServeFlags {
   readonly socket: string;
@@ -30,6 +31,7 @@ export async function serveAction({ signal }: CommandContext, flags: ServeFlags)
     store: new ImageStore(),
     mounter: mounterAt(flags.images && resolve(flags.images)),
     directory: join(root, 'images'),
+    platform: platformHere(),
   });
   await using snapshotter = await Snapshotter.open(root, { images, onEvent: log });
   const server = grpcServer(snapshotsService(snapshotter), {

@@ -6,10 +6,11 @@ import { cacheDirectory } from '@anole/host';
 import { formatTrace, TraceRecorder } from '@anole/nydus/node';
 import {
   BlobCache,
+  BlobPool,
   findOnDemand,
-  layerSource,
   mountTraced,
   openOnDemand,
+  placeBlobs,
 } from '@anole/nydus/service';
 import { parsePlatform } from '@anole/oci';
 import type { CommandContext } from '../context.ts';
@@ -37,8 +38,8 @@ export async function traceAction(
   await using session = await Session.open(context);
   const platform = flags.platform ? parsePlatform(flags.platform) : platformHere();
   const reference = await findOnDemand(image, platform, session, session.call);
-  const cache = new BlobCache(join(cacheDirectory(), 'blobs'));
-  const opened = await openOnDemand(reference.layer, layerSource(reference, session), cache);
+  const pool = new BlobPool(new BlobCache(join(cacheDirectory(), 'blobs')));
+  const opened = await openOnDemand(reference, placeBlobs(reference.name, session), pool);
   const recorder = new TraceRecorder();
   try {
     const mounted = await mountTraced(opened, resolve(directory), (read) => recorder.add(read));

@@ -1,5 +1,5 @@
 import type { ReadOptions } from '@anole/bytes';
-import { isOnDemand } from '@anole/nydus/service';
+import { onDemandFeatures, onDemandOf } from '@anole/nydus/service';
 import {
   type Descriptor,
   type ImageIndex,
@@ -11,9 +11,9 @@ import {
 } from '@anole/oci';
 import { chainIdsOf } from './chain-ids.ts';
 
-/** An image beside which there is a variant that loads on demand. */
+/** An image that loads on demand, or has a variant beside it that does. */
 export interface ImageWithVariant {
-  /** Digests of manifests. */
+  /** Digests of manifests; the same where the image itself does. */
   readonly original: string;
   readonly variant: string;
   /** Chain IDs of the original's layers, the lowest first. */
@@ -21,21 +21,27 @@ export interface ImageWithVariant {
 }
 
 /**
- * Images of an index that have variants, as `anole image convert` makes them; and the variants, which are images
- * themselves. That a variant has the files of its original is what the maker of the index says.
+ * Images of an index that load on demand: by variants, as `anole image convert` makes them and which are images
+ * themselves, else by indexes of their own. That a variant has the files of its original is what the maker of the
+ * index says.
  *
+ * @param here images for others are left out, unless they are variants
  * @throws OciError
  */
 export async function imagesWithVariants(
   reader: ImageReader,
   root: Descriptor,
+  here: Platform,
   options: ReadOptions = {},
 ): Promise<readonly ImageWithVariant[]> {
   const { content } = await readManifest(reader, root, options);
   const index = content.kind === 'index' ? content : undefined;
-  const candidates = index ? index.manifests.filter(needsErofs) : [root];
   const found: ImageWithVariant[] = [];
-  for (const variant of await onDemandAmong(reader, candidates, options)) {
+  for (const variant of index ? candidatesOf(index, here) : [root]) {
+    const document = await readManifest(reader, variant, options);
+    if (document.content.kind !== 'manifest') continue;
+    const manifest = { ...document, content: document.content };
+    if (!(await onDemandOf('', reader, manifest, options))) continue;
     for (const original of [...(index ? originalsOf(variant, index) : []), variant]) {
       const { content: manifest } = await readManifest(reader, original, options);
       if (manifest.kind !== 'manifest') continue;
@@ -49,30 +55,28 @@ export async function imagesWithVariants(
   return found;
 }
 
-function needsErofs({ mediaType, platform }: Descriptor): boolean {
-  return isManifestType(mediaType) && platform?.features?.includes('erofs') === true;
+/** Variants first: where there is one, it was made for this. */
+function candidatesOf({ manifests }: ImageIndex, here: Platform): readonly Descriptor[] {
+  const images = manifests.filter(({ mediaType }) => isManifestType(mediaType));
+  const variants = images.filter(({ platform }) => isReadable(platform?.features));
+  const plain = images.filter(({ platform, artifactType }) => {
+    return platform && !platform.features && !artifactType && isSame(platform, here);
+  });
+  return [...variants, ...plain];
 }
 
-/** Those of which one layer is all their files, and loads on demand. */
-async function onDemandAmong(
-  reader: ImageReader,
-  manifests: readonly Descriptor[],
-  options: ReadOptions,
-): Promise<readonly Descriptor[]> {
-  const found: Descriptor[] = [];
-  for (const each of manifests) {
-    const { content } = await readManifest(reader, each, options);
-    if (content.kind !== 'manifest') continue;
-    const [layer] = content.layers;
-    if (content.layers.length === 1 && layer && isOnDemand(layer)) found.push(each);
-  }
-  return found;
+function isReadable(features: readonly string[] = []): boolean {
+  return features.length > 0 && features.every((feature) => onDemandFeatures.includes(feature));
 }
 
 function originalsOf(variant: Descriptor, { manifests }: ImageIndex): readonly Descriptor[] {
   return manifests.filter(({ platform, mediaType, artifactType }) => {
     if (!platform || platform.features || artifactType !== undefined) return false;
-    return isManifestType(mediaType) && isSame(platform, variant.platform!);
+    return (
+      isManifestType(mediaType) &&
+      variant.platform !== undefined &&
+      isSame(platform, variant.platform)
+    );
   });
 }
 

@@ -2,7 +2,13 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { HostError, unpackTree } from '@anole/host';
-import { formatReference, type Image, openImage, parseFullReference } from '@anole/oci';
+import {
+  formatReference,
+  type Image,
+  openImage,
+  type Platform,
+  parseFullReference,
+} from '@anole/oci';
 import { imageTree, openReader, parseLocation, type Surroundings } from '@anole/oci/node';
 import type { OnDemandImages } from '../snapshotter/layers.ts';
 import type { OnDemandLayer } from '../snapshotter/snapshot.ts';
@@ -19,6 +25,8 @@ export interface ImageMounter {
 
 export interface RegistryImagesOptions extends Surroundings {
   readonly mounter: ImageMounter;
+  /** Of containers. */
+  readonly platform: Platform;
   /** Where images are mounted, each on a directory of its own. */
   readonly directory: string;
 }
@@ -26,7 +34,7 @@ export interface RegistryImagesOptions extends Surroundings {
 /** Names of images of which is remembered what was found. */
 const MAX_KNOWN = 256;
 
-/** Images of registries that have variants that load on demand, mounted by the service of images. */
+/** Images of registries that load on demand, or have variants that do, mounted by the service of images. */
 export class RegistryImages implements OnDemandImages {
   readonly #options: RegistryImagesOptions;
   readonly #known = new Map<string, readonly ImageWithVariant[]>();
@@ -110,7 +118,7 @@ export class RegistryImages implements OnDemandImages {
   async #look(name: string, options: ReadOptions): Promise<readonly ImageWithVariant[]> {
     using from = await openReader(parseLocation(`docker://${name}`), this.#options, options);
     const root = await from.reader.resolve(from.selector, options);
-    const images = await imagesWithVariants(from.reader, root, options);
+    const images = await imagesWithVariants(from.reader, root, this.#options.platform, options);
     const [oldest] = this.#known.keys();
     if (this.#known.size >= MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);
     this.#known.set(name, images);

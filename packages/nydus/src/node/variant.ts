@@ -196,7 +196,8 @@ export async function openRafsLayers(
   return { image, bootstrap };
 }
 
-async function unpackBootstrap(layer: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+/** The bootstrap out of the layer that holds it. @throws RafsError `RAFS_BAD_BOOTSTRAP` */
+export async function unpackBootstrap(layer: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
   for await (const entry of readTar(decompress(layer, 'gzip', BOOTSTRAP_MAX))) {
     if (entry.path === BOOTSTRAP_PATH) return new Uint8Array(await entry.storedBytes());
   }

@@ -31,7 +31,7 @@ export interface SociIndex {
  * Undefined where there is none.
  */
 export async function boundIndex(
-  { reader, manifest }: Image,
+  { reader, manifest }: Pick<Image, 'reader' | 'manifest'>,
   options: ReadOptions = {},
 ): Promise<SociIndex | undefined> {
   const digest = manifest.annotations?.[soci.indexDigest];
@@ -44,7 +44,7 @@ export async function boundIndex(
  * Undefined where there is none.
  */
 export async function referringIndex(
-  { reader, descriptor }: Image,
+  { reader, descriptor }: Pick<Image, 'reader' | 'descriptor'>,
   options: ReadOptions = {},
 ): Promise<SociIndex | undefined> {
   const found = await reader.referrers?.(descriptor, { ...options, artifactType: soci.v1 });

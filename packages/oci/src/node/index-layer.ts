@@ -29,7 +29,7 @@ const newSha256 = (): Hash => createHash('sha256');
  *   damaged layer
  */
 export async function indexLayer(
-  reader: ImageReader,
+  reader: Pick<ImageReader, 'name' | 'blob'>,
   layer: Descriptor,
   { span = DEFAULT_SPAN, signal, onProgress }: IndexLayerOptions = {},
 ): Promise<LayerIndex> {

@@ -5,6 +5,7 @@ import type { Descriptor } from '../manifest.ts';
 import type { Reference, ShortReference } from '../reference.ts';
 import { RegistryClient } from '../registry/client.ts';
 import type { CredentialProvider } from '../registry/credentials.ts';
+import { unreachable } from '../registry/exchange.ts';
 import { Repository } from '../registry/repository.ts';
 import type { Patience } from '../registry/retry.ts';
 import { certificateDirectories, certificatesIn, readCertificates } from './certificates.ts';
@@ -133,34 +134,45 @@ function isLoopback(host: string): boolean {
   return /^(?:localhost|127(?:\.\d{1,3}){3}|\[::1\])(?::\d+)?$/.test(host);
 }
 
-/** Whether a host is to be spoken to without TLS. Nothing is told to it here. */
+/**
+ * Whether a host is to be spoken to without TLS. Nothing is told to it here.
+ *
+ * @throws OciError `OCI_UNREACHABLE` where it answers neither way: it may be there later, and speak either
+ */
 async function isPlain(
   transport: NodeTransport,
   host: string,
   insecure: boolean,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const greet = async (scheme: string) => {
-    const url = new URL(`${scheme}://${host}/v2/`);
-    const answer = await transport.send({
-      method: 'GET',
-      url,
-      headers: {},
-      ...(signal && { signal }),
-    });
+  if (!isLoopback(host) && !insecure) return false;
+  const greet = (scheme: string) => greeting(transport, new URL(`${scheme}://${host}/v2/`), signal);
+  // On loopback most do not speak TLS; those that do answer a plain greeting with 400 or nothing.
+  const plain = isLoopback(host) ? await greet('http') : undefined;
+  if (typeof plain === 'number') return [200, 401].includes(plain);
+  const tls = await greet('https');
+  // A certificate that is refused is TLS: what follows must not be said in the clear.
+  if (typeof tls === 'number' || isCertificateError(tls)) return false;
+  const url = new URL(`https://${host}/v2/`);
+  if (plain !== undefined) throw unreachable(url, plain);
+  if (typeof (await greet('http')) === 'number') return true;
+  throw unreachable(url, tls);
+}
+
+/** The status of an answer, or what went wrong. */
+async function greeting(
+  transport: NodeTransport,
+  url: URL,
+  signal: AbortSignal | undefined,
+): Promise<number | Error> {
+  try {
+    const call = { method: 'GET', url, headers: {}, ...(signal && { signal }) } as const;
+    const answer = await transport.send(call);
     answer.close();
     return answer.status;
-  };
-  try {
-    // On loopback most do not speak TLS; those that do answer a plain greeting with 400 or nothing.
-    if (isLoopback(host)) return [200, 401].includes(await greet('http'));
-    if (!insecure) return false;
-    await greet('https');
-    return false;
   } catch (error) {
     signal?.throwIfAborted();
-    // A certificate that is refused is TLS: what follows must not be said in the clear.
-    return insecure && !isLoopback(host) && !isCertificateError(error);
+    return error instanceof Error ? error : new Error(String(error));
   }
 }
 

@@ -16,7 +16,8 @@ const edgeBytes = 65536;
  */
 export function fingerprint(root: TreeSource): string {
   const { kind, path } = root;
-  if (kind === 'on-demand') return `${kind}:${root.image.layer.digest}`;
+  if (kind === 'on-demand')
+    return `${kind}:${root.image.layers.map(({ digest }) => digest).join('+')}`;
   if (kind === 'directory') {
     const { dev, ino } = statSync(path);
     return `directory:${dev}:${ino}`;

@@ -6,7 +6,7 @@ import { later } from './options.ts';
 export function mountCommand(): Command {
   return new Command('mount')
     .description('mount an image, whose data come when they are read')
-    .argument('<image>', 'docker://HOST/NAME:TAG, converted by anole image convert')
+    .argument('<image>', 'docker://HOST/NAME:TAG, or indexed:docker://…')
     .argument('<directory>')
     .addOption(
       new Option('--kind <kind>', 'how (default: by the kernel where it can)').choices([
@@ -20,6 +20,10 @@ export function mountCommand(): Command {
       `
 The image is not pulled: what is read of it is fetched, verified and kept. A service does that, which is
 started where it is missing ('anole image serve'). Needs root.
+
+Images load on demand as 'anole image convert' writes them: EROFS, RAFS, eStargz, zstd:chunked; and so do those
+that name an index of SOCI ('anole image index --bind'). After 'indexed:' any index will do that lies beside the
+image, and layers without one are fetched whole.
 
   kernel   the kernel's own EROFS reads the cache's file, and waits for what is not there yet (Linux 6.14)
   fuse     the service answers the kernel (any Linux)

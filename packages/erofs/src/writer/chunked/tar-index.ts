@@ -61,8 +61,8 @@ export interface IndexedArchive {
  */
 export function indexMembers(layers: readonly IndexedArchive[]): Promise<TarIndex> {
   const archives = layers.map(({ archive }) => archive);
-  return index(archives, async (tree, _, store, device) => {
-    applyMembers(tree, layers[device]!.members, store);
+  return index(archives, async (tree, _, store, layer) => {
+    applyMembers(tree, layers[layer]!.members, store);
   });
 }
 
@@ -72,21 +72,24 @@ async function index(
     tree: MemoryTree,
     from: Source,
     store: (member: TarMember) => Source,
-    device: number,
+    layer: number,
   ) => Promise<void>,
 ): Promise<TarIndex> {
   const tree = new MemoryTree();
   const places = new WeakMap<Source, { readonly device: number; readonly offset: number }>();
-  for (const [device, archive] of archives.entries()) {
+  // What has no bytes needs no device.
+  const devices = archives.filter(({ size }) => size > 0);
+  for (const [at, archive] of archives.entries()) {
+    const device = devices.indexOf(archive);
     const store = ({ dataOffset, storedSize }: TarMember) => {
       const stored = sliceSource(archive, dataOffset, storedSize);
       places.set(stored, { device, offset: dataOffset });
       return stored;
     };
-    await unpack(tree, archive, store, device);
+    await unpack(tree, archive, store, at);
   }
   const external: ExternalData = {
-    devices: archives.map(({ size }) => ({ size })),
+    devices: devices.map(({ size }) => ({ size })),
     locate: (node) => (node instanceof MemoryNode ? places.get(node.content) : undefined),
   };
   return { tree, external };

@@ -7,6 +7,7 @@ import { type ByteRange, Foresight } from './foresight.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import { ReadAhead } from './read-ahead.ts';
+import { Seals } from './seals.ts';
 
 /** Content that is somewhere else, and comes in chunks. */
 export interface RemoteBlob {
@@ -15,8 +16,11 @@ export interface RemoteBlob {
   readonly chunks: Chunks;
   /** The bytes of chunks [first, end), verified. They pass to the caller. */
   fetch(first: number, end: number, options: ReadOptions): Promise<Uint8Array>;
-  /** Whether bytes are those of a chunk. They stay the caller's. */
-  verify(index: number, bytes: Uint8Array): Awaitable<boolean>;
+  /**
+   * Whether bytes are those of a chunk. They stay the caller's. Absent where that can be told only when
+   * they come: then the cache seals what it keeps.
+   */
+  verify?(index: number, bytes: Uint8Array): Awaitable<boolean>;
   close?(): Awaitable<void>;
 }
 
@@ -56,6 +60,7 @@ export class CachedBlob implements Source {
   readonly fd: number;
   readonly #remote: RemoteBlob;
   readonly #presence: Presence;
+  readonly #seals: Seals | undefined;
   readonly #lock: Lock;
   readonly #coming = new Map<number, Promise<void>>();
   readonly #homeless = new Map<number, Uint8Array>();
@@ -73,12 +78,14 @@ export class CachedBlob implements Source {
     this.path = join(directory, 'data');
     this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
     try {
+      this.#seals = remote.verify ? undefined : Seals.open(join(directory, 'seals'), remote.chunks);
       if (descriptor === undefined) closeSync(openSync(this.path, 'a'));
       this.fd = descriptor ?? openSync(this.path, 'r+');
       // Cutting a file that somebody watches would wait for them, whatever the descriptor.
       if (fstatSync(this.fd).size !== this.size) ftruncateSync(this.fd, this.size);
     } catch (error) {
       this.#presence.close();
+      this.#seals?.close();
       throw hostError(error, `open ${this.path}`);
     }
   }
@@ -194,12 +201,22 @@ export class CachedBlob implements Source {
     return waits;
   }
 
+  /**
+   * Takes what has come for wrong: it is fetched again. Only for blobs whose file nobody but their
+   * readers reads.
+   */
+  forget(): void {
+    this.#presence.clear();
+    this.#homeless.clear();
+  }
+
   async close(): Promise<void> {
     if (this.#closing.signal.aborted) return;
     this.#closing.abort(new Error('the cache has been closed'));
     await Promise.allSettled(this.#coming.values());
     closeSync(this.fd);
     this.#presence.close();
+    this.#seals?.close();
     this.#lock.release();
     await this.#remote.close?.();
   }
@@ -238,12 +255,16 @@ export class CachedBlob implements Source {
     const from = this.chunks.offsetOf(index);
     const bytes = new Uint8Array(this.chunks.offsetOf(index + 1) - from);
     const isThere = readAll(this.fd, bytes, from);
-    if (isThere && (await this.#remote.verify(index, bytes))) {
+    if (isThere && (await this.#isRight(index, bytes))) {
       this.#presence.states[index] = chunkStates.proven;
       return;
     }
     this.counters.damaged++;
     await this.#fetch(index, index + 1, urgency);
+  }
+
+  #isRight(index: number, bytes: Uint8Array): Awaitable<boolean> {
+    return this.#seals?.holds(index, bytes) ?? this.#remote.verify?.(index, bytes) ?? false;
   }
 
   async #fetch(first: number, end: number, urgency: Urgency): Promise<void> {
@@ -264,6 +285,7 @@ export class CachedBlob implements Source {
       for (let at = 0; at < bytes.length; ) {
         at += writeSync(this.fd, bytes, at, bytes.length - at, from + at);
       }
+      this.#seals?.put(first, end, bytes);
       this.#presence.put(first, end);
     } catch (error) {
       if (systemCode(error) === 'EBADF') throw hostError(error, `write ${this.path}`);

@@ -116,7 +116,7 @@ export class BlobCache {
     try {
       const id = await readFile(join(directory, 'id'), 'utf8');
       const files = await Promise.all(
-        ['data', 'map'].map((file) => stat(join(directory, file)).catch(() => undefined)),
+        ['data', 'map', 'seals'].map((file) => stat(join(directory, file)).catch(() => undefined)),
       );
       const bytes = files.reduce((sum, file) => sum + (file ? file.blocks * 512 : 0), 0);
       const { mtimeMs } = await stat(join(directory, 'id'));

@@ -66,6 +66,16 @@ export class Presence {
     }
   }
 
+  /** Notes that nothing is there. @throws HostError */
+  clear(): void {
+    this.states.fill(chunkStates.absent);
+    try {
+      writeSync(this.#fd, new Uint8Array(this.states.length), 0, this.states.length, 0);
+    } catch (error) {
+      throw hostError(error, 'note what is in the cache');
+    }
+  }
+
   close(): void {
     closeSync(this.#fd);
   }

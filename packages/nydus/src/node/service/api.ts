@@ -1,9 +1,10 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AnoleError } from '@anole/bytes';
 import { HostError } from '@anole/host';
+import type { OnDemandReference } from '../on-demand/image.ts';
 import { metrics } from './metrics.ts';
 import type { MountKind } from './mount.ts';
-import type { ImageService, OnDemandReference } from './service.ts';
+import type { ImageService } from './service.ts';
 
 /** What the service is asked to mount. */
 export interface MountRequest {

@@ -3,7 +3,8 @@ import type { Server, Socket } from 'node:net';
 import type { Exported, Exports } from '../export/exports.ts';
 import { httpExports } from '../export/http-exports.ts';
 import { serveNbd } from '../export/nbd-session.ts';
-import type { OnDemandImage } from './on-demand.ts';
+import { diskOf } from '../on-demand/disk.ts';
+import type { OnDemandImage } from '../on-demand/image.ts';
 
 /** Where to listen: a Unix socket that only its user can open, or a port of an address. */
 export type Address = { readonly path: string } | { readonly host: string; readonly port: number };
@@ -64,8 +65,8 @@ export class ExportedImages implements Exports, AsyncDisposable {
       this.#open.set(name, opening);
       opening.catch(() => this.#open.delete(name));
     }
-    const { blob, digest } = await opening;
-    return { source: blob, digest };
+    const { blobs, tree, digest } = await opening;
+    return { source: diskOf(tree, blobs), digest };
   }
 
   async #listen(protocol: string, server: Server, address: Address): Promise<void> {

@@ -2,8 +2,8 @@ import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FuseServer, resendRequests } from '@anole/fuse';
 import { type FuseMount, mountFuse, resumeFuse } from '@anole/host';
+import type { OnDemandImage } from '../on-demand/image.ts';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
-import type { OnDemandImage } from './on-demand.ts';
 import type { MountRecord } from './service.ts';
 
 /** A mount of a service that is gone, of which its keeper has the descriptor. */
@@ -50,7 +50,7 @@ export async function mountThroughFuse(
   return {
     kind: 'fuse',
     directory: mounted.directory,
-    blob: image.blob,
+    blobs: image.blobs,
     get agreed() {
       return server.agreed ?? 0;
     },

@@ -1,30 +1,32 @@
-import type { ReadOptions, Source } from '@anole/bytes';
-import type { Descriptor } from '@anole/oci';
-import type { BlobCache } from '../cache/cache.ts';
-import { type OnDemandImage, openOnDemand } from './on-demand.ts';
+import type { CallOptions } from '@anole/bytes';
+import type { BlobPool } from '../on-demand/blob-pool.ts';
+import {
+  type ImageBlobs,
+  keyOf,
+  type OnDemandImage,
+  type OnDemandReference,
+} from '../on-demand/image.ts';
+import { openOnDemand } from '../on-demand/open.ts';
 
-/**
- * Images that are open, each once, however often it is mounted: a second descriptor of a file that is
- * being filled would wait for itself.
- */
+/** Images that are open, each once, however often it is mounted. */
 export class OpenImages {
-  readonly #cache: BlobCache;
+  readonly #pool: BlobPool;
   readonly #open = new Map<string, { readonly image: Promise<OnDemandImage>; uses: number }>();
 
-  constructor(cache: BlobCache) {
-    this.#cache = cache;
+  constructor(pool: BlobPool) {
+    this.#pool = pool;
   }
 
   /** Opens an image, or the one that is open. Each caller closes what it gets. */
   async open(
-    layer: Descriptor,
-    far: () => Source,
-    options: ReadOptions & { readonly descriptor?: number } = {},
+    reference: OnDemandReference,
+    from: () => ImageBlobs,
+    options: CallOptions = {},
   ): Promise<OnDemandImage> {
-    const key = layer.digest;
+    const key = keyOf(reference);
     let entry = this.#open.get(key);
     if (entry === undefined) {
-      entry = { image: openOnDemand(layer, far(), this.#cache, options), uses: 0 };
+      entry = { image: openOnDemand(reference, from(), this.#pool, options), uses: 0 };
       this.#open.set(key, entry);
     }
     entry.uses++;

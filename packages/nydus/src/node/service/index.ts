@@ -15,18 +15,20 @@ export type { Exported, Exports } from '../export/exports.ts';
 export { httpExports } from '../export/http-exports.ts';
 export { type NbdOptions, serveNbd } from '../export/nbd-session.ts';
 export { NbdError } from '../export/nbd-wire.ts';
+export { BlobPool } from '../on-demand/blob-pool.ts';
+export { findOnDemand, onDemandFeatures, onDemandOf } from '../on-demand/find.ts';
+export type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
+export { openOnDemand } from '../on-demand/open.ts';
+export { placeBlobs } from '../on-demand/place-blobs.ts';
 export { verityBlob } from '../verity-blob.ts';
 export type { MountRequest } from './api.ts';
 export type { Address, ExportOptions } from './exported-images.ts';
 export { Keeper, type KeeperOptions } from './keeper.ts';
 export type { MountKind } from './mount.ts';
-export { isOnDemand, type OnDemandImage, openOnDemand } from './on-demand.ts';
-export { findOnDemand, layerSource } from './registry-images.ts';
 export { type ServeOptions, serveImages } from './serve.ts';
 export {
   ImageService,
   type MountRecord,
-  type OnDemandReference,
   type ServiceOptions,
   type ServiceStatus,
 } from './service.ts';

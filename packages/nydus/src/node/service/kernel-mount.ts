@@ -1,12 +1,14 @@
 import { isOpenElsewhere, MountFlag, mount, unmount } from '@anole/host/native';
-import { loadMetadata } from '../hints.ts';
+import type { CachedBlob } from '../cache/blob.ts';
+import type { OnDemandImage } from '../on-demand/image.ts';
 import type { Filler } from './filler.ts';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
-import type { OnDemandImage } from './on-demand.ts';
+
+const FILE = 'file ';
 
 /**
- * Mounts an image by the kernel's EROFS, from the cache's file; or, where it is `mounted` already by
- * a service that is gone, goes on filling that.
+ * Mounts an image by the kernel's EROFS, from the cache's files; or, where it is `mounted` already by
+ * a service that is gone, goes on filling those.
  *
  * @throws HostError as `mount`; ErofsError where the image is damaged
  */
@@ -17,35 +19,46 @@ export async function mountByKernel(
   keeper: DescriptorKeeper,
   mounted = false,
 ): Promise<ImageMount> {
-  const { blob } = image;
-  const name = fileName(image.digest);
+  const { blobs } = image;
+  const [main, ...devices] = blobs as [CachedBlob, ...CachedBlob[]];
   if (!mounted) {
-    await loadMetadata(image.tree);
-    await keeper.keep(name, blob.fd);
+    await image.loadMetadata();
+    for (const blob of blobs) await keeper.keep(fileName(blob.id), blob.fd);
   }
-  filler.add(blob);
+  for (const blob of blobs) filler.add(blob);
+  const forget = () => {
+    for (const blob of blobs) if (filler.remove(blob)) keeper.release(fileName(blob.id));
+  };
   try {
-    if (!mounted) mount(blob.path, directory, 'erofs', MountFlag.readOnly);
+    // By descriptors: options have a page, and paths may have commas.
+    const options = devices.map(({ fd }) => `device=/proc/self/fd/${fd}`).join(',');
+    if (!mounted) mount(main.path, directory, 'erofs', MountFlag.readOnly, options);
   } catch (error) {
-    filler.remove(blob);
+    forget();
     throw error;
   }
   return {
     kind: 'kernel',
     directory,
-    blob,
+    blobs,
     async unmount() {
       unmount(directory);
     },
-    isInUse: () => isOpenElsewhere(blob.fd),
+    isInUse: () => isOpenElsewhere(main.fd),
     async release() {
-      if (filler.remove(blob)) keeper.release(name);
+      forget();
       await image.close();
     },
   };
 }
 
-/** By which the keeper knows the descriptor of the file of a layer. */
-export function fileName(digest: string): string {
-  return `file ${digest}`;
+/** By which the keeper knows the descriptor of the file of a blob. */
+export function fileName(id: string): string {
+  return `${FILE}${id}`;
+}
+
+/** The descriptors of files of blobs among a keeper's, by the blobs' IDs. */
+export function filesAmong(descriptors: ReadonlyMap<string, number>): ReadonlyMap<string, number> {
+  const files = [...descriptors].filter(([name]) => name.startsWith(FILE));
+  return new Map(files.map(([name, fd]) => [name.slice(FILE.length), fd]));
 }

@@ -15,7 +15,8 @@ export interface ImageMount {
   readonly kind: MountKind;
   /** Absolute. */
   readonly directory: string;
-  readonly blob: CachedBlob;
+  /** What the kernel mounted, or would, and its devices. */
+  readonly blobs: readonly CachedBlob[];
   /** What the next service needs to go on with a FUSE mount. */
   readonly agreed?: number;
   /**

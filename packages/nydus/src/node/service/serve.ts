@@ -1,11 +1,12 @@
 import { chmod, rm } from 'node:fs/promises';
 import { parsePlatform } from '@anole/oci';
 import { ImageStore, Registries } from '@anole/oci/node';
+import { findOnDemand } from '../on-demand/find.ts';
+import { placeBlobs } from '../on-demand/place-blobs.ts';
 import { type MountRequest, serviceApi } from './api.ts';
 import { ExportedImages, type ExportOptions } from './exported-images.ts';
 import { KeeperLink } from './keeper-link.ts';
 import { inherited } from './keeper-messages.ts';
-import { findOnDemand, layerSource } from './registry-images.ts';
 import { ImageService } from './service.ts';
 
 export interface ServeOptions {
@@ -38,7 +39,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       cache: options.cache,
       ...(options.quota !== undefined && { quota: options.quota }),
       ...(hasGroup && { group: inherited.group }),
-      source: (image) => layerSource(image, around),
+      blobs: ({ name }) => placeBlobs(name, around),
       keeper: link,
       onMounts: (mounts) => link.mounts(mounts),
       onRefused: (blob, { offset, length, pid }, error) =>

@@ -1,24 +1,17 @@
 import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { CallOptions, Source } from '@anole/bytes';
+import type { CallOptions } from '@anole/bytes';
 import { HostError } from '@anole/host';
 import { PreContentGroup } from '@anole/host/native';
-import type { Descriptor } from '@anole/oci';
 import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
+import { BlobPool } from '../on-demand/blob-pool.ts';
+import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
 import { Filler, type FillerEvents } from './filler.ts';
 import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
-import { fileName, mountByKernel } from './kernel-mount.ts';
+import { filesAmong, mountByKernel } from './kernel-mount.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
-import type { OnDemandImage } from './on-demand.ts';
-
-/** An image in a registry, of which one layer is all its files. */
-export interface OnDemandReference {
-  /** As the user wrote it. */
-  readonly name: string;
-  readonly layer: Descriptor;
-}
 
 /** A mount as the next service, and users, are told of it. */
 export interface MountRecord {
@@ -50,8 +43,8 @@ export interface Legacy {
 export interface ServiceOptions extends FillerEvents {
   readonly cache: string;
   readonly quota?: number;
-  /** Opens the bytes of a layer. It is asked when the first of them is needed. */
-  source(image: OnDemandReference): Source;
+  /** Gives what an image is made of. Nobody is to be asked before the first byte is needed. */
+  blobs(image: OnDemandReference): ImageBlobs;
   readonly keeper: DescriptorKeeper;
   /**
    * Descriptor of a group of pre-content events that somebody else keeps too. Without it nothing is
@@ -85,16 +78,17 @@ export class ImageService {
   #sweeper: NodeJS.Timeout | undefined;
   #filler: Filler | undefined;
 
-  private constructor(options: ServiceOptions) {
+  private constructor(options: ServiceOptions, legacy?: Legacy) {
     const { cache, quota } = options;
     this.#options = options;
     this.cache = new BlobCache(cache, quota === undefined ? {} : { quota });
-    this.#images = new OpenImages(this.cache);
+    const files = legacy && filesAmong(legacy.descriptors);
+    this.#images = new OpenImages(new BlobPool(this.cache, files));
   }
 
   /** Begins, going on where another ended. @throws HostError */
   static async start(options: ServiceOptions, legacy?: Legacy): Promise<ImageService> {
-    const service = new ImageService(options);
+    const service = new ImageService(options, legacy);
     await mkdir(options.cache, { recursive: true });
     if (legacy) await service.#takeOver(legacy);
     return service;
@@ -109,11 +103,9 @@ export class ImageService {
   }
 
   status(): ServiceStatus {
-    const mounts = [...this.#mounts.values()].map(({ record, mount: { blob } }) => ({
+    const mounts = [...this.#mounts.values()].map(({ record, mount: { blobs } }) => ({
       ...record,
-      size: blob.size,
-      present: blob.present,
-      ...blob.counters,
+      ...figuresOf(blobs),
     }));
     return { mounts };
   }
@@ -161,7 +153,7 @@ export class ImageService {
 
   /** Opens an image to read it in this process. Who gets it closes it, before the service is closed. */
   open(image: OnDemandReference, options: CallOptions = {}): Promise<OnDemandImage> {
-    return this.#images.open(image.layer, () => this.#options.source(image), options);
+    return this.#images.open(image, () => this.#options.blobs(image), options);
   }
 
   /**
@@ -203,7 +195,9 @@ export class ImageService {
     }
     clearInterval(this.#sweeper);
     for (const { mount } of this.#detached) if (mount.isInUse()) stuck.push(mount);
-    for (const { kind, blob } of stuck) if (kind === 'kernel') await wholly(blob);
+    for (const { kind, blobs } of stuck) {
+      if (kind === 'kernel') for (const blob of blobs) await wholly(blob);
+    }
     await this.#filler?.close();
     return stuck.map(({ directory }) => directory);
   }
@@ -233,11 +227,7 @@ export class ImageService {
     filler?.group.dismiss();
     for (const record of mounts) {
       const { directory, image, kind, agreed } = record;
-      const far = () => this.#options.source(image);
-      const descriptor = descriptors.get(fileName(image.layer.digest));
-      const opened = await this.#images.open(image.layer, far, {
-        ...(descriptor !== undefined && { descriptor }),
-      });
+      const opened = await this.open(image);
       const { keeper } = this.#options;
       const name = descriptorName(record);
       const fd = descriptors.get(name);
@@ -283,6 +273,21 @@ export class ImageService {
   #changed(): void {
     this.#options.onMounts?.(this.mounts);
   }
+}
+
+type Figures = Omit<ServiceStatus['mounts'][number], keyof MountRecord>;
+
+function figuresOf(blobs: readonly CachedBlob[]): Figures {
+  const sum = { size: 0, present: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+  for (const { size, present, counters } of blobs) {
+    sum.size += size;
+    sum.present += present;
+    sum.fetched += counters.fetched;
+    sum.fetches += counters.fetches;
+    sum.damaged += counters.damaged;
+    sum.unstored += counters.unstored;
+  }
+  return sum;
 }
 
 /** Brings all of a blob to the disk. @throws HostError `HOST_NO_SPACE`; what fetching raises */

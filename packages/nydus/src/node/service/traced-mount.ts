@@ -1,7 +1,7 @@
 import { FuseServer } from '@anole/fuse';
 import { type FuseMount, mountFuse } from '@anole/host';
 import { type TracedRead, tracedTree } from '@anole/vfs';
-import type { OnDemandImage } from './on-demand.ts';
+import type { OnDemandImage } from '../on-demand/image.ts';
 
 /**
  * Mounts an image through FUSE, where each read passes by, for as long as this process lives.

@@ -1,0 +1,44 @@
+import { openErofs } from '@anole/erofs';
+import { hostDecoders } from '@anole/host';
+import { dmverityOf, hintsOf, type LayerRange, OciError } from '@anole/oci';
+import { loadMetadata } from '../hints.ts';
+import { verityBlob } from '../verity-blob.ts';
+import type { BlobPool } from './blob-pool.ts';
+import { CACHES, type ImageBlobs, type OnDemandImage, type OnDemandReference } from './image.ts';
+
+/** Opens an image that is one EROFS layer with dm-verity's hashes. @throws ErofsError, HostError */
+export async function openErofsImage(
+  { layers }: OnDemandReference,
+  from: ImageBlobs,
+  pool: BlobPool,
+): Promise<OnDemandImage> {
+  const layer = layers[0]!;
+  const hashes = dmverityOf(layer);
+  if (hashes === undefined) {
+    throw new OciError(
+      'OCI_UNSUPPORTED',
+      `Cannot open ${layer.digest}: nothing verifies its ranges`,
+    );
+  }
+  const blob = await pool.open(verityBlob(from.source(layer), layer.digest, hashes));
+  const within = ([start, end]: LayerRange) => [start, Math.min(end, blob.size)] as const;
+  const { metadata, first } = hintsOf(layer);
+  try {
+    // At once, with the superblock: asked for one after the other, they would cost a round trip each.
+    for (const [start, end] of metadata.map(within)) {
+      blob.ensure(start, end - start)?.catch(() => undefined);
+    }
+    if (first.length > 0) void blob.bringAhead(first.map(within));
+    const tree = await openErofs(blob, { decoders: hostDecoders, ...CACHES });
+    return {
+      digest: layer.digest,
+      blobs: [blob],
+      tree,
+      loadMetadata: () => loadMetadata(tree),
+      close: () => pool.release(blob),
+    };
+  } catch (error) {
+    await pool.release(blob);
+    throw error;
+  }
+}

@@ -1,0 +1,42 @@
+import { hash } from 'node:crypto';
+import { openErofs } from '@anole/erofs';
+import { hostDecoders } from '@anole/host';
+import type { CachedBlob } from '../cache/blob.ts';
+import type { BlobPool } from './blob-pool.ts';
+import { CACHES, type OnDemandImage } from './image.ts';
+import { madeBlob } from './near-blobs.ts';
+
+/**
+ * An image of which all metadata are here, and whose data are on devices.
+ *
+ * @param metadata an EROFS image. It passes to the callee.
+ * @param devices in the order of its device table, of the pool
+ * @param resources what the image stands on, the devices among it: given up with it
+ * @throws ErofsError, HostError
+ */
+export async function imageOfDevices(
+  metadata: Uint8Array,
+  devices: readonly CachedBlob[],
+  pool: BlobPool,
+  resources: AsyncDisposableStack,
+): Promise<OnDemandImage> {
+  const made = madeBlob(metadata, sha256(metadata));
+  const image = await pool.open(made);
+  resources.defer(() => pool.release(image));
+  await image.ensure(0, image.size);
+  // Only a disk that does not take it makes the bytes stay.
+  if (image.holds(0, image.size)) made.forget();
+  const tree = await openErofs(image, { devices, decoders: hostDecoders, ...CACHES });
+  const blobs = [image, ...devices];
+  return {
+    digest: `sha256:${sha256(blobs.map(({ id }) => id).join('\n'))}`,
+    blobs,
+    tree,
+    loadMetadata: async () => {},
+    close: () => resources.disposeAsync(),
+  };
+}
+
+function sha256(content: Uint8Array | string): string {
+  return hash('sha256', content, 'hex');
+}

@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto';
+import { AnoleError, type ReadOptions, type Source, type Span, type Spans } from '@anole/bytes';
+import { type LayerIndex, layerSpans, OciError } from '@anole/oci';
+import type { TarMember } from '@anole/vfs';
+import type { RemoteBlob } from '../cache/blob.ts';
+import { type Chunks, chunksAt } from '../cache/chunks.ts';
+import { LayerLayout } from './layer-layout.ts';
+
+/** Bytes that a span may decode to: it is fetched, verified and decoded in memory. */
+const SPAN_MAX = 256 * 1024 * 1024;
+/** Stored bytes between two spans for which no second request is made. */
+const GAP = 64 * 1024;
+
+/** A layer as a device of an EROFS image. */
+export interface LayerDevice {
+  readonly remote: RemoteBlob;
+  /** Those of the layer, with the places of their data on the device. */
+  readonly members: readonly TarMember[];
+}
+
+/**
+ * The data of the files of a layer that has an index. The device's chunks are the index's spans: each is
+ * fetched, verified, decoded, and stripped of what belongs to no file.
+ *
+ * @param digest of the layer
+ * @param stored the layer as it is, at which each read is a request
+ * @throws OciError `OCI_BAD_INDEX`, `OCI_UNSUPPORTED` where a span has no digest or is too large;
+ *   AnoleError `GZIP_BAD_INDEX`
+ */
+export function layerDevice(index: LayerIndex, digest: string, stored: Source): LayerDevice {
+  if (stored.size !== index.compressedSize) {
+    throw new OciError(
+      'OCI_BAD_INDEX',
+      `Cannot use the index of ${digest}: it is for ${index.compressedSize} bytes, not ${stored.size}`,
+    );
+  }
+  const spans = layerSpans(index);
+  const layout = new LayerLayout(index.members, spans.size);
+  const { chunks, numbers } = chunksOf(spans, layout, digest);
+  const id = `${digest} ${fingerprint(index, spans)}`;
+  const remote: RemoteBlob = {
+    id,
+    chunks,
+    async fetch(first, end, options) {
+      const base = chunks.offsetOf(first);
+      const out = new Uint8Array(chunks.offsetOf(end) - base);
+      const wanted = numbers.subarray(first, end);
+      await Promise.all(
+        runsOf(spans, wanted).map(async (run) => {
+          for (const { number, bytes } of await decoded(spans, run, stored, options)) {
+            layout.copy(bytes, spans.at(number).out, out, base);
+          }
+        }),
+      );
+      return out;
+    },
+    close: () => stored.close?.(),
+  };
+  const members = index.members.map((member) =>
+    member.storedSize > 0
+      ? { ...member, dataOffset: layout.placeOf(member.dataOffset) }
+      : { ...member, dataOffset: 0 },
+  );
+  return { remote, members };
+}
+
+/** Chunks of the device, and the span of each. Spans without data of files have none. */
+function chunksOf(
+  spans: Spans,
+  layout: LayerLayout,
+  digest: string,
+): { readonly chunks: Chunks; readonly numbers: Uint32Array } {
+  const offsets: number[] = [];
+  const numbers: number[] = [];
+  for (let number = 0; number < spans.count; number++) {
+    const { out, digest: whole, storedDigest } = spans.at(number);
+    const end = outEnd(spans, number);
+    const place = layout.placeOf(out);
+    if (layout.placeOf(end) === place) continue;
+    if (whole === undefined && storedDigest === undefined) {
+      throw unsupported(digest, `nothing verifies its bytes from ${out} to ${end}`);
+    }
+    if (end - out > SPAN_MAX) throw unsupported(digest, `a part of it has ${end - out} bytes`);
+    offsets.push(place);
+    numbers.push(number);
+  }
+  return {
+    chunks: chunksAt(Float64Array.from(offsets), layout.size),
+    numbers: Uint32Array.from(numbers),
+  };
+}
+
+function outEnd(spans: Spans, number: number): number {
+  return number + 1 < spans.count ? spans.at(number + 1).out : spans.size;
+}
+
+/** Spans that lie one behind the other where they are stored, so that one request brings them. */
+type Run = readonly number[];
+
+function runsOf(spans: Spans, numbers: Uint32Array): readonly Run[] {
+  const runs: number[][] = [];
+  let last: Span | undefined;
+  for (const number of numbers) {
+    const span = spans.at(number);
+    const goesOn = last && span.start >= last.start && span.start <= last.end + GAP;
+    if (goesOn) runs.at(-1)!.push(number);
+    else runs.push([number]);
+    last = span;
+  }
+  return runs;
+}
+
+async function decoded(
+  spans: Spans,
+  run: Run,
+  stored: Source,
+  options: ReadOptions,
+): Promise<readonly { readonly number: number; readonly bytes: Uint8Array }[]> {
+  const { start } = spans.at(run[0]!);
+  const end = Math.max(...run.map((number) => spans.at(number).end));
+  const all = await stored.read(start, end - start, options);
+  return run.map((number) => {
+    const span = spans.at(number);
+    const part = all.subarray(span.start - start, span.end - start);
+    verify(part, span, span.storedDigest);
+    const bytes = spans.decode(number, part, 0, outEnd(spans, number) - span.out);
+    verify(bytes, span, span.digest);
+    return { number, bytes };
+  });
+}
+
+function verify(bytes: Uint8Array, { start, end }: Span, digest: string | undefined): void {
+  if (digest === undefined) return;
+  const met = createHash('sha256').update(bytes).digest('hex');
+  if (met === digest) return;
+  throw new AnoleError(
+    'SPAN_WRONG_CONTENT',
+    `Cannot accept the bytes stored from ${start} to ${end}: they have the digest sha256:${met} instead of sha256:${digest}`,
+    { details: { start, end, digest, met } },
+  );
+}
+
+/**
+ * Names all that an index says of data. Two indexes of one layer need not say the same, and what one of
+ * them leads to must not be taken for what the other does.
+ */
+function fingerprint(index: LayerIndex, spans: Spans): string {
+  const hash = createHash('sha256');
+  for (let number = 0; number < spans.count; number++) {
+    const { out, start, end, digest = '', storedDigest = '' } = spans.at(number);
+    hash.update(`${out} ${start} ${end} ${digest} ${storedDigest}\n`);
+  }
+  for (const { bits, window } of index.gzip?.checkpoints ?? [])
+    hash.update(`${bits}\n`).update(window);
+  for (const { inner = 0 } of index.parts?.spans ?? []) hash.update(`${inner}\n`);
+  for (const { dataOffset, storedSize } of index.members)
+    hash.update(`${dataOffset} ${storedSize}\n`);
+  return hash.digest('hex');
+}
+
+function unsupported(digest: string, why: string): OciError {
+  return new OciError('OCI_UNSUPPORTED', `Cannot load ${digest} on demand: ${why}`, {
+    hint: 'Convert the image: anole image convert SOURCE DESTINATION',
+  });
+}

@@ -1,0 +1,101 @@
+import type { CallOptions } from '@anole/bytes';
+import { type IndexedArchive, indexMembers, writeErofs } from '@anole/erofs';
+import { type Descriptor, type LayerIndex, parseZtoc, verifyDigest } from '@anole/oci';
+import { hasToc, indexLayer, tocIndex } from '@anole/oci/node';
+import type { CachedBlob } from '../cache/blob.ts';
+import type { BlobPool } from './blob-pool.ts';
+import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
+import { imageOfDevices } from './image-of-devices.ts';
+import { layerDevice } from './layer-device.ts';
+import { BLOCK } from './layer-layout.ts';
+import { rawBlob } from './near-blobs.ts';
+
+/** Where an image is opened. */
+interface Opening {
+  readonly reference: OnDemandReference;
+  readonly from: ImageBlobs;
+  readonly pool: BlobPool;
+  /** Given up with the image, or where it cannot be opened. */
+  readonly resources: AsyncDisposableStack;
+  readonly call: CallOptions;
+}
+
+/**
+ * Opens an image whose layers are archives with indexes: names and attributes become an EROFS image here,
+ * each layer a device beside it. A layer without an index is fetched whole, and indexed on its way.
+ *
+ * @throws OciError, TarError, VfsError for layers and indexes that make no file system; HostError
+ */
+export async function openLayeredImage(
+  reference: OnDemandReference,
+  from: ImageBlobs,
+  pool: BlobPool,
+  call: CallOptions = {},
+): Promise<OnDemandImage> {
+  await using resources = new AsyncDisposableStack();
+  const opening = { reference, from, pool, resources, call };
+  const layers = await Promise.all(reference.layers.map((layer) => openLayer(layer, opening)));
+  const { tree, external } = await indexMembers(layers);
+  const image = await writeErofs(tree, { external, blockSize: BLOCK, ...call });
+  const metadata = new Uint8Array(image.size);
+  let at = 0;
+  for await (const part of image) {
+    metadata.set(part, at);
+    at += part.length;
+  }
+  const devices = layers.map(({ archive }) => archive).filter(({ size }) => size > 0);
+  return await imageOfDevices(metadata, devices, pool, resources.move());
+}
+
+async function openLayer(
+  layer: Descriptor,
+  opening: Opening,
+): Promise<IndexedArchive & { readonly archive: CachedBlob }> {
+  const { from, pool, resources } = opening;
+  const { index, stored } = await indexOf(layer, opening);
+  const { remote, members } = layerDevice(index, layer.digest, stored ?? from.source(layer));
+  const archive = await pool.open(remote);
+  resources.defer(() => pool.release(archive));
+  return { members, archive };
+}
+
+/** @returns with `stored`, where the layer had to be read: all of it is here */
+async function indexOf(
+  layer: Descriptor,
+  { reference, from, pool, resources, call }: Opening,
+): Promise<{ readonly index: LayerIndex; readonly stored?: CachedBlob }> {
+  const { ztocs = {}, anyIndex = false } = reference;
+  const ztoc = ztocs[layer.digest];
+  // Kept as long as the image is open, so that it can be opened again without who serves it.
+  const raw = await pool.open(rawBlob(from.source(ztoc ?? layer), (ztoc ?? layer).digest));
+  resources.defer(() => pool.release(raw));
+  try {
+    if (ztoc) return { index: await readZtoc(raw, ztoc, call) };
+    const own = anyIndex || hasToc(layer) ? await tocIndex(layer, raw, call) : undefined;
+    if (own) return { index: own };
+    return { index: await indexLayer(streamOf(raw), layer, call), stored: raw };
+  } catch (error) {
+    raw.forget();
+    throw error;
+  }
+}
+
+async function readZtoc(raw: CachedBlob, { digest, size }: Descriptor, call: CallOptions) {
+  const bytes = await raw.read(0, size, call);
+  await verifyDigest(bytes, digest, 'an index of a layer');
+  return parseZtoc(bytes);
+}
+
+/** Bytes read at once. */
+const PIECE = 1024 * 1024;
+
+function streamOf(blob: CachedBlob) {
+  return {
+    name: blob.id,
+    async *blob(_layer: Descriptor, call: CallOptions): AsyncGenerator<Uint8Array> {
+      for (let at = 0; at < blob.size; at += PIECE) {
+        yield await blob.read(at, Math.min(PIECE, blob.size - at), call);
+      }
+    },
+  };
+}

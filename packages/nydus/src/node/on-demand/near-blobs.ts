@@ -1,0 +1,46 @@
+import type { ReadOptions, Source } from '@anole/bytes';
+import type { RemoteBlob } from '../cache/blob.ts';
+import { evenChunks } from '../cache/chunks.ts';
+
+/** Bytes of a chunk. */
+const CHUNK = 64 * 1024;
+
+/**
+ * A blob as it is stored, of which what has come is kept and nothing is verified: for those who verify
+ * what they read there, as tables of contents, or all of it.
+ */
+export function rawBlob(far: Source, digest: string): RemoteBlob {
+  const chunks = evenChunks(far.size, CHUNK);
+  return {
+    id: `${digest} raw`,
+    chunks,
+    fetch: async (first, end, options) => {
+      const from = chunks.offsetOf(first);
+      return await far.read(from, chunks.offsetOf(end) - from, options);
+    },
+    close: () => far.close?.(),
+  };
+}
+
+/** A blob that was made here. */
+export interface MadeBlob extends RemoteBlob {
+  /** Lets go of the bytes: they are in the cache. */
+  forget(): void;
+}
+
+/** @param digest of the bytes */
+export function madeBlob(bytes: Uint8Array, digest: string): MadeBlob {
+  const chunks = evenChunks(bytes.length, CHUNK);
+  let kept: Uint8Array | undefined = bytes;
+  return {
+    id: `${digest} made`,
+    chunks,
+    async fetch(first, end, _options: ReadOptions) {
+      if (kept) return kept.slice(chunks.offsetOf(first), chunks.offsetOf(end));
+      throw new Error('what was made is gone from the cache');
+    },
+    forget() {
+      kept = undefined;
+    },
+  };
+}

@@ -1,0 +1,62 @@
+import type { ReadOptions, Source } from '@anole/bytes';
+import type { Descriptor } from '@anole/oci';
+import {
+  type OpenedReader,
+  openBlob,
+  openReader,
+  parseLocation,
+  type Surroundings,
+} from '@anole/oci/node';
+import type { ImageBlobs } from './image.ts';
+
+/**
+ * What an image is made of, where its name says that it is: a registry, with its mirrors and credentials,
+ * or any other place of images. Nobody is asked before the first byte is needed.
+ */
+export function placeBlobs(name: string, around: Surroundings): ImageBlobs {
+  let opened: Promise<OpenedReader> | undefined;
+  const open = (): Promise<OpenedReader> => {
+    opened ??= openReader(parseLocation(name), around);
+    // What could not be opened is tried again.
+    opened.catch(() => {
+      opened = undefined;
+    });
+    return opened;
+  };
+  return {
+    source: (blob) => new BlobOfPlace(blob, open),
+    close: () => void opened?.then((place) => place[Symbol.dispose]()).catch(() => undefined),
+  };
+}
+
+class BlobOfPlace implements Source {
+  readonly size: number;
+  readonly #blob: Descriptor;
+  readonly #open: () => Promise<OpenedReader>;
+  #source: Promise<Source> | undefined;
+
+  constructor(blob: Descriptor, open: () => Promise<OpenedReader>) {
+    this.size = blob.size;
+    this.#blob = blob;
+    this.#open = open;
+  }
+
+  async read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array> {
+    this.#source ??= this.#find();
+    return await (await this.#source).read(offset, length, options);
+  }
+
+  async close(): Promise<void> {
+    await (await this.#source?.catch(() => undefined))?.close?.();
+  }
+
+  async #find(): Promise<Source> {
+    try {
+      const { reader } = await this.#open();
+      return openBlob(reader, this.#blob);
+    } catch (error) {
+      this.#source = undefined;
+      throw error;
+    }
+  }
+}
