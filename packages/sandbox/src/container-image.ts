@@ -7,7 +7,6 @@ import {
   copyImage,
   type Descriptor,
   formatPlatform,
-  formatReference,
   type Image,
   type ImageReader,
   manifestIn,
@@ -19,6 +18,7 @@ import {
   readNamed,
 } from '@anole/oci';
 import {
+  formatLocation,
   type ImageLocation,
   ImageStore,
   imageTree,
@@ -50,6 +50,8 @@ export interface ContainerImage {
 }
 
 type RegistryLocation = Extract<ImageLocation, { kind: 'registry' }>;
+/** Places that are far away. */
+const FAR: readonly ImageLocation['kind'][] = ['registry', 'web', 's3'];
 
 const platform = parsePlatform('linux/riscv64');
 /** Where an image has a variant that is EROFS already, that is taken. */
@@ -74,7 +76,9 @@ export async function ensureContainer(
   using from = await openReader(location, { registries, store }, call);
   const isRemote = location.kind === 'registry';
   const around = { registries, store };
-  const lazy = isRemote && (await onDemand(from, location, around, join(cache, 'blobs'), call));
+  const lazy =
+    FAR.includes(location.kind) &&
+    (await onDemand(from, location, around, join(cache, 'blobs'), call));
   if (lazy) return lazy;
   const root = isRemote
     ? await pulled(from.reader, from.selector, location, around, call)
@@ -110,14 +114,16 @@ function containerOf(
  */
 async function onDemand(
   { reader, selector }: OpenedReader,
-  { reference }: RegistryLocation,
+  location: ImageLocation,
   { registries, store }: Surroundings,
   path: string,
   call: CallOptions,
 ): Promise<ContainerImage | undefined> {
   const named = await readNamed(reader, selector, call);
   const document = await manifestIn(reader, named, preferredOnDemand, call);
-  const name = `docker://${formatReference(registries.expand(reference))}`;
+  const isRegistry = location.kind === 'registry';
+  const reference = isRegistry && registries.expand(location.reference);
+  const name = formatLocation(reference ? { kind: 'registry', reference } : location);
   const image = await onDemandOf(name, reader, document, call);
   const last = image?.layers.at(-1);
   if (image === undefined || (last && (await store.has(last)))) return undefined;

@@ -39,12 +39,13 @@ type AllFlags = RunFlags & ExecFlags & LimitFlags & NetworkFlags;
 
 const help = `
 IMAGE is os:NAME for a recipe (anole os list); HOST/NAME:TAG for a container image that was pulled,
-docker://HOST/NAME:TAG for one in its registry, oci:DIRECTORY and oci-archive:FILE for layouts, each
-for linux/riscv64; or the path of an EROFS image, a tar archive or a directory. Without IMAGE, put --
+docker://HOST/NAME:TAG for one in its registry, oci:DIRECTORY and oci-archive:FILE for layouts,
+oci+https://HOST/PATH and s3://BUCKET/PREFIX for layouts elsewhere, each for linux/riscv64; or the path of an EROFS image, a tar archive or a directory. Without IMAGE, put --
 before the command: it runs in os:base.
 
-An image in a registry that has a variant which loads on demand (anole image convert) is not pulled: what the
-command reads is fetched as it is read, and kept. Others are pulled.
+An image that is elsewhere and loads on demand (EROFS or RAFS of anole image convert, eStargz, zstd:chunked, or
+layers of which it names an index) is not pulled: what the command reads is fetched as it is read, and kept.
+Others are pulled.
 
 Variables, directory, user, entrypoint and command of container images are respected.
 ${networkHelp}

@@ -54,7 +54,13 @@ export { type FindIndex, indexedTree, sha256 } from './indexed-tree.ts';
 export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayeredTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
-export { hasTransport, type ImageLocation, layoutAt, parseLocation } from './location.ts';
+export {
+  formatLocation,
+  hasTransport,
+  type ImageLocation,
+  layoutAt,
+  parseLocation,
+} from './location.ts';
 export {
   type OpenedReader,
   type OpenedWriter,

@@ -1,6 +1,11 @@
 import { stat } from 'node:fs/promises';
 import { OciError } from '../errors.ts';
-import { parseReference, type Reference, type ShortReference } from '../reference.ts';
+import {
+  formatReference,
+  parseReference,
+  type Reference,
+  type ShortReference,
+} from '../reference.ts';
 import { isLayout } from './layout.ts';
 
 /** Where an image is, as users write it. */
@@ -9,6 +14,10 @@ export type ImageLocation =
   | { readonly kind: 'registry'; readonly reference: Reference | ShortReference }
   /** `HOST/NAME:TAG`: on this computer. */
   | { readonly kind: 'store'; readonly reference: Reference | ShortReference }
+  /** `oci+https://HOST/PATH[:TAG]`: in a layout on a web server. */
+  | { readonly kind: 'web'; readonly url: URL; readonly tag?: string }
+  /** `s3://BUCKET/PREFIX[:TAG]`: in a layout in a bucket. */
+  | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string; readonly tag?: string }
   /** `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`. */
   | {
       readonly kind: 'oci' | 'oci-archive' | 'docker-archive';
@@ -16,6 +25,7 @@ export type ImageLocation =
       readonly tag?: string;
     };
 
+const remotes = ['oci+https://', 'oci+http://', 's3://'] as const;
 const kinds = ['oci', 'oci-archive', 'docker-archive'] as const;
 
 /**
@@ -28,6 +38,8 @@ export function parseLocation(text: string): ImageLocation {
   if (text.startsWith('docker://')) {
     return { kind: 'registry', reference: parseReference(text.slice('docker://'.length)) };
   }
+  const remote = parseRemoteLayout(text);
+  if (remote) return remote;
   for (const kind of kinds) {
     if (!text.startsWith(`${kind}:`)) continue;
     const rest = text.slice(kind.length + 1);
@@ -48,8 +60,45 @@ export function parseLocation(text: string): ImageLocation {
   return { kind: 'store', reference: parseReference(text) };
 }
 
+const REMOTE = /^(oci\+https?|s3):\/\/([^/:]*(?::\d+)?)(?:\/([^:]*?)\/?)?(?::([^/:]+))?$/;
+
+function parseRemoteLayout(text: string): ImageLocation | undefined {
+  const isRemote = remotes.some((start) => text.startsWith(start));
+  if (!isRemote) return undefined;
+  const [, scheme = '', host = '', path = '', tag] = REMOTE.exec(text) ?? [];
+  const named = tag === undefined ? {} : { tag };
+  const web = `${scheme.replace('oci+', '')}://${host}/${path}${path === '' ? '' : '/'}`;
+  if (scheme === 's3' && host !== '') return { kind: 's3', bucket: host, prefix: path, ...named };
+  if (host !== '' && URL.canParse(web)) return { kind: 'web', url: new URL(web), ...named };
+  throw new OciError(
+    'OCI_BAD_REFERENCE',
+    `Cannot use ${JSON.stringify(text)} as a place of images`,
+    {
+      hint: 'Write oci+https://HOST/PATH:TAG or s3://BUCKET/PREFIX:TAG.',
+    },
+  );
+}
+
+/** A location as {@link parseLocation} reads it. */
+export function formatLocation(location: ImageLocation): string {
+  const tag = 'tag' in location && location.tag !== undefined ? `:${location.tag}` : '';
+  switch (location.kind) {
+    case 'registry':
+      return `docker://${formatReference(location.reference)}`;
+    case 'store':
+      return formatReference(location.reference);
+    case 'web':
+      return `oci+${location.url.href.replace(/\/$/, '')}${tag}`;
+    case 's3':
+      return `s3://${location.bucket}/${location.prefix}${tag}`;
+    default:
+      return `${location.kind}:${location.path}${tag}`;
+  }
+}
+
 /** True for text that names a transport: it cannot be meant as a path. */
 export function hasTransport(text: string): boolean {
+  if (remotes.some((start) => text.startsWith(start))) return true;
   return text.startsWith('docker://') || kinds.some((kind) => text.startsWith(`${kind}:`));
 }
 

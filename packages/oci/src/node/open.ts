@@ -5,7 +5,7 @@ import { formatReference, selectorOf, withTag } from '../reference.ts';
 import { ArchiveReader, ArchiveWriter } from './archive.ts';
 import { DockerArchiveReader, DockerArchiveWriter } from './docker-archive.ts';
 import { LayoutDirectory } from './layout.ts';
-import type { ImageLocation } from './location.ts';
+import { formatLocation, type ImageLocation } from './location.ts';
 import type { Registries } from './registries.ts';
 import type { ImageStore } from './store.ts';
 
@@ -45,6 +45,10 @@ export async function openReader(
       const name = storeName(location.reference, registries);
       return opened(store, name, name);
     }
+    case 'web':
+      return opened(await registries.layout(location.url, options), location.tag, location.tag);
+    case 's3':
+      return opened(await registries.bucket(location), location.tag, location.tag);
     case 'oci':
       return opened(new LayoutDirectory(location.path), location.tag, location.tag);
     case 'oci-archive':
@@ -71,6 +75,11 @@ export async function openWriter(
     case 'store':
       if (location.reference.digest !== undefined) throw digestAsName(location);
       return writable(store, storeName(location.reference, registries));
+    case 'web':
+    case 's3':
+      throw new OciError('OCI_UNSUPPORTED', `Cannot write to ${formatLocation(location)}`, {
+        hint: 'Write a layout on disk (oci:DIRECTORY), and copy it there.',
+      });
     case 'oci':
       return writable(new LayoutDirectory(location.path), location.tag);
     case 'oci-archive':

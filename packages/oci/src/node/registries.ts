@@ -8,10 +8,19 @@ import type { CredentialProvider } from '../registry/credentials.ts';
 import { unreachable } from '../registry/exchange.ts';
 import { Repository } from '../registry/repository.ts';
 import type { Patience } from '../registry/retry.ts';
+import type { HttpTransport } from '../registry/transport.ts';
 import { certificateDirectories, certificatesIn, readCertificates } from './certificates.ts';
 import { authFiles, findCredentials } from './docker-config.ts';
-import { type Certificates, NodeTransport } from './http.ts';
+import { FallbackTransport } from './fallback-transport.ts';
+import { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
 import { type Place, RegistriesConfiguration } from './registries-conf.ts';
+import { RemoteLayout } from './remote-layout.ts';
+import { type BucketPlace, findBucket } from './s3/bucket.ts';
+import { findS3Keys } from './s3/keys.ts';
+import { S3Transport } from './s3/transport.ts';
+
+/** Milliseconds of silence after which a proxy is not waited for. */
+const PROXY_STALL = 5000;
 
 export interface RegistriesOptions extends Patience {
   /** Default `process.env`. */
@@ -34,7 +43,7 @@ export class Registries implements Disposable {
   readonly configuration: RegistriesConfiguration;
   private readonly options: RegistriesOptions;
   private readonly clients = new Map<string, Promise<RegistryClient>>();
-  private readonly transports: NodeTransport[] = [];
+  private readonly transports = new Map<string, NodeTransport>();
 
   private constructor(configuration: RegistriesConfiguration, options: RegistriesOptions) {
     this.configuration = configuration;
@@ -67,6 +76,29 @@ export class Registries implements Disposable {
     return new Mirrored(`${reference.host}/${reference.repository}`, open);
   }
 
+  /** A layout on a web server. @param url of its directory, with a slash at the end */
+  async layout(url: URL, { signal }: CallOptions = {}): Promise<ImageReader> {
+    signal?.throwIfAborted();
+    const { environment = process.env } = this.options;
+    const transport = this.#transport(this.options.insecure ?? false);
+    const client = this.#clientOf(url.host, url, transport, environment);
+    return new RemoteLayout(client, `oci+${url.href}`);
+  }
+
+  /** A layout in a bucket of S3, or of what speaks like it. @throws OciError as {@link findBucket} */
+  async bucket(place: BucketPlace): Promise<ImageReader> {
+    const { environment = process.env } = this.options;
+    const { base, region } = findBucket(place, environment);
+    const transport = new S3Transport({
+      transport: this.#transport(this.options.insecure ?? false),
+      origin: base.origin,
+      region,
+      keys: () => findS3Keys(environment),
+    });
+    const client = this.#clientOf(base.host, base, transport, environment);
+    return new RemoteLayout(client, `s3://${place.bucket}/${place.prefix}`);
+  }
+
   /**
    * Asks a registry whether it speaks with who asks.
    *
@@ -83,7 +115,7 @@ export class Registries implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const transport of this.transports) transport[Symbol.dispose]();
+    for (const transport of this.transports.values()) transport[Symbol.dispose]();
   }
 
   private client(place: Place, options: CallOptions): Promise<RegistryClient> {
@@ -104,22 +136,53 @@ export class Registries implements Disposable {
     insecure: boolean,
     { signal }: CallOptions,
   ): Promise<RegistryClient> {
-    const { environment = process.env, stall, retries, pause } = this.options;
-    const transport = new NodeTransport({
-      insecure,
-      proxies: environment,
-      certificatesFor: (each) => this.certificates(each),
-      ...(stall !== undefined && { stall }),
-    });
-    this.transports.push(transport);
-    const plain = await isPlain(transport, host, insecure, signal);
-    return new RegistryClient(host, new URL(`${plain ? 'http' : 'https'}://${host}/`), {
+    const { environment = process.env } = this.options;
+    const plain = await isPlain(this.#direct(insecure), host, insecure, signal);
+    const base = new URL(`${plain ? 'http' : 'https'}://${host}/`);
+    return this.#clientOf(host, base, this.#transport(insecure), environment);
+  }
+
+  #clientOf(
+    host: string,
+    base: URL,
+    transport: HttpTransport,
+    environment: NonNullable<RegistriesOptions['environment']>,
+  ): RegistryClient {
+    const { retries, pause, credentials } = this.options;
+    return new RegistryClient(host, base, {
       transport,
-      credentials:
-        this.options.credentials ?? ((each) => findCredentials(each, authFiles(environment))),
+      credentials: credentials ?? ((each) => findCredentials(each, authFiles(environment))),
       ...(retries !== undefined && { retries }),
       ...(pause !== undefined && { pause }),
     });
+  }
+
+  /** Through the proxy that images have of their own, where there is one, and without it where it fails. */
+  #transport(insecure: boolean): HttpTransport {
+    const proxy = (this.options.environment ?? process.env)['ANOLE_IMAGE_PROXY'];
+    const direct = this.#direct(insecure);
+    if (!proxy) return direct;
+    const proxies = { http_proxy: proxy, https_proxy: proxy };
+    const through = this.#direct(insecure, { proxies, stall: PROXY_STALL });
+    return new FallbackTransport(through, direct);
+  }
+
+  /** One for all hosts: it keeps their connections apart. */
+  #direct(insecure: boolean, other: NodeTransportOptions = {}): NodeTransport {
+    const { environment = process.env, stall } = this.options;
+    const key = `${insecure} ${JSON.stringify(other)}`;
+    let transport = this.transports.get(key);
+    if (transport === undefined) {
+      transport = new NodeTransport({
+        insecure,
+        proxies: environment,
+        certificatesFor: (each) => this.certificates(each),
+        ...(stall !== undefined && { stall }),
+        ...other,
+      });
+      this.transports.set(key, transport);
+    }
+    return transport;
   }
 
   private async certificates(host: string): Promise<Certificates> {

@@ -13,10 +13,10 @@ import { parseJson } from '../json.ts';
 import { type Descriptor, MAX_MANIFEST, parseManifest } from '../manifest.ts';
 import { manifestTypes } from '../media-types.ts';
 import { isTag, type Reference } from '../reference.ts';
+import { readBlobRange } from './blob-ranges.ts';
 import type { Call, RegistryClient } from './client.ts';
 import { nextPage } from './pages.ts';
 import { addReferrer, listReferrers } from './referrers.ts';
-import { isTransient } from './retry.ts';
 import { uploadBlob } from './upload.ts';
 
 /** Tags, and referrers, of one repository at most. */
@@ -86,74 +86,10 @@ export class Repository implements ImageReader, ImageWriter {
     return bytes;
   }
 
-  /** Goes on where a connection broke, as often as some bytes come. */
-  async *blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncGenerator<Uint8Array> {
-    const { size } = descriptor;
-    const end = Math.min(options.end ?? size, size);
-    let at = options.start ?? 0;
-    for (let failures = 0; at < end || size === 0; failures++) {
-      const before = at;
-      const progress = { answered: false };
-      try {
-        for await (const chunk of this.range(descriptor, [at, end], progress, options)) {
-          at += chunk.length;
-          if (at > end) throw this.wrongLength(descriptor, `over ${end}`);
-          yield chunk;
-        }
-        if (at >= end) return;
-        throw this.wrongLength(descriptor, String(at));
-      } catch (error) {
-        if (at > before) failures = 0;
-        // Before an answer the client has tried again itself.
-        const isBroken = progress.answered && isTransient(error);
-        if (!isBroken || failures >= this.client.retries) throw error;
-        await this.client.pause(failures, options.signal);
-      }
-    }
-  }
-
-  private async *range(
-    descriptor: Descriptor,
-    range: readonly [start: number, end: number],
-    progress: { answered: boolean },
-    options: ReadOptions,
-  ): AsyncGenerator<Uint8Array> {
-    const [start, end] = range;
-    const isPart = start > 0 || end < descriptor.size;
-    const path = `blobs/${checkDigest(descriptor.digest)}`;
-    const call = this.pull('GET', path, isPart ? [200, 206] : [200], options);
-    const to = end < descriptor.size ? end - 1 : '';
-    const answer = await this.client.call({
-      ...call,
-      headers: isPart ? { range: `bytes=${start}-${to}` } : {},
-    });
-    progress.answered = true;
-    try {
-      const whole = answer.status === 200;
-      this.checkHead(descriptor, whole ? undefined : range, answer.header.bind(answer));
-      const body = this.client.worded(call, answer.body);
-      // A server without ranges begins at the beginning, and goes on to the end.
-      yield* whole && isPart ? cutOut(body, start, end) : body;
-    } finally {
-      answer.close();
-    }
-  }
-
-  private checkHead(
-    descriptor: Descriptor,
-    range: readonly [start: number, end: number] | undefined,
-    header: (name: string) => string | undefined,
-  ): void {
-    const { size } = descriptor;
-    const length = header('content-length');
-    const expected = range ? range[1] - range[0] : size;
-    if (length !== undefined && Number(length) !== expected) {
-      throw this.wrongLength(descriptor, range ? `${range[0]} and ${length}` : length);
-    }
-    const met = /^bytes (\d+)-/.exec(header('content-range') ?? '');
-    if (range && Number(met?.[1]) !== range[0]) {
-      throw new OciError('OCI_BAD_ANSWER', `Cannot read ${this.name}: it gives another range`);
-    }
+  blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncIterable<Uint8Array> {
+    const { client, name } = this;
+    const call = this.pull('GET', `blobs/${checkDigest(descriptor.digest)}`, [200], options);
+    return readBlobRange({ client, name, call }, descriptor, options);
   }
 
   async has({ digest, mediaType }: Descriptor, options: ReadOptions = {}): Promise<boolean> {
@@ -272,32 +208,9 @@ export class Repository implements ImageReader, ImageWriter {
       ...(signal && { signal }),
     };
   }
-
-  private wrongLength({ digest, size }: Descriptor, met: string): OciError {
-    return new OciError(
-      'OCI_WRONG_CONTENT',
-      `Cannot accept ${digest} of ${this.name}: it has ${met} bytes instead of ${size}`,
-      { details: { digest, size } },
-    );
-  }
 }
 
 const acceptManifests = { accept: manifestTypes.join(', ') };
-
-/** The bytes from `start` to `end` of a stream. */
-async function* cutOut(
-  stream: AsyncIterable<Uint8Array>,
-  start: number,
-  end: number,
-): AsyncGenerator<Uint8Array> {
-  let at = 0;
-  for await (const chunk of stream) {
-    const part = chunk.subarray(Math.max(0, start - at), Math.max(0, end - at));
-    at += chunk.length;
-    if (part.length > 0) yield part;
-    if (at >= end) return;
-  }
-}
 
 /** A media type without its parameters. */
 function contentType(header: string | undefined): string | undefined {

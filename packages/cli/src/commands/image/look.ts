@@ -83,8 +83,8 @@ export function diffCommand(): Command {
     .addHelpText(
       'after',
       `
-Container images are docker://HOST/NAME:TAG, oci:DIRECTORY, oci-archive:FILE, docker-archive:FILE, and
-image:HOST/NAME:TAG for one of this computer. With indexed: before any of them, layers are read through
+Container images are docker://HOST/NAME:TAG, oci:DIRECTORY, oci-archive:FILE, docker-archive:FILE,
+oci+https://HOST/PATH, s3://BUCKET/PREFIX, and image:HOST/NAME:TAG for one of this computer. With indexed: before any of them, layers are read through
 the image's index, as far as they are compared.
 
 Exit codes: 0 the same, 1 different, 2 could not be compared.

@@ -6,7 +6,7 @@ import { later } from './options.ts';
 export function mountCommand(): Command {
   return new Command('mount')
     .description('mount an image, whose data come when they are read')
-    .argument('<image>', 'docker://HOST/NAME:TAG, or indexed:docker://…')
+    .argument('<image>', 'docker://HOST/NAME:TAG, oci+https://…, s3://…, or indexed: before them')
     .argument('<directory>')
     .addOption(
       new Option('--kind <kind>', 'how (default: by the kernel where it can)').choices([

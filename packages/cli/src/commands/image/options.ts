@@ -6,6 +6,8 @@ Where an image is:
   HOST/NAME:TAG              on this computer
   docker://HOST/NAME:TAG     in its registry
   oci:DIRECTORY[:TAG]        in a layout on disk
+  oci+https://HOST/PATH[:TAG]  in a layout on a web server, read only
+  s3://BUCKET/PREFIX[:TAG]   in a layout in a bucket, read only
   oci-archive:FILE[:TAG]     in a layout in a tar archive
   docker-archive:FILE[:NAME:TAG]  in what docker save writes`;
 
