@@ -64,6 +64,8 @@ async function prepare(
   const command = ['--', ...inRoot(point, argv)];
   await ours('image', 'trace', '--platform', PLATFORM, '-o', trace, tag('lazy'), point, ...command);
   await ours('image', 'convert', tag('plain'), tag('fast'), ...FORM, '--trace', trace);
+  await ours('image', 'index', tag('plain'), '--bind', tag('soci'));
+  await ours('image', 'convert', tag('plain'), tag('esgz'), '--format', 'estargz');
   writeFileSync(done, '');
 }
 
@@ -92,6 +94,30 @@ async function compare(report: Report, image: LazyImage, setting: Setting): Prom
     const megabytes = came.at(-1)! / 1e6;
     report.figure(`${name} ${what}: bytes that came`, megabytes, 'MB');
     report.figure(`${name} ${what}: of what is read`, came.at(-1)! / wanted, '(target 1.3)');
+  }
+  await compareForms(report, image, setting, runs);
+}
+
+/** Images as they are, beside the same converted: what converting them is worth. */
+async function compareForms(
+  report: Report,
+  image: LazyImage,
+  setting: Setting,
+  runs: number,
+): Promise<void> {
+  for (const [tag, what] of [
+    ['soci', 'gzip layers with an index of SOCI'],
+    ['esgz', 'eStargz'],
+  ] as const) {
+    const came: number[] = [];
+    await report.compare({
+      name: `${image.name}, ${what}, beside EROFS: reference to first output`,
+      ours: mounted(image, tag, setting, came),
+      peer: mounted(image, 'lazy', setting, []),
+      runs,
+      target: 1.4,
+    });
+    report.figure(`${image.name}, ${what}: bytes that came`, came.at(-1)! / 1e6, 'MB');
   }
 }
 
