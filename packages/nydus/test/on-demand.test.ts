@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createServer, type RequestListener } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { AnoleError, type Source } from '@anole/bytes';
@@ -11,10 +13,12 @@ import { type Descriptor, type Image, openImage, parsePlatform } from '@anole/oc
 import {
   chunkedVariant,
   convertImage,
+  ImageStore,
   imageTree,
   indexImage,
   LayoutDirectory,
   openBlob,
+  Registries,
   referringIndex,
 } from '@anole/oci/node';
 import { describeDifferences, findNode, type Tree } from '@anole/vfs';
@@ -24,9 +28,10 @@ import { BlobCache } from '../src/node/cache/cache.ts';
 import { nodeEncoders } from '../src/node/encoders.ts';
 import { BlobPool } from '../src/node/on-demand/blob-pool.ts';
 import { diskOf } from '../src/node/on-demand/disk.ts';
-import { onDemandOf } from '../src/node/on-demand/find.ts';
+import { findOnDemand, onDemandOf } from '../src/node/on-demand/find.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../src/node/on-demand/image.ts';
 import { openOnDemand } from '../src/node/on-demand/open.ts';
+import { placeBlobs } from '../src/node/on-demand/place-blobs.ts';
 import { rafsVariant } from '../src/node/variant.ts';
 
 const forms = ['estargz', 'zstd:chunked', 'rafs', 'soci', 'plain'] as const;
@@ -204,4 +209,48 @@ describe('images that load on demand', { skip }, () => {
     await image.close();
     await shared.close();
   });
+
+  it('come from a web server by ranges, also past a proxy that lies', async (test) => {
+    const { directory } = await made(test, 'estargz');
+    let came = 0;
+    let lies = 0;
+    const host = await listening(test, (asked, answer) => {
+      const { pathname } = new URL(asked.url ?? '', 'http://x');
+      const bytes = readFileSync(join(directory, pathname));
+      const [, from = 0, to = ''] = /^bytes=(\d+)-(\d*)$/.exec(asked.headers.range ?? '') ?? [];
+      const part = bytes.subarray(Number(from), to === '' ? undefined : Number(to) + 1);
+      const last = Number(from) + part.length - 1;
+      answer.writeHead(asked.headers.range ? 206 : 200, {
+        'content-length': part.length,
+        ...(asked.headers.range && { 'content-range': `bytes ${from}-${last}/${bytes.length}` }),
+      });
+      // Asked for by its whole address, it is a proxy.
+      const isLie =
+        asked.url?.startsWith('http') && pathname.includes('/blobs/') && asked.headers.range;
+      if (isLie) lies++;
+      else came += part.length;
+      answer.end(isLie ? part.map((byte, at) => (at === part.length >> 1 ? ~byte : byte)) : part);
+    });
+    const environment = { ANOLE_IMAGE_PROXY: `http://${host}`, HOME: directory };
+    using registries = await Registries.load({ environment });
+    const around = { registries, store: new ImageStore(directory) };
+    const name = `oci+http://${host}/umoci:estargz`;
+    const reference = await findOnDemand(name, platform, around);
+    const image = await openOnDemand(reference, placeBlobs(name, around), poolIn(directory));
+    assert.ok(lies > 0);
+    assert.equal(await readFile(image, 'etc/three'), 'three\n');
+    assert.ok(came < 30_000, `${came} bytes came`);
+    assert.equal((await readFile(image, 'usr/lib/data')).length, 300_000);
+    assert.ok(came > 300_000);
+    await image.close();
+  });
 });
+
+async function listening(test: TestContext, handler: RequestListener): Promise<string> {
+  const server = createServer(handler);
+  await new Promise<void>((done) => {
+    server.listen(0, '127.0.0.1', done);
+  });
+  test.after(() => server.close().closeAllConnections());
+  return `127.0.0.1:${(server.address() as AddressInfo).port}`;
+}

@@ -19,6 +19,8 @@ export interface BlobOptions extends ReadOptions {
   readonly start?: number;
   /** Byte after the last one wanted. Default the blob's size. */
   readonly end?: number;
+  /** Whether to ask the source itself, past mirrors and caches: what they gave was wrong. Default false. */
+  readonly fresh?: boolean;
 }
 
 export interface ReferrersOptions extends ReadOptions {

@@ -29,7 +29,8 @@ interface TreeFlags extends DeviceFlags {
 }
 
 /** Transports of container images, in front of their names. */
-const containers = /^(?:(?:docker|s3|oci\+https?):\/\/|(?:oci|oci-archive|docker-archive|image|indexed):)/;
+const containers =
+  /^(?:(?:docker|s3|oci\+https?):\/\/|(?:oci|oci-archive|docker-archive|image|indexed):)/;
 
 /**
  * Opens what a user named: an EROFS or RAFS image here or at a URL, a container image (`image:NAME` for one

@@ -18,7 +18,9 @@ export class FallbackTransport implements HttpTransport {
   }
 
   async send(request: HttpRequest): Promise<HttpAnswer> {
-    if (request.method === 'GET' && Date.now() >= this.#restUntil) {
+    // A cache that is past by is not asked at all (RFC 9111, 5.2.1.4).
+    const isCached = request.headers['cache-control'] !== 'no-cache';
+    if (isCached && request.method === 'GET' && Date.now() >= this.#restUntil) {
       const answer = await this.#try(request);
       if (answer) return answer;
     }

@@ -273,6 +273,8 @@ class Mirrored implements ImageReader {
   async *blob(descriptor: Descriptor, options: BlobOptions = {}): AsyncGenerator<Uint8Array> {
     let at = options.start ?? 0;
     for (const [index, open] of this.places.entries()) {
+      // Mirrors may have it wrong; the last place is the source itself.
+      if (options.fresh && index < this.places.length - 1) continue;
       try {
         const repository = await open();
         for await (const chunk of repository.blob(descriptor, { ...options, start: at })) {

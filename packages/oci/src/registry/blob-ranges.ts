@@ -1,4 +1,3 @@
-import type { ReadOptions } from '@anole/bytes';
 import type { BlobOptions } from '../content.ts';
 import { OciError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
@@ -54,7 +53,7 @@ async function* request(
   descriptor: Descriptor,
   range: readonly [start: number, end: number],
   progress: { answered: boolean },
-  { signal }: ReadOptions,
+  { signal, fresh }: BlobOptions,
 ): AsyncGenerator<Uint8Array> {
   const [start, end] = range;
   const isPart = start > 0 || end < descriptor.size;
@@ -63,7 +62,10 @@ async function* request(
   const answer = await client.call({
     ...call,
     expect: isPart ? [200, 206] : [200],
-    headers: isPart ? { range: `bytes=${start}-${to}` } : {},
+    headers: {
+      ...(isPart && { range: `bytes=${start}-${to}` }),
+      ...(fresh && { 'cache-control': 'no-cache' }),
+    },
     ...(signal && { signal }),
   });
   progress.answered = true;

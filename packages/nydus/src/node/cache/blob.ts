@@ -1,6 +1,12 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Awaitable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
+import {
+  AnoleError,
+  type Awaitable,
+  checkRange,
+  type ReadOptions,
+  type Source,
+} from '@anole/bytes';
 import { HostError, hostError, type Lock, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
 import { type ByteRange, Foresight } from './foresight.ts';
@@ -21,6 +27,8 @@ export interface RemoteBlob {
    * they come: then the cache seals what it keeps.
    */
   verify?(index: number, bytes: Uint8Array): Awaitable<boolean>;
+  /** What it gave was wrong: it may know another way. Absent where there is none. */
+  distrust?(): void;
   close?(): Awaitable<void>;
 }
 
@@ -271,12 +279,22 @@ export class CachedBlob implements Source {
     const { signal } = this.#closing;
     const bytes = await this.#queue.run(urgency, async () => {
       signal.throwIfAborted();
-      return await this.#remote.fetch(first, end, { signal });
+      return await this.#fetched(first, end, signal);
     });
     this.counters.fetches++;
     this.counters.fetched += bytes.length;
     signal.throwIfAborted();
     this.#store(first, end, bytes);
+  }
+
+  async #fetched(first: number, end: number, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      return await this.#remote.fetch(first, end, { signal });
+    } catch (error) {
+      if (!isWrongContent(error) || this.#remote.distrust === undefined) throw error;
+      this.#remote.distrust();
+      return await this.#remote.fetch(first, end, { signal });
+    }
   }
 
   #store(first: number, end: number, bytes: Uint8Array): void {
@@ -332,6 +350,11 @@ export class CachedBlob implements Source {
       { details: { path: this.path, offset, length: target.length } },
     );
   }
+}
+
+/** Whether bytes came, but not those that they should have been. */
+export function isWrongContent(error: unknown): boolean {
+  return AnoleError.is(error) && /_WRONG_(?:CONTENT|DATA)$/.test(error.code);
 }
 
 /** False where the file ends before. */

@@ -20,7 +20,8 @@ export async function openErofsImage(
       `Cannot open ${layer.digest}: nothing verifies its ranges`,
     );
   }
-  const blob = await pool.open(verityBlob(from.source(layer), layer.digest, hashes));
+  const remote = verityBlob(from.source(layer), layer.digest, hashes);
+  const blob = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   const within = ([start, end]: LayerRange) => [start, Math.min(end, blob.size)] as const;
   const { metadata, first } = hintsOf(layer);
   try {

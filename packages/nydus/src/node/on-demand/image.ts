@@ -23,6 +23,8 @@ export interface OnDemandReference {
 /** Gives bytes of what an image is made of: layers, indexes. Each read of a Source may be a request. */
 export interface ImageBlobs {
   source(blob: Descriptor): Source;
+  /** What came was wrong: from now on the source itself is asked, past mirrors and caches on the way. */
+  distrust?(): void;
   close?(): void;
 }
 

@@ -54,7 +54,7 @@ async function openLayer(
   const { from, pool, resources } = opening;
   const { index, stored } = await indexOf(layer, opening);
   const { remote, members } = layerDevice(index, layer.digest, stored ?? from.source(layer));
-  const archive = await pool.open(remote);
+  const archive = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   resources.defer(() => pool.release(archive));
   return { members, archive };
 }

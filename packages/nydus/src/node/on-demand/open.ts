@@ -1,5 +1,6 @@
 import type { CallOptions } from '@anole/bytes';
 import { OciError } from '@anole/oci';
+import { isWrongContent } from '../cache/blob.ts';
 import type { BlobPool } from './blob-pool.ts';
 import {
   type ImageBlobs,
@@ -40,7 +41,11 @@ export async function openOnDemand(
   try {
     if (form === undefined) throw notOnDemand(reference.name);
     const open = await openers[form]();
-    const image = await open(reference, from, pool, call);
+    const image = await open(reference, from, pool, call).catch((error: unknown) => {
+      if (from.distrust === undefined || !isWrongContent(error)) throw error;
+      from.distrust();
+      return open(reference, from, pool, call);
+    });
     const close = async () => {
       await image.close();
       from.close?.();

@@ -23,25 +23,42 @@ export function placeBlobs(name: string, around: Surroundings): ImageBlobs {
     });
     return opened;
   };
+  const way = { fresh: false };
   return {
-    source: (blob) => new BlobOfPlace(blob, open),
+    source: (blob) => new BlobOfPlace(blob, open, way),
+    distrust() {
+      way.fresh = true;
+    },
     close: () => void opened?.then((place) => place[Symbol.dispose]()).catch(() => undefined),
   };
+}
+
+/** How blobs of an image are asked for. */
+interface Way {
+  readonly fresh: boolean;
 }
 
 class BlobOfPlace implements Source {
   readonly size: number;
   readonly #blob: Descriptor;
   readonly #open: () => Promise<OpenedReader>;
+  readonly #way: Way;
   #source: Promise<Source> | undefined;
+  #isFresh = false;
 
-  constructor(blob: Descriptor, open: () => Promise<OpenedReader>) {
+  constructor(blob: Descriptor, open: () => Promise<OpenedReader>, way: Way) {
     this.size = blob.size;
     this.#blob = blob;
     this.#open = open;
+    this.#way = way;
   }
 
   async read(offset: number, length: number, options: ReadOptions = {}): Promise<Uint8Array> {
+    if (this.#way.fresh && !this.#isFresh) {
+      await this.close();
+      this.#source = undefined;
+      this.#isFresh = true;
+    }
     this.#source ??= this.#find();
     return await (await this.#source).read(offset, length, options);
   }
@@ -53,7 +70,7 @@ class BlobOfPlace implements Source {
   async #find(): Promise<Source> {
     try {
       const { reader } = await this.#open();
-      return openBlob(reader, this.#blob);
+      return openBlob(reader, this.#blob, { fresh: this.#isFresh });
     } catch (error) {
       this.#source = undefined;
       throw error;

@@ -58,7 +58,7 @@ export async function openRafsImage(
   const devices: CachedBlob[] = [];
   for (const blob of image.blobs) {
     const remote = await rafsDevice(blob, (await blob.data()) as StoredBlob);
-    const device = await pool.open(remote);
+    const device = await pool.open({ ...remote, distrust: () => from.distrust?.() });
     resources.defer(() => pool.release(device));
     devices.push(device);
   }
