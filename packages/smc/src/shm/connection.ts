@@ -69,9 +69,14 @@ export class Connection {
     return connection;
   }
 
-  /** Server: takes the client's claim of a slot, if the client still stands by it. */
+  /**
+   * Server: takes the client's claim of a slot, if the client still stands by it.
+   *
+   * @param claimed what the slot said when the claim was read
+   */
   static accept(link: Link, slot: number, claimed: number): Connection | undefined {
     const generation = claimed >>> GENERATION_SHIFT;
+    if (link.peerState(slot) >>> GENERATION_SHIFT !== generation) return undefined;
     const connection = new Connection(link, slot, generation);
     const word = slotWord(slot);
     link.own.words.fill(0, word + 1, word + SLOT_WORDS);

@@ -57,9 +57,10 @@ export class RingReader {
     const producer = Atomics.load(words, this.word + Slot.producer) >>> 0;
     if (producer === this.producer) return true;
     const newest = Atomics.load(words, this.word + Slot.ring);
+    // It is being exchanged, maybe before this end has seen the first: the peer tells when that is done.
+    if (newest === 0) return true;
     if (newest !== (this.next ?? this.ring).word) {
       const rings = this.readRings(newest);
-      // It is changing: the peer tells when it is done.
       if (rings === undefined) return true;
       if (!this.follow(rings.newest, rings.old)) return false;
     }
@@ -73,7 +74,7 @@ export class RingReader {
     const load = (name: 'start' | 'oldRing' | 'oldStart') =>
       Atomics.load(words, this.word + Slot[name]);
     const [start, oldRing, oldStart] = [load('start'), load('oldRing'), load('oldStart')];
-    if (newest === 0 || Atomics.load(words, this.word + Slot.ring) !== newest) return undefined;
+    if (Atomics.load(words, this.word + Slot.ring) !== newest) return undefined;
     const placed = (word: number, from: number): PlacedRing => ({
       word,
       start: from >>> 0,

@@ -56,7 +56,8 @@ export class RingWriter {
     const more = (consumer - this.taken) >>> 0;
     if (more > this.pending) return false;
     this.taken = consumer >>> 0;
-    if (this.old !== undefined && this.inRing() === this.pending) {
+    // What is in the old ring lies before `start`, and is less than 4 GiB behind.
+    if (this.old !== undefined && this.pending <= this.sinceStart()) {
       this.space.give(this.old.place, this.old.size);
       this.old = undefined;
     }
@@ -71,7 +72,12 @@ export class RingWriter {
 
   /** Bytes of the newest ring that the peer has not taken. */
   private inRing(): number {
-    return Math.min(this.pending, (this.producer - this.ring.start) >>> 0);
+    return this.old === undefined ? this.pending : Math.min(this.pending, this.sinceStart());
+  }
+
+  /** Bytes written to the newest ring; modulo 2^32 when there is no old one to read first. */
+  private sinceStart(): number {
+    return (this.producer - this.ring.start) >>> 0;
   }
 
   private free(): number {

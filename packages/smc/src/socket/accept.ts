@@ -16,6 +16,8 @@ import { counters, setState, setTcp } from './state.ts';
 interface Claim {
   readonly link: Link;
   readonly slot: number;
+  /** What the slot said then: it may have become another connection's. */
+  readonly state: number;
   readonly key: string;
 }
 
@@ -71,9 +73,9 @@ class Acceptor {
     };
   }
 
-  private inherit({ link, slot, key }: Claim): void {
+  private inherit({ link, slot, state, key }: Claim): void {
     this.claims.delete(key);
-    const connection = Connection.accept(link, slot, link.peerState(slot));
+    const connection = Connection.accept(link, slot, state);
     if (connection === undefined) return;
     this.legacies.set(key, connection);
     setTimeout(() => {
@@ -92,18 +94,22 @@ class Acceptor {
     coming?.delete(slot);
     const { words } = link.peerMemory;
     const word = slotWord(slot);
-    const state = link.peerState(slot) & STATE_MASK;
-    if (state === State.connecting) coming?.set(slot, words[word + Slot.ports]! & 0xffff);
-    if (state !== State.claimed) {
-      if (state !== State.connecting) this.reconsider();
+    const state = link.peerState(slot);
+    const stage = state & STATE_MASK;
+    if (stage === State.connecting) coming?.set(slot, words[word + Slot.ports]! & 0xffff);
+    if (stage !== State.claimed) {
+      if (stage !== State.connecting) this.reconsider();
       return;
     }
     const local = [...words.subarray(word + Slot.local, word + Slot.local + 4)];
     const remote = [...words.subarray(word + Slot.remote, word + Slot.remote + 4)];
-    const claim = { link, slot, key: connectionKey(local, remote, words[word + Slot.ports]!) };
-    const waiting = this.waiting.get(claim.key);
+    const key = connectionKey(local, remote, words[word + Slot.ports]!);
+    // Given up meanwhile, so that these were another connection's; news of that are on their way.
+    if (link.peerState(slot) !== state) return;
+    const claim = { link, slot, state, key };
+    const waiting = this.waiting.get(key);
     if (waiting !== undefined) {
-      this.settle(waiting, Connection.accept(link, slot, link.peerState(slot)));
+      this.settle(waiting, Connection.accept(link, slot, state));
       return;
     }
     this.claims.set(claim.key, claim);
@@ -153,10 +159,10 @@ class Acceptor {
     }
     const claim = this.claims.get(key);
     if (claim === undefined) return undefined;
-    const { link, slot } = claim;
+    const { link, slot, state } = claim;
     this.claims.delete(key);
     this.bySlot.get(link)?.delete(slot);
-    return Connection.accept(link, slot, link.peerState(slot));
+    return Connection.accept(link, slot, state);
   }
 
   /** The client may be waiting for this processor: it is not looked out for, but rings. */
