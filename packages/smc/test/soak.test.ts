@@ -36,8 +36,17 @@ function randomSize(): number {
   return chance(0.9) ? Math.floor(Math.random() * 70_000) : Math.floor(Math.random() * 6_000_000);
 }
 
-/** One connection: what it writes comes back, every byte in its place, for as long as it lasts. */
-async function oneConnection(port: number, until: number, mayBreak: () => boolean): Promise<void> {
+/**
+ * One connection: what it writes comes back, every byte in its place, for as long as it lasts.
+ *
+ * @param isOver whether it should end
+ * @param mayBreak whether it may have been reset
+ */
+async function oneConnection(
+  port: number,
+  isOver: () => boolean,
+  mayBreak: () => boolean,
+): Promise<void> {
   const socket: Socket = net.connect({ port, host: '127.0.0.1', allowHalfOpen: chance(0.5) });
   let sent = 0;
   let received = 0;
@@ -56,7 +65,7 @@ async function oneConnection(port: number, until: number, mayBreak: () => boolea
   });
   const closed = new Promise((resolve) => socket.once('close', resolve));
   const messages = 1 + Math.floor(Math.random() * most);
-  for (let count = 0; count < messages && Date.now() < until && !socket.destroyed; count++) {
+  for (let count = 0; count < messages && !isOver() && !socket.destroyed; count++) {
     const size = randomSize();
     const goesOn = socket.write(pattern(sent, size));
     sent += size;
@@ -82,25 +91,29 @@ test('every byte arrives in order, whatever sizes, pauses, ends and kills there 
 }, async (t) => {
   const steady = await startPeer();
   const until = Date.now() + seconds * 1000;
+  let isDone = false;
+  const isOver = () => isDone || Date.now() >= until;
   const workers = Array.from({ length: 8 }, async () => {
-    while (Date.now() < until) await oneConnection(steady.port, until, () => false);
+    while (!isOver()) await oneConnection(steady.port, isOver, () => false);
   });
   const mortal = (async () => {
     do {
       const peer = await startPeer();
       let isKilled = false;
       const end = Date.now() + 5000;
-      const some = Array.from({ length: 3 }, () => oneConnection(peer.port, end, () => isKilled));
+      const ends = () => isOver() || Date.now() >= end;
+      const some = Array.from({ length: 3 }, () => oneConnection(peer.port, ends, () => isKilled));
       await sleep(300 + Math.random() * 500);
       isKilled = true;
       peer.child.kill('SIGKILL');
       counts.killed++;
       await Promise.all(some);
-    } while (Date.now() < until);
+    } while (!isOver());
   })();
   try {
     await Promise.all([...workers, mortal]);
   } finally {
+    isDone = true;
     steady.child.disconnect();
   }
   t.diagnostic(JSON.stringify(counts));

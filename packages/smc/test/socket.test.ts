@@ -9,6 +9,7 @@ import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { hasNative } from '@anole/host/native';
 import net, { type Socket, smcState } from '@anole/smc/net';
+import type { SmcHandle } from '../src/socket/handle.ts';
 import { pattern } from './peer.ts';
 
 // Short connections are what most tests make.
@@ -193,6 +194,25 @@ test('a client that connects, and is held up before it can say so, is waited for
   await once(client, 'exit');
   assert.equal(said.at(-1), 'smc-d');
   server.close();
+});
+
+test('a server that has accepted before the client hears that it is connected is seen', {
+  skip,
+}, async () => {
+  const first = await connectTo(echo.port);
+  const { _handle: handle } = first as unknown as { _handle: SmcHandle };
+  const { link } = handle.transport.stream.connection!;
+  const socket = net.connect(echo.port, '127.0.0.1');
+  // Claimed in a tick after this one; then this loop sees nothing of TCP until the server has answered.
+  await new Promise((resolve) => process.nextTick(resolve));
+  await new Promise((resolve) => process.nextTick(resolve));
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100);
+  link.poll();
+  assert.ok(socket.connecting);
+  await once(socket, 'connect');
+  assert.equal(smcState(socket)?.transport, 'smc-d');
+  first.destroy();
+  socket.destroy();
 });
 
 test('such a socket is not passed to another process, and goes on', { skip }, async () => {

@@ -196,6 +196,8 @@ class Attempt {
     socket._handle = made;
     const buffer = bufferOf(socket);
     if (buffer !== undefined) made.useUserBuffer(buffer);
+    // The server may have been faster, and have told when nobody here wanted to hear of it.
+    made.transport.stream.lookAgain();
     return made;
   }
 }

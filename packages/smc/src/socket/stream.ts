@@ -51,7 +51,7 @@ export class ShmStream implements ConnectionOwner {
     this.candidates = candidates;
     this.sink = sink;
     this.connection = candidates.length === 1 ? candidates[0] : undefined;
-    this.decided = this.connection?.isLive ?? false;
+    this.decided = this.connection?.link.role === 'server';
     for (const each of candidates) {
       each.owner = this;
       if (candidates.length > 1) each.askToBeTold();
