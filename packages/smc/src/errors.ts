@@ -19,7 +19,7 @@ export type SmcCode =
   | 'SMC_NO_ROCE'
   /** A policy wants shared memory, and the connection cannot have it. */
   | 'SMC_REQUIRED'
-  /** A socket over shared memory cannot be sent to another process. */
+  /** A socket over shared memory that cannot be passed: its peer has closed, or TLS has taken it over. */
   | 'SMC_NOT_PASSED'
   /** A policy file that cannot be read. */
   | 'SMC_BAD_POLICY';

@@ -16,7 +16,7 @@ import net, {
 import { offerSmc } from './socket/accept.ts';
 import { hookConnect } from './socket/connect.ts';
 import type { HandledServer } from './socket/internals.ts';
-import { refuseToPass } from './socket/passing.ts';
+import { hookPassing } from './socket/passing.ts';
 import { canShare } from './socket/register.ts';
 import { smcState } from './socket/state.ts';
 
@@ -37,7 +37,7 @@ export class Server extends net.Server {
 
 if (canShare()) {
   hookConnect((socket) => socket instanceof Socket);
-  refuseToPass();
+  hookPassing();
 }
 
 type Listener = (socket: NetSocket) => void;

@@ -27,7 +27,7 @@ async function startPeer() {
   return { child, port };
 }
 
-const counts = { messages: 0, bytes: 0, connections: 0, killed: 0 };
+const counts = { messages: 0, bytes: 0, connections: 0, killed: 0, late: 0 };
 const chance = (part: number) => Math.random() < part;
 
 /** Small ones mostly, sometimes more than the largest ring. */
@@ -83,7 +83,10 @@ async function oneConnection(
   if (leaves || mayBreak()) return;
   assert.equal(broken, undefined);
   assert.equal(received, sent, 'all came back');
-  assert.equal(smcState(socket)?.transport, 'smc-d');
+  const { transport, reason } = smcState(socket)!;
+  // On a busy machine the peer may be too late.
+  if (reason?.name === 'late' || reason?.name === 'declined') counts.late++;
+  else assert.equal(transport, 'smc-d', reason?.name);
 }
 
 test('every byte arrives in order, whatever sizes, pauses, ends and kills there are', {
@@ -118,4 +121,5 @@ test('every byte arrives in order, whatever sizes, pauses, ends and kills there 
   }
   t.diagnostic(JSON.stringify(counts));
   assert.ok(counts.messages > 100 && counts.killed > 0);
+  assert.ok(counts.late * 20 < counts.connections, 'hardly any goes over TCP');
 });

@@ -215,14 +215,6 @@ test('a server that has accepted before the client hears that it is connected is
   socket.destroy();
 });
 
-test('such a socket is not passed to another process, and goes on', { skip }, async () => {
-  const socket = await connectTo(echo.port);
-  const error = await new Promise((resolve) => echo.process.send('take it', socket, resolve));
-  assert.equal((error as { code?: string } | null)?.code, 'SMC_NOT_PASSED');
-  socket.end('still here');
-  assert.equal(String(await bytesOf(socket)), 'still here');
-});
-
 test('HTTP and HTTP/2 work over such sockets', { skip }, async () => {
   const web = new net.Server();
   const app = http.createServer((request, response) => {

@@ -9,6 +9,9 @@ export interface ConnectionOwner {
   onNews(): void;
 }
 
+/** Looks at a word of the peer that changes within some instructions. */
+const LOOKS = 1_000_000;
+
 /** Why a connection is over that was not closed by both ends. */
 export type Failure = 'reset' | 'violation';
 
@@ -31,6 +34,8 @@ export class Connection {
   peerDone = false;
   /** The peer reads no more. */
   peerClosed = false;
+  /** The peer goes on over TCP: its cursors are final. */
+  peerMoved = false;
   failure: Failure | undefined;
   /** Whether the last look found that bytes were written or read, not only that it begins or ends. */
   hasMoved = false;
@@ -82,8 +87,8 @@ export class Connection {
     link.own.words.fill(0, word + 1, word + SLOT_WORDS);
     connection.setState('live');
     connection.isLive = true;
-    // The client may be deciding at this moment; it needs no more than some instructions.
-    for (let patience = 1_000_000; patience > 0; patience--) {
+    // The client may be deciding at this moment.
+    for (let look = 0; look < LOOKS; look++) {
       const now = link.peerState(slot);
       const state = now >>> GENERATION_SHIFT === generation ? now & STATE_MASK : State.closed;
       if (state === State.claimed || state === State.live) {
@@ -137,8 +142,8 @@ export class Connection {
   leave(): boolean {
     if (this.isLive) return false;
     this.setState('leaving');
-    const state = this.link.peerState(this.slot);
-    if (state === ((this.generation << GENERATION_SHIFT) | State.live)) {
+    const stage = this.peerStage();
+    if (stage === State.live || stage === State.moving || stage === State.moved) {
       this.confirm();
       return false;
     }
@@ -146,6 +151,53 @@ export class Connection {
     this.link.tell(this.slot);
     this.drop();
     return true;
+  }
+
+  /** What the peer says of this connection; undefined while its slot has another. */
+  private peerStage(): number | undefined {
+    const told = this.link.peerState(this.slot);
+    return told >>> GENERATION_SHIFT === this.generation ? told & STATE_MASK : undefined;
+  }
+
+  /** The same, once it is none of those that last some instructions. */
+  private settledStage(): number | undefined {
+    let stage = this.peerStage();
+    for (let look = 0; stage === State.moving && look < LOOKS; look++) stage = this.peerStage();
+    return stage;
+  }
+
+  /**
+   * Goes on over TCP, unless the peer has left or is just leaving: then `peerMoved` says so, or what else
+   * it did. What was written is read by the peer, which sends over TCP what was not read here.
+   */
+  move(): boolean {
+    this.refresh();
+    if (this.gone || this.peerMoved || this.peerClosed || this.failure !== undefined) return false;
+    this.setState('moving');
+    // Of two that leave at once the server does, unless the client had done it before.
+    const theirs = this.link.role === 'client' ? this.peerStage() : this.settledStage();
+    const stays = theirs === State.claimed || theirs === State.live || theirs === State.leaving;
+    const flags = Atomics.load(this.link.peerMemory.words, this.word + Slot.flags);
+    if (!stays || (flags & (Flag.closed | Flag.abort)) !== 0) {
+      this.setState('live');
+      this.refresh();
+      return false;
+    }
+    this.setState('moved');
+    this.isClosed = true;
+    this.owner = undefined;
+    this.link.tell(this.slot);
+    return true;
+  }
+
+  /** Leaves a connection that the peer has moved from. */
+  depart(): void {
+    this.setFlag(Flag.closed);
+    this.setState('closed');
+    this.link.tell(this.slot);
+    this.isClosed = true;
+    this.owner = undefined;
+    this.drop();
   }
 
   private confirm(): void {
@@ -169,16 +221,15 @@ export class Connection {
   refresh(): void {
     if (this.gone || this.failure !== undefined) return;
     const { words } = this.link.peerMemory;
-    const told = Atomics.load(words, this.word + Slot.state);
-    if (told >>> GENERATION_SHIFT !== this.generation) {
+    const stage = this.settledStage();
+    if (stage === undefined) {
       // The peer's slot still has, or has again, another connection.
       if (this.isLive) this.peerDone = this.peerClosed = true;
       return;
     }
-    const state = told & STATE_MASK;
     if (!this.isLive) {
-      if (state === State.tcp) this.isRefused = true;
-      if (state !== State.live && state !== State.closed) return;
+      if (stage === State.tcp) this.isRefused = true;
+      if (stage !== State.live && stage !== State.closed && stage !== State.moved) return;
       this.confirm();
     }
     const flags = Atomics.load(words, this.word + Slot.flags);
@@ -191,7 +242,8 @@ export class Connection {
       return;
     }
     if ((flags & Flag.doneWriting) !== 0) this.peerDone = true;
-    if ((flags & Flag.closed) !== 0 || state === State.closed)
+    if (stage === State.moved) this.peerMoved = true;
+    if ((flags & Flag.closed) !== 0 || stage === State.closed)
       this.peerDone = this.peerClosed = true;
     if ((flags & Flag.abort) !== 0) this.failure ??= 'reset';
   }
@@ -297,6 +349,10 @@ export class Connection {
       return;
     }
     if (!this.isLive) this.isRefused = true;
+    else if (this.peerMoved) {
+      this.owner?.onNews();
+      return;
+    }
     // As TCP has it: what the peer did not read is answered with a reset.
     else if (this.writer.pending > 0) this.failure ??= 'reset';
     this.peerDone = this.peerClosed = true;

@@ -7,7 +7,7 @@
 
 /** `ANSM` */
 export const MAGIC = 0x4d534e41;
-export const VERSION = 1;
+export const VERSION = 2;
 
 /** Connections of a link at once. */
 export const SLOTS = 16384;
@@ -70,6 +70,13 @@ export const State = {
   tcp: 5,
   /** This end reads and writes no more. */
   closed: 6,
+  /** Asks itself whether the other end is about to leave, too; `live` or `moved` follows at once. */
+  moving: 7,
+  /**
+   * Goes on over TCP. The other end reads what was written here, and sends over TCP what was not taken
+   * of its own: docs/decisions/0170-a-connection-can-leave.md.
+   */
+  moved: 8,
 } as const;
 
 export const GENERATION_SHIFT = 4;

@@ -251,7 +251,15 @@ function take(
   }
   const { pid, thread } = found.link.peer;
   counters.open++;
-  const events = { onLive() {}, onTcp() {}, onClose: () => counters.open-- };
+  const events = {
+    onLive() {},
+    onTcp() {},
+    onMoved() {
+      counters.open--;
+      setTcp(ownerOf(taken), 'server', 'passed');
+    },
+    onClose: () => counters.open--,
+  };
   const taken = smcHandle(client, [found], events);
   onOwner(taken, handle, (socket) => {
     setState(socket, { transport: 'smc-d', role: 'server', peer: { pid, thread } });

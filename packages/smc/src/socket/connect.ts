@@ -182,6 +182,10 @@ class Attempt {
         setTcp(socket, 'client', 'declined');
         if (this.mode === 'require') this.refuse('declined');
       },
+      onMoved: () => {
+        counters.open--;
+        setTcp(socket, 'client', 'passed');
+      },
       onClose: () => {
         claimed.settle();
         const { stream } = made.transport;

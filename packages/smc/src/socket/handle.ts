@@ -184,6 +184,16 @@ function makeClass() {
       return 0;
     }
 
+    /** Gives the TCP handle away, paused: the bytes go over it from here on. Undefined where they cannot. */
+    handOver(): TcpHandle | undefined {
+      const leg = this.isTaken ? undefined : this.transport.handOver();
+      if (leg === undefined) return undefined;
+      leg.onread = this.onread;
+      leg.reading = false;
+      if (this.userBuffer !== undefined) leg.useUserBuffer(this.userBuffer);
+      return leg;
+    }
+
     // What those ask who have taken the handle over below JavaScript.
 
     onreadstart(): number {

@@ -38,6 +38,7 @@ const reasons = {
   ],
   full: [0x030d0000, 'no more connections fit between these two processes', 'close some'],
   declined: [0x05000000, 'the peer took the connection over TCP'],
+  passed: [0x05000000, 'one end was passed to another process or thread, and took it over TCP'],
   noClaim: [0x03010000, 'the client does not offer shared memory'],
   tls: [0x03000000, 'TLS was begun below JavaScript'],
   failed: [0x05000000, 'the connection was not made'],

@@ -5,7 +5,7 @@ import { offerSmc } from './accept.ts';
 import { isOnThisHost } from './address.ts';
 import { hookConnect } from './connect.ts';
 import { type HandledServer, type HandledSocket, tryInternals } from './internals.ts';
-import { refuseToPass } from './passing.ts';
+import { hookPassing } from './passing.ts';
 import { offerReport } from './report.ts';
 import { type SmcState, smcState } from './state.ts';
 
@@ -39,7 +39,7 @@ export function registerSmc(): void {
   offerReport();
   if (!canShare()) return;
   hookConnect(() => true);
-  refuseToPass();
+  hookPassing();
   const servers = net.Server.prototype as unknown as { _listen2: Listen };
   const listen = servers._listen2;
   servers._listen2 = function listenWithSmc(...args) {

@@ -12,6 +12,8 @@ export interface StreamSink {
   onBytes(reader: RingReader, count: number): void;
   onEnd(): void;
   onReset(): void;
+  /** The peer goes on over TCP, where this end has to follow. */
+  onMoved(): void;
   /** The peer takes part, or does not: then the stream is over, and TCP goes on. */
   onDecision(isLive: boolean): void;
   /** The most bytes that one `onBytes` may take. */
@@ -60,6 +62,16 @@ export class ShmStream implements ConnectionOwner {
 
   get isDecided(): boolean {
     return this.decided;
+  }
+
+  /** Whether the end of what the peer wrote has been told. */
+  get hasEnded(): boolean {
+    return this.ended;
+  }
+
+  /** Whether the peer goes on over TCP. */
+  get peerMoved(): boolean {
+    return this.connection?.peerMoved ?? false;
   }
 
   /** Whether it waits for the peer; if not, it need not keep the process alive. */
@@ -173,6 +185,22 @@ export class ShmStream implements ConnectionOwner {
     return untaken;
   }
 
+  /** Leaves shared memory; the peer will follow. @returns false where it has left before, or has closed */
+  move(): boolean {
+    if (!this.connection?.move()) return false;
+    this.isOver = true;
+    return true;
+  }
+
+  /** Leaves shared memory after the peer. */
+  follow(): { readonly unread: Buffer; readonly unsent: Buffer } {
+    const { reader, writer } = this.connection!;
+    const both = { unread: reader.take(reader.unread), unsent: writer.untaken() };
+    this.connection!.depart();
+    this.isOver = true;
+    return both;
+  }
+
   /** The TCP connection has ended: so has the peer, even if it could not say so. */
   legEnded(isReset: boolean): void {
     const { connection } = this;
@@ -195,6 +223,10 @@ export class ShmStream implements ConnectionOwner {
     if (this.isOver) return;
     if (!this.decided && !this.decide()) return;
     const connection = this.connection!;
+    if (connection.peerMoved) {
+      this.sink.onMoved();
+      return;
+    }
     if (this.pending.length > 0) this.flush(connection);
     else this.tryFinish();
     if (this.wantsRead) this.deliver(connection);
@@ -241,8 +273,12 @@ export class ShmStream implements ConnectionOwner {
       this.read += count;
       this.sink.onBytes(reader, count);
       connection.publishTaken();
-      if (!this.wantsRead) return;
+      if (!this.wantsRead || this.isOver) return;
       connection.refresh();
+    }
+    if (connection.peerMoved) {
+      this.sink.onMoved();
+      return;
     }
     if (connection.failure !== undefined) {
       this.wantsRead = false;

@@ -33,14 +33,20 @@ export class TcpLeg {
     handle.readStart();
   }
 
-  private onBytes(bytes: Uint8Array): void {
+  /** Gives bytes on, or keeps them back. */
+  onBytes(bytes: Uint8Array): void {
     if (this.isPaused) this.held.push(bytes);
     else this.sink.onLegBytes(bytes);
   }
 
-  private onEnd(status: number): void {
+  onEnd(status: number): void {
     if (this.isPaused) this.heldEnd = status;
     else this.sink.onLegEnd(status);
+  }
+
+  /** Whether bytes, or the end, came that nobody has been given. */
+  get isHolding(): boolean {
+    return this.held.length > 0 || this.heldEnd !== undefined;
   }
 
   /** Keeps back what comes, and soon lets the sender wait. */

@@ -8,6 +8,8 @@ import { type LegSink, TcpLeg } from './tcp-leg.ts';
 export interface TransportEvents {
   onLive(): void;
   onTcp(): void;
+  /** It was over shared memory, and goes on over TCP. */
+  onMoved(): void;
   onClose(): void;
 }
 
@@ -43,6 +45,7 @@ export class Transport implements StreamSink, LegSink {
   private isReading = false;
   private isClosing = false;
   private isLegClosed = false;
+  private hasMoved = false;
   private isRef = true;
 
   /** @param leg connected; owned from now on */
@@ -124,14 +127,36 @@ export class Transport implements StreamSink, LegSink {
     const cancelled = isDecided ? this.stream.close(abort) : this.stream.closeLater(abort);
     for (const { complete } of cancelled) setImmediate(complete, 'cancelled');
     this.updateRef();
-    // Until the server has decided, what was written may have to go over TCP still.
-    if (isDecided) this.closeLeg(done);
+    // Until the server has decided, what was written may have to go over TCP still; or if it has just left.
+    if (isDecided && this.stream.peerMoved && !abort) {
+      this.onMoved();
+      if (done !== undefined) setImmediate(done);
+    } else if (isDecided) this.closeLeg(done);
     else if (done !== undefined) setImmediate(done);
   }
 
   /** The server has not taken part in time. */
   giveUp(): void {
     if (!this.stream.isDecided && !this.isOverTcp) this.goTcp();
+  }
+
+  /**
+   * Has the bytes go over TCP from here on, and gives the TCP connection away: to another process, or
+   * another thread. It is paused.
+   *
+   * @returns undefined where bytes came over TCP already, which cannot be given back, or where the peer has
+   * closed
+   */
+  handOver(): TcpHandle | undefined {
+    if (this.isClosing) return undefined;
+    this.giveUp();
+    if (!this.isOverTcp && this.stream.move()) this.leaveMemory(Buffer.alloc(0));
+    if (!this.isOverTcp) this.stream.onNews();
+    if (!this.isOverTcp || this.tcp.isHolding) return undefined;
+    this.tcp.pause();
+    this.tcp.setRef(this.isRef);
+    this.isClosing = this.isLegClosed = true;
+    return this.leg;
   }
 
   // What the stream tells.
@@ -163,25 +188,37 @@ export class Transport implements StreamSink, LegSink {
     this.closeLeg();
   }
 
+  onMoved(): void {
+    const { unread, unsent } = this.stream.follow();
+    this.tcp.pause();
+    if (unread.length > 0) this.tcp.onBytes(unread);
+    this.leaveMemory(unsent);
+  }
+
   // What the TCP connection tells.
 
   onLegBytes(bytes: Uint8Array): void {
-    if (!this.isOverTcp && this.stream.isDecided) this.stream.legEnded(true);
-    else if (this.isOverTcp || this.goTcp()) {
+    if (this.isOverTcp) {
       this.stream.read += bytes.length;
       this.outlet.onTcpBytes(bytes);
-    }
+    } else if (this.isNowOverTcp()) this.tcp.onBytes(bytes);
+    else this.stream.legEnded(true);
   }
 
   onLegEnd(status: number): void {
-    if (!this.isOverTcp && !this.stream.isDecided) {
-      this.stream.lookAgain();
-      this.giveUp();
-    }
     const isEnd = status === internals().uv.UV_EOF;
-    if (!this.isOverTcp) this.stream.legEnded(!isEnd);
-    else if (isEnd) this.onEnd();
-    else this.outlet.onError(status);
+    if (!this.isOverTcp) {
+      if (this.isNowOverTcp()) this.tcp.onEnd(status);
+      else this.stream.legEnded(!isEnd);
+    } else if (!isEnd) this.outlet.onError(status);
+    else if (!this.stream.hasEnded) this.onEnd();
+  }
+
+  /** Something came over TCP: whether it is since the peer has left shared memory, or was never there. */
+  private isNowOverTcp(): boolean {
+    this.stream.lookAgain();
+    this.giveUp();
+    return this.isOverTcp;
   }
 
   /** Goes on over TCP, unless the server has just taken part. */
@@ -191,15 +228,27 @@ export class Transport implements StreamSink, LegSink {
       this.stream.onNews();
       return false;
     }
-    this.isOverTcp = true;
+    this.goOn(bytes);
     this.events.onTcp();
+    return true;
+  }
+
+  /** The connection, which was over shared memory, goes on over TCP. */
+  private leaveMemory(unsent: Buffer): void {
+    this.hasMoved = true;
+    this.goOn(unsent);
+    this.events.onMoved();
+  }
+
+  /** @param bytes that were written, and not read by the peer */
+  private goOn(bytes: Buffer): void {
+    this.isOverTcp = true;
     if (bytes.length > 0) this.tcp.write({ bytes, done: 0, complete: () => {} });
     for (const each of this.stream.pending.splice(0)) this.tcp.write(each);
     const { isFinished, done } = this.stream.takeFinish();
     if (isFinished || this.isClosing) this.shutdownLeg(() => done?.());
     this.passOn();
     this.updateRef();
-    return true;
   }
 
   private passOn(): void {
@@ -221,7 +270,7 @@ export class Transport implements StreamSink, LegSink {
     this.isLegClosed = true;
     if (abort) this.leg.reset(done);
     else this.leg.close(done);
-    this.events.onClose();
+    if (!this.hasMoved) this.events.onClose();
   }
 
   /** The TCP handle always reads, and must not keep the process alive for that. */
