@@ -10,12 +10,8 @@ import { basename, join } from 'node:path';
 import { preloadOptions } from '@anole/smc';
 
 /** Tests that cannot pass, and why. */
-const moves =
-  'moves an accepted socket to another thread; its memory is that of the one that accepted it';
 const exceptions: Readonly<Record<string, string>> = {
   'test-net-persistent-ref-unref': "counts calls of a TCP handle's ref, and the handle is another",
-  'test-net-socket-transfer-worker': moves,
-  'test-net-socket-transfer-worker-http': moves,
 };
 const TIMEOUT = 60_000;
 const directory = join(tmpdir(), `anole-node-tests-${process.versions.node}`);
