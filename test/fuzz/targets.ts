@@ -22,6 +22,7 @@ import { agent } from './agent.ts';
 import { saved } from './saved.ts';
 import { sharedMemory } from './shared-memory.ts';
 import { smc } from './smc.ts';
+import { smcHandshake } from './smc-handshake.ts';
 
 /** Something that takes bytes from outside. */
 export interface Target {
@@ -266,5 +267,6 @@ export const targets: readonly Target[] = [
   agent,
   saved,
   smc,
+  smcHandshake,
   sharedMemory,
 ];
