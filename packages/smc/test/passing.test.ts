@@ -22,7 +22,7 @@ let echoPort = 0;
 before(async () => {
   if (skip) return;
   const execArgv = ['-C', 'anole-source', '--import', register];
-  receiver = fork(join(import.meta.dirname, 'receiver.ts'), { execArgv });
+  receiver = fork(join(import.meta.dirname, 'receiving-worker.ts'), { execArgv });
   await once(receiver, 'message');
   echo = fork(join(import.meta.dirname, 'peer.ts'), ['echo'], { execArgv });
   [{ port: echoPort }] = (await once(echo, 'message')) as [{ port: number }];

@@ -68,7 +68,8 @@ function hookTls(): void {
   tls.connect = function connectTls(...args) {
     const options = tlsOptions(args);
     if (options === undefined || !isLocal(options)) return connect.apply(this, args);
-    const socket = new net.Socket();
+    // TLS ends it. If it ended itself, the farewell of TLS would be an error of writing.
+    const socket = new net.Socket({ allowHalfOpen: true });
     const listener = args.find((each) => typeof each === 'function');
     const secure = connect.call(this, { ...options, socket }, listener) as net.Socket;
     if (options.timeout !== undefined) secure.setTimeout(options.timeout);
