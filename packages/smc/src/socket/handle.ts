@@ -210,8 +210,9 @@ function makeClass() {
       const finish = (status: number) => this.finishWrite(request, status);
       const bytes = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers);
       const problem = this.send(bytes, finish);
-      // JSStream calls back for all writes, but for those that fail at once.
-      if (problem === 0 && state[kLastWriteWasAsync] === 0) setImmediate(finish, 0);
+      // JSStream calls back for all writes, but for those that fail at once. Before anything else is read: TLS
+      // says nothing of an error in it while a write is under way.
+      if (problem === 0 && state[kLastWriteWasAsync] === 0) process.nextTick(finish, 0);
       return problem;
     }
 
