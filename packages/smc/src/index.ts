@@ -22,4 +22,11 @@ export { explainDeletion } from './llc/reasons.ts';
 export { preloadOptions } from './preload.ts';
 export { prometheusText, type Report, type ReportedConnection, smcReports } from './reports.ts';
 export { icrcOf, parseRoce, type RocePacket } from './roce/packet.ts';
-export { type Mode, modeFor, type Policy, parsePolicy, type Rule } from './socket/policy.ts';
+export {
+  type Destination,
+  type Mode,
+  modeFor,
+  type Policy,
+  parsePolicy,
+  type Rule,
+} from './socket/policy.ts';

@@ -16,17 +16,34 @@ test('the first rule that fits says what becomes of a connection', () => {
   const rules = [
     { port: 6379, process: 'worker', mode: 'require' },
     { port: '8000-8099', mode: 'off' },
+    { address: '10.32.0.0/11', mode: 'always' },
+    { address: 'fd00::/8', port: 1, mode: 'off' },
   ];
   const policy = parsePolicy(JSON.stringify({ rules }));
-  assert.equal(modeFor(policy, 6379, 'worker'), 'require');
-  assert.equal(modeFor(policy, 6379, 'other'), 'prefer');
-  assert.equal(modeFor(policy, 8099, 'other'), 'off');
-  assert.equal(modeFor(policy, 8100, 'other'), 'prefer');
+  const mode = (address: string, port: number, process = 'other') =>
+    modeFor(policy, { address, port, process });
+  assert.equal(mode('127.0.0.1', 6379, 'worker'), 'require');
+  assert.equal(mode('127.0.0.1', 6379), 'prefer');
+  assert.equal(mode('127.0.0.1', 8099), 'off');
+  assert.equal(mode('127.0.0.1', 8100), 'prefer');
+  assert.equal(mode('10.63.255.255', 8100), 'always');
+  assert.equal(mode('::ffff:10.32.0.1', 8100), 'always');
+  assert.equal(mode('10.64.0.0', 8100), 'prefer');
+  assert.equal(mode('fd12::1', 1), 'off');
+  assert.equal(mode('fe80::1', 1), 'prefer');
 });
 
 test('a policy that is damaged is refused with what is wrong', () => {
+  const addresses = ['"10.0.0.0/33"', '"localhost"', '"::/129"', '5', 'null'].map(
+    (address) => `{"rules":[{"mode":"off","address":${address}}]}`,
+  );
   const bad = ['', '[', '3', '{"default":"on"}', '{"rules":[{}]}', '{"rules":{}}', '{"dryRun":1}'];
-  for (const text of [...bad, '{"rules":[null]}', '{"rules":[{"mode":"off","port":"x"}]}']) {
+  for (const text of [
+    ...bad,
+    '{"rules":[null]}',
+    '{"rules":[{"mode":"off","port":"x"}]}',
+    ...addresses,
+  ]) {
     assert.throws(() => parsePolicy(text), { code: 'SMC_BAD_POLICY' }, text);
   }
 });

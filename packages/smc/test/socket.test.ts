@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork, spawn } from 'node:child_process';
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { once } from 'node:events';
 import http from 'node:http';
 import http2 from 'node:http2';
@@ -213,6 +214,62 @@ test('a server that has accepted before the client hears that it is connected is
   assert.equal(smcState(socket)?.transport, 'smc-d');
   first.destroy();
   socket.destroy();
+});
+
+test('what becomes of a connection is told through diagnostics_channel', { skip }, async () => {
+  using plain = await peer('echo', false);
+  const told: unknown[] = [];
+  const listener = (message: unknown) => told.push(message);
+  for (const name of ['connected', 'fallback']) subscribe(`anole.smc.${name}`, listener);
+  const fast = await connectTo(echo.port);
+  fast.end('once');
+  await bytesOf(fast);
+  const slow = await connectTo(plain.port);
+  slow.end();
+  for (const name of ['connected', 'fallback']) unsubscribe(`anole.smc.${name}`, listener);
+  assert.deepEqual(told, [
+    { socket: fast, state: smcState(fast) },
+    { socket: slow, state: smcState(slow) },
+  ]);
+});
+
+test('a client that has no descriptors left goes over TCP, and shares memory when it has', {
+  skip,
+}, async () => {
+  const source = `
+    const fs = require('node:fs'), net = require('node:net');
+    const ask = () => new Promise((resolve, reject) => {
+      const socket = net.connect(${echo.port}, '127.0.0.1');
+      socket.end('asked');
+      socket.on('error', reject);
+      socket.on('data', (bytes) => resolve(bytes + ' ' + socket.smc.transport));
+    });
+    (async () => {
+      await new Promise((resolve) => net.connect(1, '127.0.0.1').on('error', resolve));
+      const taken = [];
+      try { for (;;) taken.push(fs.openSync('/dev/null')); } catch {}
+      // One for TCP; one for the Unix socket, but none for memory.
+      for (const free of [1, 2, 3]) {
+        fs.closeSync(taken.pop());
+        console.log(free, await ask());
+      }
+      for (const each of taken) fs.closeSync(each);
+      console.log('all', await ask());
+    })();`;
+  const node = [process.execPath, '-C', 'anole-source', '--import', register, '-e', source];
+  const child = spawn('sh', ['-c', 'ulimit -n 100; exec "$@"', 'sh', ...node], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const lines = Buffer.concat(await child.stdout.toArray())
+    .toString()
+    .trim()
+    .split('\n');
+  assert.deepEqual(lines[0], '1 asked tcp');
+  assert.ok(
+    lines.slice(1, 3).every((line) => /^\d asked (tcp|smc-d)$/.test(line)),
+    lines.join(),
+  );
+  assert.equal(lines[3], 'all asked smc-d');
 });
 
 test('HTTP and HTTP/2 work over such sockets', { skip }, async () => {

@@ -79,7 +79,7 @@ class Attempt {
       return this.connectTcp();
     }
     const policy = currentPolicy();
-    this.mode = modeFor(policy, port, processName());
+    this.mode = modeFor(policy, { address: this.address, port, process: processName() });
     if (this.mode === 'off') return this.stayOnTcp('off');
     if (!isOnThisHost(this.address)) return this.stayOnTcp('otherHost');
     const found = directory.find(port);

@@ -1,6 +1,8 @@
 import { readFileSync, statSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { basename } from 'node:path';
 import { SmcError } from '../errors.ts';
+import { addressWords } from './address.ts';
 
 /**
  * `prefer`: shared memory where it can be had, and connections to the port have not been too short for
@@ -11,6 +13,8 @@ export type Mode = 'off' | 'prefer' | 'always' | 'require';
 /** A rule applies where all that it names fits. */
 export interface Rule {
   readonly mode: Mode;
+  /** Of the server, or a network that it is in: `"10.1.2.3"`, `"10.0.0.0/8"`, `"::1"`. */
+  readonly address?: string;
   /** Of the server: `6379`, `"8000-8099"`. */
   readonly port?: number | string;
   /** Name of the program's main file, without its directory and ending. */
@@ -52,6 +56,9 @@ export function parsePolicy(text: string): Policy {
     if (rule.port !== undefined && portsOf(rule.port) === undefined) {
       throw bad(`rule ${at + 1} has port ${JSON.stringify(rule.port)}`);
     }
+    if (rule.address !== undefined && networkOf(rule.address) === undefined) {
+      throw bad(`rule ${at + 1} has address ${JSON.stringify(rule.address)}`);
+    }
   });
   return { default: mode, dryRun, rules };
 }
@@ -62,10 +69,42 @@ function portsOf(port: number | string): readonly [first: number, last: number] 
   return [Number(parts[1]), Number(parts[2] ?? parts[1])];
 }
 
-/** What a policy says of the connections to a port, of a process. */
-export function modeFor(policy: Policy, port: number, processName: string): Mode {
+interface Network {
+  readonly words: readonly number[];
+  /** Of 128 bits, since IPv4 is mapped into IPv6. */
+  readonly prefix: number;
+}
+
+function networkOf(text: unknown): Network | undefined {
+  const [, address = '', length] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(String(text)) ?? [];
+  const version = isIP(address);
+  const bits = version === 4 ? 32 : 128;
+  const given = Number(length ?? bits);
+  if (version === 0 || given > bits) return undefined;
+  return { words: addressWords(address), prefix: 128 - bits + given };
+}
+
+function isWithin(address: string, { words, prefix }: Network): boolean {
+  return addressWords(address).every((word, at) => {
+    const bits = Math.min(Math.max(prefix - 32 * at, 0), 32);
+    return bits === 0 || (word ^ words[at]!) >>> (32 - bits) === 0;
+  });
+}
+
+/** A connection that a client is about to make. */
+export interface Destination {
+  /** IP address of the server. */
+  readonly address: string;
+  readonly port: number;
+  /** Of the client, as rules name it. */
+  readonly process: string;
+}
+
+/** What a policy says of a connection. */
+export function modeFor(policy: Policy, { address, port, process }: Destination): Mode {
   const rule = policy.rules?.find((each) => {
-    if (each.process !== undefined && each.process !== processName) return false;
+    if (each.process !== undefined && each.process !== process) return false;
+    if (each.address !== undefined && !isWithin(address, networkOf(each.address)!)) return false;
     if (each.port === undefined) return true;
     const [first, last] = portsOf(each.port)!;
     return port >= first && port <= last;
