@@ -111,6 +111,31 @@ describe('hostTree', () => {
     assert.throws(() => a.read(0, 3), { code: 'VFS_IO' });
   });
 
+  it('makes nodes again that were let go of, and asks for their attributes anew', (test) => {
+    const directory = temporary(test);
+    writeFileSync(join(directory, 'a'), 'first');
+    writeFileSync(join(directory, 'b'), 'other');
+    symlinkSync('a', join(directory, 'c'));
+    using tree = hostTree(directory);
+    const entries = tree.root.list();
+    const nodes = tree.root.condense(entries);
+    for (const [place, { name, node }] of entries.entries()) {
+      const again = nodes(place, name);
+      assert.deepEqual(
+        [again.type, again.size, again.path()],
+        [node!.stat.type, node!.stat.size, name],
+      );
+      assert.deepEqual(again.stat, node!.stat);
+    }
+    assert.equal(String(Buffer.from(nodes(1, 'b').read(0, 9))), 'other');
+    assert.equal(nodes(2, 'c').readLink(), 'a');
+    writeFileSync(join(directory, 'a'), 'longer by now');
+    assert.equal(nodes(0, 'a').stat.size, 13);
+    rmSync(join(directory, 'b'));
+    assert.throws(() => nodes(1, 'b').stat, { code: 'VFS_IO' });
+    assert.throws(() => nodes(0, 'a').list(), { code: 'VFS_NOT_DIRECTORY' });
+  });
+
   it('reads deep and wide trees with few descriptors', async (test) => {
     const directory = temporary(test);
     for (let index = 0; index < 150; index++) {

@@ -14,7 +14,7 @@ import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { deviceNumber, deviceOf, InodeNumbers } from './host-stat.ts';
 import { type Listing, listDirectory } from './listing.ts';
-import { StatRows } from './stat-rows.ts';
+import { type FileRows, KeyRows, StatRows } from './stat-rows.ts';
 import { readXattrDump, type XattrDump } from './xattr-dump.ts';
 
 export interface HostTreeOptions {
@@ -105,6 +105,13 @@ class Host {
     return found ? new HostNode(this, parent, name, rows, 0) : undefined;
   }
 
+  /** What a node is, asked anew. */
+  stat(node: HostNode): Stat {
+    const again = node.parent && this.node(node.parent, node.name);
+    if (again && node.isSame(again)) return again.stat;
+    throw replaced('look at', node);
+  }
+
   list(node: HostNode): DirectoryEntry[] {
     return this.guard(
       () => this.entries(node, listDirectory(this.calls, this.directory(node))),
@@ -165,7 +172,7 @@ class Host {
     this.calls.statOpen(this.opened, fd);
     if (node.is(this.opened)) return fd;
     this.calls.close(fd);
-    throw new VfsError('VFS_IO', `Cannot open ${node.path()}: another file has taken its place`);
+    throw replaced('open', node);
   }
 
   private guard<T>(call: () => T, action: () => string): T {
@@ -178,6 +185,13 @@ class Host {
       throw new VfsError(code, `Cannot ${action()}: ${why}`, { cause: error });
     }
   }
+}
+
+function replaced(action: string, node: HostNode): VfsError {
+  return new VfsError(
+    'VFS_IO',
+    `Cannot ${action} ${node.path()}: another file has taken its place`,
+  );
 }
 
 const vfsCodes: Readonly<Record<string, VfsError['code']>> = {
@@ -195,10 +209,10 @@ export class HostNode implements TreeNode {
   readonly parent: HostNode | undefined;
   readonly name: string;
   private readonly host: Host;
-  private readonly rows: StatRows;
+  private readonly rows: FileRows;
   private readonly row: number;
 
-  constructor(host: Host, parent: HostNode | undefined, name: string, rows: StatRows, row: number) {
+  constructor(host: Host, parent: HostNode | undefined, name: string, rows: FileRows, row: number) {
     this.host = host;
     this.parent = parent;
     this.name = name;
@@ -207,7 +221,7 @@ export class HostNode implements TreeNode {
   }
 
   get stat(): Stat {
-    return this.rows.stat(this.row);
+    return this.rows.stat(this.row) ?? this.host.stat(this);
   }
 
   get type(): Stat['type'] {
@@ -235,6 +249,20 @@ export class HostNode implements TreeNode {
     return this.host.entries(this, listing);
   }
 
+  condense(entries: readonly DirectoryEntry[]): (place: number, name: string) => HostNode {
+    const keys = new KeyRows(entries.length);
+    for (const [place, { node }] of entries.entries()) {
+      const { rows, row } = node as HostNode;
+      if (rows instanceof StatRows) keys.set(place, rows, row);
+    }
+    let last: HostNode | undefined;
+    return (place, name) => {
+      // The same one while a file is read: descriptors are kept by nodes.
+      if (last?.row !== place) last = new HostNode(this.host, this, name, keys, place);
+      return last;
+    };
+  }
+
   readLink(): string {
     this.check('symlink', 'VFS_NOT_SYMLINK');
     return this.host.readLink(this);
@@ -254,9 +282,14 @@ export class HostNode implements TreeNode {
     return this.host.dump?.get(this.path()) ?? none;
   }
 
-  /** Whether the first row is about the same file. */
-  is(rows: StatRows): boolean {
-    return this.rows.isSame(this.row, rows, 0);
+  /** Whether a row is about the same file. */
+  is(rows: FileRows, row = 0): boolean {
+    const met = rows.identity(row);
+    return this.identity().every((word, at) => word === met[at]);
+  }
+
+  isSame(other: HostNode): boolean {
+    return this.is(other.rows, other.row);
   }
 
   /** What tells this file from all others of this machine, in words. */

@@ -30,11 +30,24 @@ const statxWords = [
 const identity = [word.inode, word.inode + 1, word.filesystem, word.filesystem + 1] as const;
 export const IDENTITY_WORDS = identity.length;
 
+/** What it takes to open a file again and read it: {@link KeyRows}. */
+const key = [...identity, word.mode, word.size, word.size + 1] as const;
+
+/** What is known of some files, by rows. */
+export interface FileRows {
+  type(row: number): FileType;
+  size(row: number): number;
+  /** The words that tell one file of this machine from all others: {@link IDENTITY_WORDS}. */
+  identity(row: number): number[];
+  /** In terms of a Tree. Undefined where that has been let go of. */
+  stat(row: number): Stat | undefined;
+}
+
 /**
  * What stat(2) says of some files, a row of words for each: of a large tree objects would take several
  * times the room.
  */
-export class StatRows {
+export class StatRows implements FileRows {
   readonly words: Uint32Array<ArrayBuffer>;
   readonly #inodes: InodeNumbers;
 
@@ -89,17 +102,15 @@ export class StatRows {
     return this.#inodes.of(deviceNumber(this.#device(row, word.filesystem)), inode);
   }
 
-  /** Whether that is the same file. */
-  isSame(row: number, other: StatRows, otherRow: number): boolean {
-    return identity.every((field) => this.#get(row, field) === other.#get(otherRow, field));
-  }
-
-  /** The words that tell one file of this machine from all others: {@link IDENTITY_WORDS}. */
   identity(row: number): number[] {
     return identity.map((field) => this.#get(row, field));
   }
 
-  /** In terms of a Tree. */
+  /** Those of a key. */
+  key(row: number): number[] {
+    return key.map((field) => this.#get(row, field));
+  }
+
   stat(row: number): Stat {
     const type = this.type(row);
     const isDevice = type === 'character' || type === 'block';
@@ -136,6 +147,38 @@ export class StatRows {
 
   #device(row: number, field: number): DeviceNumber {
     return { major: this.#get(row, field), minor: this.#get(row, field + 1) };
+  }
+}
+
+/** Of rows the few words that are needed to read files: of very many files the others are let go of. */
+export class KeyRows implements FileRows {
+  readonly #words: Uint32Array;
+
+  /** @param count of rows */
+  constructor(count: number) {
+    this.#words = new Uint32Array(count * key.length);
+  }
+
+  set(row: number, rows: StatRows, from: number): void {
+    this.#words.set(rows.key(from), row * key.length);
+  }
+
+  type(row: number): FileType {
+    return typeOfMode(this.#words[row * key.length + IDENTITY_WORDS]!);
+  }
+
+  size(row: number): number {
+    const at = row * key.length + IDENTITY_WORDS + 1;
+    return (this.#words[at + 1]! | 0) * 2 ** 32 + this.#words[at]!;
+  }
+
+  identity(row: number): number[] {
+    const at = row * key.length;
+    return [...this.#words.subarray(at, at + IDENTITY_WORDS)];
+  }
+
+  stat(): undefined {
+    return undefined;
   }
 }
 

@@ -66,6 +66,12 @@ export interface TreeNode {
   lookup(name: string): Awaitable<TreeNode | undefined>;
   /** All children in a stable order, without `.` and `..`. */
   list(): Awaitable<readonly DirectoryEntry[]>;
+  /**
+   * Lets go of what `entries`, all with nodes, that this directory gave take. Gives what makes their nodes
+   * again, by their places among them and their names: for who holds very many, to read bytes of some later. Attributes are
+   * then asked for anew. Absent where a Tree gains nothing by it.
+   */
+  condense?(entries: readonly DirectoryEntry[]): (place: number, name: string) => TreeNode;
   readLink(): Awaitable<string>;
   /**
    * Bytes from `offset`, short only at the end of the file. The result may alias the Tree's memory:

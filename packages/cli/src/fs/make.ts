@@ -12,6 +12,7 @@ import {
 import { scratchFile } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { keepHeapSmall } from '../heap.ts';
 import { type ChoiceFlags, choicesOf } from './choices.ts';
 import { type CompressionFlags, compressionOf } from './compression.ts';
 import { featuresOf, WrongFlag } from './features.ts';
@@ -36,6 +37,7 @@ export async function makeAction(
   source: string,
   flags: MakeFlags,
 ): Promise<number> {
+  keepHeapSmall();
   await using resources = new AsyncDisposableStack();
   const compression = await reusing(
     compressionOf(flags, resources, 'fs mk'),

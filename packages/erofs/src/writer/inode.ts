@@ -84,7 +84,8 @@ interface Rare {
  * for each file of a tree: what can be told from others is not kept, and numbers are in columns.
  */
 export class Inode {
-  readonly node: TreeNode;
+  /** Or its place among the entries of the directory above, which makes it again. */
+  #node: TreeNode | number;
   readonly name: string;
   readonly above: Inode | undefined;
   readonly #columns: Columns;
@@ -94,7 +95,7 @@ export class Inode {
   private constructor(columns: Columns, row: number, { node, name, above }: Found) {
     this.#columns = columns;
     this.#row = row;
-    this.node = node;
+    this.#node = node;
     this.name = name;
     this.above = above;
   }
@@ -126,6 +127,16 @@ export class Inode {
     columns.seconds[row] = mtime.seconds;
     columns.nanoseconds[row] = mtime.nanoseconds;
     if (rdev) this.#have().rdev = rdev;
+  }
+
+  get node(): TreeNode {
+    if (typeof this.#node !== 'number') return this.#node;
+    return this.above!.directory!.nodes!(this.#node, this.name);
+  }
+
+  /** Lets go of the node: the directory above can make it again. */
+  release(place: number): void {
+    this.#node = place;
   }
 
   /** From 1, in the order of the scan. */
@@ -304,4 +315,6 @@ export interface Directory {
   readonly names: readonly string[];
   /** Beside `names`. */
   readonly children: readonly Inode[];
+  /** Makes nodes again that those of its children have let go of. */
+  readonly nodes?: (place: number, name: string) => TreeNode;
 }

@@ -65,14 +65,16 @@ class Scanner {
     const names = sortNames(['.', '..', ...entries.keys()]);
     const children: Inode[] = [];
     const subdirectories: Inode[] = [];
+    const found: [entry: DirectoryEntry, child: Inode][] = [];
     for (const name of names) {
       if (name === '.' || name === '..') {
         children.push(name === '.' ? inode : parent);
         continue;
       }
       checkName(name, inode);
-      const known = this.#byIno.get(entries.get(name)!.ino);
-      const added = known ?? this.#child(inode, entries.get(name)!);
+      const entry = entries.get(name)!;
+      const known = this.#byIno.get(entry.ino);
+      const added = known ?? this.#child(inode, entry);
       const child = isPromise(added) ? await added : added;
       children.push(child);
       const turn = this.#pacer.turn();
@@ -80,6 +82,7 @@ class Scanner {
       this.#call.signal?.throwIfAborted();
       if (child.type !== 'directory') {
         child.nlink++;
+        if (!known && entry.node) found.push([entry, child]);
         continue;
       }
       if (known) {
@@ -87,7 +90,9 @@ class Scanner {
       }
       subdirectories.push(child);
     }
-    inode.directory = { parent, names, children };
+    const nodes = inode.node.condense?.(found.map(([entry]) => entry));
+    inode.directory = { parent, names, children, ...(nodes && { nodes }) };
+    if (nodes) for (const [place, [, child]] of found.entries()) child.release(place);
     inode.nlink = 2 + subdirectories.length;
     inode.size = directorySize(names, this.#settings.blockSize);
     return subdirectories;
