@@ -26,6 +26,7 @@ import {
 import {
   chunkedVariant,
   convertImage,
+  KeepingReader,
   type OpenedWriter,
   type StagedLayer,
   type VariantFormat,
@@ -57,17 +58,20 @@ export async function convertAction(
   const format = await formatOf(flags, resources);
   const from = await session.reader(source);
   const root = await from.reader.resolve(from.selector, session.call);
-  // What comes over a network comes once: layers are read again where they have been kept.
-  const local = from.reader.origin ? session.store : from.reader;
   const wanted = flags.platform === undefined ? undefined : parsePlatform(flags.platform);
-  if (from.reader.origin) await fetchOriginals(from.reader, root, wanted, session);
-  const originals = await originalsOf(local, root, wanted, session);
+  // What comes over a network comes once: it is converted while it comes, and kept for the copies.
+  const keeping =
+    from.reader.origin &&
+    resources.use(new KeepingReader(from.reader, session.store, session.call));
+  const images = keeping ?? from.reader;
+  const originals = await originalsOf(images, root, wanted, session);
   await using to = await session.writer(destination);
   // What everyone can read takes the place of the originals.
   const isAlone = flags.only || format.feature === undefined;
   const variants: Descriptor[] = [];
   for (const { descriptor, platform } of originals) {
-    const image = await openImage(local, descriptor, platform, session.call);
+    const image = await openImage(images, descriptor, platform, session.call);
+    keeping?.expect(image.manifest.layers);
     const options = { ...session.call, scratch: tmpdir() };
     const tag =
       format.feature === undefined && descriptor.digest === root.digest ? to.tag : undefined;
@@ -77,7 +81,13 @@ export async function convertAction(
         ...(tag !== undefined && { tag }),
       }),
     );
-    if (!isAlone) await copyOne(local, to.writer, descriptor, session, from.reader);
+  }
+  if (keeping) await fetchOriginals(from.reader, root, wanted, session);
+  if (!isAlone) {
+    const local = keeping ? session.store : from.reader;
+    for (const { descriptor } of originals) {
+      await copyOne(local, to.writer, descriptor, session, from.reader);
+    }
   }
   const isOne = format.feature === undefined && originals[0]!.descriptor.digest === root.digest;
   const descriptor = isOne
@@ -200,6 +210,7 @@ function entryOf({ descriptor: { mediaType, digest, size }, platform }: Original
   return { mediaType, digest, size, platform };
 }
 
+/** What the conversion has not read: manifests, configurations, what refers to no file system. */
 async function fetchOriginals(
   reader: ImageReader,
   root: Descriptor,
