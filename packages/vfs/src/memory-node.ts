@@ -124,7 +124,7 @@ export class MemoryNode implements TreeNode {
     }
     return chain(content.read(start, part.length), (bytes) => {
       part.set(bytes);
-      return part.length;
+      return bytes.length;
     });
   }
 

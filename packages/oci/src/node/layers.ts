@@ -166,7 +166,11 @@ function stored(scratch: ScratchFile, start: number, size: number): Source {
     },
     readInto(offset, target) {
       checkRange(offset, target.length, size);
-      scratch.readInto(start + offset, target);
+      if (scratch.readInto(start + offset, target) === target.length) return;
+      throw new OciError(
+        'OCI_WRONG_CONTENT',
+        'Cannot read a layer: its scratch file was cut short',
+      );
     },
   };
 }
