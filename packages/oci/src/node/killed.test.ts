@@ -12,9 +12,9 @@ import { RawLayout, tarOf } from '../testing/images.ts';
 import { temporary } from '../testing/tools.ts';
 import { ImageStore, LayoutDirectory } from './index.ts';
 
-test('a process killed at any moment leaves only what is whole', async (context) => {
-  const directory = temporary(context);
-  const raw = new RawLayout(join(directory, 'raw'));
+/** A layout with an image of some megabytes. */
+async function original(directory: string): Promise<LayoutDirectory> {
+  const raw = new RawLayout(directory);
   const layers: { tar: Uint8Array }[] = [];
   for (let layer = 0; layer < 4; layer++) {
     const tree = new MemoryTree();
@@ -22,22 +22,22 @@ test('a process killed at any moment leaves only what is whole', async (context)
     layers.push({ tar: await tarOf(tree) });
   }
   raw.name(raw.image({ layers }), 'a');
-  const store = new ImageStore(join(directory, 'store'));
-  const code = `
+  return new LayoutDirectory(raw.directory);
+}
+
+/** Runs code in a process of its own, which is killed so many milliseconds after it has begun. */
+async function killed(
+  code: string,
+  after: readonly number[],
+  check: () => Promise<void>,
+): Promise<void> {
+  const all = `
     import { copyImage } from '../index.ts';
     import { ImageStore, LayoutDirectory } from './index.ts';
-    const store = new ImageStore(${JSON.stringify(store.directory)});
     console.log('begun');
-    for (;;) {
-      await using held = await store.hold();
-      const from = new LayoutDirectory(${JSON.stringify(raw.directory)});
-      await copyImage(from, store, { selector: 'a', tag: 'h.example/a:1' });
-      await store.removeName('h.example/a:1');
-      held.release();
-      await store.collect();
-    }`;
-  for (const patience of [0, 3, 10, 20, 35, 50, 80, 120]) {
-    const options = ['-C', 'anole-source', '--input-type=module-typescript', '--eval', code];
+    ${code}`;
+  for (const patience of after) {
+    const options = ['-C', 'anole-source', '--input-type=module-typescript', '--eval', all];
     const child = spawn(process.execPath, options, {
       cwd: import.meta.dirname,
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -46,21 +46,74 @@ test('a process killed at any moment leaves only what is whole', async (context)
     await sleep(patience);
     child.kill('SIGKILL');
     await once(child, 'close');
-    await check(store);
+    await check();
   }
-  const from = new LayoutDirectory(raw.directory);
+}
+
+test('a process killed at any moment leaves only what is whole in the store', async (context) => {
+  const directory = temporary(context);
+  const from = await original(join(directory, 'raw'));
+  const store = new ImageStore(join(directory, 'store'));
+  const code = `
+    const store = new ImageStore(${JSON.stringify(store.directory)});
+    for (;;) {
+      await using held = await store.hold();
+      const from = new LayoutDirectory(${JSON.stringify(from.directory)});
+      await copyImage(from, store, { selector: 'a', tag: 'h.example/a:1' });
+      await store.removeName('h.example/a:1');
+      held.release();
+      await store.collect();
+    }`;
+  await killed(code, [0, 3, 10, 20, 35, 50, 80, 120], () => checkStore(store));
   await copyImage(from, store, { selector: 'a', tag: 'h.example/a:1' });
-  await check(store);
+  await checkStore(store);
   assert.equal((await store.list()).length, 1);
 });
 
+test('and in a layout, which the next one goes on with', async (context) => {
+  const directory = temporary(context);
+  const from = await original(join(directory, 'raw'));
+  const to = new LayoutDirectory(join(directory, 'layout'));
+  const code = `
+    import { renameSync, rmSync } from 'node:fs';
+    const to = ${JSON.stringify(to.directory)};
+    for (let count = 0; ; count++) {
+      const from = new LayoutDirectory(${JSON.stringify(from.directory)});
+      await copyImage(from, new LayoutDirectory(to), { selector: 'a', tag: String(count % 7) });
+      if (count % 3 !== 2) continue;
+      rmSync(to + '.old', { recursive: true, force: true });
+      renameSync(to, to + '.old');
+    }`;
+  await killed(code, [3, 20, 50, 120], () => checkLayout(to.directory, to));
+  await copyImage(from, to, { selector: 'a', tag: 'last' });
+  await checkLayout(to.directory, to);
+  assert.equal((await readGraph(to, await to.resolve('last'))).length, 1);
+});
+
+async function checkLayout(directory: string, layout: LayoutDirectory): Promise<void> {
+  const blobs = join(directory, 'blobs/sha256');
+  for (const name of existsSync(blobs) ? readdirSync(blobs) : []) {
+    if (/^[0-9a-f]{64}$/.test(name)) assertDigest(join(blobs, name), name);
+  }
+  if (!existsSync(join(directory, 'index.json'))) return;
+  const { manifests } = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));
+  for (const { digest } of manifests) {
+    for (const document of await readGraph(layout, await layout.resolve(digest))) {
+      for (const blob of blobsOf(document)) assert.ok(await layout.has(blob));
+    }
+  }
+}
+
+function assertDigest(path: string, hex: string): void {
+  assert.equal(createHash('sha256').update(readFileSync(path)).digest('hex'), hex);
+}
+
 /** All content is that of its digest; all that names lead to is there. */
-async function check(store: ImageStore): Promise<void> {
+async function checkStore(store: ImageStore): Promise<void> {
   const base = join(store.directory, 'content/sha256');
   for (const prefix of existsSync(base) ? readdirSync(base) : []) {
     for (const rest of readdirSync(join(base, prefix))) {
-      const bytes = readFileSync(join(base, prefix, rest));
-      assert.equal(createHash('sha256').update(bytes).digest('hex'), prefix + rest);
+      assertDigest(join(base, prefix, rest), prefix + rest);
     }
   }
   for (const { descriptor } of await store.list()) {
