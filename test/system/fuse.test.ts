@@ -18,6 +18,8 @@ import {
   type WritableTree,
 } from '@anole/vfs';
 
+/** Opcode of linux/fuse.h. */
+const LOOKUP = 1;
 const scripts = join(import.meta.dirname, 'fuse');
 const scratch = mkdtempSync(join(tmpdir(), 'anole-fuse-'));
 after(() => rmSync(scratch, { recursive: true, force: true }));
@@ -51,13 +53,16 @@ const shell = (script: string, ...args: string[]) => run('sh', '-euc', script, '
 async function mounted(
   context: TestContext,
   tree: Tree | WritableTree,
-  options: FuseOptions = {},
+  options: FuseOptions & { readonly onRequest?: (request: Uint8Array) => void } = {},
 ): Promise<{ path: string; server: FuseServer; unmount: () => Promise<void> }> {
   const path = directory();
   const unforeseen: unknown[] = [];
   const onError = (error: unknown) => unforeseen.push(error);
   const server = new FuseServer(tree, { ...options, onError });
-  const mount = await mountFuse(path, (request) => server.handle(request));
+  const mount = await mountFuse(path, (request) => {
+    options.onRequest?.(request);
+    return server.handle(request);
+  });
   let open = true;
   const unmount = async () => {
     if (!open) return;
@@ -116,6 +121,23 @@ describe('FuseServer under the kernel', () => {
       assert.equal(said, 'ok\n');
     });
   }
+
+  it('is asked for no names of a directory that was listed', {
+    skip: without(),
+  }, async (context) => {
+    const below = directory();
+    await shell('cd "$1"; mkdir d; for n in $(seq 300); do echo $n > d/file$n; done', below);
+    using tree = hostTree(below);
+    let lookups = 0;
+    const onRequest = (request: Uint8Array) => {
+      const opcode = new DataView(request.buffer, request.byteOffset).getUint32(4, true);
+      if (opcode === LOOKUP) lookups++;
+    };
+    const { path } = await mounted(context, memoryOverlay({ root: tree.root }), { onRequest });
+    const text = await shell('cat "$1"/d/*', path);
+    assert.equal(text.split('\n').length, 301);
+    assert.ok(lookups < 10, `${lookups} requests`);
+  });
 
   it('shows and changes the tree below as overlays do', {
     skip: without('tar'),

@@ -48,7 +48,9 @@ describe('FuseServer, first words', () => {
     assert.ok(agreed & InitFlag.HANDLE_KILLPRIV_V2);
     assert.equal(agreed & (InitFlag.POSIX_LOCKS | InitFlag.FLOCK_LOCKS | InitFlag.POSIX_ACL), 0);
     assert.equal(new Kernel(memoryOverlay(), {}, 0).agreed, 0);
+    assert.equal(agreed & InitFlag.READDIRPLUS_AUTO, 0);
     const shared = new Kernel(memoryOverlay(), { exclusive: false }).agreed;
+    assert.ok(shared & InitFlag.READDIRPLUS_AUTO);
     assert.ok(shared & InitFlag.AUTO_INVAL_DATA);
     assert.equal(shared & InitFlag.WRITEBACK_CACHE, 0);
   });

@@ -17,7 +17,6 @@ const wanted =
   InitFlag.ASYNC_READ |
   InitFlag.BIG_WRITES |
   InitFlag.DO_READDIRPLUS |
-  InitFlag.READDIRPLUS_AUTO |
   InitFlag.ASYNC_DIO |
   InitFlag.PARALLEL_DIROPS |
   InitFlag.HANDLE_KILLPRIV_V2 |
@@ -37,7 +36,9 @@ export function init(session: Session, request: Request): Reply {
 }
 
 function flagsFor(session: Session): number {
-  if (!session.exclusive) return wanted | InitFlag.AUTO_INVAL_DATA;
+  if (!session.exclusive) return wanted | InitFlag.AUTO_INVAL_DATA | InitFlag.READDIRPLUS_AUTO;
+  // Attributes are cheap here, and stay true: whoever lists a directory gets those of all entries, and no
+  // LOOKUP follows.
   const cached = wanted | InitFlag.CACHE_SYMLINKS | InitFlag.NO_OPENDIR_SUPPORT;
   // Without OPEN nothing would refuse to open a file for writing in a tree that is only read.
   const flags = session.writable ? cached | InitFlag.NO_OPEN_SUPPORT : cached;
