@@ -18,8 +18,8 @@ interface GlobalOptions {
 export interface ActOptions {
   /** Exit code of errors that `exit-codes.ts` does not name. Default 1. */
   readonly failure?: number;
-  /** The command handles SIGINT itself (it forwards it to a guest). */
-  readonly ownsInterrupt?: boolean;
+  /** The command handles this signal itself: forwards it to a guest, or takes it for another wish. */
+  readonly owns?: 'SIGINT' | 'SIGHUP';
 }
 
 type Handler = (context: CommandContext, ...args: never[]) => Promise<number>;
@@ -36,7 +36,7 @@ export function act(
     const command = args.at(-1);
     const global: GlobalOptions = command instanceof Command ? command.optsWithGlobals() : {};
     const display = displayFor(global);
-    const interrupt = interruption(options.ownsInterrupt ?? false);
+    const interrupt = interruption(options.owns);
     process.exitCode = options.failure ?? exitCodes.failure; // until the handler has answered
     try {
       const context = contextOf(global, display, interrupt.signal);
@@ -86,12 +86,10 @@ const sameInterrupt = 150; // ms
 const signals = { SIGINT: 2, SIGTERM: 15, SIGHUP: 1 } as const;
 
 /** Aborts at the first signal so that work is undone in order; a second one ends the process. */
-function interruption(leaveInterrupt: boolean) {
+function interruption(left: ActOptions['owns']) {
   const controller = new AbortController();
   let first: { at: number; exitCode: number } | undefined;
-  const names = (Object.keys(signals) as (keyof typeof signals)[]).filter(
-    (name) => name !== 'SIGINT' || !leaveInterrupt,
-  );
+  const names = (Object.keys(signals) as (keyof typeof signals)[]).filter((name) => name !== left);
   const onSignal = (name: keyof typeof signals) => {
     const exitCode = 128 + signals[name];
     if (first === undefined) {

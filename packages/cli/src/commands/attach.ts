@@ -26,7 +26,7 @@ export function attachCommand(): Command {
     .description("talk to a sandbox's command")
     .argument('<name>', 'name, or beginning of an id')
     .addHelpText('after', help)
-    .action(act(attach, { failure: exitCodes.runFailure, ownsInterrupt: true }));
+    .action(act(attach, { failure: exitCodes.runFailure, owns: 'SIGINT' }));
 }
 
 async function attach(context: CommandContext, name: string): Promise<number> {

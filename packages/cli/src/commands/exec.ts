@@ -33,7 +33,7 @@ export function execCommand(): Command {
     .passThroughOptions();
   return addExecOptions(command)
     .addHelpText('after', help)
-    .action(act(execAction, { failure: exitCodes.runFailure, ownsInterrupt: true }));
+    .action(act(execAction, { failure: exitCodes.runFailure, owns: 'SIGINT' }));
 }
 
 async function execAction(

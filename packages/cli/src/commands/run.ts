@@ -92,7 +92,7 @@ export function runCommand(): Command {
     .option('--json', "print the command's end and outputs as JSON")
     .option('-q, --quiet', 'no progress')
     .addHelpText('after', help)
-    .action(act(runAction, { failure: exitCodes.runFailure, ownsInterrupt: true }));
+    .action(act(runAction, { failure: exitCodes.runFailure, owns: 'SIGINT' }));
 }
 
 function append(value: string, before: readonly string[] = []): readonly string[] {

@@ -43,7 +43,7 @@ Examples:
   anole smc run -- node server.js
   anole smc run --policy smc.json -- npm start`,
     )
-    .action(act(runAction, { ownsInterrupt: true }));
+    .action(act(runAction, { owns: 'SIGINT' }));
 }
 
 function ssCommand(): Command {

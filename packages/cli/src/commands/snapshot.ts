@@ -94,7 +94,7 @@ export function restoreCommand(): Command {
     .option('--mirror <uri>', 'Debian archive to make its image from')
     .option('--keyring <file>', "OpenPGP keys to trust instead of Debian's")
     .addHelpText('after', restoreHelp)
-    .action(act(restore, { failure: exitCodes.runFailure, ownsInterrupt: true }));
+    .action(act(restore, { failure: exitCodes.runFailure, owns: 'SIGINT' }));
 }
 
 function append(value: string, before: readonly string[] = []): readonly string[] {

@@ -74,6 +74,8 @@ Before=containerd.service
 Type=exec
 ExecStart=${commandLine(...images)}
 ${common}
+# Goes on as the program that is installed by now; nothing is unmounted.
+ExecReload=/bin/kill -HUP $MAINPID
 # The keeper is told to stop, and sees to the others. Where it is killed they stay: readers wait for the next
 # keeper, which goes on with what they hold.
 KillMode=process

@@ -85,6 +85,7 @@ export async function serveAction(
     process.on('unhandledRejection', (error) => log({ event: 'fault', reason: String(error) }));
     // The keeper is asked to end things, also when a terminal tells both.
     process.on('SIGINT', () => {});
+    process.on('SIGHUP', () => {});
     const quota = flags.quota === undefined ? {} : { quota: memoryOf(flags.quota) * 2 ** 20 };
     const platform = formatPlatform(platformHere());
     try {
@@ -151,7 +152,19 @@ async function keep(
     cache,
     onEvent: (event, details) => log({ event, ...details }),
   });
-  await keeper.run(signal);
+  const renew = () => keeper.renew();
+  process.on('SIGHUP', renew);
+  try {
+    if (!(await keeper.run(signal))) return;
+  } finally {
+    process.off('SIGHUP', renew);
+  }
+  log({ event: 'begins anew' });
+  process.execve?.(process.execPath, [
+    process.argv0,
+    ...process.execArgv,
+    ...process.argv.slice(1),
+  ]);
 }
 
 /** One line of JSON. */

@@ -60,6 +60,7 @@ export class PreContentGroup implements AsyncDisposable {
   readonly #bell: string;
   readonly #bellInode: number;
   #closing = false;
+  #isClosed = false;
   /** Whether the bell has been rung and not been heard yet. */
   #isRinging = false;
   #reading: Promise<unknown> | undefined;
@@ -150,15 +151,21 @@ export class PreContentGroup implements AsyncDisposable {
     return dismissed;
   }
 
-  /** Ends {@link next}, and closes the descriptor. */
-  async close(): Promise<void> {
+  /** Ends {@link next}; events that it gave are answered yet. */
+  async stop(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
     process.off('exit', this.#onExit);
-    if (this.#reading) {
-      this.#isRinging = true;
-      await readFile(this.#bell);
-    }
+    if (!this.#reading) return;
+    this.#isRinging = true;
+    await readFile(this.#bell);
+  }
+
+  /** Ends {@link next}, and closes the descriptor. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    await this.stop();
     closeSync(this.fd);
     rmSync(this.#bell, { force: true });
   }

@@ -92,7 +92,9 @@ where it was; meanwhile readers wait. Where both were killed, they wait for the 
 everything is unmounted; an image that is in use is fetched whole and stays.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
-/v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /metrics, GET /healthz.
+/v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT
+/v1/limits {quota, rate}, GET and PUT /v1/logins {host, username, password}, DELETE /v1/logins?host=…,
+GET /metrics, GET /healthz. On SIGHUP it goes on as the program that is installed by now.
 
 Exports need no root. Each is a disk that is read, and has the image's EROFS; what clients read is fetched.
 Whoever reaches a port may read what is exported there, pages of any origin over HTTP too. A service that
@@ -105,7 +107,7 @@ Examples:
   anole image serve --http 8080 web=docker://HOST/team/web:1.2
   curl --unix-socket $XDG_RUNTIME_DIR/anole/images.sock http://localhost/metrics`,
     )
-    .action(act(later(load, 'serveAction')));
+    .action(act(later(load, 'serveAction'), { owns: 'SIGHUP' }));
 }
 
 const load = () => import('../../image/service.ts');

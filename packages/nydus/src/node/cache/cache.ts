@@ -41,11 +41,12 @@ export interface Evicted {
  */
 export class BlobCache {
   readonly directory: string;
-  readonly #quota: number;
+  /** Bytes of the disk that blobs may take, for the next that is opened. */
+  quota: number;
 
   constructor(directory: string, { quota = Number.POSITIVE_INFINITY }: BlobCacheOptions = {}) {
     this.directory = directory;
-    this.#quota = quota;
+    this.quota = quota;
   }
 
   /**
@@ -64,7 +65,7 @@ export class BlobCache {
       await mkdir(directory, { recursive: true });
       await writeFile(join(directory, 'id'), remote.id);
       const blob = new CachedBlob(remote, directory, lock, descriptor);
-      if (this.#quota < Number.POSITIVE_INFINITY) await this.evict(this.#quota);
+      if (this.quota < Number.POSITIVE_INFINITY) await this.evict(this.quota);
       return blob;
     } catch (error) {
       lock.release();

@@ -1,10 +1,11 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AnoleError } from '@anole/bytes';
-import { HostError } from '@anole/host';
 import type { OnDemandReference } from '../on-demand/image.ts';
+import type { BackEnds } from './back-ends.ts';
 import { metrics } from './metrics.ts';
 import type { MountKind } from './mount.ts';
 import type { ImageService } from './service.ts';
+import { badRequest, type LiveSettings } from './settings.ts';
 
 /** What the service is asked to mount. */
 export interface MountRequest {
@@ -16,6 +17,8 @@ export interface MountRequest {
 
 export interface ApiOptions {
   find(request: MountRequest): Promise<OnDemandReference>;
+  readonly settings: LiveSettings;
+  readonly backEnds: BackEnds;
 }
 
 /** Bytes of a request at most. */
@@ -29,6 +32,10 @@ const http = () => process.getBuiltinModule('node:http');
  *
  * - `GET /v1/mounts`, `POST /v1/mounts` ({@link MountRequest}), `DELETE /v1/mounts?directory=…`
  * - `GET /v1/cache`, `POST /v1/cache/evict?quota=BYTES`
+ * - `GET /v1/back-ends`: what was asked of each registry, and what failed
+ * - `GET /v1/limits`, `PUT /v1/limits`: `{ quota, rate }`, in bytes and bytes a second; null is no bound
+ * - `GET /v1/logins`, `PUT /v1/logins`: `{ host, username, password }`, before those of files, kept in memory;
+ *   `DELETE /v1/logins?host=…`
  * - `GET /metrics` for Prometheus, `GET /healthz`
  */
 export function serviceApi(service: ImageService, options: ApiOptions): Server {
@@ -59,7 +66,7 @@ async function answer(
 
 async function route(
   service: ImageService,
-  { find }: ApiOptions,
+  { find, settings, backEnds }: ApiOptions,
   request: IncomingMessage,
   url: URL,
 ): Promise<object | string | undefined> {
@@ -77,8 +84,25 @@ async function route(
       return { blobs: await service.list() };
     case 'POST /v1/cache/evict':
       return await service.evict(quotaOf(url.searchParams.get('quota')));
+    case 'GET /v1/back-ends':
+      return { backEnds: backEnds.figures };
+    case 'GET /v1/limits':
+      return settings.limits;
+    case 'PUT /v1/limits': {
+      const limits = settings.changeLimits(await jsonOf(request));
+      if (limits.quota !== undefined) await service.evict(limits.quota);
+      return limits;
+    }
+    case 'GET /v1/logins':
+      return { logins: settings.logins };
+    case 'PUT /v1/logins':
+      settings.setLogin(await jsonOf(request));
+      return {};
+    case 'DELETE /v1/logins':
+      settings.removeLogin(url.searchParams.get('host') ?? '');
+      return {};
     case 'GET /metrics':
-      return metrics(service.status(), await service.list());
+      return metrics(service.status(), await service.list(), backEnds.figures, settings.limits);
     case 'GET /healthz':
       return 'ok\n';
     default:
@@ -104,10 +128,6 @@ function mountRequest(value: unknown): MountRequest {
     throw badRequest('platform must be a text');
   }
   return { image, directory, ...(kind && { kind }), ...(platform !== undefined && { platform }) };
-}
-
-function badRequest(what: string): HostError {
-  return new HostError('HOST_WRONG_CONTENT', `Cannot do as asked: ${what}`);
 }
 
 async function jsonOf(request: IncomingMessage): Promise<unknown> {

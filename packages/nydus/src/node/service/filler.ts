@@ -14,6 +14,7 @@ export class Filler {
   readonly group: PreContentGroup;
   readonly #blobs = new Map<number, { readonly blob: CachedBlob; uses: number }>();
   readonly #events: FillerEvents;
+  readonly #filling = new Set<Promise<void>>();
   #serving: Promise<void> = Promise.resolve();
 
   /** Takes over the group. */
@@ -51,16 +52,23 @@ export class Filler {
     return true;
   }
 
+  /** Takes no more events, answers those that it has, and gives up the group. */
   async close(): Promise<void> {
-    await this.group.close();
+    await this.group.stop();
     await this.#serving;
+    await Promise.all(this.#filling);
+    await this.group.close();
   }
 
   async #serve(): Promise<void> {
     for (;;) {
       const events = await this.group.next();
       if (events.length === 0) return;
-      for (const event of events) void this.#fill(event);
+      for (const event of events) {
+        const filling = this.#fill(event);
+        this.#filling.add(filling);
+        void filling.finally(() => this.#filling.delete(filling));
+      }
     }
   }
 

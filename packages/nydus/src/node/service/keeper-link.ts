@@ -4,14 +4,25 @@ import { receiveDescriptors, sendDescriptors } from '@anole/host/native';
 import { inherited, type ToKeeper, type ToService } from './keeper-messages.ts';
 import type { DescriptorKeeper } from './mount.ts';
 import type { Legacy, MountRecord } from './service.ts';
+import type { Settings } from './settings.ts';
+
+/** What a service begins with. */
+interface Opened {
+  readonly link: KeeperLink;
+  readonly legacy: Legacy;
+  readonly hasGroup: boolean;
+  readonly settings?: Settings;
+}
 
 /** A service's end of the link to its keeper. */
 export class KeeperLink implements DescriptorKeeper {
   readonly #waiting = new Map<number, () => void>();
+  /** Also where the keeper says so before the service has begun. */
+  readonly #ending = Promise.withResolvers<'stop' | 'yield'>();
   #turn = 0;
 
   /** Waits for the keeper's first word. @throws HostError where this process has no keeper */
-  static async open(): Promise<{ link: KeeperLink; legacy: Legacy; hasGroup: boolean }> {
+  static async open(): Promise<Opened> {
     if (process.send === undefined) {
       throw new HostError('HOST_IO', 'Cannot serve images: this process has no keeper', {
         hint: 'Start it by: anole image serve',
@@ -22,17 +33,17 @@ export class KeeperLink implements DescriptorKeeper {
       process.on('message', (message: ToService) => {
         if (message.type === 'start') resolve(message);
         else if (message.type === 'kept') link.#kept(message.id);
+        else link.#ending.resolve(message.type);
       });
     });
     const descriptors = await receiveAll(first.names);
-    return { link, legacy: { mounts: first.mounts, descriptors }, hasGroup: first.hasGroup };
+    const { mounts, hasGroup, settings } = first;
+    return { link, legacy: { mounts, descriptors }, hasGroup, ...(settings && { settings }) };
   }
 
-  /** Calls back when the keeper wants the service to end. */
-  onStop(stop: () => void): void {
-    process.on('message', (message: ToService) => {
-      if (message.type === 'stop') stop();
-    });
+  /** Waits until the keeper wants the service to end, or to make room for the next. */
+  get ending(): Promise<'stop' | 'yield'> {
+    return this.#ending.promise;
   }
 
   keep(name: string, fd: number): Promise<void> {
@@ -55,6 +66,10 @@ export class KeeperLink implements DescriptorKeeper {
 
   mounts(mounts: readonly MountRecord[]): void {
     this.#tell({ type: 'mounts', mounts });
+  }
+
+  settings(settings: Settings): void {
+    this.#tell({ type: 'settings', settings });
   }
 
   /** Says that all is up. */

@@ -1,4 +1,5 @@
 import type { MountRecord } from './service.ts';
+import type { Settings } from './settings.ts';
 
 /** Where a service finds what its keeper gives it. */
 export const inherited = {
@@ -16,9 +17,13 @@ export type ToService =
       /** Of the descriptors that come over the socket, in their order. */
       readonly names: readonly string[];
       readonly hasGroup: boolean;
+      /** As the service before left them. */
+      readonly settings?: Settings;
     }
   | { readonly type: 'kept'; readonly id: number }
-  | { readonly type: 'stop' };
+  | { readonly type: 'stop' }
+  /** Ends, and leaves all that is mounted to the next. */
+  | { readonly type: 'yield' };
 
 /** From a service to its keeper. */
 export type ToKeeper =
@@ -26,6 +31,7 @@ export type ToKeeper =
   | { readonly type: 'keep'; readonly id: number; readonly name: string }
   | { readonly type: 'release'; readonly name: string }
   | { readonly type: 'mounts'; readonly mounts: readonly MountRecord[] }
+  | { readonly type: 'settings'; readonly settings: Settings }
   | { readonly type: 'ready' }
   /** The service has unmounted everything, and ends. */
   | { readonly type: 'stopped' };

@@ -24,6 +24,7 @@ import {
   writeNotes,
 } from './notes.ts';
 import type { MountRecord } from './service.ts';
+import type { Settings } from './settings.ts';
 
 export interface KeeperOptions {
   /** Program and arguments of the service. */
@@ -52,6 +53,7 @@ export class Keeper {
   readonly #notes: string;
   readonly #kept = new Map<string, number>();
   #mounts: readonly MountRecord[] = [];
+  #settings: Settings | undefined;
   #group: PreContentGroup | undefined;
   #child: ChildProcess | undefined;
   #holder: HolderNote | undefined;
@@ -59,6 +61,7 @@ export class Keeper {
   #isHeld = true;
   #sealing: Promise<void> = Promise.resolve();
   #isStopped = false;
+  #isRenewed = false;
   /** Whether there has been a service that could begin. */
   #wasReady = false;
 
@@ -71,9 +74,10 @@ export class Keeper {
    * Runs services, one after the other, until one has been stopped on purpose. Goes on where another keeper
    * of this cache was killed.
    *
+   * @returns whether {@link renew} ended it
    * @throws HostError where not even the first could begin
    */
-  async run(signal: AbortSignal): Promise<void> {
+  async run(signal: AbortSignal): Promise<boolean> {
     await mkdir(this.#options.cache, { recursive: true });
     this.#group = this.#makeGroup(await this.#inherit());
     await this.#seal();
@@ -83,7 +87,7 @@ export class Keeper {
       for (let pause = 0; !this.#isStopped; ) {
         const since = Date.now();
         const reason = await this.#runOne(signal);
-        if (this.#isStopped) break;
+        if (this.#isStopped || this.#isRenewed) break;
         if (!this.#wasReady) {
           throw new HostError('HOST_IO', `Cannot serve images: the service ended with ${reason}`);
         }
@@ -99,6 +103,16 @@ export class Keeper {
       await this.#group?.close();
       if (this.#isStopped) await this.#seal();
     }
+    return this.#isRenewed;
+  }
+
+  /**
+   * Ends {@link run}, and leaves all that is mounted to the keeper that starts next: who reads meanwhile
+   * waits. So a newer program takes over.
+   */
+  renew(): void {
+    this.#isRenewed = true;
+    this.#send({ type: 'yield' });
   }
 
   /** Takes over what another keeper had, and gives its group of events. */
@@ -193,12 +207,14 @@ export class Keeper {
       mounts: this.#mounts,
       names: [...this.#kept.keys()],
       hasGroup: group !== undefined,
+      ...(this.#settings && { settings: this.#settings }),
     });
     const all = [...this.#kept.values()];
     for (let at = 0; at < all.length; at += BATCH) {
       sendDescriptors(own, Uint8Array.of(1), all.slice(at, at + BATCH));
     }
     if (signal.aborted) this.#send({ type: 'stop' });
+    if (this.#isRenewed) this.#send({ type: 'yield' });
     return new Promise((resolve) => {
       child.on('error', (error) => resolve(error.message));
       child.on('close', (code, killed) => {
@@ -230,6 +246,9 @@ export class Keeper {
       case 'mounts':
         this.#mounts = message.mounts;
         void this.#seal();
+        return;
+      case 'settings':
+        this.#settings = message.settings;
         return;
       case 'stopped':
         this.#isStopped = true;

@@ -1,8 +1,15 @@
 import type { BlobUsage } from '../cache/cache.ts';
+import type { BackEndFigures } from './back-ends.ts';
 import type { ServiceStatus } from './service.ts';
+import type { Limits } from './settings.ts';
 
 /** A service's figures as Prometheus reads them (text format 0.0.4). */
-export function metrics({ mounts }: ServiceStatus, blobs: readonly BlobUsage[]): string {
+export function metrics(
+  { mounts }: ServiceStatus,
+  blobs: readonly BlobUsage[],
+  backEnds: readonly BackEndFigures[],
+  { quota, rate }: Limits,
+): string {
   const labels = ({ directory, kind, image }: ServiceStatus['mounts'][number]) =>
     `{directory=${quoted(directory)},kind="${kind}",image=${quoted(image.name)}}`;
   const perMount = (name: string, help: string, value: Gauge | Counter) => [
@@ -15,11 +22,23 @@ export function metrics({ mounts }: ServiceStatus, blobs: readonly BlobUsage[]):
     `# TYPE ${name} gauge`,
     `${name} ${value}`,
   ];
+  const perBackEnd = (name: string, help: string, value: 'requests' | 'bytes' | 'failures') => [
+    `# HELP ${name} ${help}`,
+    `# TYPE ${name} counter`,
+    ...backEnds.map((each) => `${name}{backend=${quoted(each.name)}} ${each[value]}`),
+  ];
+  const limit = (name: string, help: string, value: number | undefined) =>
+    value === undefined ? [] : single(name, help, value);
   const used = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
   return [
     ...single('anole_image_mounts', 'Mounted images.', mounts.length),
     ...single('anole_image_cache_bytes', 'Bytes of the disk that blobs take.', used),
     ...single('anole_image_cache_blobs', 'Blobs in the cache.', blobs.length),
+    ...limit('anole_image_cache_quota_bytes', 'Bytes that unused blobs may take.', quota),
+    ...limit('anole_image_rate_limit_bytes', 'Bytes a second that may be asked for.', rate),
+    ...perBackEnd('anole_image_backend_requests_total', 'Requests to back ends.', 'requests'),
+    ...perBackEnd('anole_image_backend_bytes_total', 'Bytes that back ends gave.', 'bytes'),
+    ...perBackEnd('anole_image_backend_failures_total', 'Requests that failed.', 'failures'),
     ...perMount('anole_image_bytes', 'Size of the image.', 'size'),
     ...perMount('anole_image_present_bytes', 'Bytes of the image that are here.', 'present'),
     ...perMount('anole_image_fetched_bytes_total', 'Bytes that were fetched.', 'fetched'),

@@ -1,13 +1,15 @@
 import { chmod, rm } from 'node:fs/promises';
 import { parsePlatform } from '@anole/oci';
-import { ImageStore, Registries } from '@anole/oci/node';
+import { authFiles, findCredentials, ImageStore, parseLocation, Registries } from '@anole/oci/node';
 import { findOnDemand } from '../on-demand/find.ts';
 import { placeBlobs } from '../on-demand/place-blobs.ts';
 import { type MountRequest, serviceApi } from './api.ts';
+import { BackEnds } from './back-ends.ts';
 import { ExportedImages, type ExportOptions } from './exported-images.ts';
 import { KeeperLink } from './keeper-link.ts';
 import { inherited } from './keeper-messages.ts';
 import { ImageService } from './service.ts';
+import { LiveSettings, type Settings } from './settings.ts';
 
 export interface ServeOptions {
   /** Path of the Unix socket. */
@@ -26,20 +28,29 @@ export interface ServeOptions {
 /**
  * The service's process, which a {@link Keeper} has started: serves until the keeper says otherwise.
  *
+ * Where it is to make room for the next, it kills its process, and leaves all that is mounted.
+ *
  * @throws HostError, OciError where it cannot begin
  */
 export async function serveImages(options: ServeOptions): Promise<void> {
-  const { log } = options;
-  const { link, legacy, hasGroup } = await KeeperLink.open();
-  using registries = await Registries.load();
-  const store = new ImageStore();
-  const around = { registries, store };
+  const { log, quota } = options;
+  const { link, legacy, hasGroup, settings: left } = await KeeperLink.open();
+  const backEnds = new BackEnds();
+  const initial = left ?? { limits: quota === undefined ? {} : { quota }, logins: {} };
+  const settings = new LiveSettings(initial, (changed) => {
+    apply(changed);
+    link.settings(changed);
+  });
+  using registries = await Registries.load({
+    credentials: async (host) =>
+      settings.loginOf(host) ?? (await findCredentials(host, authFiles())),
+  });
+  const around = { registries, store: new ImageStore() };
   const service = await ImageService.start(
     {
       cache: options.cache,
-      ...(options.quota !== undefined && { quota: options.quota }),
       ...(hasGroup && { group: inherited.group }),
-      blobs: ({ name }) => placeBlobs(name, around),
+      blobs: ({ name }) => backEnds.blobs(backEndOf(name), placeBlobs(name, around)),
       keeper: link,
       onMounts: (mounts) => link.mounts(mounts),
       onRefused: (blob, { offset, length, pid }, error) =>
@@ -47,10 +58,15 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     },
     legacy,
   );
+  const apply = ({ limits }: Settings) => {
+    backEnds.rate = limits.rate;
+    service.cache.quota = limits.quota ?? Number.POSITIVE_INFINITY;
+  };
+  apply(initial);
   if (legacy.mounts.length > 0) log({ event: 'took over', mounts: service.mounts.length });
   const find = ({ image, platform = options.platform }: Omit<MountRequest, 'directory'>) =>
     findOnDemand(image, parsePlatform(platform), around);
-  const server = serviceApi(service, { find });
+  const server = serviceApi(service, { find, settings, backEnds });
   await rm(options.socket, { force: true });
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
@@ -65,14 +81,25 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     }));
   link.ready();
   log({ event: 'ready', socket: options.socket, cache: options.cache });
-  await new Promise<void>((resolve) => {
-    link.onStop(resolve);
-  });
+  const ending = await link.ending;
   server.close();
   server.closeAllConnections();
   await exported?.[Symbol.asyncDispose]();
-  const left = await service.close();
-  if (left.length > 0) log({ event: 'left mounted, whole', mounts: left });
+  if (ending === 'yield') {
+    await service.yield();
+    log({ event: 'yields to the next service', mounts: service.mounts.length });
+    // What FUSE asked for and has no answer yet is asked of the next: it must not fail here at the end.
+    process.kill(process.pid, 'SIGKILL');
+  }
+  const stuck = await service.close();
+  if (stuck.length > 0) log({ event: 'left mounted, whole', mounts: stuck });
   await rm(options.socket, { force: true });
   await link.stopped();
+}
+
+/** What a back end is called: a registry's host, or the kind of place. */
+function backEndOf(name: string): string {
+  const location = parseLocation(name);
+  if (location.kind !== 'registry') return location.kind;
+  return 'host' in location.reference ? location.reference.host : 'registry';
 }

@@ -202,6 +202,11 @@ export class ImageService {
     return stuck.map(({ directory }) => directory);
   }
 
+  /** Ends, and leaves all that is mounted to another service: who reads waits for it. */
+  async yield(): Promise<void> {
+    await this.#filler?.close();
+  }
+
   /** Gives up what was unmounted, when nobody has it any more. */
   async #letGo(entry: Entry): Promise<void> {
     if (!entry.mount.isInUse()) return await entry.mount.release();

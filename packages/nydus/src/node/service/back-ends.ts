@@ -1,0 +1,80 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ReadOptions, Source } from '@anole/bytes';
+import type { ImageBlobs } from '../on-demand/image.ts';
+
+/** What came from a place where images are. */
+export interface BackEndFigures {
+  readonly name: string;
+  readonly requests: number;
+  /** Of what was asked for. */
+  readonly bytes: number;
+  readonly failures: number;
+  readonly lastFailure?: { readonly at: string; readonly reason: string };
+}
+
+/** Counts what is asked of back ends, and keeps all of it together below a rate. */
+export class BackEnds {
+  /** Bytes a second, of all together. */
+  rate: number | undefined;
+  readonly #figures = new Map<string, BackEndFigures>();
+  /** When all that was asked for will have come at that rate, in milliseconds. */
+  #free = 0;
+
+  get figures(): readonly BackEndFigures[] {
+    return [...this.#figures.values()];
+  }
+
+  /** What an image is made of, at the back end of that name: each read is a request. */
+  blobs(name: string, far: ImageBlobs): ImageBlobs {
+    return {
+      source: (blob) => this.#source(name, far.source(blob)),
+      close: () => far.close?.(),
+    };
+  }
+
+  #source(name: string, far: Source): Source {
+    return {
+      size: far.size,
+      read: (offset, length, options) => this.#read(name, far, offset, length, options),
+      close: () => far.close?.(),
+    };
+  }
+
+  async #read(
+    name: string,
+    far: Source,
+    offset: number,
+    length: number,
+    options?: ReadOptions,
+  ): Promise<Uint8Array> {
+    await this.#turn(length, options?.signal);
+    try {
+      const bytes = await far.read(offset, length, options);
+      this.#count(name, length);
+      return bytes;
+    } catch (error) {
+      if (!options?.signal?.aborted) this.#count(name, 0, String(error));
+      throw error;
+    }
+  }
+
+  async #turn(length: number, signal: AbortSignal | undefined): Promise<void> {
+    if (this.rate === undefined) return;
+    const now = performance.now();
+    const start = Math.max(now, this.#free);
+    this.#free = start + (1000 * length) / this.rate;
+    if (start > now) await sleep(start - now, undefined, signal ? { signal } : {});
+  }
+
+  #count(name: string, length: number, reason?: string): void {
+    const { requests = 0, bytes = 0, failures = 0, ...rest } = this.#figures.get(name) ?? {};
+    this.#figures.set(name, {
+      ...rest,
+      name,
+      requests: requests + 1,
+      bytes: bytes + length,
+      failures: failures + (reason === undefined ? 0 : 1),
+      ...(reason !== undefined && { lastFailure: { at: new Date().toISOString(), reason } }),
+    });
+  }
+}

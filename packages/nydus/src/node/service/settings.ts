@@ -1,0 +1,116 @@
+import { HostError } from '@anole/host';
+import type { Credentials } from '@anole/oci';
+
+/** Bounds of a service. What is missing has none. */
+export interface Limits {
+  /** Bytes of the disk that blobs may take which nobody uses. */
+  readonly quota?: number;
+  /** Bytes a second that are asked of all back ends together. */
+  readonly rate?: number;
+}
+
+/** A login that goes before those of this computer's files. */
+export interface Login {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** What is changed while a service runs, as its keeper hands it to the next. */
+export interface Settings {
+  readonly limits: Limits;
+  readonly logins: Readonly<Record<string, Login>>;
+}
+
+const MAX_LOGINS = 256;
+const MAX_TEXT = 8192;
+
+/** Settings of a running service. A change holds from the next request on. */
+export class LiveSettings {
+  #settings: Settings;
+  readonly #onChange: (settings: Settings) => void;
+
+  constructor(settings: Settings, onChange: (settings: Settings) => void) {
+    this.#settings = settings;
+    this.#onChange = onChange;
+  }
+
+  get limits(): Limits {
+    return this.#settings.limits;
+  }
+
+  /** Hosts with a login of this service's own. Passwords are not shown. */
+  get logins(): readonly { readonly host: string; readonly username: string }[] {
+    const { logins } = this.#settings;
+    return Object.entries(logins).map(([host, { username }]) => ({ host, username }));
+  }
+
+  loginOf(host: string): Credentials | undefined {
+    const { logins } = this.#settings;
+    return Object.hasOwn(logins, host) ? logins[host] : undefined;
+  }
+
+  /**
+   * Changes bounds: a number sets one, null takes it away, what is missing stays.
+   *
+   * @throws HostError `HOST_WRONG_CONTENT`
+   */
+  changeLimits(change: unknown): Limits {
+    const { quota, rate, ...others } = objectOf(change);
+    if (Object.keys(others).length > 0) throw badRequest(`there is no ${Object.keys(others)[0]}`);
+    if (rate === 0) throw badRequest('rate is at least 1');
+    const limits = {
+      ...bound('quota', quota, this.limits.quota),
+      ...bound('rate', rate, this.limits.rate),
+    };
+    this.#change({ ...this.#settings, limits });
+    return limits;
+  }
+
+  /** Adds a login, or changes one. @throws HostError `HOST_WRONG_CONTENT` */
+  setLogin(given: unknown): void {
+    const { host, username, password } = objectOf(given);
+    if (!isText(host) || host === '' || !isText(username) || !isText(password)) {
+      throw badRequest('host, username and password must be texts');
+    }
+    const { logins } = this.#settings;
+    if (Object.keys(logins).length >= MAX_LOGINS) throw badRequest('there are too many logins');
+    this.#change({ ...this.#settings, logins: { ...logins, [host]: { username, password } } });
+  }
+
+  /** Goes back to the login of this computer's files. */
+  removeLogin(host: string): void {
+    const { [host]: _, ...logins } = this.#settings.logins;
+    this.#change({ ...this.#settings, logins });
+  }
+
+  #change(settings: Settings): void {
+    this.#settings = settings;
+    this.#onChange(settings);
+  }
+}
+
+export function badRequest(what: string): HostError {
+  return new HostError('HOST_WRONG_CONTENT', `Cannot do as asked: ${what}`);
+}
+
+function bound(
+  name: 'quota' | 'rate',
+  given: unknown,
+  before: number | undefined,
+): { readonly [Name in typeof name]?: number } {
+  if (given === null) return {};
+  if (given === undefined) return before === undefined ? {} : { [name]: before };
+  if (Number.isSafeInteger(given) && (given as number) >= 0) return { [name]: given as number };
+  throw badRequest(`${name} is no number of bytes`);
+}
+
+function objectOf(value: unknown): Record<string, unknown> {
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw badRequest('the request is no object');
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && value.length <= MAX_TEXT;
+}
