@@ -80,12 +80,20 @@ describe('mounted images', { skip }, () => {
     const name = `docker://${proxy.host}/made:1`;
     const platform = ['--platform', 'linux/amd64'];
     const wanted = [17, 4].map((file) => join('fuse', nameOf(file)));
-    const traced = ['image', 'trace', ...platform, '-o', 'it.trace', name, 'fuse', '--'];
-    const { status, stdout, stderr } = await anole(...traced, 'sha256sum', ...wanted);
+    const trace = ['image', 'trace', ...platform, '-o', 'it.trace', name, 'fuse', '--'];
+    const { status, stdout, stderr } = await anole(...trace, 'sha256sum', ...wanted);
     assert.equal(status, 0, stderr);
     assert.equal(stdout.split(' ')[0], hashOf(contentOf(17)));
-    const { reads } = JSON.parse(readFileSync(join(directory, 'it.trace'), 'utf8'));
-    assert.deepEqual([...new Set(reads.map(([path]: [string]) => path))], [nameOf(17), nameOf(4)]);
+    const traced = (file: string) => {
+      const { reads } = JSON.parse(readFileSync(join(directory, file), 'utf8'));
+      return [...new Set(reads.map(([path]: [string]) => path))];
+    };
+    assert.deepEqual(traced('it.trace'), [nameOf(17), nameOf(4)]);
+    // Nor does it matter what form the image has.
+    const plain = ['image', 'trace', ...platform, '-o', 'plain.trace', 'oci:layout:made', 'fuse'];
+    const again = await anole(...plain, '--', 'sha256sum', ...wanted);
+    assert.equal(again.stdout, stdout, again.stderr);
+    assert.deepEqual(traced('plain.trace'), traced('it.trace'));
     const convert = ['image', 'convert', 'oci:layout:made', name, '-z', 'lz4'];
     assert.equal((await anole(...convert, '--trace', 'it.trace')).status, 0);
     await run('rm', '-r', 'cache/blobs');

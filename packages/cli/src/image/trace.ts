@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { AnoleError } from '@anole/bytes';
 import { cacheDirectory } from '@anole/host';
 import { formatTrace, TraceRecorder } from '@anole/nydus/node';
 import {
@@ -13,9 +14,11 @@ import {
   placeBlobs,
 } from '@anole/nydus/service';
 import { parsePlatform } from '@anole/oci';
+import type { Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { platformHere, Session } from './session.ts';
+import { openContainer } from './tree.ts';
 
 interface TraceFlags {
   readonly output: string;
@@ -35,24 +38,39 @@ export async function traceAction(
 ): Promise<number> {
   const [program, ...args] = command;
   if (program === undefined) throw usageError('Cannot trace without a command', 'image trace');
-  await using session = await Session.open(context);
-  const platform = flags.platform ? parsePlatform(flags.platform) : platformHere();
-  const reference = await findOnDemand(image, platform, session, session.call);
-  const pool = new BlobPool(new BlobCache(join(cacheDirectory(), 'blobs')));
-  const opened = await openOnDemand(reference, placeBlobs(reference.name, session), pool);
+  await using resources = new AsyncDisposableStack();
+  const tree = await openTree(image, context, flags, resources);
   const recorder = new TraceRecorder();
+  const mounted = await mountTraced(tree, resolve(directory), (read) => recorder.add(read));
   try {
-    const mounted = await mountTraced(opened, resolve(directory), (read) => recorder.add(read));
-    try {
-      const child = spawn(program, args, { stdio: 'inherit', signal: context.signal });
-      const [code] = (await once(child, 'close')) as [number | null];
-      await writeFile(flags.output, formatTrace(recorder.trace));
-      context.err(`${recorder.trace.length} reads in ${flags.output}`);
-      return code ?? 1;
-    } finally {
-      await mounted.close();
-    }
+    const child = spawn(program, args, { stdio: 'inherit', signal: context.signal });
+    const [code] = (await once(child, 'close')) as [number | null];
+    await writeFile(flags.output, formatTrace(recorder.trace));
+    context.err(`${recorder.trace.length} reads in ${flags.output}`);
+    return code ?? 1;
   } finally {
-    await opened.close();
+    await mounted.close();
+  }
+}
+
+/** Opens an image's files: on demand, or, where it was not converted, as they are in its layers. */
+async function openTree(
+  image: string,
+  context: CommandContext,
+  { platform }: TraceFlags,
+  resources: AsyncDisposableStack,
+): Promise<Tree> {
+  const session = resources.use(await Session.open(context));
+  const wanted = platform ? parsePlatform(platform) : platformHere();
+  try {
+    const reference = await findOnDemand(image, wanted, session, session.call);
+    const pool = new BlobPool(new BlobCache(join(cacheDirectory(), 'blobs')));
+    const opened = await openOnDemand(reference, placeBlobs(reference.name, session), pool);
+    resources.defer(() => opened.close());
+    return opened.tree;
+  } catch (error) {
+    if (!AnoleError.is(error) || error.code !== 'OCI_UNSUPPORTED') throw error;
+    const flags = platform === undefined ? {} : { platform };
+    return resources.use(await openContainer(image, context, flags)).tree;
   }
 }

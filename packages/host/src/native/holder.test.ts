@@ -34,6 +34,7 @@ describe('a process that holds descriptors', { skip }, () => {
     await stay();
     closeSync(fd);
     rmSync(path);
+    test.after(() => killProcess(id));
     const taken = takeDescriptors(id, 2) ?? assert.fail('it is gone');
     const bytes = Buffer.alloc(4);
     readSync(taken[1]!, bytes, 0, 4, 0);
@@ -45,7 +46,7 @@ describe('a process that holds descriptors', { skip }, () => {
     assert.equal(takeDescriptors(id, 2), undefined);
   });
 
-  it('outlives its maker once it was told to stay, and not before', async () => {
+  it('outlives its maker once it was told to stay, and not before', async (test) => {
     const script = `
       const { writeSync } = await import('node:fs');
       const { holdDescriptors } = await import(${JSON.stringify(join(import.meta.dirname, 'holder.ts'))});
@@ -57,6 +58,7 @@ describe('a process that holds descriptors', { skip }, () => {
     const args = ['-C', 'anole-source', '--input-type=module', '-e', script];
     const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
     const [staying, other] = JSON.parse(Buffer.concat(await child.stderr.toArray()).toString());
+    test.after(() => killProcess(staying));
     await gone(other);
     assert.ok(isRunning(staying));
     killProcess(staying);

@@ -4,9 +4,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { hostError } from '../errors.ts';
 import { check, closeDescriptor, native } from './koffi.ts';
 
-const syscall = native('long syscall(long number, long a, long b, long c)');
+const syscall = native('long syscall(long number, unsigned long a, unsigned long b, long c)');
 
 /** The same numbers on all architectures (asm-generic/unistd.h). */
+const CLOSE_RANGE = 436;
+const CLOSE_RANGE_CLOEXEC = 4;
 const PIDFD_OPEN = 434;
 const PIDFD_GETFD = 438;
 /** The first descriptor that a holder has of its maker. */
@@ -38,6 +40,8 @@ export interface Holder {
  * @throws HostError where it cannot be started
  */
 export async function holdDescriptors(descriptors: readonly number[]): Promise<Holder> {
+  // What this process was born with and does not know of, such as a lock of its shell's, must not be held.
+  check(Number(syscall(CLOSE_RANGE, FIRST, 0xffff_ffff, CLOSE_RANGE_CLOEXEC)), 'close descriptors');
   const script = 'read -r word && exec sleep infinity';
   const child = spawn('/bin/sh', ['-c', script], {
     cwd: '/',

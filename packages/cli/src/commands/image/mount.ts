@@ -52,7 +52,7 @@ export function mountsCommand(): Command {
 export function traceCommand(): Command {
   return new Command('trace')
     .description('note what a command reads of an image, for images that load faster')
-    .argument('<image>', 'docker://HOST/NAME:TAG, converted by anole image convert')
+    .argument('<image>', 'docker://HOST/NAME:TAG, or an image anywhere else, converted or not')
     .argument('<directory>', 'where it is mounted meanwhile')
     .argument('<command...>', 'what to run, behind --')
     .requiredOption('-o, --output <file>', 'the trace')
@@ -60,12 +60,13 @@ export function traceCommand(): Command {
     .addHelpText(
       'after',
       `
-The trace has paths and ranges of files, in the order of their first reads: it is good for each form and
-each version of the image that has those files. An image converted with it has them first, and they are
-fetched ahead of who reads them. Needs root.
+The layers of an image that was not converted are fetched whole. The trace has paths and ranges of files, in
+the order of their first reads: it is good for each form and each version of the image that has those files.
+An image converted with it has them first, and they are fetched ahead of who reads them. Needs root, be it of
+a user name space (unshare --map-root-user --mount) that may open /dev/fuse.
 
 Examples:
-  anole image trace docker://HOST/web:lazy /mnt -o web.trace -- chroot /mnt web --version
+  anole image trace docker://HOST/web /mnt -o web.trace -- chroot /mnt web --version
   anole image convert docker://HOST/web docker://HOST/web:fast -z zstd --trace web.trace`,
     )
     .action(act(later(() => import('../../image/trace.ts'), 'traceAction')));

@@ -1,15 +1,14 @@
 import { FuseServer } from '@anole/fuse';
 import { type FuseMount, mountFuse } from '@anole/host';
-import { type TracedRead, tracedTree } from '@anole/vfs';
-import type { OnDemandImage } from '../on-demand/image.ts';
+import { type TracedRead, type Tree, tracedTree } from '@anole/vfs';
 
 /**
- * Mounts an image through FUSE, where each read passes by, for as long as this process lives.
+ * Mounts a tree through FUSE, where each read passes by, for as long as this process lives.
  *
  * @throws HostError as `mountFuse`
  */
 export function mountTraced(
-  { tree }: OnDemandImage,
+  tree: Tree,
   directory: string,
   onRead: (read: TracedRead) => void,
 ): Promise<FuseMount> {
