@@ -62,6 +62,15 @@ interface Ran {
   readonly stderr: string;
 }
 
+/** Of a process; nothing where it has ended. */
+function environmentOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/environ`, 'utf8');
+  } catch {
+    return '';
+  }
+}
+
 /** An image in a registry, a service of its own, and a place to mount. */
 export async function setUp(test: Test) {
   const directory = mkdtempSync(join(tmpdir(), 'anole-mount-'));
@@ -101,7 +110,7 @@ export async function setUp(test: Test) {
     spawnSync('pgrep', ['-f', `image serve --${word}.*`], { encoding: 'utf8' })
       .stdout.split('\n')
       .map(Number)
-      .filter((pid) => pid > 0 && readFileSync(`/proc/${pid}/environ`, 'utf8').includes(directory));
+      .filter((pid) => pid > 0 && environmentOf(pid).includes(directory));
   /** Processes that hold what mounts stand on, by the keeper's notes. */
   const holders = (): readonly number[] => {
     const notes = join(directory, 'cache/blobs/mounts.json');
