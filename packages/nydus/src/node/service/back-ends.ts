@@ -28,6 +28,7 @@ export class BackEnds {
   blobs(name: string, far: ImageBlobs): ImageBlobs {
     return {
       source: (blob) => this.#source(name, far.source(blob)),
+      distrust: () => far.distrust?.(),
       close: () => far.close?.(),
     };
   }

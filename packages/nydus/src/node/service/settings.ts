@@ -73,7 +73,9 @@ export class LiveSettings {
       throw badRequest('host, username and password must be texts');
     }
     const { logins } = this.#settings;
-    if (Object.keys(logins).length >= MAX_LOGINS) throw badRequest('there are too many logins');
+    const isNew = !Object.hasOwn(logins, host);
+    if (isNew && Object.keys(logins).length >= MAX_LOGINS)
+      throw badRequest('there are too many logins');
     this.#change({ ...this.#settings, logins: { ...logins, [host]: { username, password } } });
   }
 
