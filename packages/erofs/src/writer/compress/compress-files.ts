@@ -237,7 +237,8 @@ class Queue {
     if (this.#dedupe) return await this.#dedupe.add(owner, lane, piece, done);
     const { start, length, variant } = piece;
     const fragmentAt = start + length - done.fragmentSize;
-    await this.#builder.add(owner, done, variant, { memory: lane.bytes, fragmentAt });
+    const content = lane.bytes.subarray(start, fragmentAt);
+    await this.#builder.add(owner, done, variant, { memory: lane.bytes, fragmentAt, content });
   }
 
   async #finish(): Promise<void> {

@@ -145,10 +145,25 @@ export class FileBuilder {
       return;
     }
     const block = new Uint8Array(this.#blockSize);
-    block.set(memory.subarray(end, piece.end));
-    pad(block, 0, tailSize, extents.at(-1) === EXTENT_IS_PLAIN, this.#blockSize);
+    const content = this.#inOneLcluster(place);
+    block.set(content ?? memory.subarray(end, piece.end));
+    if (content) this.#extents[this.#extents.length - 1] = EXTENT_IS_PLAIN;
+    else pad(block, 0, tailSize, extents.at(-1) === EXTENT_IS_PLAIN, this.#blockSize);
     if (this.#outputs.shared) this.#places.push((this.#used + this.#stored) / this.#blockSize);
     await this.#append(block, 0, block.length);
+  }
+
+  /**
+   * What the last extent holds, where it lies in one lcluster of several-block pclusters: it is stored as
+   * it is, in the one block that it takes anyway. Older readers (erofs-utils 1.5) look for the number of its
+   * blocks in the lcluster behind it, and there is none.
+   */
+  #inOneLcluster({ content }: PiecePlace): Uint8Array | undefined {
+    const { blockSize, pclusterSize } = this.#variant.piece;
+    const length = this.#extents.at(-3)!;
+    const begins = (this.#length - length) % blockSize;
+    if (pclusterSize === blockSize || begins + length > blockSize) return undefined;
+    return content?.subarray(content.length - length);
   }
 
   /** Stores the pclusters of a piece that are not stored yet. */
