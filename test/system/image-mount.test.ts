@@ -12,6 +12,7 @@ describe('mounted images', { skip }, () => {
   it('have what the image has, and fetch what is read', async (test) => {
     const place = await setUp(test);
     const { anole, sum, run, proxy } = place;
+    assert.deepEqual(JSON.parse((await anole('image', 'mounts', '--json')).stdout), []);
     const mounted = await mountAll(test, place);
     const atFirst = proxy.state.bytes;
     assert.equal(await sum(mounted[0]!, 3), hashOf(contentOf(3)));

@@ -27,6 +27,8 @@ export interface AskOptions {
   readonly socket?: string;
   /** Whether this user's service is started where it is missing. Default false. */
   readonly start?: boolean;
+  /** The answer where there is no service. */
+  readonly absent?: object;
 }
 
 /**
@@ -38,7 +40,7 @@ export async function askService<T>(
   method: string,
   path: string,
   body?: object,
-  { socket, start = false }: AskOptions = {},
+  { socket, start = false, absent }: AskOptions = {},
 ): Promise<T> {
   const socketPath = socket ?? serviceSocket();
   let answer = await exchange(socketPath, method, path, body);
@@ -46,6 +48,7 @@ export async function askService<T>(
     await startService(socketPath);
     answer = await exchange(socketPath, method, path, body);
   }
+  answer ??= absent;
   if (answer === undefined) {
     const where = socket === undefined ? '' : ` at ${socket}`;
     const message = `Cannot find the service of images${where}: nothing is mounted`;

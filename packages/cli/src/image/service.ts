@@ -47,11 +47,14 @@ export async function unmountAction(_context: CommandContext, directory: string)
 }
 
 export async function mountsAction({ out, json }: CommandContext): Promise<number> {
-  const { mounts } = await askService<ServiceStatus>('GET', '/v1/mounts', undefined, {
-    start: wasKilled(),
-  });
+  const { mounts } = await askService<Pick<ServiceStatus, 'mounts'>>(
+    'GET',
+    '/v1/mounts',
+    undefined,
+    { start: wasKilled(), absent: { mounts: [] } },
+  );
   if (json) out(JSON.stringify(mounts, null, 2));
-  else if (mounts.length > 0) {
+  else {
     const rows = mounts.map(({ directory, kind, size, present, image }) => [
       directory,
       kind,
