@@ -114,7 +114,10 @@ export const TlbMode = { user: 0, supervisor: 1, supervisorUser: 2, bare: 3 } as
 export const tlbOf = (kind: number): number => TLB + kind * TLB_MODES * TLB_BYTES;
 export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
 
-/** For each half-word an u32, the instruction it stands for: {@link ./interpreter/expansions.ts}. */
+/**
+ * For each half-word two u32: the 32-bit instruction it stands for, all ones where illegal, and that
+ * instruction's index in the table.
+ */
 export const EXPANSIONS = 0x4_0000;
 
 /**

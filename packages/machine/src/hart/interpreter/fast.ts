@@ -46,7 +46,6 @@ import {
 import { status } from '../status.ts';
 import { LocalPool } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
-import { compressible, expansionOf } from './expansions.ts';
 import type { Define } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
 import { branchOffset, immediate32, readF, readX, registerAt } from './operands.ts';
@@ -165,7 +164,7 @@ class FastLoop {
                   this.#word,
                   this.#slow,
                   (each) => this.#handler(each),
-                  (direct) => this.#decodeLength((at) => direct(at, compressible)),
+                  (direct) => this.#decodeLength(direct),
                 ),
               ),
               this.#takeBranch(),
@@ -260,8 +259,9 @@ class FastLoop {
     return [
       when(op('i32.ne', and32(get(this.#word), 3), i32(3)), [
         set(this.#next, add32(get(this.#ip), i32(2))),
-        set(this.#word, load('i32.load', op('i32.shl', half, i32(2)), EXPANSIONS)),
-        direct(expansionOf(this.#word)),
+        set(this.#entry, op('i32.shl', half, i32(3))),
+        set(this.#word, load('i32.load', get(this.#entry), EXPANSIONS)),
+        direct(load('i32.load', get(this.#entry), EXPANSIONS + 4)),
       ]),
       set(this.#next, add32(get(this.#ip), i32(4))),
     ];

@@ -46,7 +46,6 @@ import {
 import { status } from '../status.ts';
 import { isReserved, LocalPool, updateAt } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
-import { compressible, expansionOf } from './expansions.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
@@ -115,13 +114,7 @@ class SlowStep {
         block(
           this.#done,
           this.#fetch(),
-          dispatch(
-            instructions,
-            this.#word,
-            this.#illegal,
-            (each) => this.#handler(each),
-            (direct) => when(this.#isCompressed(), direct(expansionOf(this.#word), compressible)),
-          ),
+          dispatch(instructions, this.#word, this.#illegal, (each) => this.#handler(each)),
         ),
         setSlot64(PC, get(this.#next)),
         ret(),
@@ -140,7 +133,7 @@ class SlowStep {
     return [
       set(this.#raw, half(get(this.#pc))),
       when(
-        op('i32.eqz', this.#isCompressed()),
+        op('i32.eq', and32(get(this.#raw), 3), i32(3)),
         [
           set(
             this.#raw,
@@ -154,15 +147,11 @@ class SlowStep {
           set(this.#next, add64(get(this.#pc), i64(4))),
         ],
         [
-          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(2)), EXPANSIONS)),
+          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(3)), EXPANSIONS)),
           set(this.#next, add64(get(this.#pc), i64(2))),
         ],
       ),
     ];
-  }
-
-  #isCompressed(): Code {
-    return op('i32.ne', and32(get(this.#raw), 3), i32(3));
   }
 
   #handler(instruction: Instruction): Code {
