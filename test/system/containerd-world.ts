@@ -8,14 +8,9 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
 import { run as tool } from '../../packages/oci/src/testing/tools.ts';
+import { type Ran, runApart } from './ran.ts';
 
 const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
-
-export interface Ran {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
 
 export class ContainerdWorld {
   readonly directory: string;
@@ -43,23 +38,7 @@ export class ContainerdWorld {
   }
 
   run(program: string, ...args: readonly string[]): Promise<Ran> {
-    return new Promise((resolve) => {
-      const child = spawn(program, args, {
-        env: this.environment,
-        cwd: this.directory,
-        timeout: 120_000,
-        stdio: ['ignore', 'pipe', 'pipe'],
-      });
-      let stdout = '';
-      let stderr = '';
-      child.stdout.on('data', (piece: Buffer) => {
-        stdout += piece.toString();
-      });
-      child.stderr.on('data', (piece: Buffer) => {
-        stderr += piece.toString();
-      });
-      child.on('close', (status) => resolve({ status, stdout, stderr }));
-    });
+    return runApart(program, args, { env: this.environment, cwd: this.directory });
   }
 
   anole(...args: readonly string[]): Promise<Ran> {

@@ -11,6 +11,7 @@ import { MemoryTree } from '@anole/vfs';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import type { Test } from '../../packages/oci/src/testing/tools.ts';
+import { runApart } from './ran.ts';
 
 const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 export const kinds = ['kernel', 'fuse'] as const;
@@ -56,12 +57,6 @@ async function startProxy(test: Test, registry: string) {
   return { host: `localhost:${(server.address() as AddressInfo).port}`, state };
 }
 
-interface Ran {
-  readonly status: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Of a process; nothing where it has ended. */
 function environmentOf(pid: number): string {
   try {
@@ -81,18 +76,7 @@ export async function setUp(test: Test) {
     XDG_RUNTIME_DIR: directory,
   };
   const run = (program: string, ...args: string[]) =>
-    new Promise<Ran>((resolve) => {
-      const child = spawn(program, args, { env: environment, cwd: directory, timeout: 120_000 });
-      let stdout = '';
-      let stderr = '';
-      child.stdout.on('data', (piece: Buffer) => {
-        stdout += piece.toString();
-      });
-      child.stderr.on('data', (piece: Buffer) => {
-        stderr += piece.toString();
-      });
-      child.on('close', (status) => resolve({ status, stdout, stderr }));
-    });
+    runApart(program, args, { env: environment, cwd: directory });
   const anole = (...args: string[]) => run(process.execPath, '-C', 'anole-source', main, ...args);
   /** A command that goes on, and what it prints. */
   const start = (...args: string[]) => {

@@ -87,6 +87,8 @@ export class ExportedImages implements Exports, AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const server of this.#servers) server.close();
     for (const client of this.#clients) client.destroy();
-    for (const opening of this.#open.values()) await (await opening).close();
+    // One that cannot be opened has nothing to close.
+    const opened = await Promise.allSettled(this.#open.values());
+    for (const each of opened) if (each.status === 'fulfilled') await each.value.close();
   }
 }
