@@ -1,4 +1,17 @@
 import { Worker, type WorkerOptions } from 'node:worker_threads';
+import { type Gate, shut, shutNow, withGate } from './uninterrupted.ts';
+
+/** Gates of the threads that run. */
+const gates = new Map<Worker, Gate>();
+
+/** A thread that is ended only where it may be: see {@link shut}. */
+class Thread extends Worker {
+  override async terminate(): Promise<number> {
+    const gate = gates.get(this);
+    if (gate) await shut(gate);
+    return super.terminate();
+  }
+}
 
 /**
  * Starts a thread from a module of ours. It uses the compile cache, which threads do not inherit: before
@@ -7,7 +20,20 @@ import { Worker, type WorkerOptions } from 'node:worker_threads';
 export function startThread(module: URL, options: WorkerOptions = {}): Worker {
   const file = bundled()?.[module.href] ?? module.href;
   const start = `require('node:module').enableCompileCache(); import(${JSON.stringify(file)});`;
-  return new Worker(start, { ...options, eval: true, execArgv: threadArguments() });
+  const all = { ...options, eval: true, execArgv: threadArguments() };
+  const { thread, gate } = withGate(() => new Thread(start, all));
+  if (gates.size === 0) process.on('exit', shutGates);
+  gates.set(thread, gate);
+  thread.once('exit', () => {
+    gates.delete(thread);
+    if (gates.size === 0) process.off('exit', shutGates);
+  });
+  return thread;
+}
+
+/** The end of the process ends its threads. */
+function shutGates(): void {
+  for (const gate of gates.values()) shutNow(gate);
 }
 
 /** Where the command runs from a bundle: files of it by the modules whose place they take. */

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { getSystemErrorMap } from 'node:util';
 import { HostError, hostError } from '../errors.ts';
+import { uninterrupted } from '../uninterrupted.ts';
 
 /** A function of the C library; `errno` of a failed call is read by {@link check}. */
 // biome-ignore lint/suspicious/noExplicitAny: its declaration in C has the types
@@ -28,7 +29,8 @@ function koffi(): Koffi {
   if (problem === undefined) {
     try {
       if (process.platform !== 'linux') throw new Error(`this is ${process.platform}, not Linux`);
-      loaded = createRequire(import.meta.url)(`@koromix/koffi-linux-${process.arch}`) as Koffi;
+      const name = `@koromix/koffi-linux-${process.arch}`;
+      loaded = uninterrupted(() => createRequire(import.meta.url)(name) as Koffi);
       return loaded;
     } catch (error) {
       problem = error;
@@ -54,7 +56,7 @@ export function hasNative(): boolean {
 export function native(declaration: string): NativeFunction {
   let bound: NativeFunction | undefined;
   return (...args) => {
-    bound ??= koffi().load('libc.so.6').func(declaration);
+    bound ??= uninterrupted(() => koffi().load('libc.so.6').func(declaration));
     return bound(...args);
   };
 }
@@ -72,7 +74,7 @@ export function closeDescriptor(fd: number): void {
 export const addressOf = (bytes: Uint8Array): bigint => koffi().address(bytes);
 
 export const viewAt = (address: bigint, length: number): ArrayBuffer =>
-  koffi().view(address, length);
+  uninterrupted(() => koffi().view(address, length));
 
 /** Name of the error that the last native call of this thread met: `EAGAIN`. */
 export function lastError(): string {
