@@ -27,6 +27,10 @@ run([
 ]);
 
 function run(args: readonly string[]): void {
-  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit' });
+  // Hundreds of processes start from the same sources: what removing their types and compiling them
+  // gives serves all. It is half of what a process that does little costs.
+  const NODE_COMPILE_CACHE = join(root, 'node_modules/.cache/compile');
+  const env = { NODE_COMPILE_CACHE, ...process.env };
+  const { status } = spawnSync(process.execPath, args, { cwd: root, stdio: 'inherit', env });
   if (status !== 0) process.exit(status ?? 1);
 }
