@@ -4,7 +4,7 @@ import { closeSync } from 'node:fs';
  * Descriptors kept open for the owners that used them last. Opening a file is several times the
  * price of reading from it; one descriptor per file of a large tree would be too many.
  */
-export class Descriptors<Owner extends object> {
+export class Descriptors<Owner> {
   private readonly limit: number;
   private readonly close: (fd: number) => void;
   private readonly opened = new Map<Owner, number>();

@@ -12,6 +12,7 @@ export { type HostDecoder, hostDecoders } from './codecs.ts';
 export { ContentStore, type InsertOptions, type PartialContent } from './content-store.ts';
 export { Crew, serveCrew } from './crew.ts';
 export { type HostCode, HostError, hostError, systemCode } from './errors.ts';
+export { FileListing } from './file-listing.ts';
 export { type FileSource, fileSource } from './file-source.ts';
 export {
   type FuseHandler,
@@ -21,7 +22,7 @@ export {
   resumeFuse,
 } from './fuse-device.ts';
 export { HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
-export { type FileList, FileListing, ListedFiles } from './listed-files.ts';
+export type { FileList } from './listed-files.ts';
 export type { Listing } from './listing.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';

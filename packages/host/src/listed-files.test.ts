@@ -4,8 +4,9 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { findNode } from '@anole/vfs';
 import { temporary } from '../test/tools.ts';
+import { FileListing } from './file-listing.ts';
 import { hostTree } from './host-tree.ts';
-import { FileListing, ListedFiles } from './listed-files.ts';
+import { ListedFiles } from './listed-files.ts';
 
 const names = ['first', 'a/b/second', 'a/b/third', 'a/\u00e4', 'a/not-\udcff-text'];
 

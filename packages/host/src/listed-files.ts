@@ -1,10 +1,9 @@
 import { constants, openSync } from 'node:fs';
-import type { TreeNode } from '@anole/vfs';
+import { Descriptors } from './descriptors.ts';
 import { DIRECTORY, DirectoryCalls, FILE } from './directory-calls.ts';
 import { hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { InodeNumbers } from './host-stat.ts';
-import { HostNode } from './host-tree.ts';
 import { type Listing, listDirectory } from './listing.ts';
 import { IDENTITY_WORDS, StatRows } from './stat-rows.ts';
 
@@ -21,47 +20,8 @@ export interface FileList {
 
 const KEY_WORDS = 1 + IDENTITY_WORDS;
 
-/** Gathers a {@link FileList}: of files to read, or of directories to list. */
-export class FileListing {
-  #tree: string | undefined;
-  #directories: string[] = [];
-  #names: string[] = [];
-  #keys: number[] = [];
-  #last: HostNode | undefined;
-
-  get count(): number {
-    return this.#names.length;
-  }
-
-  /** Takes a file. False where it is no file of this machine, or of another tree than those before. */
-  add(node: TreeNode): boolean {
-    if (!(node instanceof HostNode) || node.parent === undefined) return false;
-    this.#tree ??= node.tree;
-    if (node.tree !== this.#tree) return false;
-    if (node.parent !== this.#last) {
-      this.#last = node.parent;
-      this.#directories.push(this.#last.path());
-    }
-    this.#names.push(node.name);
-    this.#keys.push(this.#directories.length - 1, ...node.identity());
-    return true;
-  }
-
-  /** The list. Begins another one, of the same tree. */
-  take(): FileList {
-    const list = {
-      tree: this.#tree ?? '',
-      directories: this.#directories.join('\0'),
-      names: this.#names.join('/'),
-      keys: Uint32Array.from(this.#keys),
-    };
-    this.#directories = [];
-    this.#names = [];
-    this.#keys = [];
-    this.#last = undefined;
-    return list;
-  }
-}
+/** Directories that are kept open: files of a list are in few, or in many of one tree in turn. */
+const DIRECTORIES = 32;
 
 /** Reads files of a list. Every component is opened on its own, and no link is followed. */
 export class ListedFiles implements Disposable {
@@ -72,13 +32,13 @@ export class ListedFiles implements Disposable {
   #directories: readonly string[] = [];
   #names: readonly string[] = [];
   #keys: Uint32Array = new Uint32Array(0);
-  #directory: { readonly path: string; readonly fd: number } | undefined;
+  /** By their paths. */
+  readonly #entered = new Descriptors<string>(DIRECTORIES, (fd) => this.#calls.close(fd));
   #file: { readonly index: number; readonly fd: number } | undefined;
 
   /** Takes a list: numbers are those of its files from now on. */
   take({ tree, directories, names, keys }: FileList): void {
-    if (tree !== this.#tree) this.#close();
-    else this.#closeFile();
+    this.release();
     this.#tree = tree;
     this.#directories = directories.split('\0');
     this.#names = names.split('/');
@@ -120,8 +80,14 @@ export class ListedFiles implements Disposable {
     }
   }
 
+  /** Closes what is open of the list: to be called when it is done with. */
+  release(): void {
+    this.#closeFile();
+    this.#entered.closeAll();
+  }
+
   [Symbol.dispose](): void {
-    this.#close();
+    this.release();
   }
 
   /** Opens a file; false where it is gone. */
@@ -152,34 +118,17 @@ export class ListedFiles implements Disposable {
 
   /** A descriptor of a directory, valid until the next call. */
   #enter(path: string): number {
-    if (this.#directory?.path === path) return this.#directory.fd;
-    this.#closeDirectory();
-    let fd = openSync(this.#tree, DIRECTORY & ~constants.O_NOFOLLOW);
-    for (const name of path === '' ? [] : path.split('/')) {
-      const above = fd;
-      try {
-        fd = this.#calls.open(above, name, DIRECTORY);
-      } finally {
-        this.#calls.close(above);
-      }
-    }
-    this.#directory = { path, fd };
-    return fd;
+    return this.#entered.of(path, () => {
+      if (path === '') return openSync(this.#tree, DIRECTORY & ~constants.O_NOFOLLOW);
+      const slash = path.lastIndexOf('/');
+      const above = this.#enter(path.slice(0, Math.max(slash, 0)));
+      return this.#calls.open(above, path.slice(slash + 1), DIRECTORY);
+    });
   }
 
   #closeFile(): void {
     if (this.#file) this.#calls.close(this.#file.fd);
     this.#file = undefined;
-  }
-
-  #closeDirectory(): void {
-    if (this.#directory) this.#calls.close(this.#directory.fd);
-    this.#directory = undefined;
-  }
-
-  #close(): void {
-    this.#closeFile();
-    this.#closeDirectory();
   }
 }
 

@@ -32,15 +32,20 @@ const ours = variants.every(({ compressor }) => !['zstd', 'deflate'].includes(co
 const encoders = ours ? {} : (await import('@anole/host/encoders')).zlibEncoders;
 const compress = pieceCompressor(variants, encoders, memory);
 const bytes = new Uint8Array(memory.buffer);
-const { attempt } = await import('@anole/host');
+const { attempt } = await import('@anole/host/in-thread');
 const { SourceFiles } = await import('./source-files.ts');
 const source = new SourceFiles();
 
 function read({ files, reads }: CompressJob): void {
-  if (files) source.take(files);
-  for (let index = 0; index * READ_COLUMNS < reads.length; index++) {
-    const [offset, start, length] = reads.subarray(index * READ_COLUMNS);
-    source.read(index, offset!, bytes.subarray(start!, start! + length!));
+  if (files === undefined) return;
+  source.take(files);
+  try {
+    for (let index = 0; index * READ_COLUMNS < reads.length; index++) {
+      const [offset, start, length] = reads.subarray(index * READ_COLUMNS);
+      source.read(index, offset!, bytes.subarray(start!, start! + length!));
+    }
+  } finally {
+    source.release();
   }
 }
 

@@ -26,11 +26,19 @@ export class FileCopier {
     this.#source = source;
   }
 
-  copy({ fd, blockSize, offset, bytes, files, numbers }: CopyJob): void {
-    this.#fd = fd;
-    this.#blockSize = blockSize;
+  copy(job: CopyJob): void {
+    this.#fd = job.fd;
+    this.#blockSize = job.blockSize;
     this.#used = 0;
-    this.#source.take(files);
+    this.#source.take(job.files);
+    try {
+      this.#copyAll(job);
+    } finally {
+      this.#source.release();
+    }
+  }
+
+  #copyAll({ offset, bytes, numbers }: CopyJob): void {
     for (let file = 0; file * COPY_COLUMNS < numbers.length; file++) {
       const [from, length, to, tail, tailTo] = numbers.subarray(file * COPY_COLUMNS);
       const range = { from: from!, length: length!, to: to! };

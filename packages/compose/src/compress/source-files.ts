@@ -1,5 +1,6 @@
 import { AnoleError } from '@anole/bytes';
-import { type FileList, ListedFiles } from '@anole/host';
+import type { FileList } from '@anole/host';
+import { ListedFiles } from '@anole/host/in-thread';
 import type { Listings } from './source-job.ts';
 
 /** In a thread: reads what is in the directory that an image is made of. */
@@ -24,10 +25,15 @@ export class SourceFiles {
     throw changed(path, `${count} of ${target.length} bytes are left at ${offset}`);
   }
 
+  /** Closes what is open of the list. */
+  release(): void {
+    this.#files.release();
+  }
+
   /** Lists directories. */
   listAll(directories: FileList): Listings {
     this.#files.take(directories);
-    return Array.from({ length: this.#files.count }, (_, index) => {
+    const listings = Array.from({ length: this.#files.count }, (_, index) => {
       try {
         return this.#files.list(index);
       } catch {
@@ -35,6 +41,8 @@ export class SourceFiles {
         return undefined;
       }
     });
+    this.#files.release();
+    return listings;
   }
 }
 

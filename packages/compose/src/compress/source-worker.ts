@@ -1,4 +1,4 @@
-import { serveCrew } from '@anole/host';
+import { serveCrew } from '@anole/host/in-thread';
 import { FileCopier } from './file-copier.ts';
 import { SourceFiles } from './source-files.ts';
 import type { Listings, SourceJob } from './source-job.ts';

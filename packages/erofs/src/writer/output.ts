@@ -1,20 +1,22 @@
 import type { TreeNode } from '@anole/vfs';
 
 /** Bytes handed out at once. At least the largest block, so that the superblock's is in the first. */
-const BUFFER_SIZE = 256 * 1024;
+const BUFFER_SIZE = 1024 * 1024;
 
 /** A part of an image. */
 export interface ImagePart {
   readonly offset: number;
   /** Valid until the next part is asked for. */
   readonly bytes: Uint8Array;
-  /** Data that are still to be copied: into this part, and to where no other part lies. */
+  /** Data that are still to be copied: into this part, and to where no other part lies. By rising `ino`. */
   readonly copies?: readonly FileCopy[];
 }
 
 /** Data of a file, and where in an image they belong. */
 export interface FileCopy {
   readonly node: TreeNode;
+  /** Number of the inode: those of one directory, and blocks next to each other, have rising numbers. */
+  readonly ino: number;
   /** First byte of the file. */
   readonly from: number;
   /** So many bytes go to byte `to` of the image; what is left of their last block is zeros. */
@@ -99,6 +101,7 @@ export class Output {
   *flush(): Generator<ImagePart> {
     const { copies } = this;
     this.copies = [];
+    copies.sort((a, b) => a.ino - b.ino);
     const bytes = this.#buffer.subarray(0, this.#used);
     if (this.#used > 0) yield { offset: this.#offset, bytes, ...(copies.length > 0 && { copies }) };
     this.#offset += this.#used;

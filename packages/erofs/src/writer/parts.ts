@@ -168,26 +168,26 @@ export class PartWriter {
   }
 
   #leaveTail(inode: Inode): void {
-    const { node, size, tailSize: tail, startBlock } = inode;
+    const { node, ino, size, tailSize: tail, startBlock } = inode;
     const output = this.#output;
     const isSmall = size <= SMALL_FILE;
     const length = isSmall ? size - tail : 0;
     const tailTo = output.position;
     const to = length > 0 ? startBlock * this.#plan.settings.blockSize : 0;
     output.room(tail).fill(0);
-    output.copies.push({ node, from: size - tail - length, length, to, tail, tailTo });
-    if (isSmall) this.#left[inode.ino] = 1;
+    output.copies.push({ node, ino, from: size - tail - length, length, to, tail, tailTo });
+    if (isSmall) this.#left[ino] = 1;
   }
 
   *#leaveBlocks(inode: Inode): Generator<ImagePart> {
-    const { node, startBlock } = inode;
+    const { node, ino, startBlock } = inode;
     const end = inode.size - inode.tailSize;
     yield* this.#output.flush();
     const start = startBlock * this.#plan.settings.blockSize;
     for (let from = 0; from < end; from += LARGE_COPY) {
       const length = Math.min(LARGE_COPY, end - from);
       const to = start + from;
-      const copies = [{ node, from, length, to, tail: 0, tailTo: 0 }];
+      const copies = [{ node, ino, from, length, to, tail: 0, tailTo: 0 }];
       yield { offset: to, bytes: new Uint8Array(0), copies };
     }
     this.#output.jumpTo(start + end);

@@ -1,0 +1,42 @@
+import type { TreeNode } from '@anole/vfs';
+import { HostNode } from './host-tree.ts';
+import type { FileList } from './listed-files.ts';
+
+/** Gathers a {@link FileList}: of files to read, or of directories to list. */
+export class FileListing {
+  #tree: string | undefined;
+  /** Numbers by the nodes. */
+  readonly #directories = new Map<HostNode, number>();
+  #names: string[] = [];
+  #keys: number[] = [];
+
+  get count(): number {
+    return this.#names.length;
+  }
+
+  /** Takes a file. False where it is no file of this machine, or of another tree than those before. */
+  add(node: TreeNode): boolean {
+    if (!(node instanceof HostNode) || node.parent === undefined) return false;
+    this.#tree ??= node.tree;
+    if (node.tree !== this.#tree) return false;
+    const directory = this.#directories.get(node.parent) ?? this.#directories.size;
+    this.#directories.set(node.parent, directory);
+    this.#names.push(node.name);
+    this.#keys.push(directory, ...node.identity());
+    return true;
+  }
+
+  /** The list. Begins another one, of the same tree. */
+  take(): FileList {
+    const list = {
+      tree: this.#tree ?? '',
+      directories: [...this.#directories.keys()].map((node) => node.path()).join('\0'),
+      names: this.#names.join('/'),
+      keys: Uint32Array.from(this.#keys),
+    };
+    this.#directories.clear();
+    this.#names = [];
+    this.#keys = [];
+    return list;
+  }
+}
