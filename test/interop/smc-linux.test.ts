@@ -7,7 +7,7 @@ import { after, before, describe, test } from 'node:test';
 import { type Outcome, SmcRHost, type SmcRSocket } from '@anole/smc/r';
 import { Guest, whyNoGuest } from './smc/guest.ts';
 import { Family, Flag, type GuestSockets } from './smc/guest-sockets.ts';
-import { addEid } from './smc/netlink.ts';
+import { addEid, askIn } from './smc/netlink.ts';
 
 /** Of the network for benchmarks (RFC 2544), which is nobody's: eight addresses that no other test has. */
 const subnet = `198.18.${randomInt(256)}`;
@@ -58,7 +58,7 @@ describe("SMC-R with Linux's own", { skip: whyNoGuest() }, () => {
       prefix: 29,
     });
     linux = guest.sockets;
-    await addEid(linux, 'LIZARDS');
+    await addEid(askIn(linux), 'LIZARDS');
     host = await SmcRHost.open({ address: own, eids: ['LIZARDS'] });
     listener = await linux.listen(Family.smc, SERVER);
   });

@@ -16,6 +16,7 @@ import net, {
 import { offerSmc } from './socket/accept.ts';
 import { hookConnect } from './socket/connect.ts';
 import type { HandledServer } from './socket/internals.ts';
+import { listenByKernel } from './socket/kernel.ts';
 import { hookPassing } from './socket/passing.ts';
 import { canShare } from './socket/register.ts';
 import { smcState } from './socket/state.ts';
@@ -30,8 +31,12 @@ export class Server extends net.Server {
     const { _listen2: listen } = net.Server.prototype as unknown as {
       _listen2: (this: NetServer, ...args: unknown[]) => void;
     };
-    listen.apply(this, args);
-    if (canShare()) offerSmc(this as unknown as HandledServer);
+    if (!canShare()) {
+      listen.apply(this, args);
+      return;
+    }
+    listenByKernel(() => listen.apply(this, args));
+    offerSmc(this as unknown as HandledServer);
   }
 }
 

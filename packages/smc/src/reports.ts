@@ -41,7 +41,7 @@ async function ask(path: string): Promise<Report | undefined> {
 
 /** Counters in the text format of Prometheus, of all threads together. */
 export function prometheusText(reports: readonly Report[]): string {
-  const sum = (name: 'connected' | 'accepted' | 'open' | 'links') =>
+  const sum = (name: 'connected' | 'accepted' | 'open' | 'kernel' | 'links') =>
     reports.reduce((total, { counters }) => total + counters[name], 0);
   const reasons = new Map<string, number>();
   for (const { counters } of reports) {
@@ -58,6 +58,9 @@ export function prometheusText(reports: readonly Report[]): string {
   const fallbacks = [...reasons].map(([name, count]) => `{reason="${name}"} ${count}`);
   return [
     ...metric('connections_total', 'counter', 'Connections over shared memory.', made),
+    ...metric('kernel_connections_total', 'counter', "Connections by the kernel's SMC.", [
+      ` ${sum('kernel')}`,
+    ]),
     ...metric('fallbacks_total', 'counter', 'Connections over TCP, by reason.', fallbacks),
     ...metric('connections', 'gauge', 'Ends of connections now open.', [` ${sum('open')}`]),
     ...metric('links', 'gauge', 'Links of servers to other threads.', [` ${sum('links')}`]),

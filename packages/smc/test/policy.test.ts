@@ -37,7 +37,16 @@ test('a policy that is damaged is refused with what is wrong', () => {
   const addresses = ['"10.0.0.0/33"', '"localhost"', '"::/129"', '5', 'null'].map(
     (address) => `{"rules":[{"mode":"off","address":${address}}]}`,
   );
-  const bad = ['', '[', '3', '{"default":"on"}', '{"rules":[{}]}', '{"rules":{}}', '{"dryRun":1}'];
+  const bad = [
+    '',
+    '[',
+    '3',
+    '{"default":"on"}',
+    '{"rules":[{}]}',
+    '{"rules":{}}',
+    '{"dryRun":1}',
+    '{"kernel":1}',
+  ];
   for (const text of [
     ...bad,
     '{"rules":[null]}',

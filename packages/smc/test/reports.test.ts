@@ -7,7 +7,7 @@ test('counters of all threads are added up for Prometheus, in its text format', 
     pid: 1,
     thread: 0,
     program: 'node app.js',
-    counters: { connected: 3, accepted: 4, open: 5, links: 1, fallbacks },
+    counters: { connected: 3, accepted: 4, open: 5, kernel: 6, links: 1, fallbacks },
     connections: [],
   });
   const text = prometheusText([report({ noPeer: 2, off: 1 }), report({ noPeer: 5 })]);
@@ -15,6 +15,7 @@ test('counters of all threads are added up for Prometheus, in its text format', 
   assert.deepEqual(samples, [
     'anole_smc_connections_total{role="client"} 6',
     'anole_smc_connections_total{role="server"} 8',
+    'anole_smc_kernel_connections_total 12',
     'anole_smc_fallbacks_total{reason="noPeer"} 7',
     'anole_smc_fallbacks_total{reason="off"} 1',
     'anole_smc_connections 10',
@@ -23,6 +24,7 @@ test('counters of all threads are added up for Prometheus, in its text format', 
   // Each family has its help and its type before its samples, and the text ends with a line feed.
   for (const [name, type] of [
     ['connections_total', 'counter'],
+    ['kernel_connections_total', 'counter'],
     ['fallbacks_total', 'counter'],
     ['connections', 'gauge'],
     ['links', 'gauge'],

@@ -93,6 +93,8 @@ test('a peer that does not read makes the writer wait', { skip }, async () => {
   let written = 0;
   while (written < 64 && socket.write(chunk)) written++;
   await sleep(200);
+  // The peer may not have had a processor yet.
+  while (smcState(socket)?.transport === 'pending') await sleep(20);
   assert.ok(socket.writableNeedDrain);
   assert.ok(socket.writableLength > 0);
   assert.equal(smcState(socket)?.transport, 'smc-d');

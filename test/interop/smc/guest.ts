@@ -1,4 +1,3 @@
-import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -8,7 +7,8 @@ import { fetchKernel, fetchKernelModules } from '@anole/compose';
 import { type CpioEntry, writeCpio } from '../../../packages/sandbox/src/guest/cpio.ts';
 import { ensureInitramfs } from '../../../packages/sandbox/src/guest/initramfs.ts';
 import { GuestSockets } from './guest-sockets.ts';
-import { addSoftRoce } from './netlink.ts';
+import { layWire, startMachine, type Wire, whyNoMachine } from './machine.ts';
+import { addSoftRoce, askIn } from './netlink.ts';
 import { callerProgram, SystemCalls } from './system-calls.ts';
 
 const qemu = 'qemu-system-riscv64';
@@ -20,59 +20,35 @@ const modules = [
 ];
 
 /** Why there can be no guest; false where there can. */
-export function whyNoGuest(): string | false {
-  const has = (program: string, flag: string) => spawnSync(program, [flag]).status === 0;
-  if (process.getuid!() !== 0) return 'needs root, for a network device and BPF';
-  if (!has(qemu, '--version')) return `${qemu} is not installed (Debian: qemu-system-misc)`;
-  return has('ip', '-V') ? false : 'ip is not installed (Debian: iproute2)';
-}
+export const whyNoGuest = () => whyNoMachine(qemu, 'qemu-system-misc');
 
 /** Debian's kernel in QEMU, with SMC over soft-RoCE, and sockets that are driven from here. */
 export class Guest implements AsyncDisposable {
   readonly sockets: GuestSockets;
   readonly #parts: AsyncDisposableStack;
 
-  /**
-   * @param device name of the network device of the host that is made for it
-   * @param addresses of the host, in one network, the first bits of which `prefix` counts
-   * @param address of the guest, in the same network
-   */
-  static async boot(options: {
-    readonly device: string;
-    readonly addresses: readonly string[];
-    readonly address: string;
-    readonly prefix: number;
-  }): Promise<Guest> {
-    const { device, addresses, address, prefix } = options;
+  static async boot(wire: Wire): Promise<Guest> {
     await using parts = new AsyncDisposableStack();
     const directory = mkdtempSync(join(tmpdir(), 'anole-smc-'));
     parts.defer(() => rmSync(directory, { recursive: true, force: true }));
     const files = await fetchKernelModules(modules);
     const { path: kernel } = await fetchKernel();
     const initrd = join(directory, 'initrd');
-    const own = writeCpio(await entries(files, `${address}/${prefix}`));
+    const own = writeCpio(await entries(files, `${wire.address}/${wire.prefix}`));
     writeFileSync(initrd, Buffer.concat([readFileSync(await ensureInitramfs()), own]));
-    ip('tuntap', 'add', 'dev', device, 'mode', 'tap');
-    parts.defer(() => ip('link', 'delete', device));
-    for (const each of addresses) ip('address', 'add', `${each}/${prefix}`, 'dev', device);
-    ip('link', 'set', device, 'up');
     const path = join(directory, 'calls');
     const server = parts.adopt(createServer().listen(path), (each) => void each.close());
     const connected = once(server, 'connection') as Promise<[Socket]>;
-    const { machine, died } = start([
+    const died = startMachine(parts, qemu, [
+      ...['-M', 'virt', '-m', '512'],
       ...['-kernel', kernel, '-initrd', initrd],
-      ...['-netdev', `tap,id=net,ifname=${device},script=no,downscript=no`],
-      ...['-device', 'virtio-net-pci,netdev=net,mac=52:54:00:00:00:02,romfile='],
+      ...layWire(parts, wire),
       ...['-device', 'virtio-serial-pci', '-chardev', `socket,id=calls,path=${path}`],
       ...['-device', 'virtserialport,chardev=calls,name=calls'],
     ]);
-    parts.defer(async () => {
-      machine.kill('SIGKILL');
-      await died.catch(() => {});
-    });
     const [port] = await Promise.race([connected, died]);
     const sockets = new GuestSockets(new SystemCalls(port));
-    await Promise.race([addSoftRoce(sockets, 'rxe0', 'eth0'), died]);
+    await Promise.race([addSoftRoce(askIn(sockets), 'rxe0', 'eth0'), died]);
     return new Guest(sockets, parts.move());
   }
 
@@ -84,29 +60,6 @@ export class Guest implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#parts.disposeAsync();
   }
-}
-
-/** A machine, and a promise that is rejected when it ends, with what its console showed. */
-function start(args: readonly string[]) {
-  const common = ['-M', 'virt', '-m', '512', '-display', 'none', '-monitor', 'none', '-no-reboot'];
-  const append = ['-append', 'console=ttyS0 loglevel=4 panic=-1 cryptomgr.notests'];
-  const machine = spawn(qemu, [...common, '-serial', 'stdio', ...append, ...args], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  let text = '';
-  machine.stdout.on('data', (data) => {
-    text += data;
-  });
-  const died = once(machine, 'exit').then((): never => {
-    throw new Error(`QEMU ended:\n${text}`);
-  });
-  died.catch(() => {});
-  return { machine, died };
-}
-
-function ip(...args: readonly string[]): void {
-  const { status, stderr } = spawnSync('ip', args, { encoding: 'utf8' });
-  if (status !== 0) throw new Error(`ip ${args.join(' ')}: ${stderr}`);
 }
 
 /** What is unpacked over the guest's first file system, whose first process is replaced. */

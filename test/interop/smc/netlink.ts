@@ -24,26 +24,31 @@ function attribute(type: number, text: string): Buffer {
 }
 
 /** Sends a request, and gives the first answer's payload; an error raises. */
-async function request(sockets: GuestSockets, protocol: number, type: number, body: Buffer) {
-  const fd = await sockets.socket(Family.netlink, SOCK_RAW, protocol);
-  const header = Buffer.alloc(HEADER);
-  header.writeUInt32LE(HEADER + body.length, 0);
-  header.writeUInt16LE(type, 4);
-  header.writeUInt16LE(REQUEST_AND_ACKNOWLEDGE, 6);
-  await sockets.send(fd, Buffer.concat([header, body]));
-  const answer = await sockets.receive(fd);
-  await sockets.close(fd);
-  const error = answer.readUInt16LE(4) === ERROR ? answer.readInt32LE(HEADER) : 0;
-  if (error !== 0) throw new Error(`netlink request ${type} in the guest: error ${error}`);
-  return answer.subarray(HEADER);
-}
+export type Ask = (protocol: number, type: number, body: Buffer) => Promise<Buffer>;
+
+/** Asks the kernel of a guest. */
+export const askIn =
+  (sockets: GuestSockets): Ask =>
+  async (protocol, type, body) => {
+    const fd = await sockets.socket(Family.netlink, SOCK_RAW, protocol);
+    const header = Buffer.alloc(HEADER);
+    header.writeUInt32LE(HEADER + body.length, 0);
+    header.writeUInt16LE(type, 4);
+    header.writeUInt16LE(REQUEST_AND_ACKNOWLEDGE, 6);
+    await sockets.send(fd, Buffer.concat([header, body]));
+    const answer = await sockets.receive(fd);
+    await sockets.close(fd);
+    const error = answer.readUInt16LE(4) === ERROR ? answer.readInt32LE(HEADER) : 0;
+    if (error !== 0) throw new Error(`netlink request ${type} in the guest: error ${error}`);
+    return answer.subarray(HEADER);
+  };
 
 const generic = (command: number, ...attributes: readonly Buffer[]): Buffer =>
   Buffer.concat([Buffer.from([command, 1, 0, 0]), ...attributes]);
 
-async function familyId(sockets: GuestSockets, name: string): Promise<number> {
+async function familyId(ask: Ask, name: string): Promise<number> {
   const body = generic(GET_FAMILY, attribute(Control.familyName, name));
-  const answer = await request(sockets, Protocol.generic, CONTROL_FAMILY, body);
+  const answer = await ask(Protocol.generic, CONTROL_FAMILY, body);
   for (let at = 4; at + 4 <= answer.length; ) {
     if (answer.readUInt16LE(at + 2) === Control.familyId) return answer.readUInt16LE(at + 4);
     at += Math.ceil(answer.readUInt16LE(at) / 4) * 4;
@@ -52,22 +57,18 @@ async function familyId(sockets: GuestSockets, name: string): Promise<number> {
 }
 
 /** As `smcd ueid add` does. */
-export async function addEid(sockets: GuestSockets, eid: string): Promise<void> {
-  const family = await familyId(sockets, 'SMC_GEN_NETLINK');
+export async function addEid(ask: Ask, eid: string): Promise<void> {
+  const family = await familyId(ask, 'SMC_GEN_NETLINK');
   const padded = eid.padEnd(32);
-  await request(sockets, Protocol.generic, family, generic(ADD_UEID, attribute(EID_ENTRY, padded)));
+  await ask(Protocol.generic, family, generic(ADD_UEID, attribute(EID_ENTRY, padded)));
 }
 
 /** As `rdma link add NAME type rxe netdev DEVICE` does. */
-export async function addSoftRoce(
-  sockets: GuestSockets,
-  name: string,
-  device: string,
-): Promise<void> {
+export async function addSoftRoce(ask: Ask, name: string, device: string): Promise<void> {
   const body = [
     attribute(Rdma.deviceName, name),
     attribute(Rdma.linkType, 'rxe'),
     attribute(Rdma.netDeviceName, device),
   ];
-  await request(sockets, Protocol.rdma, NEW_RDMA_LINK, Buffer.concat(body));
+  await ask(Protocol.rdma, NEW_RDMA_LINK, Buffer.concat(body));
 }

@@ -39,12 +39,16 @@ export function smcRemote(): Finding {
   return { name, state: 'ok', found: 'RoCE v2 over UDP, offered to other hosts by BPF' };
 }
 
-/** Sockets of SMC that the kernel has itself, for programs of any language. */
+/** Sockets of SMC that the kernel has itself: for programs of any language, and ours whose policy wants them. */
 export function smcKernel(): Finding {
   const protocols = readFileSync('/proc/net/protocols', 'utf8');
   const name = 'af_smc';
   if (/^SMC\b/m.test(protocols)) {
-    return { name, state: 'ok', found: 'the kernel has sockets of SMC: smc_run uses them' };
+    return {
+      name,
+      state: 'ok',
+      found: 'the kernel has sockets of SMC: "kernel": true in a policy uses them',
+    };
   }
   const next = 'modprobe smc, where the kernel has it; anole does not need it';
   return {

@@ -16,14 +16,14 @@ export async function ssAction({ out, json }: CommandContext): Promise<number> {
 }
 
 function rowOf(each: ReportedConnection & { readonly pid: number; readonly thread: number }) {
-  const { pid, thread, role, local, remote, transport, read, written, reason } = each;
+  const { pid, thread, role, local, remote, transport, mode, read, written, reason } = each;
   const code = reason === undefined ? '' : `0x${reason.code.toString(16).padStart(8, '0')}`;
   return [
     thread === 0 ? String(pid) : `${pid}/${thread}`,
     role,
     local,
     remote,
-    transport,
+    mode === undefined ? transport : `${transport} ${mode}`,
     String(read),
     String(written),
     reason === undefined ? '' : `${code} ${reason.reason}`,

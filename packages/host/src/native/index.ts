@@ -21,11 +21,18 @@ export {
   processId,
   takeDescriptors,
 } from './holder.ts';
-export { socketCookie, tcpSocket, unfragmentedUdp } from './ip-socket.ts';
+export {
+  isSmcSocket,
+  smcSocket,
+  socketCookie,
+  tcpSocket,
+  unfragmentedUdp,
+} from './ip-socket.ts';
 export { closeDescriptor, hasNative } from './koffi.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';
+export { askNetlink, type NetlinkRequest } from './netlink.ts';
 export { isOpenElsewhere } from './open-elsewhere.ts';
 export { type AccessEvent, PreContentGroup } from './pre-content.ts';
 export {

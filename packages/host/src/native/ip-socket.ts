@@ -1,5 +1,5 @@
 import { isIPv6 } from 'node:net';
-import { check, closeDescriptor, native } from './koffi.ts';
+import { check, closeDescriptor, lastError, native, nativeError } from './koffi.ts';
 
 const socket = native('int socket(int domain, int type, int protocol)');
 const bind = native('int bind(int fd, const void *address, unsigned int length)');
@@ -10,6 +10,9 @@ const getsockopt = native('int getsockopt(int fd, int level, int name, void *val
 
 const AF_INET = 2;
 const AF_INET6 = 10;
+const AF_SMC = 43;
+/** SMCPROTO_SMC and SMCPROTO_SMC6, linux/smc.h. */
+const SmcProtocol = { ipv4: 0, ipv6: 1 } as const;
 const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const NONBLOCK = 0o4000;
@@ -20,6 +23,7 @@ const IP_PMTUDISC_DO = 2;
 const SOL_SOCKET = 1;
 const SO_REUSEADDR = 2;
 const SO_RCVBUF = 8;
+const SO_DOMAIN = 39;
 const SO_COOKIE = 57;
 /** Bytes of packets that wait; the kernel takes less where its limit is lower. */
 const RECEIVE_BUFFER = 4 << 20;
@@ -53,6 +57,31 @@ export function tcpSocket(address: string, port?: number): number {
     setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     bindTo(fd, address, port);
   });
+}
+
+/**
+ * A socket of the kernel's own SMC over TCP of one version of IP, that is not connected, and does not listen yet.
+ * It takes the addresses of a TCP socket.
+ *
+ * @returns a descriptor that does not block, which the caller owns; undefined where the kernel has no such sockets
+ * @throws HostError
+ */
+export function smcSocket(version: 'ipv4' | 'ipv6'): number | undefined {
+  const fd = socket(AF_SMC, SOCK_STREAM | NONBLOCK | CLOEXEC, SmcProtocol[version]);
+  if (fd >= 0) return fd;
+  const error = nativeError('make a socket of SMC');
+  if (['EAFNOSUPPORT', 'EPROTONOSUPPORT'].includes(lastError())) return undefined;
+  throw error;
+}
+
+/**
+ * Whether a descriptor is a socket of the kernel's SMC. One that fell back when it connected is not any more: the
+ * kernel then puts the TCP socket in its place.
+ */
+export function isSmcSocket(fd: number): boolean {
+  const domain = new Int32Array(1);
+  check(getsockopt(fd, SOL_SOCKET, SO_DOMAIN, domain, Int32Array.of(4)), 'ask for a domain');
+  return domain[0] === AF_SMC;
 }
 
 /** The number that the kernel knows a socket by, for as long as it runs: 8 bytes in its order. */

@@ -11,6 +11,7 @@ import {
   type SocketName,
   type TcpHandle,
 } from './internals.ts';
+import { hasKernelSocket, setKernelState } from './kernel.ts';
 import { counters, setState, setTcp } from './state.ts';
 
 interface Claim {
@@ -245,8 +246,12 @@ function take(
     return;
   }
   if (!(found instanceof Connection)) {
+    const isByKernel = hasKernelSocket(handle);
+    onOwner(client, handle, (socket) => {
+      if (isByKernel) setKernelState(socket, client, 'server');
+      else setTcp(socket, 'server', found);
+    });
     accept.call(handle, 0, client);
-    setTcp(ownerOf(client), 'server', found);
     return;
   }
   const { pid, thread } = found.link.peer;

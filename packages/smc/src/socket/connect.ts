@@ -16,6 +16,7 @@ import {
   setOwner,
   type TcpHandle,
 } from './internals.ts';
+import { openKernelSocket, setKernelState } from './kernel.ts';
 import { currentPolicy, type Mode, modeFor, processName } from './policy.ts';
 import { type FallbackName, fallback } from './reasons.ts';
 import { counters, setState, setTcp } from './state.ts';
@@ -24,6 +25,8 @@ import { worth } from './worth.ts';
 /** Milliseconds that a server has for taking a connection over shared memory. */
 const PATIENCE = 3000;
 const SWEEP = 250;
+/** Reasons with which the kernel's own SMC may still do, where the policy wants it. */
+const beyondMemory: ReadonlySet<FallbackName> = new Set(['otherHost', 'noPeer', 'otherUser']);
 
 const directory = new Directory();
 let wanted: (socket: HandledSocket) => boolean = () => false;
@@ -41,10 +44,17 @@ export function hookConnect(isWanted: (socket: HandledSocket) => boolean): void 
   const { prototype } = internals().tcp.TCP;
   for (const name of ['connect', 'connect6'] as const) {
     const original = prototype[name];
+    const version = name === 'connect' ? 'ipv4' : 'ipv6';
     prototype[name] = function connect(request, address, port) {
-      return new Attempt(original, this, request, address, port).begin();
+      return new Attempt(original, this, request, { address, port, version }).begin();
     };
   }
+}
+
+interface Server {
+  readonly address: string;
+  readonly port: number;
+  readonly version: 'ipv4' | 'ipv6';
 }
 
 /** One connection of a client. */
@@ -54,21 +64,23 @@ class Attempt {
   private readonly request: ConnectRequest;
   private readonly address: string;
   private readonly port: number;
+  private readonly version: Server['version'];
   private readonly socket: HandledSocket | undefined;
   private mode: Mode = 'prefer';
+  private mayAskKernel = false;
 
   constructor(
     original: ConnectMethod,
     handle: TcpHandle,
     request: ConnectRequest,
-    address: string,
-    port: number,
+    { address, port, version }: Server,
   ) {
     this.original = original;
     this.handle = handle;
     this.request = request;
     this.address = address;
     this.port = port;
+    this.version = version;
     this.socket = ownerOf(handle);
   }
 
@@ -81,6 +93,7 @@ class Attempt {
     const policy = currentPolicy();
     this.mode = modeFor(policy, { address: this.address, port, process: processName() });
     if (this.mode === 'off') return this.stayOnTcp('off');
+    this.mayAskKernel = policy.kernel === true && !policy.dryRun;
     if (!isOnThisHost(this.address)) return this.stayOnTcp('otherHost');
     const found = directory.find(port);
     if (typeof found === 'string') return this.stayOnTcp(found);
@@ -100,10 +113,27 @@ class Attempt {
   }
 
   private stayOnTcp(name: FallbackName): number {
+    if (this.mayAskKernel && beyondMemory.has(name)) {
+      if (openKernelSocket(this.handle, this.version)) return this.connectByKernel();
+      if (name === 'otherHost') return this.stayOnTcp('noKernel');
+    }
     setTcp(this.socket, 'client', name);
     if (this.mode !== 'require') return this.connectTcp();
     process.nextTick(() => this.refuse(name));
     return 0;
+  }
+
+  /** The handle has a socket of SMC now, of which nobody knows what it becomes until it is connected. */
+  private connectByKernel(): number {
+    const { request, handle, socket } = this;
+    setState(socket, { transport: 'pending', role: 'client' });
+    const complete = request.oncomplete;
+    request.oncomplete = (status, ...rest) => {
+      const isTcp = status === 0 && setKernelState(socket, handle, 'client') === 'tcp';
+      if (isTcp && this.mode === 'require') this.refuse('kernel');
+      complete?.call(request, status, ...rest);
+    };
+    return this.connectTcp();
   }
 
   /** The policy does not want it over TCP. */

@@ -32,6 +32,8 @@ export interface SocketName {
 }
 
 export interface TcpHandle extends StreamHandle {
+  /** Takes over a descriptor of a socket. */
+  open(fd: number): number;
   getsockname(out: SocketName): number;
   getpeername(out: SocketName): number;
   setNoDelay(on: boolean): number;
@@ -67,9 +69,14 @@ export type ConnectMethod = (
   port: number,
 ) => number;
 
+export type BindMethod = (this: TcpHandle, address: string, port: number, flags: number) => number;
+
 interface Bindings {
   readonly tcp_wrap: {
-    readonly TCP: { prototype: Record<'connect' | 'connect6', ConnectMethod> };
+    readonly TCP: {
+      prototype: Record<'connect' | 'connect6', ConnectMethod> &
+        Record<'bind' | 'bind6', BindMethod>;
+    };
   };
   readonly pipe_wrap: {
     readonly Pipe: new (type: number) => PipeHandle;
@@ -138,6 +145,7 @@ export function tryInternals(): Internals | undefined {
     const isWhole =
       typeof tcp.TCP.prototype.connect === 'function' &&
       typeof tcp.TCP.prototype.connect6 === 'function' &&
+      typeof tcp.TCP.prototype.bind6 === 'function' &&
       typeof JSStream.prototype.readBuffer === 'function' &&
       typeof pipe.Pipe === 'function' &&
       stream.streamBaseState?.length > stream.kLastWriteWasAsync &&

@@ -27,6 +27,11 @@ export interface Policy {
   readonly default?: Mode;
   /** Connections stay on TCP, with a reason that says they would not. */
   readonly dryRun?: boolean;
+  /**
+   * Servers, and connections that cannot have shared memory of ours, use sockets of SMC that the kernel has
+   * (AF_SMC), where it has them. Default false.
+   */
+  readonly kernel?: boolean;
   /** The first that fits applies. */
   readonly rules?: readonly Rule[];
 }
@@ -45,10 +50,11 @@ export function parsePolicy(text: string): Policy {
     throw bad(cause instanceof Error ? cause.message : 'it is not JSON');
   }
   if (typeof value !== 'object' || value === null) throw bad('it is not an object');
-  const { default: mode = 'prefer', dryRun = false, rules = [] } = value as Policy;
+  const { default: mode = 'prefer', dryRun = false, kernel = false, rules = [] } = value as Policy;
   if (!modes.has(mode))
     throw bad(`default is ${JSON.stringify(mode)}, not off, prefer, always or require`);
   if (typeof dryRun !== 'boolean') throw bad('dryRun is neither true nor false');
+  if (typeof kernel !== 'boolean') throw bad('kernel is neither true nor false');
   if (!Array.isArray(rules)) throw bad('rules is no list');
   rules.forEach((rule: Rule, at) => {
     if (!modes.has(rule?.mode))
@@ -60,7 +66,7 @@ export function parsePolicy(text: string): Policy {
       throw bad(`rule ${at + 1} has address ${JSON.stringify(rule.address)}`);
     }
   });
-  return { default: mode, dryRun, rules };
+  return { default: mode, dryRun, kernel, rules };
 }
 
 function portsOf(port: number | string): readonly [first: number, last: number] | undefined {

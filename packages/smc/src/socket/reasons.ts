@@ -41,6 +41,12 @@ const reasons = {
   passed: [0x05000000, 'one end was passed to another process or thread, and took it over TCP'],
   noClaim: [0x03010000, 'the client does not offer shared memory'],
   tls: [0x03000000, 'TLS was begun below JavaScript'],
+  noKernel: [
+    0x03030000,
+    'the peer is not on this host, and the kernel has no sockets of SMC',
+    'load its module (modprobe smc); anole smc info says whether it is there',
+  ],
+  kernel: [0x05000000, "the kernel's SMC took TCP", 'smcss -a shows why, where smc_diag is loaded'],
   failed: [0x05000000, 'the connection was not made'],
 } as const satisfies Record<string, readonly [code: number, reason: string, hint?: string]>;
 

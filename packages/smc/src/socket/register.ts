@@ -5,7 +5,9 @@ import { offerSmc } from './accept.ts';
 import { isOnThisHost } from './address.ts';
 import { hookConnect } from './connect.ts';
 import { type HandledServer, type HandledSocket, tryInternals } from './internals.ts';
+import { listenByKernel } from './kernel.ts';
 import { hookPassing } from './passing.ts';
+import { currentPolicy } from './policy.ts';
 import { offerReport } from './report.ts';
 import { type SmcState, smcState } from './state.ts';
 
@@ -43,7 +45,7 @@ export function registerSmc(): void {
   const servers = net.Server.prototype as unknown as { _listen2: Listen };
   const listen = servers._listen2;
   servers._listen2 = function listenWithSmc(...args) {
-    listen.apply(this, args);
+    listenByKernel(() => listen.apply(this, args));
     if (!isClusterPrimary(this)) offerSmc(this);
   };
   hookTls();
@@ -59,7 +61,7 @@ function isClusterPrimary(server: HandledServer): boolean {
 /**
  * TLS clients make their TCP handle below JavaScript, where it cannot be exchanged; over a socket that
  * has no handle yet they go through JavaScript. That way is the longer one, so only connections to
- * this host take it.
+ * this host take it, and those that the kernel's SMC may do.
  */
 function hookTls(): void {
   const require = createRequire(import.meta.url);
@@ -67,7 +69,7 @@ function hookTls(): void {
   const connect = tls.connect;
   tls.connect = function connectTls(...args) {
     const options = tlsOptions(args);
-    if (options === undefined || !isLocal(options)) return connect.apply(this, args);
+    if (options === undefined || !mayShare(options)) return connect.apply(this, args);
     // TLS ends it. If it ended itself, the farewell of TLS would be an error of writing.
     const socket = new net.Socket({ allowHalfOpen: true });
     const listener = args.find((each) => typeof each === 'function');
@@ -96,7 +98,8 @@ function tlsOptions(args: readonly unknown[]): TlsOptions | undefined {
   return { ...given, ...port, ...host };
 }
 
-function isLocal({ port, host, path, socket, onread }: TlsOptions): boolean {
+function mayShare({ port, host, path, socket, onread }: TlsOptions): boolean {
   if (socket || path || onread || port === undefined) return false;
+  if (currentPolicy().kernel) return true;
   return !host || host === 'localhost' || (net.isIP(host) !== 0 && isOnThisHost(host));
 }

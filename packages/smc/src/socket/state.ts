@@ -1,11 +1,16 @@
-import { channel } from 'node:diagnostics_channel';
+import { type Channel, channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
 import { type Fallback, type FallbackName, fallback } from './reasons.ts';
 
 /** What a socket's bytes go over, and why. */
 export interface SmcState {
-  /** `pending`: the server has not said yet; what is written is not lost whichever it is. */
-  readonly transport: 'smc-d' | 'tcp' | 'pending';
+  /**
+   * `af_smc`: the kernel's own SMC. `pending`: the server has not said yet; what is written is not lost
+   * whichever it is.
+   */
+  readonly transport: 'smc-d' | 'af_smc' | 'tcp' | 'pending';
+  /** Over what the kernel's SMC goes, where it tells. */
+  readonly mode?: 'smc-r' | 'smc-d';
   readonly role: 'client' | 'server';
   /** Where the transport is TCP. */
   readonly reason?: Fallback;
@@ -15,12 +20,14 @@ export interface SmcState {
 
 /**
  * Told through `diagnostics_channel`, each with `{ socket, state }`: `anole.smc.connected` when a socket's
- * bytes go through shared memory, `anole.smc.fallback` when they go over TCP.
+ * bytes go through shared memory or the kernel's SMC, `anole.smc.fallback` when they go over TCP.
  */
 const connected = channel('anole.smc.connected');
 const fellBack = channel('anole.smc.fallback');
 
 const states = new WeakMap<object, SmcState>();
+/** More of a socket's state, which costs something to find. */
+const details = new WeakMap<object, () => Partial<SmcState>>();
 /** Sockets that may live, for reports; those that are gone are taken out now and then. */
 let seen = new Set<WeakRef<Socket>>();
 let nextSweep = 1024;
@@ -30,23 +37,37 @@ export const counters = {
   connected: 0,
   accepted: 0,
   open: 0,
+  /** Connections by the kernel's SMC, at either end. */
+  kernel: 0,
   links: 0,
   fallbacks: {} as Partial<Record<FallbackName, number>>,
 };
 
-export function setState(socket: object | undefined, state: SmcState): void {
+/** @param more of it, which is looked for once somebody asks */
+export function setState(
+  socket: object | undefined,
+  state: SmcState,
+  more?: () => Partial<SmcState>,
+): void {
   if (socket === undefined) return;
   if (!states.has(socket)) remember(socket as Socket);
   states.set(socket, state);
+  if (more === undefined) details.delete(socket);
+  else details.set(socket, more);
   if (state.transport === 'smc-d') {
     if (state.role === 'client') counters.connected++;
     else counters.accepted++;
-    if (connected.hasSubscribers) connected.publish({ socket, state });
-  } else if (state.transport === 'tcp') {
+    publish(connected, socket);
+  } else if (state.transport === 'af_smc') publish(connected, socket);
+  else if (state.transport === 'tcp') {
     const name = state.reason?.name ?? 'failed';
     counters.fallbacks[name] = (counters.fallbacks[name] ?? 0) + 1;
-    if (fellBack.hasSubscribers) fellBack.publish({ socket, state });
+    publish(fellBack, socket);
   }
+}
+
+function publish(told: Channel, socket: object): void {
+  if (told.hasSubscribers) told.publish({ socket, state: stateOf(socket) });
 }
 
 function remember(socket: Socket): void {
@@ -61,7 +82,7 @@ export function liveSockets(): (readonly [socket: Socket, state: SmcState])[] {
   return [...seen].flatMap((each) => {
     const socket = each.deref();
     if (socket === undefined || socket.destroyed) return [];
-    return [[socket, states.get(socket)!] as const];
+    return [[socket, stateOf(socket)!] as const];
   });
 }
 
@@ -75,5 +96,15 @@ export function setTcp(
 
 /** Undefined for sockets that were never looked at: Unix sockets, those of before. */
 export function smcState(socket: Socket): SmcState | undefined {
-  return states.get(socket);
+  return stateOf(socket);
+}
+
+function stateOf(socket: object): SmcState | undefined {
+  const state = states.get(socket);
+  const more = details.get(socket);
+  if (state === undefined || more === undefined) return state;
+  details.delete(socket);
+  const whole = { ...state, ...more() };
+  states.set(socket, whole);
+  return whole;
 }
