@@ -57,6 +57,13 @@ describe('anole machine elf', () => {
     assert.equal(readFileSync(signature, 'utf8'), 'ffffffff\n00000000\n');
   });
 
+  it('runs the same compiled, compiled at once, and interpreted', () => {
+    const elf = file('d.elf', program(7));
+    for (const flags of [[], ['--jit-after', '1'], ['--no-jit']]) {
+      assert.deepEqual(run('elf', elf, ...flags), { status: 7, stdout: 'A', stderr: '' });
+    }
+  });
+
   it('says 255 for a code that does not fit, and the whole with --json', () => {
     const result = run('elf', file('b.elf', program(300)), '--json');
     assert.equal(result.status, 255);
@@ -78,6 +85,7 @@ describe('anole machine elf', () => {
       assert.equal(existsSync(signature), false);
     }
     assert.equal(run('elf', 'x', '--max-instructions', 'many').status, 2);
+    assert.equal(run('elf', 'x', '--jit-after', '0').status, 2);
   });
 
   it('refuses a kernel that is none', () => {

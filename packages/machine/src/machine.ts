@@ -5,7 +5,7 @@ import type { VirtioDevice } from './devices/virtio/device.ts';
 import { VirtioConsole } from './devices/virtio-console/device.ts';
 import type { RandomSource } from './devices/virtio-rng/device.ts';
 import { MachineError } from './errors.ts';
-import { defaultJit, type JitOptions } from './hart/jit/options.ts';
+import { type JitOptions, jitOptions } from './hart/jit/options.ts';
 import { MAX_HARTS } from './harts/layout.ts';
 import { Board, type BoardOptions } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';
@@ -358,7 +358,7 @@ type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTi
 
 /** A board, and what watches it. */
 async function build(
-  { devices = [], onSerial, jit = true }: Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'>,
+  { devices = [], onSerial, jit }: Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'>,
   memory: BoardMemory,
 ) {
   const panic = new PanicWatch();
@@ -372,7 +372,7 @@ async function build(
     firmware: true,
     devices,
     onSerial: serial,
-    ...(jit && { jit: jit === true ? defaultJit : jit }),
+    ...jitOptions(jit),
   };
   const board = await Board.create(options, control);
   for (const device of devices) {

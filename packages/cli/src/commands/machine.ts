@@ -2,6 +2,7 @@ import { AnoleError } from '@anole/bytes';
 import {
   type ElfOptions,
   formatSignature,
+  type JitOptions,
   Machine,
   type MachineExit,
   type RunStatistics,
@@ -9,25 +10,29 @@ import {
   runElf,
   VirtioRng,
 } from '@anole/machine';
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { CommandContext } from '../context.ts';
 import { act, usageError } from '../frame.ts';
 import { GuestConsole } from '../machine/console.ts';
 import { readInput, writeOutput } from '../machine/files.ts';
 import { cpusOf, memoryOf } from '../run/arguments.ts';
 
-interface ElfFlags {
+interface JitFlags {
+  readonly jit: boolean;
+  readonly jitAfter?: string;
+}
+
+interface ElfFlags extends JitFlags {
   readonly signature?: string;
   readonly maxInstructions?: string;
   readonly memory?: string;
 }
 
-interface BootFlags {
+interface BootFlags extends JitFlags {
   readonly initrd?: string;
   readonly append: string;
   readonly memory?: string;
   readonly clock: string;
-  readonly jit: boolean;
   readonly cpus?: string;
 }
 
@@ -46,6 +51,8 @@ function elfCommand(): Command {
     .option('--signature <file>', 'write memory from begin_signature to end_signature, in hex')
     .option('--max-instructions <count>', 'give up after so many instructions')
     .option('--memory <size>', 'RAM, such as 64M (default: 128M)')
+    .addOption(jitAfter())
+    .option('--no-jit', 'interpret all code; the program cannot tell')
     .addHelpText(
       'after',
       `
@@ -56,9 +63,15 @@ serial port at 0x10000000 is printed here.
 
 Examples:
   anole machine elf hello.elf
-  anole machine elf add-01.elf --signature add-01.sig --max-instructions 10000000`,
+  anole machine elf add-01.elf --signature add-01.sig --max-instructions 10000000
+  anole machine elf add-01.elf --signature add-01.sig --jit-after 1`,
     )
     .action(act(elfAction));
+}
+
+/** For who tests compiled code: little of a short program is reached often. */
+function jitAfter(): Option {
+  return new Option('--jit-after <jumps>', 'compile a place after so many jumps to it, such as 1');
 }
 
 function bootCommand(): Command {
@@ -70,6 +83,7 @@ function bootCommand(): Command {
     .option('--memory <size>', 'RAM, such as 512M or 2G (default: 512M)')
     .option('--cpus <count>', 'harts, 1 to 16, each with a thread of its own (default: 1)')
     .option('--clock <source>', 'real, or instructions for runs that repeat exactly', 'real')
+    .addOption(jitAfter())
     .option('--no-jit', 'interpret all code; the guest cannot tell')
     .addHelpText(
       'after',
@@ -91,7 +105,10 @@ async function elfAction(context: CommandContext, file: string, flags: ElfFlags)
     // With --json standard output is the result's alone.
     onOutput: (bytes) => void (context.json ? process.stderr : process.stdout).write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
-    ...(flags.maxInstructions !== undefined && { maxInstructions: countOf(flags.maxInstructions) }),
+    ...(flags.maxInstructions !== undefined && {
+      maxInstructions: countOf(flags.maxInstructions, 'instructions'),
+    }),
+    jit: jitOf(flags),
   };
   const exit = await runElf(await readInput(file), options);
   if (flags.signature !== undefined) {
@@ -131,7 +148,7 @@ async function bootAction(
     onSerial: (bytes) => void process.stdout.write(bytes),
     ...(flags.memory !== undefined && { memoryMiB: memoryOf(flags.memory) }),
     ...(flags.cpus !== undefined && { cpus: cpusOf(flags.cpus) }),
-    jit: flags.jit,
+    jit: jitOf(flags),
   });
   guest.pumpInput(machine).catch(() => {});
   const exit = await machine.run({ signal: AbortSignal.any([context.signal, guest.signal]) });
@@ -152,8 +169,13 @@ function figures({ instructions, busy }: RunStatistics): Record<string, number> 
   return { instructions, seconds: busy / 1000, mips: Math.round(instructions / busy / 1000) };
 }
 
-function countOf(text: string): number {
+function jitOf({ jit, jitAfter }: JitFlags): boolean | JitOptions {
+  if (!jit || jitAfter === undefined) return jit;
+  return { threshold: countOf(jitAfter, 'jumps'), batch: 1 };
+}
+
+function countOf(text: string, what: 'instructions' | 'jumps'): number {
   const count = /^\d+$/.test(text) ? Number(text) : Number.NaN;
   if (Number.isSafeInteger(count) && count > 0) return count;
-  throw usageError(`Cannot read the number of instructions ${text}`, 'machine elf');
+  throw usageError(`Cannot read the number of ${what} ${text}`, 'machine');
 }

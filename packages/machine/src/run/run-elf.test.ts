@@ -49,6 +49,26 @@ describe('a bare-metal program', () => {
     assert.equal(exit.code, 5);
   });
 
+  it('ends after the same instructions with the same memory, compiled or not', async () => {
+    const loop = program(`${tohost}
+      lui t1, 0x40
+      again: add t2, t2, t1
+      addi t1, t1, -1
+      bne t1, zero, again
+      sd t2, 256(t0)
+      addi t1, zero, 1
+      sd t1, 0(t0)
+      end: jal zero, end`);
+    const compiling = { threshold: 1, batch: 1 };
+    const exits = [false, true, compiling].map((jit) => runElf(loop, { jit }));
+    const [interpreted, ...compiled] = await Promise.all(exits);
+    assert.ok(interpreted!.statistics.instructions > 3 * 0x40000);
+    for (const exit of compiled) {
+      assert.equal(exit.statistics.instructions, interpreted!.statistics.instructions);
+      assert.deepEqual(exit.signature, interpreted!.signature);
+    }
+  });
+
   it('waits for the machine timer without waiting for real', async () => {
     const exit = await runElf(
       program(`lui t1, 0x2004

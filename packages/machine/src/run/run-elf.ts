@@ -4,6 +4,7 @@ import type { PowerRequest } from '../devices/power/device.ts';
 import { MachineError } from '../errors.ts';
 import type { GuestMemory } from '../hart/guest-memory.ts';
 import type { Hart } from '../hart/hart.ts';
+import { type JitOptions, jitOptions } from '../hart/jit/options.ts';
 import { Board, type BoardEvents } from '../platform/board.ts';
 import { putDeviceTree } from '../platform/boot.ts';
 import { type ElfProgram, loadElf, parseElf } from '../platform/elf.ts';
@@ -18,6 +19,11 @@ export interface ElfOptions extends Pick<CallOptions, 'signal'> {
   readonly maxInstructions?: number;
   /** What the program prints: through HTIF or the serial port. */
   readonly onOutput?: ByteSink;
+  /**
+   * Compile code that is executed often to WebAssembly; the program cannot tell. Default true.
+   * `{ threshold: 1, batch: 1 }` compiles whatever is reached.
+   */
+  readonly jit?: boolean | JitOptions;
 }
 
 /** How a program ended. */
@@ -53,6 +59,7 @@ export async function runElf(file: Uint8Array, options: ElfOptions = {}): Promis
       firmware: false,
       devices: [],
       onSerial: (bytes) => options.onOutput?.(bytes),
+      ...jitOptions(options.jit),
     },
     ending,
   );

@@ -20,3 +20,9 @@ export const defaultJit: JitOptions = {
   coldThreshold: 32_000,
   batch: 32,
 };
+
+/** What a caller asks for, as a hart takes it: absent for no compiling. */
+export function jitOptions(jit: boolean | JitOptions = true): { readonly jit?: JitOptions } {
+  if (jit === false) return {};
+  return { jit: jit === true ? defaultJit : jit };
+}
