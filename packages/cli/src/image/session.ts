@@ -9,6 +9,7 @@ import {
   type Platform,
   parsePlatform,
   readManifest,
+  readNamed,
   selectPlatform,
 } from '@anole/oci';
 import {
@@ -81,7 +82,7 @@ export class Session implements AsyncDisposable {
   /** Opens the image that a user named, of the platform that is wanted or fits best. */
   async image(text: string, flags: PlatformFlags): Promise<Image & { readonly root: Descriptor }> {
     const { reader, selector } = await this.reader(text);
-    const root = await reader.resolve(selector, this.call);
+    const { descriptor: root } = await readNamed(reader, selector, this.call);
     const platform = await platformOf(reader, root, flags, this.call);
     return { ...(await openImage(reader, root, platform, this.call)), root };
   }

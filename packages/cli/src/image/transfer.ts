@@ -4,6 +4,7 @@ import {
   formatReference,
   parsePlatform,
   parseReference,
+  readNamed,
   withTag,
 } from '@anole/oci';
 import { openReader, storeName } from '@anole/oci/node';
@@ -28,7 +29,7 @@ export async function pullAction(
   const reference = withTag(session.registries.expand(parseReference(withoutTransport(name))));
   using from = await openReader({ kind: 'registry', reference }, session, session.call);
   const selector = from.selector!;
-  const root = await from.reader.resolve(selector, session.call);
+  const { descriptor: root } = await readNamed(from.reader, selector, session.call);
   const platform = flags.all ? undefined : await platformOf(from.reader, root, flags, session.call);
   const { tag: _, digest: __, ...bare } = reference;
   const kept =

@@ -3,6 +3,7 @@ import type { Agent as HttpsAgent } from 'node:https';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { HttpAnswer, HttpRequest, HttpTransport } from '../registry/transport.ts';
+import { readDirectly, takeBody } from './direct-body.ts';
 
 /**
  * Imported, `node:http` reads all its exports, and with WebSocket a client of its own of 15,000 lines:
@@ -56,14 +57,14 @@ export class NodeTransport implements HttpTransport, Disposable {
       ...(signal && { signal }),
     });
     sent.on('timeout', () => sent.destroy(new Error(`silent for ${stall} ms`)));
-    const response = await answered(sent, request);
+    const { response, body } = await answered(sent, request);
     return {
       status: response.statusCode ?? 0,
       header(name) {
         const value = response.headers[name];
         return Array.isArray(value) ? value[0] : value;
       },
-      body: bodyOf(response, sent),
+      body: body ?? bodyOf(response, sent),
       close: () => closeAnswer(response, request.method === 'HEAD'),
     };
   }
@@ -74,7 +75,7 @@ export class NodeTransport implements HttpTransport, Disposable {
   }
 
   private plainAgent(): HttpAgent {
-    this.plain ??= new (http().Agent)(this.agentOptions());
+    this.plain ??= this.readsDirectly(new (http().Agent)(this.agentOptions()));
     return this.plain;
   }
 
@@ -91,13 +92,21 @@ export class NodeTransport implements HttpTransport, Disposable {
     const { certificatesFor, insecure } = this.options;
     const { authorities, certificate, key } = (await certificatesFor?.(host)) ?? {};
     const own = authorities && authorities.length > 0 ? await withSystem(authorities) : undefined;
-    return new (https().Agent)({
+    const agent = new (https().Agent)({
       ...this.agentOptions(),
       ...(own && { ca: own }),
       ...(certificate !== undefined && { cert: certificate }),
       ...(key !== undefined && { key }),
       ...(insecure && { rejectUnauthorized: false }),
     });
+    return this.readsDirectly(agent);
+  }
+
+  /** What leads through a proxy is Node's affair. */
+  private readsDirectly<A extends HttpAgent>(agent: A): A {
+    const { proxies = process.env } = this.options;
+    const names = ['http_proxy', 'https_proxy'].flatMap((name) => [name, name.toUpperCase()]);
+    return names.some((name) => proxies[name]) ? agent : readDirectly(agent);
   }
 
   private agentOptions() {
@@ -111,13 +120,19 @@ async function withSystem(authorities: readonly string[]): Promise<string[]> {
   return [...getCACertificates('default'), ...authorities];
 }
 
+interface Answered {
+  readonly response: IncomingMessage;
+  /** Where it is read past Node's parser. */
+  readonly body: AsyncIterable<Uint8Array> | undefined;
+}
+
 /** Sends the body while the answer is waited for: a server may refuse before it has all. */
-async function answered(sent: ClientRequest, { body }: HttpRequest): Promise<IncomingMessage> {
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+async function answered(sent: ClientRequest, { body, method }: HttpRequest): Promise<Answered> {
+  const { promise, resolve, reject } = Promise.withResolvers<Answered>();
   let early = false;
   sent.on('response', (response) => {
     early = true;
-    resolve(response);
+    resolve({ response, body: method === 'GET' ? takeBody(response) : undefined });
   });
   sent.on('error', reject);
   if (body === undefined || body instanceof Uint8Array) sent.end(body);

@@ -128,7 +128,7 @@ export class ImageStore implements ImageReader, ImageWriter {
         async (partial) => {
           resumed = partial.length > 0;
           if (partial.length === descriptor.size) return;
-          const stream = inPieces(open(partial.length), PIECE);
+          const stream = inPieces(open(partial.length), PIECE, { owned: true });
           for await (const piece of stream) await partial.write(piece);
         },
         options,

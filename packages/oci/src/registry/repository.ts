@@ -22,6 +22,8 @@ import { uploadBlob } from './upload.ts';
 /** Tags, and referrers, of one repository at most. */
 const MAX_ITEMS = 100_000;
 const MAX_LIST = 16 * 1024 * 1024;
+/** Bytes of manifests that are remembered: they are asked for step by step, but sent once. */
+const MAX_REMEMBERED = 8 * 1024 * 1024;
 
 /**
  * A repository of a registry (OCI distribution-spec 1.1).
@@ -34,6 +36,12 @@ export class Repository implements ImageReader, ImageWriter {
   readonly origin: Origin;
   /** Path in the registry. */
   readonly path: string;
+  /** Manifests by their digests, which they have been proven to have. */
+  readonly #documents = new Map<
+    string,
+    { readonly mediaType: string; readonly bytes: Uint8Array }
+  >();
+  #remembered = 0;
 
   constructor(client: RegistryClient, reference: Pick<Reference, 'repository'>) {
     this.client = client;
@@ -44,6 +52,8 @@ export class Repository implements ImageReader, ImageWriter {
 
   async resolve(selector = 'latest', options: ReadOptions = {}): Promise<Descriptor> {
     checkSelector(selector);
+    const known = this.#documents.get(selector);
+    if (known) return { mediaType: known.mediaType, digest: selector, size: known.bytes.length };
     const call = this.pull('HEAD', `manifests/${selector}`, [200], options);
     const answer = await this.client.call({ ...call, headers: acceptManifests });
     answer.close();
@@ -69,6 +79,7 @@ export class Repository implements ImageReader, ImageWriter {
     );
     const { mediaType } = parseManifest(bytes, contentType(answer.header('content-type')));
     const digest = await digestOf(bytes);
+    this.#remember(digest, mediaType, bytes);
     const descriptor = {
       mediaType,
       digest: isDigest(selector) ? selector : digest,
@@ -77,12 +88,18 @@ export class Repository implements ImageReader, ImageWriter {
     return { descriptor, bytes };
   }
 
-  async manifest({ digest }: Descriptor, options: ReadOptions = {}): Promise<Uint8Array> {
+  async manifest(
+    { digest, mediaType }: Descriptor,
+    options: ReadOptions = {},
+  ): Promise<Uint8Array> {
+    const known = this.#documents.get(digest);
+    if (known) return known.bytes;
     const call = this.pull('GET', `manifests/${checkDigest(digest)}`, [200], options);
     const { bytes } = await this.client.document(
       { ...call, headers: acceptManifests },
       MAX_MANIFEST,
     );
+    if ((await digestOf(bytes)) === digest) this.#remember(digest, mediaType, bytes);
     return bytes;
   }
 
@@ -178,6 +195,15 @@ export class Repository implements ImageReader, ImageWriter {
     options: ReferrersOptions = {},
   ): Promise<readonly Descriptor[]> {
     return listReferrers(this, subject, options);
+  }
+
+  #remember(digest: string, mediaType: string, bytes: Uint8Array): void {
+    if (this.#remembered + bytes.length > MAX_REMEMBERED) {
+      this.#documents.clear();
+      this.#remembered = 0;
+    }
+    if (!this.#documents.has(digest)) this.#remembered += bytes.length;
+    this.#documents.set(digest, { mediaType, bytes });
   }
 
   /** A call that reads. */
