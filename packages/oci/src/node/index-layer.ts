@@ -70,9 +70,7 @@ async function indexZstd(
 async function indexGzip(stored: AsyncIterable<Uint8Array>, span: number): Promise<LayerIndex> {
   const indexer = new GzipIndexer({ span, checksum: crc32, sha256: newSha256 });
   async function* archive(): AsyncGenerator<Uint8Array> {
-    for await (const chunk of stored) {
-      for (const piece of indexer.decode(chunk)) yield piece.slice();
-    }
+    for await (const chunk of stored) yield* indexer.decode(chunk);
   }
   const members = await membersOf(archive());
   const gzip: GzipIndex = indexer.finish();
@@ -104,6 +102,6 @@ async function indexPlain(stored: AsyncIterable<Uint8Array>, span: number): Prom
 
 async function membersOf(archive: AsyncIterable<Uint8Array>): Promise<readonly TarMember[]> {
   const members: TarMember[] = [];
-  for await (const entry of readTar(archive)) members.push(memberOf(entry));
+  for await (const entry of readTar(archive, { lent: true })) members.push(memberOf(entry));
   return members;
 }

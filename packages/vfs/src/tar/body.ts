@@ -61,12 +61,10 @@ export class Body {
   }
 
   private async join(first: Uint8Array | undefined): Promise<Uint8Array> {
-    // What follows may overwrite what a Source gave before, and a stream's chunks need joining.
-    const copies = this.input.source !== undefined;
     const parts: Uint8Array[] = [];
     let length = 0;
     for (let piece = first; piece !== undefined; piece = await this.next(CHUNK)) {
-      parts.push(copies ? new Uint8Array(piece) : piece);
+      parts.push(this.input.lent ? new Uint8Array(piece) : piece);
       length += piece.length;
     }
     return parts.length === 1 ? parts[0]! : concatenate(parts, length);

@@ -60,6 +60,11 @@ export interface TarEntry extends TarMember {
 }
 
 export interface TarOptions {
+  /**
+   * Chunks of a stream are valid until the next one is asked for. So are pieces of bodies then; all else
+   * that an entry has stays. Default false: chunks pass to the reader.
+   */
+  readonly lent?: boolean;
   readonly signal?: AbortSignal;
   /**
    * Bytes of PAX headers, long names and sparse maps that one entry may have. Default 4 MiB. Global

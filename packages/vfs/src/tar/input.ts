@@ -7,6 +7,8 @@ export interface TarInput {
   readonly position: number;
   /** The Source below, where there is one: bodies can then be read later. */
   readonly source?: Source;
+  /** Whether what `some` gives may be overwritten by what comes next. */
+  readonly lent: boolean;
   /** Exactly `length` bytes, or undefined at the very end. May alias the input. */
   take(length: number): Awaitable<Uint8Array | undefined>;
   /** Between 1 and `limit` bytes, however they come; undefined at the end. May alias the input. */
@@ -18,8 +20,9 @@ export interface TarInput {
   close(): Promise<void>;
 }
 
-export function openInput(from: AsyncIterable<Uint8Array> | Source): TarInput {
-  return Symbol.asyncIterator in from ? new StreamInput(from) : new SourceInput(from);
+/** @param lent whether a stream's chunks are valid until the next one only: what is taken is then copied */
+export function openInput(from: AsyncIterable<Uint8Array> | Source, lent: boolean): TarInput {
+  return Symbol.asyncIterator in from ? new StreamInput(from, lent) : new SourceInput(from);
 }
 
 function truncated(position: number): TarError {
@@ -35,23 +38,23 @@ class StreamInput implements TarInput {
   private current: Uint8Array = new Uint8Array(0);
   private at = 0;
   private ended = false;
+  readonly lent: boolean;
 
-  constructor(from: AsyncIterable<Uint8Array>) {
+  constructor(from: AsyncIterable<Uint8Array>, lent: boolean) {
+    this.lent = lent;
     this.chunks = from[Symbol.asyncIterator]();
   }
 
   take(length: number): Awaitable<Uint8Array | undefined> {
     const end = this.at + length;
     if (end > this.current.length) return this.gather(length);
-    const bytes = this.current.subarray(this.at, end);
-    this.at = end;
-    this.position += length;
-    return bytes;
+    const bytes = this.next(length);
+    return this.lent ? new Uint8Array(bytes) : bytes;
   }
 
   some(limit: number): Awaitable<Uint8Array | undefined> {
     const there = this.current.length - this.at;
-    if (there > 0) return this.take(Math.min(limit, there));
+    if (there > 0) return this.next(Math.min(limit, there));
     return this.more().then((more) => (more ? this.some(limit) : undefined));
   }
 
@@ -87,6 +90,14 @@ class StreamInput implements TarInput {
     }
   }
 
+  /** Bytes that lie in the current chunk. */
+  private next(length: number): Uint8Array {
+    const bytes = this.current.subarray(this.at, this.at + length);
+    this.at += length;
+    this.position += length;
+    return bytes;
+  }
+
   /** Bytes that lie in more than one chunk. Memory grows with what comes, not with `length`. */
   private async gather(length: number): Promise<Uint8Array | undefined> {
     const parts: Uint8Array[] = [];
@@ -97,7 +108,7 @@ class StreamInput implements TarInput {
         if (have === 0) return undefined;
         throw truncated(this.position);
       }
-      parts.push(part);
+      parts.push(this.lent ? new Uint8Array(part) : part);
       have += part.length;
     }
     return parts.length === 1 ? parts[0]! : concatenate(parts, have);
@@ -127,6 +138,7 @@ const READ_AHEAD = 16 * 1024;
 class SourceInput implements TarInput {
   position = 0;
   readonly source: Source;
+  readonly lent = true;
   private window: Uint8Array = new Uint8Array(0);
   private windowAt = 0;
 

@@ -62,6 +62,38 @@ describe('readTar', () => {
     }
   });
 
+  it('keeps nothing of chunks that are lent, but for bodies', async () => {
+    const long = 'n'.repeat(300);
+    const records: [string, string][] = [['SCHILY.xattr.user.a', 'value'.repeat(200)]];
+    const archive = rawTar(
+      { name: '././@LongLink', type: 'L', body: `${long}\0` },
+      { name: 'x', type: 'x', body: paxBody(records) },
+      { name: 'cut', body: 'content'.repeat(500) },
+      { name: 'last' },
+    );
+    const chunk = new Uint8Array(777);
+    async function* lent() {
+      for await (const piece of pieces(archive, chunk.length)) {
+        chunk.set(piece);
+        yield chunk.subarray(0, piece.length);
+        chunk.fill(0xee);
+      }
+    }
+    const entries: TarEntry[] = [];
+    for await (const entry of readTar(lent(), { lent: true })) {
+      if (entry.path === long) {
+        assert.equal(text(await entry.storedBytes()), 'content'.repeat(500));
+      }
+      entries.push(entry);
+    }
+    assert.deepEqual(
+      entries.map(({ path }) => path),
+      [long, 'last'],
+    );
+    assert.equal(text(entries[0]!.xattrs.get('user.a')!), 'value'.repeat(200));
+    assert.equal(text(entries[0]!.pax.get('SCHILY.xattr.user.a')!), 'value'.repeat(200));
+  });
+
   it('asks a stream for no more than the bodies that are read need', async () => {
     const archive = rawTar({ name: 'one', body: new Uint8Array(50_000) }, { name: 'two' });
     let given = 0;

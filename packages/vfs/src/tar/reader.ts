@@ -34,7 +34,7 @@ const MAX_GLOBAL = 64 * 1024;
  * headers and the bodies asked for are read.
  *
  * Chunks given by a stream pass to the reader: bodies alias them, so their maker must not reuse
- * them. The input is read to its end (so that a decompressor before it checks its trailer), but
+ * them, unless `lent` says so. The input is read to its end (so that a decompressor before it checks its trailer), but
  * for an iteration that is left early.
  *
  * @throws TarError
@@ -47,7 +47,7 @@ export async function* readTar(
   from: AsyncIterable<Uint8Array> | Source,
   options: TarOptions = {},
 ): AsyncGenerator<TarEntry, void, undefined> {
-  const input = openInput(from);
+  const input = openInput(from, options.lent ?? false);
   const reader = new Reader(input, options.maxMetadata ?? DEFAULT_MAX_METADATA);
   try {
     for (;;) {
