@@ -31,6 +31,7 @@ function createCommand(): Command {
   return subcommand('create')
     .description('make an image: a bootstrap, and a blob of its data')
     .argument('<source>', 'a directory, a tar archive, an image of any kind, or - for tar on stdin')
+    .option('-t, --type <type>', "of nydus-image's: targz-ref leaves the data in the archive")
     .option('-B, --bootstrap <file>', 'the bootstrap to make')
     .requiredOption('-D, --blob-dir <directory>', 'where the blob goes, under its digest')
     .option('-c, --compressor <name>', 'none, lz4_block or zstd', 'zstd')
@@ -53,8 +54,14 @@ function createCommand(): Command {
 The same source and options give the same bytes. The kernel mounts the bootstrap as EROFS, with the blob
 decoded as its device; anole nydus export makes one disk of both.
 
+What the source is, is seen, so of the types dir-rafs, tar-rafs, targz-rafs and estargz-rafs none need be
+told. targz-ref reads a tar archive that gzip has compressed, and writes no data: places in the archive at which
+decompression can begin, and chunks with SHA-256. Whoever reads the image needs the archive too, as a blob that is
+named by its digest.
+
 Examples:
   anole nydus create rootfs/ -B rootfs.boot -D blobs/
+  anole nydus create layer.tar.gz --type targz-ref -B layer.boot -D blobs/
   anole nydus create layer.tar.gz -B layer.boot -D blobs/ -c lz4_block --chunk-dict base.boot
   anole nydus create oci:web:1.2 -D blobs/ --blob-inline-meta`,
     )

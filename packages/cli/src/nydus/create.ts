@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createReadStream, readFileSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import { writeFileAtomically } from '@anole/host';
 import {
   ChunkDictionary,
   type Compressor,
   type Digester,
   type RafsWriteOptions,
+  type WrittenBlob,
   writeRafs,
+  writeRafsReference,
 } from '@anole/nydus';
 import { createBlobFile, nodeEncoders } from '@anole/nydus/node';
 import type { CommandContext } from '../context.ts';
@@ -15,6 +18,7 @@ import { openTree } from '../fs/open-tree.ts';
 import { openRafsFile } from './open.ts';
 
 interface CreateFlags {
+  readonly type?: string;
   readonly bootstrap?: string;
   readonly blobDir: string;
   readonly compressor: string;
@@ -38,7 +42,11 @@ export async function createAction(
   if (flags.bootstrap === undefined && !flags.blobInlineMeta) {
     throw usageError('Cannot make an image without a bootstrap: give -B', 'nydus create');
   }
-  const options = await optionsOf(flags, context);
+  const isReference = refersTo(source, flags);
+  const given = await optionsOf(flags, context);
+  const { options, layer } = isReference
+    ? await referTo(source, flags, given)
+    : { options: given, layer: undefined };
   await using input = await openTree(source, context);
   const written = await createBlobFile(flags.blobDir, (sink) =>
     writeRafs(input.tree, sink, options),
@@ -49,16 +57,67 @@ export async function createAction(
   if (context.json) {
     const ids = blobs.map(({ id }) => id);
     const facts = { bootstrap: flags.bootstrap, size: bootstrap.length, inodes, blob, blobs: ids };
-    context.out(JSON.stringify(facts, null, 2));
+    context.out(JSON.stringify({ ...facts, ...(layer && { layer }) }, null, 2));
     return 0;
   }
   if (flags.bootstrap !== undefined) {
     context.out(`${flags.bootstrap}: ${inodes} inodes, ${bootstrap.length} bytes`);
   }
-  context.out(
-    blob ? `${blob.id}: ${blob.chunks} chunks, ${blob.size} bytes` : 'no blob: nothing new',
-  );
+  for (const made of [layer?.tables, blob]) {
+    if (made) context.out(`${made.id}: ${made.chunks} chunks, ${made.size} bytes`);
+  }
+  if (layer) context.out(`${layer.id}: the blob that ${source} is`);
+  else if (blob === undefined) context.out('no blob: nothing new');
   return 0;
+}
+
+/** Types of nydus-image whose sources are known by what they are. */
+const seen = ['directory', 'dir-rafs', 'tar-rafs', 'targz-rafs', 'estargz-rafs'];
+
+/** Whether the data are to be left where they are. */
+function refersTo(source: string, { type, encrypt, batchSize }: CreateFlags): boolean {
+  if (type === undefined || seen.includes(type)) return false;
+  if (type !== 'targz-ref') {
+    const all = [...seen, 'targz-ref'].join(', ');
+    throw usageError(`Cannot take ${type} for --type: it is one of ${all}`, 'nydus create');
+  }
+  if (encrypt || batchSize !== '0') {
+    throw usageError('Cannot encrypt or batch data that stay where they are', 'nydus create');
+  }
+  if (source === '-') {
+    throw usageError('Cannot refer to standard input: give a file', 'nydus create');
+  }
+  return true;
+}
+
+/** A layer that is a blob as it is. */
+interface ReferredLayer {
+  readonly id: string;
+  readonly size: number;
+  /** The blob by which its chunks are found; undefined where it has none. */
+  readonly tables: WrittenBlob | undefined;
+}
+
+/** Writes the tables for an archive, and gives the options of an image that finds its data there. */
+async function referTo(
+  source: string,
+  { blobDir }: CreateFlags,
+  options: RafsWriteOptions,
+): Promise<{ readonly options: RafsWriteOptions; readonly layer: ReferredLayer }> {
+  const { encoders, chunkSize, signal, dictionary = new ChunkDictionary() } = options;
+  const { id, size, blob, chunks } = await createBlobFile(blobDir, (sink) =>
+    writeRafsReference(createReadStream(source), sink, {
+      encoders,
+      checksum: crc32,
+      ...(chunkSize !== undefined && { chunkSize }),
+      ...(signal && { signal }),
+    }),
+  );
+  for (const chunk of chunks) dictionary.put(chunk);
+  return {
+    options: { ...options, digester: 'sha256', dictionary },
+    layer: { id, size, tables: blob },
+  };
 }
 
 async function optionsOf(flags: CreateFlags, context: CommandContext): Promise<RafsWriteOptions> {

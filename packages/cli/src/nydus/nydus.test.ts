@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -94,6 +95,30 @@ test('a blob that holds its bootstrap is an image to fs diff, and a layer to mer
   json('nydus', 'merge', blob, '-B', join(directory, 'boot'), '-D', directory);
   assert.equal(json('nydus', 'check', join(directory, 'boot')).errors, 0);
   assert.equal(anole('fs', 'diff', join(directory, 'boot'), at('lower')).status, 0);
+});
+
+test('an image of type targz-ref has its data in the archive, which is a blob as it is', () => {
+  const archive = at('layer.tar.gz');
+  const tar = spawnSync('tar', ['-czf', archive, '-C', at('lower'), '.']);
+  assert.equal(tar.status, 0, tar.stderr.toString());
+  const directory = at('referred');
+  const create = ['nydus', 'create', archive, '-t', 'targz-ref', '-D', directory];
+  const { layer, blob, blobs: used } = json(...create, '-B', at('referred.boot'));
+  const bytes = readFileSync(archive);
+  assert.equal(layer.id, createHash('sha256').update(bytes).digest('hex'));
+  assert.deepEqual([blob, used], [undefined, [layer.id]]);
+  assert.deepEqual(readdirSync(directory), [layer.tables.id]);
+  const check = ['nydus', 'check', at('referred.boot'), '-D', directory];
+  assert.equal(anole(...check).status, 1, 'the archive is missing');
+  writeFileSync(join(directory, layer.id), bytes);
+  assert.equal(json(...check).errors, 0);
+  assert.equal(
+    anole('nydus', 'unpack', at('referred.boot'), '-D', directory, '-o', at('out.tar')).status,
+    0,
+  );
+  assert.equal(anole('fs', 'diff', at('out.tar'), archive).status, 0);
+  assert.equal(anole(...create.with(4, 'tar-tarfs'), '-B', at('none')).status, 2);
+  assert.equal(anole(...create, '-E', '-B', at('none')).status, 2);
 });
 
 test('the kernel mounts what nydus export makes', {
