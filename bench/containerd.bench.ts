@@ -1,10 +1,11 @@
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Report } from './harness.ts';
+import { type LazyImage, lazyImages, prepareImage } from './lazy-images.ts';
 import { hasProgram } from './programs.ts';
 import { registry } from './registry.ts';
 import { slowLink } from './slow-link.ts';
@@ -12,13 +13,10 @@ import { slowLink } from './slow-link.ts';
 const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 const LINK = { bits: 100e6, delay: 10 };
 
-/** Recipes, and a program of each whose output is waited for. */
-const images = [
-  { recipe: 'python', argv: ['python3', '-c', 'import json, email.parser; print(6 * 7)'] },
-  { recipe: 'gcc', argv: ['sh', '-c', 'echo "int x;" | gcc -x c -S -o /dev/null - && echo 42'] },
-] as const;
-
-/** Pull and run by containerd behind a slow link: layers on demand, beside overlayfs. */
+/**
+ * Pull and run by containerd behind a slow link: layers on demand, as converted and as traced, beside overlayfs.
+ * `--only=NAME` and `--images=DIRECTORY` as in `lazy`.
+ */
 export default async function containerd(report: Report): Promise<void> {
   const missing = ['containerd', 'ctr', 'runc', 'docker-registry'].filter((it) => !hasProgram(it));
   if (missing.length > 0 || process.geteuid?.() !== 0 || process.arch !== 'x64') {
@@ -27,27 +25,27 @@ export default async function containerd(report: Report): Promise<void> {
   await using resources = new AsyncDisposableStack();
   const directory = mkdtempSync(join(tmpdir(), 'anole-bench-'));
   resources.defer(() => rmSync(directory, { recursive: true, force: true }));
-  const { host, port } = resources.use(await registry(directory));
+  const images = resolve(report.option('images') ?? directory);
+  mkdirSync(images, { recursive: true });
+  const { host, port } = resources.use(await registry(images, 'registry'));
   report.note(`a link of ${LINK.bits / 1e6} Mbit/s and ${2 * LINK.delay} ms there and back`);
-  for (const image of images.slice(0, report.full ? 2 : 1)) {
-    await compare(report, directory, host, port, image);
+  const only = report.option('only') ?? (report.full ? undefined : 'python');
+  for (const image of lazyImages) {
+    if (only !== undefined && only !== image.name) continue;
+    await prepareImage(image, images, host, directory);
+    await compare(report, directory, port, image, 'lazy', 0.15);
+    await compare(report, directory, port, image, 'fast', 0.1);
   }
 }
 
 async function compare(
   report: Report,
   directory: string,
-  host: string,
   port: number,
-  { recipe, argv }: (typeof images)[number],
+  { name, argv }: LazyImage,
+  tag: string,
+  target: number,
 ): Promise<void> {
-  const made = join(directory, `${recipe}.oci`);
-  const plain = `docker://${host}/${recipe}:plain`;
-  const own = (...args: string[]) =>
-    void execFileSync(process.execPath, [anole, ...args], { stdio: 'ignore' });
-  own('os', 'build', recipe, '--arch', 'amd64', '--format', 'oci', '-o', made);
-  own('image', 'copy', `oci:${made}`, plain);
-  own('image', 'convert', plain, `docker://${host}/${recipe}:lazy`, '-z', 'lz4hc');
   await using link = await slowLink(port, LINK.bits, LINK.delay);
   await using place = new Place(join(directory, 'place'));
   const came = { ours: 0, peer: 0 };
@@ -57,13 +55,13 @@ async function compare(
     came[side] = link.received() - before;
   };
   const { ratio } = await report.compare({
-    name: `${recipe}: pull and run`,
+    name: `${name}, ${tag}: pull and run`,
     ours: {
       name: 'anole containerd pull, ctr run',
       before: () => place.startAnew(),
       run: () =>
         counted('ours', async () => {
-          const image = `${link.host}/${recipe}:lazy`;
+          const image = `${link.host}/${name}:${tag}`;
           await place.anole('containerd', 'pull', '--address', place.at('containerd.sock'), image);
           await place.run('anole', image, argv);
         }).then(() => undefined),
@@ -73,17 +71,17 @@ async function compare(
       before: () => place.startAnew(),
       run: () =>
         counted('peer', async () => {
-          const image = `${link.host}/${recipe}:plain`;
+          const image = `${link.host}/${name}:plain`;
           await place.ctr('image', 'pull', '--plain-http', image);
           await place.run('overlayfs', image, argv);
         }).then(() => undefined),
     },
     runs: report.full ? 3 : 1,
-    target: 0.15,
+    target,
   });
-  report.figure(`${recipe}: bytes that came on demand`, came.ours / 1e6, 'MB');
-  report.figure(`${recipe}: bytes that came in all`, came.peer / 1e6, 'MB');
-  report.figure(`${recipe}: of the time`, 100 * ratio, '%');
+  report.figure(`${name}, ${tag}: bytes that came on demand`, came.ours / 1e6, 'MB');
+  report.figure(`${name}: bytes that came in all`, came.peer / 1e6, 'MB');
+  report.figure(`${name}, ${tag}: of the time`, 100 * ratio, '%');
 }
 
 /** A containerd of its own, with a snapshotter and a service of images, all of which have nothing. */

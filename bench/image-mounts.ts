@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -11,6 +11,7 @@ export class ImageMounts implements AsyncDisposable {
   readonly point: string;
   readonly #directory: string;
   #stop: (() => Promise<void>) | undefined;
+  #keeper: number | undefined;
 
   constructor(directory: string) {
     this.#directory = directory;
@@ -27,11 +28,18 @@ export class ImageMounts implements AsyncDisposable {
   async start(): Promise<void> {
     await this.#stop?.();
     rmSync(join(this.#directory, 'cache'), { recursive: true, force: true });
+    await this.restart();
+  }
+
+  /** Starts it anew, with the cache that it has. */
+  async restart(): Promise<void> {
+    await this.#stop?.();
     mkdirSync(this.point, { recursive: true });
     const env = this.#environment;
     const args = [command, 'image', 'serve', '--quiet'];
     const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
     const ended = once(child, 'close');
+    this.#keeper = child.pid;
     this.#stop = async () => {
       child.kill('SIGTERM');
       await ended;
@@ -40,14 +48,51 @@ export class ImageMounts implements AsyncDisposable {
     while (spawnSync(process.execPath, ask, { env }).status !== 0) await sleep(50);
   }
 
-  async mount(image: string, platform: string): Promise<void> {
-    const args = [command, 'image', 'mount', '--platform', platform, image, this.point];
+  async mount(
+    image: string,
+    platform: string,
+    { kind = 'kernel', point = this.point }: { kind?: 'kernel' | 'fuse'; point?: string } = {},
+  ): Promise<void> {
+    mkdirSync(point, { recursive: true });
+    const flags = ['--kind', kind, '--platform', platform];
+    const args = [command, 'image', 'mount', ...flags, image, point];
     await finish(process.execPath, args, this.#environment);
+  }
+
+  async unmount(): Promise<void> {
+    await finish(process.execPath, [command, 'image', 'umount', this.point], this.#environment);
+  }
+
+  /** Files of blobs in the cache, as large as those, with holes. */
+  blobs(): string[] {
+    const all = join(this.#directory, 'cache/blobs/blobs');
+    return readdirSync(all).map((name) => join(all, name, 'data'));
+  }
+
+  /** Memory of the service, of its keeper, and of whoever else is of them, in bytes: what is shared in parts. */
+  memory(): { service: number; all: number } {
+    const [service, ...others] = childrenOf(this.#keeper!);
+    const rest = [this.#keeper!, ...others].map(memoryOf);
+    const own = memoryOf(service!);
+    return { service: own, all: own + rest.reduce((sum, each) => sum + each, 0) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#stop?.();
   }
+}
+
+function childrenOf(process: number): number[] {
+  const text = readFileSync(`/proc/${process}/task/${process}/children`, 'utf8');
+  return text.split(' ').filter(Boolean).map(Number);
+}
+
+/** Source: Linux Documentation/filesystems/proc.rst, smaps_rollup. */
+function memoryOf(process: number): number {
+  const [, kilobytes] = /^Pss:\s+(\d+) kB/m.exec(
+    readFileSync(`/proc/${process}/smaps_rollup`, 'utf8'),
+  )!;
+  return 1024 * Number(kilobytes);
 }
 
 /** Runs a command of anole to its end. */

@@ -1,5 +1,9 @@
-import { writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { inRoot, anole as ours } from './image-mounts.ts';
+
+export const PLATFORM = 'linux/amd64';
+const FORM = ['-z', 'zstd', '-C', '65536', '-E', 'all-fragments'];
 
 /** An image to start from afar, and a program of it whose first output is waited for. */
 export interface LazyImage {
@@ -36,9 +40,39 @@ export const lazyImages: readonly LazyImage[] = [
 ];
 
 /** Writes the image's recipe, and gives its path. */
-export function writeRecipe({ name, recipe }: LazyImage, directory: string): string {
+function writeRecipe({ name, recipe }: LazyImage, directory: string): string {
   const path = join(directory, `${name}.yaml`);
   // JSON is YAML.
   writeFileSync(path, JSON.stringify({ description: `A runtime: ${name}`, ...recipe }));
   return path;
+}
+
+/**
+ * Makes the forms of an image, in the registry of a host: `plain`, `lazy` as converted, `fast` with a trace of its
+ * program, `soci`, `esgz`. Those that a directory of images has are taken as they are.
+ */
+export async function prepareImage(
+  image: LazyImage,
+  images: string,
+  host: string,
+  scratch: string,
+): Promise<void> {
+  const { name, argv } = image;
+  const done = join(images, `${name}.done`);
+  if (existsSync(done)) return;
+  const layout = join(scratch, `${name}.oci`);
+  const tag = (tag: string) => `docker://${host}/${name}:${tag}`;
+  const recipe = writeRecipe(image, scratch);
+  await ours('os', 'build', recipe, '--arch', 'amd64', '--format', 'oci', '-o', layout);
+  await ours('image', 'copy', `oci:${layout}`, tag('plain'));
+  await ours('image', 'convert', tag('plain'), tag('lazy'), ...FORM);
+  const trace = join(scratch, `${name}.trace`);
+  const point = join(scratch, 'traced');
+  mkdirSync(point, { recursive: true });
+  const command = ['--', ...inRoot(point, argv)];
+  await ours('image', 'trace', '--platform', PLATFORM, '-o', trace, tag('lazy'), point, ...command);
+  await ours('image', 'convert', tag('plain'), tag('fast'), ...FORM, '--trace', trace);
+  await ours('image', 'index', tag('plain'), '--bind', tag('soci'));
+  await ours('image', 'convert', tag('plain'), tag('esgz'), '--format', 'estargz');
+  writeFileSync(done, '');
 }

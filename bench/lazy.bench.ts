@@ -5,20 +5,23 @@ import { findOnDemand } from '@anole/nydus/service';
 import { hintsOf, parsePlatform } from '@anole/oci';
 import { ImageStore, Registries } from '@anole/oci/node';
 import type { Contestant, Report } from './harness.ts';
-import { finish, ImageMounts, inRoot, anole as ours, output } from './image-mounts.ts';
-import { type LazyImage, lazyImages, writeRecipe } from './lazy-images.ts';
+import { finish, ImageMounts, anole as ours, output } from './image-mounts.ts';
+import { type LazyImage, lazyImages, PLATFORM, prepareImage } from './lazy-images.ts';
+import { compareWarm, memoryOfMany, secondStart } from './lazy-service.ts';
 import { hasProgram } from './programs.ts';
 import { registry } from './registry.ts';
 import { type SlowLink, slowLink } from './slow-link.ts';
 
 const MEGABIT = 1e6;
 const LINK = { bits: 100 * MEGABIT, delay: 10 };
-const PLATFORM = 'linux/amd64';
-const FORM = ['-z', 'zstd', '-C', '65536', '-E', 'all-fragments'];
+/** Images whose mounts the service's memory is measured with. */
+const MANY = 20;
 
 /**
- * The first output of programs whose image is behind a slow link, beside pulling and unpacking it.
- * `--only=NAME` takes one image; `--images=DIRECTORY` keeps images there, and takes those that it has.
+ * The first output of programs whose image is behind a slow link, beside pulling and unpacking it; images as
+ * they are beside converted ones; second starts; what is here read again; memory of the service.
+ * `--only=NAME` takes one image, `--part=start|forms|second|warm|memory` one part; `--images=DIRECTORY` keeps
+ * images there, and takes those that it has.
  */
 export default async function lazy(report: Report): Promise<void> {
   const tools = ['docker-registry', 'skopeo', 'umoci'].filter((tool) => !hasProgram(tool));
@@ -34,39 +37,51 @@ export default async function lazy(report: Report): Promise<void> {
   const mounts = resources.use(new ImageMounts(directory));
   report.note(`a link of ${LINK.bits / MEGABIT} Mbit/s and ${2 * LINK.delay} ms there and back`);
   const only = report.option('only');
-  for (const image of lazyImages) {
-    if (only !== undefined && only !== image.name) continue;
-    await prepare(image, images, host, directory);
+  const part = report.option('part');
+  const isWanted = (each: string) => part === undefined || part === each;
+  const chosen = lazyImages.filter(({ name }) => only === undefined || only === name);
+  for (const image of chosen) {
+    await prepareImage(image, images, host, directory);
     await using link = await slowLink(port, LINK.bits, LINK.delay);
-    await compare(report, image, { link, mounts, directory });
+    const setting = { link, mounts, directory };
+    if (isWanted('start')) await compareStarts(report, image, setting);
+    if (isWanted('forms')) await compareForms(report, image, setting);
+    const reference = `docker://${link.host}/${image.name}`;
+    if (isWanted('second')) await secondStart(report, image, reference, { ...setting, ...link });
   }
+  const [first] = chosen;
+  if (first === undefined) return;
+  const warm = `docker://${host}/${first.name}:lazy`;
+  if (isWanted('warm')) await compareWarm(report, first.name, warm, { mounts, directory });
+  if (!isWanted('memory')) return;
+  const all = await many(chosen, images, host);
+  await memoryOfMany(report, all, { mounts, directory });
 }
 
-/** Builds an image, converts it, traces its program, and converts it with the trace. */
-async function prepare(
-  image: LazyImage,
+/** Many images: those that there are, in all their forms, and further variants of the first. */
+async function many(
+  chosen: readonly LazyImage[],
   images: string,
   host: string,
-  scratch: string,
-): Promise<void> {
-  const { name, argv } = image;
-  const done = join(images, `${name}.done`);
-  if (existsSync(done)) return;
-  const layout = join(scratch, `${name}.oci`);
-  const tag = (tag: string) => `docker://${host}/${name}:${tag}`;
-  const recipe = writeRecipe(image, scratch);
-  await ours('os', 'build', recipe, '--arch', 'amd64', '--format', 'oci', '-o', layout);
-  await ours('image', 'copy', `oci:${layout}`, tag('plain'));
-  await ours('image', 'convert', tag('plain'), tag('lazy'), ...FORM);
-  const trace = join(scratch, `${name}.trace`);
-  const point = join(scratch, 'traced');
-  mkdirSync(point, { recursive: true });
-  const command = ['--', ...inRoot(point, argv)];
-  await ours('image', 'trace', '--platform', PLATFORM, '-o', trace, tag('lazy'), point, ...command);
-  await ours('image', 'convert', tag('plain'), tag('fast'), ...FORM, '--trace', trace);
-  await ours('image', 'index', tag('plain'), '--bind', tag('soci'));
-  await ours('image', 'convert', tag('plain'), tag('esgz'), '--format', 'estargz');
-  writeFileSync(done, '');
+): Promise<readonly { readonly name: string; readonly argv: readonly string[] }[]> {
+  const all = chosen.flatMap(({ name, argv }) =>
+    ['lazy', 'fast', 'soci', 'esgz'].map((tag) => ({
+      name: `docker://${host}/${name}:${tag}`,
+      argv,
+    })),
+  );
+  const { name, argv } = chosen[0]!;
+  for (let size = 1; all.length < MANY; size++) {
+    const variant = `docker://${host}/${name}:lz4-${size}`;
+    const done = join(images, `${name}-lz4-${size}.done`);
+    if (!existsSync(done)) {
+      const form = ['-z', 'lz4', '-C', String(4096 * size)];
+      await ours('image', 'convert', `docker://${host}/${name}:plain`, variant, ...form);
+      writeFileSync(done, '');
+    }
+    all.push({ name: variant, argv });
+  }
+  return all;
 }
 
 interface Setting {
@@ -75,7 +90,7 @@ interface Setting {
   readonly directory: string;
 }
 
-async function compare(report: Report, image: LazyImage, setting: Setting): Promise<void> {
+async function compareStarts(report: Report, image: LazyImage, setting: Setting): Promise<void> {
   const { name } = image;
   const runs = report.full ? 5 : 2;
   const wanted = await bytesWanted(`docker://${setting.link.host}/${name}:fast`);
@@ -95,16 +110,11 @@ async function compare(report: Report, image: LazyImage, setting: Setting): Prom
     report.figure(`${name} ${what}: bytes that came`, megabytes, 'MB');
     report.figure(`${name} ${what}: of what is read`, came.at(-1)! / wanted, '(target 1.3)');
   }
-  await compareForms(report, image, setting, runs);
 }
 
 /** Images as they are, beside the same converted: what converting them is worth. */
-async function compareForms(
-  report: Report,
-  image: LazyImage,
-  setting: Setting,
-  runs: number,
-): Promise<void> {
+async function compareForms(report: Report, image: LazyImage, setting: Setting): Promise<void> {
+  const runs = report.full ? 5 : 2;
   for (const [tag, what] of [
     ['soci', 'gzip layers with an index of SOCI'],
     ['esgz', 'eStargz'],

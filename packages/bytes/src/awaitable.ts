@@ -50,3 +50,12 @@ async function resume<T>(running: Flow<T>, pending: Promise<unknown>): Promise<T
     waiting = step.value;
   }
 }
+
+/** A promise that is given up when a signal says so; what it stands for goes on. */
+export function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = () => reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
+}

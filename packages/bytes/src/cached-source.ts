@@ -1,9 +1,10 @@
-import { type Awaitable, isPromise } from './awaitable.ts';
+import { type Awaitable, abortable, isPromise } from './awaitable.ts';
+import { BytesBudget, type Kept } from './bytes-cache.ts';
 import { checkRange, type ReadOptions, type Source } from './source.ts';
 
 export interface CacheOptions {
-  /** Bytes to keep in memory. Default 16 MiB; what is being read comes on top. */
-  readonly cacheSize?: number;
+  /** Bytes to keep in memory, or what is shared. Default 16 MiB; what is being read comes on top. */
+  readonly cacheSize?: number | BytesBudget;
   /** Least bytes read at once, and unit of what is kept: a power of two. Default 4096. */
   readonly pageSize?: number;
   /** Bytes to read ahead of whoever reads on, at most. Default 0. */
@@ -39,11 +40,10 @@ class CachedSource implements Source {
   readonly size: number;
   readonly #inner: Source;
   readonly #pageSize: number;
-  readonly #mostPages: number;
+  readonly #budget: BytesBudget;
   readonly #readAhead: number;
   readonly #gapPages: number;
-  /** The longest unused first. */
-  readonly #pages = new Map<number, Uint8Array>();
+  readonly #pages = new Map<number, Kept>();
   readonly #coming = new Map<number, Promise<Uint8Array>>();
   readonly #streams: Stream[] = [];
   #wanted: Wanted[] = [];
@@ -53,7 +53,7 @@ class CachedSource implements Source {
     this.size = inner.size;
     this.#inner = inner;
     this.#pageSize = pageSize;
-    this.#mostPages = Math.max(1, Math.floor(cacheSize / pageSize));
+    this.#budget = typeof cacheSize === 'number' ? new BytesBudget(cacheSize) : cacheSize;
     this.#readAhead = readAhead;
     this.#gapPages = Math.floor(gap / pageSize);
   }
@@ -74,6 +74,7 @@ class CachedSource implements Source {
   }
 
   close(): Awaitable<void> {
+    for (const piece of this.#pages.values()) this.#budget.forget(piece);
     this.#pages.clear();
     return this.#inner.close?.();
   }
@@ -81,9 +82,8 @@ class CachedSource implements Source {
   #page(page: number): Awaitable<Uint8Array> {
     const kept = this.#pages.get(page);
     if (kept === undefined) return this.#coming.get(page) ?? this.#want(page);
-    this.#pages.delete(page);
-    this.#pages.set(page, kept);
-    return kept;
+    this.#budget.use(kept);
+    return kept.bytes;
   }
 
   #want(page: number): Promise<Uint8Array> {
@@ -138,11 +138,9 @@ class CachedSource implements Source {
   }
 
   #keep(page: number, bytes: Uint8Array): void {
-    this.#pages.set(page, bytes);
-    for (const oldest of this.#pages.keys()) {
-      if (this.#pages.size <= this.#mostPages) break;
-      this.#pages.delete(oldest);
-    }
+    const piece: Kept = { bytes, drop: () => void this.#pages.delete(page) };
+    this.#pages.set(page, piece);
+    this.#budget.keep(piece);
   }
 
   /** Asks for what a reader that goes on will want: as much as it has read so far, to the bound. */
@@ -183,12 +181,4 @@ function join(pages: readonly Uint8Array[], from: number, length: number): Uint8
     done += part.length;
   }
   return out;
-}
-
-function abortable<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

@@ -6,9 +6,9 @@
  * const source = memorySource(new Uint8Array([1, 2, 3]));
  * console.log(await source.read(1, 2)); // Uint8Array [2, 3]
  */
-export { type Awaitable, chain, type Flow, flow, isPromise, wait } from './awaitable.ts';
+export { type Awaitable, abortable, chain, type Flow, flow, isPromise, wait } from './awaitable.ts';
 export { blake3 } from './blake3/blake3.ts';
-export { BytesCache } from './bytes-cache.ts';
+export { BytesBudget, BytesCache, type Kept } from './bytes-cache.ts';
 export { type CacheOptions, cachedSource } from './cached-source.ts';
 export { adler32, type Checksum, crc32, crc32c } from './checksum.ts';
 export { AnoleError, type ErrorOptions } from './errors.ts';

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../awaitable.ts';
+import { BytesBudget, type Kept } from '../bytes-cache.ts';
 import { AnoleError } from '../errors.ts';
 import { checkRange, type ReadOptions, type Source } from '../source.ts';
 import {
@@ -19,10 +20,11 @@ export interface VerityPlace {
   readonly rootHash: Uint8Array;
   /** SHA-256 of some bytes. */
   digest(bytes: Uint8Array): Awaitable<Uint8Array>;
+  /** For hashes that are kept. Default 4 MiB of its own, which stand for 512 MiB of data. */
+  readonly memory?: BytesBudget;
 }
 
-/** Blocks of hashes that are kept: 4 MiB, which stand for 512 MiB of data. */
-const KEPT = 1024;
+const MEMORY = 4 * 1024 * 1024;
 
 /**
  * The hashes of dm-verity, by which data are verified wherever they come from. They are read as they
@@ -32,13 +34,15 @@ export class VerityHashes {
   readonly #source: Source;
   readonly #place: VerityPlace;
   readonly #shape: VerityShape;
-  /** Verified blocks of hashes by their number, the longest unused first. */
-  readonly #kept = new Map<number, Uint8Array>();
+  /** Verified blocks of hashes by their number. */
+  readonly #kept = new Map<number, Kept>();
+  readonly #memory: BytesBudget;
 
   /** @throws AnoleError `VERITY_BAD_SIZE`; `SOURCE_OUT_OF_RANGE` where the Source ends before */
   constructor(source: Source, place: VerityPlace) {
     this.#source = source;
     this.#place = place;
+    this.#memory = place.memory ?? new BytesBudget(MEMORY);
     this.#shape = verityShape(place.size);
     checkRange(place.hashOffset, this.#shape.blocks * VERITY_BLOCK, source.size);
   }
@@ -104,18 +108,15 @@ export class VerityHashes {
     const number = this.#shape.levels[level]!.first + index;
     const kept = this.#kept.get(number);
     if (kept !== undefined) {
-      this.#kept.delete(number);
-      this.#kept.set(number, kept);
-      return kept;
+      this.#memory.use(kept);
+      return kept.bytes;
     }
     const at = this.#place.hashOffset + number * VERITY_BLOCK;
     const block = (await this.#source.read(at, VERITY_BLOCK, options)).slice();
     await this.#check(block, index, level + 1, options);
-    this.#kept.set(number, block);
-    for (const oldest of this.#kept.keys()) {
-      if (this.#kept.size <= KEPT) break;
-      this.#kept.delete(oldest);
-    }
+    const piece: Kept = { bytes: block, drop: () => void this.#kept.delete(number) };
+    this.#kept.set(number, piece);
+    this.#memory.keep(piece);
     return block;
   }
 }

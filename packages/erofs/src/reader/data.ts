@@ -1,4 +1,4 @@
-import { checkRange, type Flow, type Source, viewOf, wait } from '@anole/bytes';
+import { type BytesBudget, checkRange, type Flow, type Source, viewOf, wait } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
 import type { Decoders } from '../codecs.ts';
 import { damaged, ErofsError } from '../errors.ts';
@@ -22,6 +22,9 @@ import type { Mapping } from './mapping.ts';
 import { nidOf, type Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
+/** Bytes of metadata read at once. */
+const PIECE = 64 * 1024;
+
 /** Bytes that lie together: at an offset of a device, or nowhere (a hole). */
 interface Run {
   readonly length: number;
@@ -33,8 +36,8 @@ interface Run {
 export interface DataOptions {
   readonly devices: readonly Source[];
   readonly decoders: Required<Decoders>;
-  /** Bytes of decoded pclusters to keep. */
-  readonly decodedCache: number;
+  /** Bytes of decoded pclusters to keep, or what is shared with others. */
+  readonly decodedCache: number | BytesBudget;
 }
 
 /** Reads what inodes hold: files, link targets and directories alike. */
@@ -153,6 +156,24 @@ export class DataReader {
     const { start, unit, chunkSize } = this.#chunkTable(inode);
     const end = start + Math.ceil(inode.stat.size / chunkSize) * unit;
     return end - inode.xattrOffset - inode.xattrSize;
+  }
+
+  /**
+   * Reads what lies behind an inode and its attributes: what tells where its data lie, and data that lie there
+   * themselves. Linux reads both as metadata.
+   */
+  *loadBehind(inode: InodeInfo): Flow<void> {
+    const { size } = inode.stat;
+    if (size === 0) return;
+    const start = inode.xattrOffset + inode.xattrSize;
+    const end = isCompressed(inode)
+      ? yield* this.#compressed.end(inode)
+      : inode.layout === layouts.inline
+        ? start + (size % this.#info.blockSize)
+        : start + (yield* this.indexSize(inode));
+    for (let at = start; at < end; at += PIECE) {
+      yield* inode.space.read(at, Math.min(PIECE, end - at), 'what lies behind an inode');
+    }
   }
 
   /** As `#run`, over chunks that lie one after the other. */

@@ -1,4 +1,4 @@
-import { type Flow, type Source, wait } from '@anole/bytes';
+import { BytesBudget, type Flow, type Source, wait } from '@anole/bytes';
 import { damaged } from '../errors.ts';
 
 /** Bytes of the image read and kept at once. What is far apart shall not cost much over a network. */
@@ -13,13 +13,13 @@ export class Metadata {
   /** Tells spaces apart; empty for the image itself. */
   readonly name: string;
   readonly #windows = new Map<number, Uint8Array>();
-  readonly #limit: number;
+  readonly #budget: BytesBudget;
 
-  /** @param cacheSize bytes to keep, at least one window */
-  constructor(source: Source, cacheSize: number, name = '') {
+  /** @param memory bytes to keep, at least one window; or what is shared with others */
+  constructor(source: Source, memory: number | BytesBudget, name = '') {
     this.source = source;
     this.name = name;
-    this.#limit = Math.max(1, Math.floor(cacheSize / WINDOW));
+    this.#budget = typeof memory === 'number' ? new BytesBudget(memory) : memory;
   }
 
   /**
@@ -59,11 +59,8 @@ export class Metadata {
     const length = Math.min(WINDOW, this.source.size - offset);
     // A Source may reuse the memory of what it gave.
     const window = new Uint8Array(yield* wait(this.source.read(offset, length)));
-    if (this.#windows.size >= this.#limit) {
-      const oldest = this.#windows.keys().next();
-      if (!oldest.done) this.#windows.delete(oldest.value);
-    }
     this.#windows.set(index, window);
+    this.#budget.keep({ bytes: window, drop: () => void this.#windows.delete(index) });
     return window;
   }
 }

@@ -1,4 +1,4 @@
-import { type Flow, flow, type Source } from '@anole/bytes';
+import { type BytesBudget, type Flow, flow, type Source } from '@anole/bytes';
 import { builtInDecoders, type Decoders } from '../codecs.ts';
 import { DataReader } from './data.ts';
 import { type ImageDevice, readDevices } from './devices.ts';
@@ -11,10 +11,10 @@ import { type ImageInfo, readSuperblock } from './superblock.ts';
 export interface OpenOptions {
   /** Where chunks lie that are not in the image, in the order of its device table. */
   readonly devices?: readonly Source[];
-  /** Bytes of metadata to keep in memory. 4 MiB unless told. */
-  readonly metadataCache?: number;
-  /** Bytes of decoded compressed data to keep in memory. 16 MiB unless told. */
-  readonly decodedCache?: number;
+  /** Bytes of metadata to keep in memory, or what is shared with others. 4 MiB unless told. */
+  readonly metadataCache?: number | BytesBudget;
+  /** Bytes of decoded compressed data to keep in memory, or what is shared. 16 MiB unless told. */
+  readonly decodedCache?: number | BytesBudget;
   /** Decoders to use instead of the built-in ones, where there are faster ones. */
   readonly decoders?: Decoders;
 }
@@ -54,7 +54,7 @@ function* openMetabox(
   spaces: Spaces,
   info: ImageInfo,
   data: DataReader,
-  cacheSize: number,
+  cacheSize: number | BytesBudget,
 ): Flow<void> {
   if (info.metaboxNid === undefined) return;
   const inode = yield* readInode(spaces, info, Number(info.metaboxNid));

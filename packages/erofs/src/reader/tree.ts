@@ -224,6 +224,21 @@ export class ErofsNode implements TreeNode {
     return flow(() => this.#image.data.map(this.#inode, offset));
   }
 
+  /**
+   * Reads all that Linux takes for metadata of this node but a directory's names. For who brings them from
+   * afar: nobody looks at what was read.
+   */
+  loadMetadata(): Awaitable<void> {
+    return flow(() => this.#loadMetadata());
+  }
+
+  *#loadMetadata(): Flow<void> {
+    const { data, xattrs } = this.#image;
+    if (this.#inode.xattrSize > 0) yield* xattrs.all(this.#inode);
+    if (this.stat.type === 'symlink') yield* data.read(this.#inode, 0, this.stat.size);
+    yield* data.loadBehind(this.#inode);
+  }
+
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {
     return flow(() => this.#image.xattrs.all(this.#inode));
   }

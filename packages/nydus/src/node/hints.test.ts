@@ -66,3 +66,27 @@ for (const compression of [undefined, { compressor: 'lz4', tails: 'fragment' } a
     assert.ok(hints.first.length <= 4, `${hints.first}`);
   });
 }
+
+test('metadata are all that Linux reads without telling: data that lie beside inodes, too', async () => {
+  const tree = new MemoryTree();
+  for (let file = 0; file < 120; file++) {
+    const bytes = new Uint8Array(3900 + file * 40).map((_, at) => (at * (file + 3)) >> 3);
+    tree.putFile(`file-${file}`, bytes);
+  }
+  for (const options of [{}, { compression: { compressor: 'lz4', tails: 'inline' } }] as const) {
+    const parts = await Array.fromAsync(await writeErofs(tree, options), (part) => part.slice());
+    const image = memorySource(new Uint8Array(Buffer.concat(parts)));
+    const { metadata } = await findHints(image);
+    let beside = 0;
+    const whole = await openErofs(image);
+    for (const { name } of await whole.root.list()) {
+      const node = (await whole.root.lookup(name))!;
+      const { kind, start, size } = await node.mapping(node.stat.size - 1);
+      if (kind !== 'inode') continue;
+      beside++;
+      const isThere = metadata.some(([from, to]) => from <= start && start + size <= to);
+      assert.ok(isThere, `${name}: ${start}+${size} is among the metadata`);
+    }
+    assert.ok(beside > 10, `${beside} files`);
+  }
+});

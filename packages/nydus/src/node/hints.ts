@@ -1,13 +1,16 @@
-import { isPromise, type ReadOptions, type Source } from '@anole/bytes';
+import { setImmediate } from 'node:timers/promises';
+import { isPromise, type Source } from '@anole/bytes';
 import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import { type LayerRange, MAX_HINTS, type OnDemandHints } from '@anole/oci';
-import { findNode, type TreeNode, VfsError, walk } from '@anole/vfs';
+import { findNode, type TreeNode, VfsError } from '@anole/vfs';
 import type { Trace } from './trace.ts';
 
 /** Ranges are made one where at most so many bytes lie between. */
 const GAP = 16 * 1024;
 const BLOCK = 4096;
+/** Nodes of which metadata are read before others have a turn. */
+const TURN = 1000;
 /** Bytes of a traced file read at once. */
 const PIECE = 1024 * 1024;
 
@@ -41,23 +44,28 @@ export async function findHints(image: Source, trace: Trace = []): Promise<OnDem
 /**
  * Brings all that is not data: a kernel that mounts the image waits for data only.
  */
-export async function loadMetadata(tree: ErofsTree, options: ReadOptions = {}): Promise<void> {
-  for await (const { node, linkTo } of walk(tree, options)) {
-    if (linkTo !== undefined) continue;
-    await node.xattrs();
-    if (node.stat.type === 'symlink') await node.readLink();
-    await mapAll(node as ErofsNode);
-  }
-  const packed = await tree.packed();
-  if (packed) await mapAll(packed);
-}
-
-/** Finds where all data of a node lie. */
-async function mapAll(node: ErofsNode): Promise<void> {
-  for (let at = 0; at < node.stat.size; ) {
-    const mapping = node.mapping(at);
-    const { offset, length } = isPromise(mapping) ? await mapping : mapping;
-    at = offset + length;
+export async function loadMetadata(tree: ErofsTree): Promise<void> {
+  const { root } = tree;
+  const seen = new Set([root.stat.ino]);
+  const left: ErofsNode[] = [root];
+  const packed = tree.packed();
+  const fragments = isPromise(packed) ? await packed : packed;
+  if (fragments) left.push(fragments);
+  for (let count = 1, node = left.pop(); node; node = left.pop(), count++) {
+    // Not waited for where all is here: there may be a hundred thousand.
+    const loaded = node.loadMetadata();
+    if (isPromise(loaded)) await loaded;
+    if (node.stat.type === 'directory') {
+      const names = node.list();
+      for (const { ino } of isPromise(names) ? await names : names) {
+        if (seen.has(ino)) continue;
+        seen.add(ino);
+        const child = tree.byIno(ino);
+        left.push(isPromise(child) ? await child : child);
+      }
+    }
+    // Readers of other images have their turn.
+    if (count % TURN === 0) await setImmediate();
   }
 }
 

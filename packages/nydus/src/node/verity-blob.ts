@@ -1,12 +1,14 @@
 import { hash } from 'node:crypto';
-import { AnoleError, cachedSource, type Source } from '@anole/bytes';
+import { AnoleError, BytesBudget, cachedSource, type Source } from '@anole/bytes';
 import { VerityHashes } from '@anole/bytes/verity';
 import type { Dmverity } from '@anole/oci';
 import type { RemoteBlob } from './cache/blob.ts';
 import { evenChunks } from './cache/chunks.ts';
 
-/** Bytes of a chunk. Small, since file systems are read here and there. */
-const CHUNK = 64 * 1024;
+/** Bytes of hashes kept, where nobody shares. */
+const HASHES = 4 * 1024 * 1024;
+/** Bytes of a chunk. Small, since file systems are read here and there: what is round it comes for nothing. */
+const CHUNK = 16 * 1024;
 
 /**
  * The data of a blob that has dm-verity's hashes behind them: each chunk is verified on its own, as
@@ -14,23 +16,26 @@ const CHUNK = 64 * 1024;
  *
  * @param far the whole blob, at which each read is a request
  * @param name names the blob's content: its digest
+ * @param memory for hashes
  * @throws AnoleError `VERITY_BAD_SIZE`, `SOURCE_OUT_OF_RANGE` where the place of the hashes is wrong
  */
 export function verityBlob(
   far: Source,
   name: string,
   { rootHash, hashOffset }: Dmverity,
+  memory: BytesBudget = new BytesBudget(HASHES),
 ): RemoteBlob {
   const chunks = evenChunks(hashOffset, CHUNK);
   // Hashes are small, near to one another, and needed again and again.
-  const makeNear = () => cachedSource(far, { pageSize: 32 * 1024, cacheSize: 1 << 20 });
+  const makeNear = () => cachedSource(far, { pageSize: 32 * 1024, cacheSize: memory });
   let near = makeNear();
   const stored: Source = {
     size: far.size,
     read: (offset, length, options) => near.read(offset, length, options),
   };
   const digest = (bytes: Uint8Array) => hash('sha256', bytes, 'buffer');
-  const hashes = new VerityHashes(stored, { size: hashOffset, hashOffset, rootHash, digest });
+  const place = { size: hashOffset, hashOffset, rootHash, digest, memory };
+  const hashes = new VerityHashes(stored, place);
   return {
     id: `${name} ${CHUNK}`,
     chunks,

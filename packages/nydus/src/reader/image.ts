@@ -1,4 +1,4 @@
-import type { Awaitable } from '@anole/bytes';
+import type { Awaitable, BytesBudget } from '@anole/bytes';
 import type { Tree } from '@anole/vfs';
 import type { RafsCodecs } from '../codecs.ts';
 import type { Cipher, Compressor, Digester } from '../layout/algorithms.ts';
@@ -30,6 +30,6 @@ export interface RafsImage extends Tree {
 export interface Settings {
   readonly resolve: BlobResolver;
   readonly codecs: RafsCodecs;
-  /** Bytes of decoded chunks to keep. */
-  readonly decodedCache: number;
+  /** Bytes of decoded chunks to keep, or what is shared with others. */
+  readonly decodedCache: number | BytesBudget;
 }

@@ -1,5 +1,6 @@
 import {
   type Awaitable,
+  type BytesBudget,
   type Flow,
   flow,
   memorySource,
@@ -21,8 +22,8 @@ import { openV5 } from './v5/open.ts';
 export interface RafsOptions {
   /** Decoders, hashes and ciphers to use instead of the built-in ones, where there are better ones. */
   readonly codecs?: RafsCodecs;
-  /** Bytes of decoded chunks to keep in memory, of all blobs. 32 MiB unless told. */
-  readonly decodedCache?: number;
+  /** Bytes of decoded chunks to keep in memory, of all blobs, or what is shared. 32 MiB unless told. */
+  readonly decodedCache?: number | BytesBudget;
 }
 
 const DECODED_CACHE = 32 * 1024 * 1024;

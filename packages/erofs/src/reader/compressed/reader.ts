@@ -1,4 +1,4 @@
-import { BytesCache, type Flow, flow, isPromise, wait } from '@anole/bytes';
+import { type BytesBudget, BytesCache, type Flow, flow, isPromise, wait } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
 import type { Decoders } from '../../codecs.ts';
 import { damaged } from '../../errors.ts';
@@ -59,12 +59,17 @@ export class CompressedReader {
   readonly #spare: Uint8Array[] = [];
   readonly #maps = new WeakMap<InodeInfo, PieceMap>();
 
-  /** @param cacheSize bytes of decoded pclusters to keep */
-  constructor(info: ImageInfo, storage: Storage, decoders: Required<Decoders>, cacheSize: number) {
+  /** @param memory bytes of decoded pclusters to keep, or what is shared with others */
+  constructor(
+    info: ImageInfo,
+    storage: Storage,
+    decoders: Required<Decoders>,
+    memory: number | BytesBudget,
+  ) {
     this.#info = info;
     this.#storage = storage;
     this.#decoders = decoders;
-    this.#cache = new BytesCache(cacheSize);
+    this.#cache = new BytesCache(memory);
   }
 
   /** `length` bytes from `offset`, all of which must lie in the file. May alias the cache. */
@@ -137,6 +142,14 @@ export class CompressedReader {
     return (yield* this.#map(inode)).end - inode.xattrOffset - inode.xattrSize;
   }
 
+  /** Byte of the inode's space after the indexes, and after the pcluster that may lie behind them. */
+  *end(inode: InodeInfo): Flow<number> {
+    // Not kept: whoever asks this goes over all inodes.
+    const map = this.#maps.get(inode) ?? (yield* this.#makeMap(inode));
+    const last = yield* this.#piece(map, inode, inode.stat.size - 1);
+    return last.kind === 'inline' ? Math.max(map.end, last.start + last.size) : map.end;
+  }
+
   *#pieces(inode: InodeInfo, offset: number, end: number): Flow<Piece[]> {
     const map = yield* this.#map(inode);
     const pieces: Piece[] = [];
@@ -151,14 +164,17 @@ export class CompressedReader {
   *#map(inode: InodeInfo): Flow<PieceMap> {
     const known = this.#maps.get(inode);
     if (known !== undefined) return known;
-    const header = yield* readCompressionHeader(inode, this.#info);
-    const { extents } = header;
-    const map =
-      extents === undefined
-        ? new IndexMap(inode, header, this.#info)
-        : new ExtentMap(inode, header, this.#info, extents);
+    const map = yield* this.#makeMap(inode);
     this.#maps.set(inode, map);
     return map;
+  }
+
+  *#makeMap(inode: InodeInfo): Flow<PieceMap> {
+    const header = yield* readCompressionHeader(inode, this.#info);
+    const { extents } = header;
+    return extents === undefined
+      ? new IndexMap(inode, header, this.#info)
+      : new ExtentMap(inode, header, this.#info, extents);
   }
 
   /** The piece of a byte, with every number in bounds. */

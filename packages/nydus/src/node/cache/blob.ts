@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import {
   AnoleError,
   type Awaitable,
+  abortable,
   checkRange,
   type ReadOptions,
   type Source,
@@ -42,6 +43,15 @@ export interface BlobCounters {
   unstored: number;
 }
 
+/** What was begun for a reader. */
+interface Begun {
+  /** What has to be waited for. */
+  readonly waits: ReadonlySet<Promise<void>>;
+  /** Whether some of it comes from afar, and whether nobody had asked for some of that before. */
+  readonly isFar: boolean;
+  readonly isNew: boolean;
+}
+
 /** Bytes fetched at once. */
 const RUN = 1024 * 1024;
 /** Chunks that found no place on the disk, kept in memory. */
@@ -73,7 +83,7 @@ export class CachedBlob implements Source {
   readonly #coming = new Map<number, Promise<void>>();
   readonly #homeless = new Map<number, Uint8Array>();
   readonly #queue = new FetchQueue(FETCHES);
-  readonly #readAhead = new ReadAhead();
+  readonly #readAhead: ReadAhead;
   #foresight: Foresight | undefined;
   readonly #closing = new AbortController();
 
@@ -83,6 +93,7 @@ export class CachedBlob implements Source {
     this.#lock = lock;
     this.chunks = remote.chunks;
     this.size = remote.chunks.size;
+    this.#readAhead = new ReadAhead(this.chunks, (index) => this.#isAsked(index));
     this.path = join(directory, 'data');
     this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
     try {
@@ -127,6 +138,12 @@ export class CachedBlob implements Source {
     return this.present === this.size;
   }
 
+  /** Whether the file itself has all bytes, proven: who reads it needs nobody. */
+  get isProven(): boolean {
+    const { states } = this.#presence;
+    return !states.includes(chunkStates.absent) && !states.includes(chunkStates.unproven);
+  }
+
   read(offset: number, length: number, options: ReadOptions = {}): Awaitable<Uint8Array> {
     checkRange(offset, length, this.size);
     if (length === 0) return new Uint8Array(0);
@@ -146,12 +163,20 @@ export class CachedBlob implements Source {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
     const urgency = this.#urgencyOf(offset, length);
-    const waits = this.#begin(offset, length, urgency);
-    // What is here costs nothing to read, so nobody need be ahead of it.
+    const { waits, isFar, isNew } = this.#begin(offset, length, urgency);
     if (waits.size === 0) return undefined;
-    this.#goAhead(offset, length, urgency);
+    // What is here costs nothing to read, so nobody need be ahead of it.
+    if (isFar) this.#goAhead(offset, length, urgency, isNew);
     const all = Promise.all(waits).then(() => undefined);
-    return signal ? untilAborted(all, signal) : all;
+    return signal ? abortable(all, signal) : all;
+  }
+
+  /** Begins to bring a range that somebody will wait for, in pieces, so that they can begin with the first. */
+  expect(offset: number, length: number): void {
+    const end = offset + length;
+    for (let at = offset; at < end; at += AHEAD_RUN) {
+      this.#begin(at, Math.min(AHEAD_RUN, end - at), 'demand');
+    }
   }
 
   /**
@@ -166,7 +191,7 @@ export class CachedBlob implements Source {
         const [start, end] = range;
         await this.#queue.room();
         if (this.#closing.signal.aborted) return;
-        await Promise.all(this.#begin(start, end - start, 'ahead'));
+        await Promise.all(this.#begin(start, end - start, 'ahead').waits);
       }
     };
     await Promise.allSettled(Array.from({ length: LANES }, lane));
@@ -184,29 +209,39 @@ export class CachedBlob implements Source {
     return isForeseen ? 'foreseen' : 'demand';
   }
 
-  #goAhead(offset: number, length: number, urgency: Urgency): void {
-    const range =
-      urgency === 'foreseen'
-        ? this.#foresight?.behind(this.#chunkEnd(offset + length), AHEAD_RUN)
-        : this.#readAhead.next(offset, length);
-    const end = Math.min(this.size, range?.[1] ?? 0);
-    if (range && end > range[0]) this.#begin(range[0], end - range[0], urgency);
+  #goAhead(offset: number, length: number, urgency: Urgency, isNew: boolean): void {
+    if (urgency === 'foreseen') {
+      const range = this.#foresight?.behind(this.#chunkEnd(offset + length), AHEAD_RUN);
+      if (range) this.#begin(range[0], range[1] - range[0], urgency);
+      return;
+    }
+    for (const [start, end] of this.#readAhead.behind(offset, length, isNew)) {
+      this.#begin(start, end - start, urgency);
+    }
   }
 
   #chunkEnd(end: number): number {
     return this.chunks.offsetOf(this.chunks.indexAt(end - 1) + 1);
   }
 
-  /** Begins to bring what is not at hand of a range, and gives what has to be waited for. */
-  #begin(offset: number, length: number, urgency: Urgency): ReadonlySet<Promise<void>> {
+  /** Begins to bring what is not at hand of a range. */
+  #begin(offset: number, length: number, urgency: Urgency): Begun {
     const first = this.chunks.indexAt(offset);
     const end = this.chunks.indexAt(offset + length - 1) + 1;
     const waits = new Set<Promise<void>>();
+    let isFar = false;
+    let isNew = false;
     for (let index = first; index < end; index++) {
       if (this.#isAtHand(index)) continue;
-      waits.add(this.#coming.get(index) ?? this.#bring(index, end, urgency));
+      const coming = this.#coming.get(index);
+      if (coming === undefined) this.#presence.refresh(index);
+      if (this.#presence.states[index] === chunkStates.absent) {
+        isFar = true;
+        isNew ||= coming === undefined;
+      }
+      waits.add(coming ?? this.#bring(index, end, urgency));
     }
-    return waits;
+    return { waits, isFar, isNew };
   }
 
   /**
@@ -233,9 +268,12 @@ export class CachedBlob implements Source {
     return this.#presence.states[index] === chunkStates.proven || this.#homeless.has(index);
   }
 
+  #isAsked(index: number): boolean {
+    return this.#isAtHand(index) || this.#coming.has(index);
+  }
+
   /** Begins to bring chunks from `index` on, before `end`: a run of those that nobody brings yet. */
   #bring(index: number, end: number, urgency: Urgency): Promise<void> {
-    this.#presence.refresh(index);
     const isThere = this.#presence.states[index] === chunkStates.unproven;
     const last = isThere ? index + 1 : this.#runFrom(index, end);
     const brought = isThere ? this.#prove(index, urgency) : this.#fetch(index, last, urgency);
@@ -365,12 +403,4 @@ function readAll(fd: number, target: Uint8Array, offset: number): boolean {
     done += read;
   }
   return true;
-}
-
-function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = () => reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
-  });
 }

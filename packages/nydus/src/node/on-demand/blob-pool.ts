@@ -1,6 +1,7 @@
 import type { ReadOptions } from '@anole/bytes';
 import type { CachedBlob, RemoteBlob } from '../cache/blob.ts';
 import type { BlobCache } from '../cache/cache.ts';
+import { ImageMemory } from './memory.ts';
 
 interface Entry {
   readonly blob: Promise<CachedBlob>;
@@ -12,6 +13,8 @@ interface Entry {
  * being filled would wait for itself.
  */
 export class BlobPool {
+  /** Of all images whose blobs these are. */
+  readonly memory = new ImageMemory();
   readonly #cache: BlobCache;
   readonly #descriptors: Map<string, number>;
   readonly #open = new Map<string, Entry>();

@@ -4,7 +4,8 @@ import { dmverityOf, hintsOf, type LayerRange, OciError } from '@anole/oci';
 import { loadMetadata } from '../hints.ts';
 import { verityBlob } from '../verity-blob.ts';
 import type { BlobPool } from './blob-pool.ts';
-import { CACHES, type ImageBlobs, type OnDemandImage, type OnDemandReference } from './image.ts';
+import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
+import { cachesIn } from './memory.ts';
 
 /** Opens an image that is one EROFS layer with dm-verity's hashes. @throws ErofsError, HostError */
 export async function openErofsImage(
@@ -13,6 +14,7 @@ export async function openErofsImage(
   pool: BlobPool,
 ): Promise<OnDemandImage> {
   const layer = layers[0]!;
+  const { memory } = pool;
   const hashes = dmverityOf(layer);
   if (hashes === undefined) {
     throw new OciError(
@@ -20,17 +22,17 @@ export async function openErofsImage(
       `Cannot open ${layer.digest}: nothing verifies its ranges`,
     );
   }
-  const remote = verityBlob(from.source(layer), layer.digest, hashes);
+  const remote = verityBlob(from.source(layer), layer.digest, hashes, memory.fetched);
   const blob = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   const within = ([start, end]: LayerRange) => [start, Math.min(end, blob.size)] as const;
   const { metadata, first } = hintsOf(layer);
   try {
     // At once, with the superblock: asked for one after the other, they would cost a round trip each.
     for (const [start, end] of metadata.map(within)) {
-      blob.ensure(start, end - start)?.catch(() => undefined);
+      blob.expect(start, end - start);
     }
     if (first.length > 0) void blob.bringAhead(first.map(within));
-    const tree = await openErofs(blob, { decoders: hostDecoders, ...CACHES });
+    const tree = await openErofs(blob, { decoders: hostDecoders, ...cachesIn(memory) });
     return {
       digest: layer.digest,
       blobs: [blob],

@@ -3,7 +3,8 @@ import { openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobPool } from './blob-pool.ts';
-import { CACHES, type OnDemandImage } from './image.ts';
+import type { OnDemandImage } from './image.ts';
+import { cachesIn } from './memory.ts';
 import { madeBlob } from './near-blobs.ts';
 
 /**
@@ -26,7 +27,8 @@ export async function imageOfDevices(
   await image.ensure(0, image.size);
   // Only a disk that does not take it makes the bytes stay.
   if (image.holds(0, image.size)) made.forget();
-  const tree = await openErofs(image, { devices, decoders: hostDecoders, ...CACHES });
+  const options = { devices, decoders: hostDecoders, ...cachesIn(pool.memory) };
+  const tree = await openErofs(image, options);
   const blobs = [image, ...devices];
   return {
     digest: `sha256:${sha256(blobs.map(({ id }) => id).join('\n'))}`,

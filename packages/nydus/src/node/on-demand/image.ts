@@ -40,9 +40,6 @@ export interface OnDemandImage {
   close(): Promise<void>;
 }
 
-/** Small ones: what has come lies in a file, and a service may have many images open. */
-export const CACHES = { metadataCache: 1 << 20, decodedCache: 8 << 20 };
-
 /** A form in which files of an image can be read without fetching it whole. */
 export type OnDemandForm =
   /** One EROFS layer, protected by dm-verity's hashes, as `anole image convert` makes it. */

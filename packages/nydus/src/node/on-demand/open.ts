@@ -24,6 +24,11 @@ const openers: Readonly<Record<OnDemandForm, () => Promise<Opener>>> = {
   layers: async () => (await import('./layered-image.ts')).openLayeredImage,
 };
 
+/** Loads what opening most images takes, so that the first one does not wait for it. */
+export async function warmUp(): Promise<void> {
+  await openers.erofs();
+}
+
 /**
  * Opens an image whose data come when they are read. Whatever its form, it is an EROFS image with devices
  * from then on, whose bytes are verified ranges. Reading it raises what fetching does.

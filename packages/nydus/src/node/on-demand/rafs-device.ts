@@ -1,5 +1,11 @@
 import { createHash } from 'node:crypto';
-import { AnoleError, cachedSource, type ReadOptions, type Source } from '@anole/bytes';
+import {
+  AnoleError,
+  type BytesBudget,
+  cachedSource,
+  type ReadOptions,
+  type Source,
+} from '@anole/bytes';
 import { RafsError } from '../../errors.ts';
 import { blobFeatures } from '../../layout/blob.ts';
 import type { RafsBlob } from '../../reader/blob.ts';
@@ -7,8 +13,7 @@ import type { Chunk } from '../../reader/chunk.ts';
 import type { CachedBlob, RemoteBlob } from '../cache/blob.ts';
 import { chunksAt } from '../cache/chunks.ts';
 
-/** Memory for what was fetched and is about to be decoded. */
-const STORED = { cacheSize: 4 * 1024 * 1024, pageSize: 64 * 1024 };
+const PAGE = 64 * 1024;
 /** Stored bytes fetched at once. */
 const AT_ONCE = 4 * 1024 * 1024;
 
@@ -19,12 +24,17 @@ export class StoredBlob implements Source {
   #near: Source;
   readonly #raw: CachedBlob;
   readonly #tables: number;
+  readonly #memory: BytesBudget;
 
-  /** @param tables first byte of the blob's tables */
-  constructor(far: Source, raw: CachedBlob, tables: number) {
+  /**
+   * @param tables first byte of the blob's tables
+   * @param memory for what was fetched and is about to be decoded
+   */
+  constructor(far: Source, raw: CachedBlob, tables: number, memory: BytesBudget) {
     this.size = far.size;
     this.#far = far;
-    this.#near = cachedSource(far, STORED);
+    this.#memory = memory;
+    this.#near = this.#makeNear();
     this.#raw = raw;
     this.#tables = tables;
   }
@@ -36,12 +46,16 @@ export class StoredBlob implements Source {
 
   /** Takes what has come for wrong. */
   forget(): void {
-    this.#near = cachedSource(this.#far, STORED);
+    this.#near = this.#makeNear();
     this.#raw.forget();
   }
 
   close() {
     return this.#near.close?.();
+  }
+
+  #makeNear(): Source {
+    return cachedSource(this.#far, { cacheSize: this.#memory, pageSize: PAGE });
   }
 }
 

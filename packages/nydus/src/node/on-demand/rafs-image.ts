@@ -14,9 +14,6 @@ import { imageOfDevices } from './image-of-devices.ts';
 import { rawBlob } from './near-blobs.ts';
 import { rafsDevice, StoredBlob } from './rafs-device.ts';
 
-/** Bytes of decoded chunks kept: they go into the cache at once. */
-const DECODED = 4 * 1024 * 1024;
-
 /**
  * Opens an image of RAFS v6: its bootstrap is an EROFS image, its blobs, decoded, are the devices.
  *
@@ -36,8 +33,9 @@ export async function openRafsImage(
   };
   const last = bootstrapLayer(layers)!;
   const bootstrap = await readBootstrap(await keep(last), last.digest, call);
+  const { memory } = pool;
   const stored = new Map<string, StoredBlob>();
-  const options = { codecs: nodeCodecs, decodedCache: DECODED };
+  const options = { codecs: nodeCodecs, decodedCache: memory.contents };
   const infoOf = (id: string) => image.blobs.find(({ info }) => info.id === id)?.info;
   const resolve = async (id: string): Promise<StoredBlob | undefined> => {
     const known = stored.get(id);
@@ -45,7 +43,12 @@ export async function openRafsImage(
     const info = infoOf(id);
     const layer = layerOf(`sha256:${id}`, layers, info);
     if (layer === undefined) return undefined;
-    const blob = new StoredBlob(from.source(layer), await keep(layer), tablesOf(info));
+    const blob = new StoredBlob(
+      from.source(layer),
+      await keep(layer),
+      tablesOf(info),
+      memory.fetched,
+    );
     stored.set(id, blob);
     return blob;
   };

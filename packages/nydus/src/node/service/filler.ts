@@ -7,12 +7,19 @@ export interface FillerEvents {
   onRefused?(blob: CachedBlob, event: Omit<AccessEvent, 'fd'>, error: unknown): void;
 }
 
+interface Entry {
+  readonly blob: CachedBlob;
+  uses: number;
+  /** Whether reads of the file are told. */
+  isMarked: boolean;
+}
+
 /**
  * Puts into the files of blobs what somebody is about to read there: the kernel, for a mounted image.
  */
 export class Filler {
   readonly group: PreContentGroup;
-  readonly #blobs = new Map<number, { readonly blob: CachedBlob; uses: number }>();
+  readonly #blobs = new Map<number, Entry>();
   readonly #events: FillerEvents;
   readonly #filling = new Set<Promise<void>>();
   #serving: Promise<void> = Promise.resolve();
@@ -37,7 +44,7 @@ export class Filler {
     const known = this.#blobs.get(ino);
     if (known) known.uses++;
     else {
-      this.#blobs.set(ino, { blob, uses: 1 });
+      this.#blobs.set(ino, { blob, uses: 1, isMarked: true });
       this.group.mark(blob.path);
     }
   }
@@ -47,7 +54,7 @@ export class Filler {
     const { ino } = fstatSync(blob.fd);
     const known = this.#blobs.get(ino);
     if (known === undefined || --known.uses > 0) return false;
-    this.group.unmark(blob.path);
+    this.#unmark(known);
     this.#blobs.delete(ino);
     return true;
   }
@@ -84,6 +91,14 @@ export class Filler {
     }
     this.group.answer(fd, allow);
     closeSync(fd);
+    // Nobody waits for anything in a file that has all.
+    if (known?.blob.isProven) this.#unmark(known);
+  }
+
+  #unmark(entry: Entry): void {
+    if (!entry.isMarked) return;
+    entry.isMarked = false;
+    this.group.unmark(entry.blob.path);
   }
 }
 

@@ -21,15 +21,12 @@ export async function mountByKernel(
 ): Promise<ImageMount> {
   const { blobs } = image;
   const [main, ...devices] = blobs as [CachedBlob, ...CachedBlob[]];
-  if (!mounted) {
-    await image.loadMetadata();
-    for (const blob of blobs) await keeper.keep(fileName(blob.id), blob.fd);
-  }
   for (const blob of blobs) filler.add(blob);
   const forget = () => {
     for (const blob of blobs) if (filler.remove(blob)) keeper.release(fileName(blob.id));
   };
   try {
+    if (!mounted) await makeReady(image, keeper);
     // By descriptors: options have a page, and paths may have commas.
     const options = devices.map(({ fd }) => `device=/proc/self/fd/${fd}`).join(',');
     if (!mounted) mount(main.path, directory, 'erofs', MountFlag.readOnly, options);
@@ -50,6 +47,14 @@ export async function mountByKernel(
       await image.close();
     },
   };
+}
+
+/** Metadata come while the keeper takes the descriptors. Returns, or throws, when both are done. */
+async function makeReady(image: OnDemandImage, keeper: DescriptorKeeper): Promise<void> {
+  const kept = image.blobs.map(({ id, fd }) => keeper.keep(fileName(id), fd));
+  for (const result of await Promise.allSettled([image.loadMetadata(), ...kept])) {
+    if (result.status === 'rejected') throw result.reason;
+  }
 }
 
 /** By which the keeper knows the descriptor of the file of a blob. */

@@ -2,6 +2,7 @@ import { chmod, rm } from 'node:fs/promises';
 import { parsePlatform } from '@anole/oci';
 import { authFiles, findCredentials, ImageStore, parseLocation, Registries } from '@anole/oci/node';
 import { findOnDemand } from '../on-demand/find.ts';
+import { warmUp } from '../on-demand/open.ts';
 import { placeBlobs } from '../on-demand/place-blobs.ts';
 import { type MountRequest, serviceApi } from './api.ts';
 import { BackEnds } from './back-ends.ts';
@@ -80,6 +81,8 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       log,
     }));
   link.ready();
+  // In vain where it fails: then opening an image raises it.
+  warmUp().catch(() => undefined);
   log({ event: 'ready', socket: options.socket, cache: options.cache });
   const ending = await link.ending;
   server.close();

@@ -1,0 +1,130 @@
+import { spawnSync } from 'node:child_process';
+import { mkdirSync, rmSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import { MountFlag, mount, unmount } from '@anole/host/native';
+import type { Contestant, Report } from './harness.ts';
+import { finish, type ImageMounts, output } from './image-mounts.ts';
+import { type LazyImage, PLATFORM } from './lazy-images.ts';
+
+const MEGABYTE = 2 ** 20;
+
+interface Place {
+  readonly mounts: ImageMounts;
+  readonly directory: string;
+}
+
+/** Reading what is here already, beside the same image mounted as any file. */
+export async function compareWarm(
+  report: Report,
+  name: string,
+  image: string,
+  { mounts, directory }: Place,
+): Promise<void> {
+  const plain = join(directory, 'plain');
+  mkdirSync(plain, { recursive: true });
+  for (const [kind, target] of [
+    ['kernel', 1.05],
+    ['fuse', 2],
+  ] as const) {
+    await mounts.start();
+    await mounts.mount(image, PLATFORM, { kind });
+    const files = filesIn(mounts.point).map((path) => relative(mounts.point, path));
+    await reading(mounts.point, files).run();
+    const file = `${plain}.erofs`;
+    // Holes stay holes: to read them would be to fetch them.
+    await finish('cp', ['--sparse=always', mounts.blobs()[0]!, file]);
+    mount(file, plain, 'erofs', MountFlag.readOnly);
+    try {
+      for (const [what, before] of [
+        ['from the cache', forget],
+        ['from memory', undefined],
+      ] as const) {
+        await report.compare({
+          name: `${name}, ${kind}, read again ${what}, beside EROFS mounted plainly`,
+          ours: reading(mounts.point, files, before),
+          peer: reading(plain, files, before),
+          runs: report.full ? 7 : 3,
+          target,
+        });
+      }
+    } finally {
+      unmount(plain, { lazy: true });
+      rmSync(file);
+    }
+  }
+}
+
+/** Large files, one after the other: what small ones cost is mostly their names. */
+function filesIn(root: string): string[] {
+  const { stdout } = spawnSync('find', [root, '-type', 'f', '-size', '+512k'], {
+    encoding: 'utf8',
+  });
+  return stdout.split('\n').filter(Boolean).sort();
+}
+
+function reading(
+  root: string,
+  files: readonly string[],
+  before?: (paths: readonly string[]) => void,
+): Contestant {
+  const paths = files.map((file) => join(root, file));
+  return {
+    name: basename(root),
+    before: () => before?.(paths),
+    run: () => finish('cat', paths).then(() => undefined),
+  };
+}
+
+/** Lets the kernel forget what it has of files: they are decoded again. */
+function forget(paths: readonly string[]): void {
+  for (const path of paths) {
+    spawnSync('dd', [`if=${path}`, 'of=/dev/null', 'iflag=nocache', 'count=0', 'status=none']);
+  }
+}
+
+/** What comes when an image that was there before is mounted and started again. */
+export async function secondStart(
+  report: Report,
+  image: LazyImage,
+  reference: string,
+  { mounts, received }: Place & { received(): number },
+): Promise<void> {
+  for (const tag of ['lazy', 'fast', 'soci', 'esgz']) {
+    await mounts.start();
+    const start = async () => {
+      await mounts.mount(`${reference}:${tag}`, PLATFORM);
+      await output(mounts.point, image.argv);
+    };
+    await start();
+    await mounts.restart();
+    const before = received();
+    await start();
+    const what = `${image.name}, ${tag}: bytes that come for a second start, manifests included`;
+    report.figure(what, (received() - before) / 1e3, 'kB');
+  }
+}
+
+/** Memory of the service with many images mounted, each with a program that ran. */
+export async function memoryOfMany(
+  report: Report,
+  images: readonly { readonly name: string; readonly argv: readonly string[] }[],
+  { mounts, directory }: Place,
+): Promise<void> {
+  for (const kind of ['kernel', 'fuse'] as const) {
+    await mounts.start();
+    report.figure(
+      `memory of the service, nothing mounted`,
+      mounts.memory().service / MEGABYTE,
+      'MiB',
+    );
+    for (const [at, { name, argv }] of images.entries()) {
+      const point = join(directory, `many-${at}`);
+      await mounts.mount(name, PLATFORM, { kind, point });
+      await output(point, argv);
+    }
+    const { service, all } = mounts.memory();
+    const what = `${images.length} images mounted, ${kind}`;
+    report.figure(`memory of the service, ${what}`, service / MEGABYTE, 'MiB (target 120)');
+    report.figure(`memory of service, keeper and holder, ${what}`, all / MEGABYTE, 'MiB');
+  }
+}
