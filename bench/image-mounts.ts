@@ -1,6 +1,6 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -44,8 +44,12 @@ export class ImageMounts implements AsyncDisposable {
       child.kill('SIGTERM');
       await ended;
     };
-    const ask = [command, 'image', 'mounts'];
-    while (spawnSync(process.execPath, ask, { env }).status !== 0) await sleep(50);
+    // Commands start a service where there is none: that would be another one, and its start would count.
+    const socket = join(this.#directory, 'anole/images.sock');
+    while (!existsSync(socket)) {
+      if (child.exitCode !== null) throw new Error('the service of images does not start');
+      await sleep(20);
+    }
   }
 
   async mount(
