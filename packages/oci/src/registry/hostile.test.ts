@@ -107,6 +107,17 @@ describe('a registry that fails for a while is asked again', () => {
     assert.equal(fake.headers[1]?.['range'], 'bytes=7-9');
   });
 
+  it('and not before the time that it names', async (test) => {
+    const { fake, read } = await pull(test, [
+      first(1, '/blobs/', status(429, { 'retry-after': '1' })),
+    ]);
+    const begun = performance.now();
+    assert.ok((await read()).equals(content));
+    // Timers of Node may be early by a millisecond.
+    assert.ok(performance.now() - begun >= 999);
+    assert.equal(fake.asked.length, 2);
+  });
+
   it('but not for ever', async (test) => {
     const { fake, read } = await pull(test, [status(500)]);
     await assert.rejects(read(), { code: 'OCI_BAD_ANSWER' });
