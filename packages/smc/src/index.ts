@@ -29,4 +29,5 @@ export {
   type Policy,
   parsePolicy,
   type Rule,
+  readPolicy,
 } from './socket/policy.ts';

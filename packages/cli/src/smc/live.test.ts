@@ -56,6 +56,21 @@ test('smc run, ss and stats: programs share memory unchanged, and say so', { ski
   ]);
 });
 
+test('smc run refuses a policy that is damaged or missing, and ends as its program does', {
+  skip,
+}, () => {
+  const ended = (...args: string[]) =>
+    spawnSync(process.execPath, [...argv, 'run', ...args], { encoding: 'utf8' });
+  const program = ['--', 'node', '-e', "console.log('ran')"];
+  for (const policy of ['/nowhere/policy.json', main]) {
+    const { status, stdout, stderr } = ended('--policy', policy, ...program);
+    assert.equal(status, 1);
+    assert.equal(stdout, '');
+    assert.match(stderr, /SMC_BAD_POLICY/);
+  }
+  assert.equal(ended('--', 'node', '-e', 'process.abort()').status, 128 + 6);
+});
+
 test('smc bench measures three ways, of which shared memory is the first', { skip }, () => {
   const args = [...argv, 'bench', '--seconds', '0.15', '--json'];
   const { stdout, stderr, status } = spawnSync(process.execPath, args, { encoding: 'utf8' });

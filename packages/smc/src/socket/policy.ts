@@ -69,6 +69,22 @@ export function parsePolicy(text: string): Policy {
   return { default: mode, dryRun, kernel, rules };
 }
 
+/**
+ * The policy that a file has.
+ *
+ * @throws SmcError `SMC_BAD_POLICY`, also where the file cannot be read
+ */
+export function readPolicy(file: string): Policy {
+  let text: string;
+  try {
+    text = readFileSync(file, 'utf8');
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new SmcError('SMC_BAD_POLICY', `Cannot read the policy: ${why}`, { cause });
+  }
+  return parsePolicy(text);
+}
+
 function portsOf(port: number | string): readonly [first: number, last: number] | undefined {
   const parts = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(String(port));
   if (parts === null) return undefined;
@@ -141,7 +157,7 @@ export function currentPolicy(): Policy {
     const found = `${mtimeMs} ${ino} ${size}`;
     if (found === version) return current;
     version = found;
-    current = parsePolicy(readFileSync(file, 'utf8'));
+    current = readPolicy(file);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     if (version !== why) process.emitWarning(why, { code: 'SMC_BAD_POLICY' });
