@@ -25,6 +25,8 @@ const BEFORE = ${BEFORE};
 // What search leaves: where the match begins, and how far back its bytes are.
 const FOUND = ${KERNEL_RESULT + 4};
 const FOUND_DISTANCE = ${KERNEL_RESULT + 8};
+// What put leaves.
+const TAKEN = ${KERNEL_RESULT + 12};
 
 // Enters the places from at on, before end. Returns end, or at.
 inline function enter(at, end, start): i32 {
@@ -69,6 +71,17 @@ inline function search(at, low, best, start, matchEnd, tries): i32 {
   return best;
 }
 
+// Writes a match, or as much of it as fits. Returns the end, or 0; in TAKEN how many bytes were.
+function put(to, anchor, at, length, distance, limit): i32 {
+  let fits = length;
+  if (to + at - anchor + (at - anchor >> 7) + (length >> 7) + 20 > limit) {
+    fits = fitting(limit - to, at - anchor, length);
+  }
+  i32[TAKEN] = fits;
+  if (fits == 0) return 0;
+  return putSequence(to, anchor, at - anchor, fits, distance);
+}
+
 export function fill(start, end, target, room): i32 {
   let limit = target + room;
   let lastStart = end - LAST_MATCH_START;
@@ -80,8 +93,9 @@ export function fill(start, end, target, room): i32 {
   let at = start;
   let entered = start;
   let stop = select(room < lastStart - start, start + room, lastStart);
+  let full = 0;
   set(HEADS, 0, ${HEADS_SIZE});
-  while (at <= stop) {
+  while (at <= stop && full == 0) {
     entered = enter(entered, at + 1, start);
     let length = search(at, at, MATCH_MIN - 1, start, matchEnd, depth);
     if (length < MATCH_MIN) {
@@ -90,9 +104,16 @@ export function fill(start, end, target, room): i32 {
       continue;
     }
     let distance = i32[FOUND_DISTANCE];
-    let full = 0;
-    // A match is at hand: what overlaps it?
-    while (1) {
+    // The match before, which ends where this one begins, and one that this one took the place of.
+    let before = 0;
+    let beforeLength = 0;
+    let beforeDistance = 0;
+    let first = 0;
+    let firstLength = 0;
+    let firstDistance = 0;
+    let open = 1;
+    while (open && full == 0) {
+      // A match is at hand: what overlaps it?
       let next = 0;
       let nextLength = length;
       let nextDistance = 0;
@@ -100,32 +121,64 @@ export function fill(start, end, target, room): i32 {
       if (length < ${LONG_ENOUGH} && ahead <= lastStart) {
         entered = enter(entered, ahead + 1, start);
         nextLength = search(ahead, at, length, start, matchEnd, depth);
-        if (nextLength > length) {
-          next = i32[FOUND];
-          nextDistance = i32[FOUND_DISTANCE];
-          if (next - at < MATCH_MIN) {
-            at = next;
-            length = nextLength;
-            distance = nextDistance;
-            continue;
-          }
-          length = next - at;
+        next = i32[FOUND];
+        nextDistance = i32[FOUND_DISTANCE];
+      }
+      open = nextLength > length;
+      if (open) {
+        if (firstLength && next <= first + firstLength) {
+          at = first;
+          length = firstLength;
+          distance = firstDistance;
+        }
+        // What the match has to itself, between those before and behind it.
+        let own = select(before + beforeLength > at, before + beforeLength, at);
+        if (next - own < MATCH_MIN) {
+          first = at;
+          firstLength = select(own == at, length, 0);
+          firstDistance = distance;
+          at = next;
+          length = nextLength;
+          distance = nextDistance;
+          continue;
         }
       }
-      let fits = length;
-      if (to + at - anchor + (at - anchor >> 7) + (length >> 7) + 20 > limit) {
-        fits = fitting(limit - to, at - anchor, length);
-        full = fits < length;
-        if (fits == 0) break;
+      firstLength = 0;
+      if (beforeLength) {
+        // Up to 18 bytes take no more room than fewer.
+        let cut = at - before;
+        if (cut < beforeLength) {
+          let longer = select(beforeLength < MATCH_MIN + 14, beforeLength, MATCH_MIN + 14);
+          if (longer > cut + length - MATCH_MIN) longer = cut + length - MATCH_MIN;
+          if (longer > cut) {
+            at += longer - cut;
+            length -= longer - cut;
+            cut = longer;
+          }
+          beforeLength = cut;
+        }
+        let ends = put(to, anchor, before, beforeLength, beforeDistance, limit);
+        full = i32[TAKEN] < beforeLength;
+        if (ends) {
+          to = ends;
+          anchor = before + i32[TAKEN];
+        }
       }
-      to = putSequence(to, anchor, at - anchor, fits, distance);
-      at += fits;
-      anchor = at;
-      if (full || next == 0) break;
+      before = at;
+      beforeLength = length;
+      beforeDistance = distance;
+      at = next;
       length = nextLength;
       distance = nextDistance;
     }
     if (full) break;
+    let last = put(to, anchor, before, beforeLength, beforeDistance, limit);
+    full = i32[TAKEN] < beforeLength;
+    if (last) {
+      to = last;
+      anchor = before + i32[TAKEN];
+    }
+    at = anchor;
     stop = select(limit - to < lastStart - anchor, anchor + limit - to, lastStart);
   }
   return finish(to, anchor, end, target, limit, start);
