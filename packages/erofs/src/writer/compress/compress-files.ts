@@ -35,7 +35,7 @@ export async function compressFiles(
   const { tails } = settings;
   const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
   const ends = tails === 'inline' ? await settings.spool() : undefined;
-  const shared = settings.dedupe ? new SharedBlocks(spool, settings.blockSize) : undefined;
+  const shared = settings.shares ? new SharedBlocks(spool, settings.blockSize) : undefined;
   const builder = new FileBuilder(settings, { blocks: spool, ends, packed, shared });
   const wanted = inodes.flatMap((inode) => {
     const variant = variantOf(inode, settings);

@@ -65,7 +65,7 @@ export function compressionFields({ settings, hasCompressed, inodes, stored }: P
       INCOMPAT_ZERO_PADDING |
       (configured ? INCOMPAT_COMPRESSION_CONFIG : 0) |
       (inlined ? INCOMPAT_TAIL_PACKING : 0) |
-      (stored?.packed || compression.dedupe ? INCOMPAT_FRAGMENTS : 0),
+      (stored?.packed || compression.shares ? INCOMPAT_FRAGMENTS : 0),
     compressionAlgorithms: configured ? used : LZ4_DISTANCE,
   };
 }

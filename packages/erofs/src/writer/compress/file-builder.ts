@@ -70,7 +70,7 @@ export class FileBuilder {
       await this.flush();
       return await outputs.blocks.read(offset, length);
     };
-    if (outputs.shared) this.known = new KnownPclusters(read, settings.blockSize);
+    if (settings.dedupe) this.known = new KnownPclusters(read, settings.blockSize);
   }
 
   /** Blocks so far. */

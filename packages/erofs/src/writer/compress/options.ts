@@ -84,6 +84,8 @@ export interface CompressionSettings {
   readonly packedVariant: number;
   readonly allFragments: boolean;
   readonly dedupe: boolean;
+  /** Whether equal pclusters are stored once: what `dedupe` finds, and where ends are gathered, others. */
+  readonly shares: boolean;
   readonly reuse: ReusedImage | undefined;
   readonly tails: TailMode;
   readonly lanes: Lanes;
@@ -140,6 +142,7 @@ export function settleCompression(
     packedVariant,
     allFragments: tails === 'fragment' && (options.allFragments ?? false),
     dedupe: options.dedupe ?? false,
+    shares: (options.dedupe ?? false) || tails === 'fragment',
     reuse: options.reuse,
     tails,
     lanes: options.lanes ? options.lanes(pieces) : laneInThisThread(pieces, encoders),

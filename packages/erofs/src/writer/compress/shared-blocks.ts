@@ -25,7 +25,7 @@ export class SharedBlocks {
     end: number,
     flush: () => Promise<void>,
   ): Promise<number | undefined> {
-    const hash = xxh32(bytes);
+    const hash = xxh32(bytes.subarray(0, this.#blockSize));
     const blocks = bytes.length / this.#blockSize;
     for (const block of this.#known.find(hash, bytes.length)) {
       if (block + blocks > end) continue;
