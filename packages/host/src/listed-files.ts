@@ -111,9 +111,7 @@ export class ListedFiles implements Disposable {
     const fd = this.#calls.open(directory, this.#names[index]!, FILE);
     this.#file = { index, fd };
     this.#calls.statOpen(this.#opened, fd);
-    const wanted = this.#keys.subarray(index * KEY_WORDS + 1, (index + 1) * KEY_WORDS);
-    const found = this.#opened.identity(0);
-    if (!found.every((word, at) => word === wanted[at])) this.#closeFile();
+    if (!this.#opened.isOf(0, this.#keys, index * KEY_WORDS + 1)) this.#closeFile();
   }
 
   /** A descriptor of a directory, valid until the next call. */

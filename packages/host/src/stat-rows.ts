@@ -106,6 +106,14 @@ export class StatRows implements FileRows {
     return identity.map((field) => this.#get(row, field));
   }
 
+  /** Whether a row is about the file whose identity stands in `words` from `at` on. */
+  isOf(row: number, words: Uint32Array, at: number): boolean {
+    for (let index = 0; index < IDENTITY_WORDS; index++) {
+      if (this.#get(row, identity[index]!) !== words[at + index]) return false;
+    }
+    return true;
+  }
+
   /** Those of a key. */
   key(row: number): number[] {
     return key.map((field) => this.#get(row, field));

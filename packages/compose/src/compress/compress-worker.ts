@@ -40,9 +40,9 @@ function read({ files, reads }: CompressJob): void {
   if (files === undefined) return;
   source.take(files);
   try {
-    for (let index = 0; index * READ_COLUMNS < reads.length; index++) {
-      const [offset, start, length] = reads.subarray(index * READ_COLUMNS);
-      source.read(index, offset!, bytes.subarray(start!, start! + length!));
+    for (let index = 0, at = 0; at < reads.length; index++, at += READ_COLUMNS) {
+      const start = reads[at + 1]!;
+      source.read(index, reads[at]!, bytes.subarray(start, start + reads[at + 2]!));
     }
   } finally {
     source.release();

@@ -39,13 +39,14 @@ export class FileCopier {
   }
 
   #copyAll({ offset, bytes, numbers }: CopyJob): void {
-    for (let file = 0; file * COPY_COLUMNS < numbers.length; file++) {
-      const [from, length, to, tail, tailTo] = numbers.subarray(file * COPY_COLUMNS);
-      const range = { from: from!, length: length!, to: to! };
-      if (range.length + tail! > GATHERED) this.#copyLarge(file, range);
+    for (let file = 0, at = 0; at < numbers.length; file++, at += COPY_COLUMNS) {
+      const range = { from: numbers[at]!, length: numbers[at + 1]!, to: numbers[at + 2]! };
+      const tail = numbers[at + 3]!;
+      if (range.length + tail > GATHERED) this.#copyLarge(file, range);
       else {
-        const end = this.#gather(file, range, tail!);
-        if (tail! > 0) bytes.set(this.#gathered.subarray(end, end + tail!), tailTo! - offset);
+        const end = this.#gather(file, range, tail);
+        const tailTo = numbers[at + 4]! - offset;
+        if (tail > 0) bytes.set(this.#gathered.subarray(end, end + tail), tailTo);
       }
     }
     this.#flush();

@@ -2,6 +2,7 @@ import type { DeviceNumber, FileType, Timestamp, TreeNode } from '@anole/vfs';
 import { NO_BLOCK } from '../layout/inode.ts';
 import type { Chunks } from './chunks.ts';
 import type { Compressed } from './compress/compressed.ts';
+import { CompressedRecords } from './compress/compressed-records.ts';
 import type { XattrItem } from './xattrs.ts';
 
 /** What the scan finds out about an inode at once. */
@@ -49,9 +50,13 @@ class Columns {
   readonly seconds: Float64Array;
   readonly nid: Float64Array;
   readonly blocks: Float64Array;
+  /** Addresses in `records`, or 0. */
+  readonly compressed: Uint32Array;
+  readonly records: CompressedRecords;
 
-  constructor(ino: number, rows: number) {
+  constructor(ino: number, rows: number, records: CompressedRecords) {
     this.ino = ino;
+    this.records = records;
     this.type = new Uint8Array(rows);
     this.extended = new Uint8Array(rows);
     this.mode = new Uint16Array(rows);
@@ -66,6 +71,7 @@ class Columns {
     this.seconds = new Float64Array(rows);
     this.nid = new Float64Array(rows);
     this.blocks = new Float64Array(rows);
+    this.compressed = new Uint32Array(rows);
   }
 }
 
@@ -75,7 +81,6 @@ interface Rare {
   target: Uint8Array | undefined;
   directory: Directory | undefined;
   chunks: Chunks | undefined;
-  compressed: Compressed | undefined;
   rdev: DeviceNumber | undefined;
 }
 
@@ -102,11 +107,13 @@ export class Inode {
 
   /** @param ino of the first; later ones count on */
   static maker(ino: number, rows = ROWS): (found: Found) => Inode {
+    const records = new CompressedRecords();
     let columns: Columns | undefined;
     let row = 0;
     return (found) => {
       if (columns === undefined || row === rows) {
-        columns = new Columns(columns === undefined ? ino : columns.ino + rows, rows);
+        const first = columns === undefined ? ino : columns.ino + rows;
+        columns = new Columns(first, rows, records);
         row = 0;
       }
       const inode = new Inode(columns, row, found);
@@ -277,13 +284,18 @@ export class Inode {
     if (chunks !== this.chunks) this.#have().chunks = chunks;
   }
 
-  /** Of a file that is stored compressed. */
+  get isCompressed(): boolean {
+    return this.#columns.compressed[this.#row] !== 0;
+  }
+
+  /** Of a file that is stored compressed. Made anew each time. */
   get compressed(): Compressed | undefined {
-    return this.#rare?.compressed;
+    const address = this.#columns.compressed[this.#row]!;
+    return address === 0 ? undefined : this.#columns.records.at(address);
   }
 
   set compressed(compressed: Compressed) {
-    this.#have().compressed = compressed;
+    this.#columns.compressed[this.#row] = this.#columns.records.add(compressed);
   }
 
   /** One of its names, for messages. */
@@ -299,7 +311,6 @@ export class Inode {
       target: undefined,
       directory: undefined,
       chunks: undefined,
-      compressed: undefined,
       rdev: undefined,
     };
     return this.#rare;

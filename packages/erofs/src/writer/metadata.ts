@@ -56,13 +56,13 @@ function formatOf(inode: Inode): number {
 }
 
 function dataOf(inode: Inode, indexes: boolean): number {
-  const { type, rdev, startBlock, chunks, compressed, blocks } = inode;
+  const { type, rdev, startBlock, chunks, isCompressed, blocks } = inode;
   if (type === 'character' || type === 'block') {
     return encodeDevice(rdev ?? { major: 0, minor: 0 });
   }
   if (type === 'fifo' || type === 'socket') return 0;
   // How many blocks, not where: the indexes say that.
-  if (compressed !== undefined) return blocks;
+  if (isCompressed) return blocks;
   if (chunks === undefined) return startBlock;
   return chunks.bits | (entrySize(chunks, indexes) === CHUNK_INDEX_SIZE ? CHUNK_INDEXES : 0);
 }

@@ -70,7 +70,7 @@ export class PartWriter {
       if (inode.directory && inode.blocks > 0) yield* this.#directory(inode);
     }
     for (const inode of inodes) {
-      if (inode.compressed || inode.directory || inode.blocks === 0) continue;
+      if (inode.isCompressed || inode.directory || inode.blocks === 0) continue;
       if (!this.#canLeave(inode)) yield* this.#file(inode);
       else if (this.#left[inode.ino] === 0) yield* this.#leaveBlocks(inode);
     }
@@ -120,7 +120,8 @@ export class PartWriter {
   #appendHead(inode: Inode): Promise<void> | undefined {
     const { settings } = this.#plan;
     const output = this.#output;
-    if (inode.compressed) return appendCompressedHead(output, inode, inode.compressed, this.#plan);
+    const { compressed } = inode;
+    if (compressed) return appendCompressedHead(output, inode, compressed, this.#plan);
     output.append(encodeInode(inode, settings));
     if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
     if (inode.chunks) {
@@ -162,8 +163,8 @@ export class PartWriter {
 
   /** Whether the data of an inode are for others to copy. */
   #canLeave(inode: Inode): boolean {
-    const { type, chunks, compressed } = inode;
-    const isPlain = type === 'file' && chunks === undefined && compressed === undefined;
+    const { type, chunks, isCompressed } = inode;
+    const isPlain = type === 'file' && chunks === undefined && !isCompressed;
     return this.#choices.copies && isPlain && inode !== this.#plan.stored?.packed;
   }
 

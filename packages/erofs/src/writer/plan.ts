@@ -96,7 +96,7 @@ export function plan(
     sharedXattrs: shared.items,
     hasXattrs: !pool.empty,
     hasChunks: inodes.some((inode) => inode.chunks !== undefined),
-    hasCompressed: inodes.some((inode) => inode.compressed !== undefined),
+    hasCompressed: inodes.some((inode) => inode.isCompressed),
     stored,
     devices,
     metaBlock,
@@ -108,9 +108,10 @@ export function plan(
 /** Bytes in the metadata: inode, attributes, chunk table or tail. */
 export function headSize(inode: Inode, { chunks }: Settings): number {
   const end = coreSize(inode) + inode.xattrSize;
+  const { compressed } = inode;
   return (
     end +
-    (inode.compressed ? compressedHeadSize(inode, inode.compressed) : 0) +
+    (compressed ? compressedHeadSize(inode, compressed) : 0) +
     (inode.chunks ? tableSize(inode.chunks, end, chunks?.indexes ?? false) : 0) +
     inode.tailSize
   );
@@ -146,7 +147,7 @@ function placeData(inodes: readonly Inode[], first: number): number {
   let block = first;
   for (const wanted of [true, false]) {
     for (const inode of inodes) {
-      if (inode.blocks === 0 || inode.compressed) continue;
+      if (inode.blocks === 0 || inode.isCompressed) continue;
       if ((inode.directory !== undefined) !== wanted) continue;
       inode.startBlock = block;
       block += inode.blocks;
@@ -158,7 +159,8 @@ function placeData(inodes: readonly Inode[], first: number): number {
 /** Of what is stored already, `first` is the block that all of it counts from. */
 function placeStored(inodes: readonly Inode[], first: number): void {
   for (const inode of inodes) {
-    if (inode.compressed) inode.startBlock = first + inode.compressed.firstBlock;
+    const { compressed } = inode;
+    if (compressed) inode.startBlock = first + compressed.firstBlock;
     else if (inode.chunks?.places) inode.startBlock = first;
   }
 }

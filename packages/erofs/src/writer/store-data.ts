@@ -36,7 +36,7 @@ export async function storeData(
   if (chunks === undefined || (settings.external && !hasBlob && !options.chunks)) return stored;
   const { packed } = stored;
   const rest = [...files, ...(packed ? [packed] : [])].filter(
-    ({ type, size, compressed }) => type === 'file' && size > 0 && compressed === undefined,
+    ({ type, size, isCompressed }) => type === 'file' && size > 0 && !isCompressed,
   );
   const output = { spool, blocks: stored.blocks, blockSize, size: chunks.size };
   const blocks = await chunkFiles(rest, { ...output, device: hasBlob ? BLOB : 0 }, options);

@@ -1,6 +1,7 @@
 import type { Timestamp, TreeNode } from '@anole/vfs';
 import { compareBytes } from '../../compare-bytes.ts';
 import { xxh32 } from '../../xxh32.ts';
+import { ContentIndex } from '../content-index.ts';
 import { Inode } from '../inode.ts';
 import { readExactly } from '../read-exactly.ts';
 import type { Compressed } from './compressed.ts';
@@ -15,8 +16,7 @@ const PART_SIZE = 4 * 1024 * 1024;
 /** The packed inode while it grows: ends of files one after another, each content once. */
 export class Packed {
   readonly #spool: Spool;
-  /** Places by hash and length. */
-  readonly #known = new Map<string, number[]>();
+  readonly #known = new ContentIndex();
   size = 0;
 
   constructor(spool: Spool) {
@@ -25,16 +25,14 @@ export class Packed {
 
   /** Where `bytes` lie: they are added unless they are there. */
   async place(bytes: Uint8Array): Promise<number> {
-    const key = `${xxh32(bytes)}.${bytes.length}`;
-    const places = this.#known.get(key) ?? [];
-    for (const place of places) {
+    const hash = xxh32(bytes);
+    for (const place of this.#known.find(hash, bytes.length)) {
       if (compareBytes(await this.#spool.read(place, bytes.length), bytes) === 0) return place;
     }
     const place = this.size;
     await this.#spool.write(place, bytes);
     this.size += bytes.length;
-    places.push(place);
-    this.#known.set(key, places);
+    if (place < WHOLE_FRAGMENT_MAX) this.#known.add(hash, bytes.length, place);
     return place;
   }
 

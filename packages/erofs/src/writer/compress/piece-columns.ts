@@ -10,15 +10,24 @@ const RESULT_COLUMNS = 5;
 export function packPieces(pieces: readonly Piece[]): Uint32Array<ArrayBuffer> {
   const columns = new Uint32Array(pieces.length * PIECE_COLUMNS);
   for (const [index, { start, length, tail, variant }] of pieces.entries()) {
-    columns.set([start, length, tails.indexOf(tail), variant], index * PIECE_COLUMNS);
+    const at = index * PIECE_COLUMNS;
+    columns[at] = start;
+    columns[at + 1] = length;
+    columns[at + 2] = tails.indexOf(tail);
+    columns[at + 3] = variant;
   }
   return columns;
 }
 
 export function unpackPieces(columns: Uint32Array): Piece[] {
   return Array.from({ length: columns.length / PIECE_COLUMNS }, (_, index) => {
-    const [start, length, tail, variant] = columns.subarray(index * PIECE_COLUMNS);
-    return { start: start!, length: length!, tail: tails[tail!], variant: variant! };
+    const at = index * PIECE_COLUMNS;
+    return {
+      start: columns[at]!,
+      length: columns[at + 1]!,
+      tail: tails[columns[at + 2]!],
+      variant: columns[at + 3]!,
+    };
   });
 }
 
@@ -29,8 +38,12 @@ export function packResults(pieces: readonly CompressedPiece[]): Uint32Array<Arr
   columns[0] = pieces.length;
   let at = rows;
   for (const [index, { extents, start, end, tailSize, fragmentSize }] of pieces.entries()) {
-    const row = [extents.length, start, end, tailSize, fragmentSize];
-    columns.set(row, 1 + index * RESULT_COLUMNS);
+    const row = 1 + index * RESULT_COLUMNS;
+    columns[row] = extents.length;
+    columns[row + 1] = start;
+    columns[row + 2] = end;
+    columns[row + 3] = tailSize;
+    columns[row + 4] = fragmentSize;
     columns.set(extents, at);
     at += extents.length;
   }
