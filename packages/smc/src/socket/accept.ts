@@ -11,7 +11,7 @@ import {
   type SocketName,
   type TcpHandle,
 } from './internals.ts';
-import { hasKernelSocket, setKernelState } from './kernel.ts';
+import { isByKernel, setKernelState } from './kernel.ts';
 import { counters, setState, setTcp } from './state.ts';
 
 interface Claim {
@@ -246,9 +246,8 @@ function take(
     return;
   }
   if (!(found instanceof Connection)) {
-    const isByKernel = hasKernelSocket(handle);
     onOwner(client, handle, (socket) => {
-      if (isByKernel) setKernelState(socket, client, 'server');
+      if (isByKernel(handle, client)) setKernelState(socket, client, 'server');
       else setTcp(socket, 'server', found);
     });
     accept.call(handle, 0, client);

@@ -15,8 +15,16 @@ const FRESH = 50;
 const opened = new WeakSet<object>();
 let askAt = 0;
 
-/** Whether a handle was given a socket of SMC. */
-export const hasKernelSocket = (handle: object): boolean => opened.has(handle);
+/**
+ * Whether a connection was accepted by a socket of SMC: a server's of this process or, in a cluster, of the primary,
+ * which only shows where SMC was agreed on.
+ */
+export function isByKernel(server: object, client: TcpHandle): boolean {
+  return (
+    opened.has(server) ||
+    (currentPolicy().kernel === true && client.fd >= 0 && isSmcSocket(client.fd))
+  );
+}
 
 /**
  * Gives a TCP handle, before it is bound or connects, a socket of the kernel's own SMC (AF_SMC). The kernel agrees
