@@ -11,6 +11,7 @@ import {
 import type { InodeInfo } from '../reader/inode.ts';
 import type { Metadata } from '../reader/metadata.ts';
 import type { OpenedImage } from '../reader/open.ts';
+import { isPadding } from '../reader/xattrs.ts';
 import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
 import type { SlotClaims } from './claims.ts';
 import type { Findings, Place } from './findings.ts';
@@ -84,8 +85,9 @@ export class XattrCheck {
     place: Place,
   ): Flow<number | undefined> {
     if (at + XATTR_ENTRY_SIZE > end) return this.#bad('an entry ends outside them', place, at);
-    const head = XattrEntry.at(viewOf(yield* space.read(at, XATTR_ENTRY_SIZE, 'an attribute')));
-    const { nameLength, nameIndex, valueSize } = head;
+    const bytes = yield* space.read(at, XATTR_ENTRY_SIZE, 'an attribute');
+    if (isPadding(bytes, 0)) return XATTR_ENTRY_SIZE;
+    const { nameLength, nameIndex, valueSize } = XattrEntry.at(viewOf(bytes));
     const size = XATTR_ENTRY_SIZE + nameLength + valueSize;
     if (at + size > end) return this.#bad('an entry ends outside them', place, at);
     const prefix =
@@ -93,10 +95,11 @@ export class XattrCheck {
         ? xattrPrefixes[nameIndex]
         : this.#image.prefixes[nameIndex & ~XATTR_LONG_PREFIX];
     if (prefix === undefined) return this.#bad(`an entry has prefix ${nameIndex}`, place, at);
-    const bytes = yield* space.read(at + XATTR_ENTRY_SIZE, nameLength, 'the name of an attribute');
-    if (bytes.includes(0)) return this.#bad('a name holds a zero', place, at);
-    const name = prefix + decodeName(bytes);
-    if (prefix.endsWith('.') && nameLength === 0) this.#bad(`${name} has no name`, place, at);
+    const rest = yield* space.read(at + XATTR_ENTRY_SIZE, nameLength, 'the name of an attribute');
+    if (rest.includes(0)) return this.#bad('a name holds a zero', place, at);
+    const name = prefix + decodeName(rest);
+    if (xattrPrefixes.includes(name) && name.endsWith('.'))
+      this.#bad(`${name} has no name`, place, at);
     if (seen.has(name)) this.#bad(`${name} is there twice`, place, at);
     seen.add(name);
     return size;

@@ -88,6 +88,7 @@ export class XattrReader {
     const { nameLength, nameIndex } = XattrEntry.at(viewOf(body), at);
     const size = entrySize(body, at);
     if (at + size > body.length) throw bad(inode, 'an entry ends outside them', base + at);
+    if (isPadding(body, at)) return at + XATTR_UNIT;
     const value = at + XATTR_ENTRY_SIZE + nameLength;
     const prefix = this.#prefix(nameIndex);
     if (prefix === undefined) throw bad(inode, `an entry has prefix ${nameIndex}`, base + at);
@@ -102,6 +103,11 @@ export class XattrReader {
     if ((index & XATTR_LONG_PREFIX) === 0) return xattrPrefixes[index];
     return this.#longPrefixes[index & ~XATTR_LONG_PREFIX];
   }
+}
+
+/** Whether there is room for an entry, and none: mkfs.erofs leaves some beside the root where it is told to. */
+export function isPadding(body: Uint8Array, at: number): boolean {
+  return viewOf(body).getUint32(at, true) === 0;
 }
 
 /** Bytes of an entry with name and value, without the padding after it. */
