@@ -31,6 +31,12 @@ export function makeCommand(): Command {
     .option('--gid-offset <offset>', 'to be added to all groups')
     .option('--exclude-path <path>', 'leave this out, with what is below it', collect)
     .option('--exclude-regex <expression>', 'leave out what matches', collect)
+    .option('--hard-dereference', 'let each name of a file be a file of its own')
+    .option('--ignore-mtime', 'give no inode 64 bytes for its time alone: it has that of most')
+    .option('--preserve-mtime', 'keep times (default)')
+    .option('--file-contexts <file>', 'label files for SELinux by this file, and by it alone')
+    .option('--mount-point <path>', 'where paths in that file begin (default: /)')
+    .option('--xattr-prefix <prefix>', 'store what names of attributes begin with once', collect)
     .option('--no-inline', 'put no data beside inodes')
     .option('--extended', 'give every inode 64 bytes')
     .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, lzma, zstd or deflate; see below')
@@ -38,6 +44,9 @@ export function makeCommand(): Command {
     .option('-E, --features <names>', 'by the names of mkfs.erofs, see below', collect)
     .option('--chunksize <bytes>', 'store files in chunks, equal ones once')
     .option('--blobdev <file>', 'put the data of files there, metadata alone into the image')
+    .option('--dsunit <blocks>', 'begin data of files at multiples of so many blocks')
+    .option('--max-extent-bytes <bytes>', 'let one compressed unit hold no more of a file')
+    .option('--sort <order>', 'data of an archive by path, or none: as in the archive')
     .option('--tar <mode>', 'f: copy the files of an archive; i: refer to them where they are')
     .option('--device <file>', 'a device beside an EROFS image that is the source', collect)
     .option('--compress-hints <file>', 'how single files are compressed, see below')
@@ -45,6 +54,8 @@ export function makeCommand(): Command {
       '--reuse <image>',
       'take over compressed data of files that are in this image as they are',
     )
+    .option('--incremental [mode]', 'add the source to the image that is there: data, the one mode')
+    .option('--clean [mode]', 'make an image of the source alone (default): data, the one mode')
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
     .addHelpText(
       'after',
@@ -60,8 +71,14 @@ With --reuse, files that have the same path and content in that image are not co
 the same options made it.
 Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
 (ends and small files in one inode, compressed to units of so many), all-fragments (all files there),
-dedupe (what files have in common once), noinline_data, force-inode-extended, force-chunk-indexes
-(addresses of 8 bytes).
+dedupe (what files have in common once), noinline_data, force-inode-extended, force-inode-compact (32
+bytes for all, no times of their own), 48bit (32 bytes and seconds of their own, from Linux 6.15 on),
+dot-omitted (and directories that do not list themselves), force-chunk-indexes (addresses of 8 bytes).
+With --incremental, the new image holds the files of the old one and of the source, which counts where
+both have one; compressed data are taken over. Until it is whole, the old one stays.
+Lines of --file-contexts are an expression for whole paths, perhaps a type (--, -d, -l, -c, -b, -p, -s) and a
+label, or <<none>>: paths count before expressions, later lines before earlier ones.
+Prefixes of attributes need Linux 6.4 and no erofs-utils before 1.7.
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
@@ -78,6 +95,8 @@ Examples:
   anole fs mk rootfs/ -o bootstrap.erofs --chunksize 1048576 --blobdev data.blob
   anole fs mk rootfs/ -o new.erofs -z lzma -C 65536 --reuse old.erofs
   anole fs mk layer.tar -o index.erofs --tar i
+  anole fs mk more/ -o rootfs.erofs -z zstd --incremental=data
+  anole fs mk system/ -o system.erofs --file-contexts file_contexts --mount-point /system
   mount -t erofs rootfs.erofs /mnt`,
     )
     .action(act(makeAction));

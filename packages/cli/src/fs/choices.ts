@@ -1,5 +1,6 @@
-import type { Owners, WriteOptions } from '@anole/erofs';
+import { labelsBy, type Owners, type WriteOptions } from '@anole/erofs';
 import { usageError } from '../frame.ts';
+import { readText } from './compressors.ts';
 
 /** What of a source goes into an image, and as whose: options by the names of mkfs.erofs. */
 export interface ChoiceFlags {
@@ -12,15 +13,34 @@ export interface ChoiceFlags {
   readonly gidOffset?: string;
   readonly excludePath?: readonly string[];
   readonly excludeRegex?: readonly string[];
+  readonly hardDereference?: boolean;
+  readonly ignoreMtime?: boolean;
+  readonly preserveMtime?: boolean;
+  readonly fileContexts?: string;
+  readonly mountPoint?: string;
+  readonly xattrPrefix?: readonly string[];
 }
 
 export function choicesOf(flags: ChoiceFlags): WriteOptions {
   const exclude = excluded(flags);
+  const { hardDereference, ignoreMtime, preserveMtime, xattrPrefix } = flags;
   return {
     ...xattrsOf(flags),
+    ...labelOf(flags),
     owners: ownersOf(flags),
     ...(exclude && { exclude }),
+    ...(hardDereference && { hardDereference }),
+    ...(ignoreMtime && !preserveMtime && { ignoreTimes: true }),
+    ...(xattrPrefix && { xattrPrefixes: xattrPrefix }),
   };
+}
+
+function labelOf({ fileContexts, mountPoint }: ChoiceFlags): WriteOptions {
+  if (fileContexts !== undefined) {
+    return { label: labelsBy(readText(fileContexts), mountPoint) };
+  }
+  if (mountPoint === undefined) return {};
+  throw usageError('Cannot use --mount-point without --file-contexts: it is for labels', 'fs mk');
 }
 
 function xattrsOf({ xattrs, xattrTolerance }: ChoiceFlags): WriteOptions {

@@ -14,6 +14,7 @@ export interface CompressionFlags {
   readonly pclusterSize?: string;
   readonly features?: readonly string[];
   readonly compressHints?: string;
+  readonly maxExtentBytes?: string;
   readonly threads?: string;
 }
 
@@ -41,12 +42,13 @@ function settle(
 ): CompressionOptions | undefined {
   const parse = command === 'fs mk' ? featuresOf : compressionFeaturesOf;
   const { tails, packedPclusterSize, allFragments, dedupe } = parse(flags.features ?? []);
-  const { compress, pclusterSize, threads, output, compressHints } = flags;
+  const { compress, pclusterSize, threads, output, compressHints, maxExtentBytes } = flags;
   if (compress === undefined) {
     const idle = Object.entries({
       '-C': pclusterSize,
       '-E': tails ?? dedupe,
       '--compress-hints': compressHints,
+      '--max-extent-bytes': maxExtentBytes,
     });
     const [name] = idle.find(([, value]) => value !== undefined) ?? [];
     if (name) throw new WrongFlag(`Cannot use ${name} without a compressor: give -z too`);
@@ -63,6 +65,7 @@ function settle(
     rules,
     ...(allFragments !== undefined && { allFragments }),
     ...(dedupe !== undefined && { dedupe }),
+    ...(maxExtentBytes !== undefined && { maxExtentBytes: Number(maxExtentBytes) }),
     ...(tails !== undefined && { tails }),
     ...(packedPclusterSize !== undefined && { packedPclusterSize }),
     lanes: pool.lanes,

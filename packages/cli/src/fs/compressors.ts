@@ -64,7 +64,8 @@ export function hintsOf(
   return rules;
 }
 
-function readText(file: string): string {
+/** @throws HostError */
+export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8');
   } catch (error) {

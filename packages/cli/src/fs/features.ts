@@ -1,7 +1,8 @@
 import type { TailMode, WriteOptions } from '@anole/erofs';
 
 /** What `-E` chose, as options of the writer. */
-export interface Features extends Pick<WriteOptions, 'inlineTails' | 'inodes'> {
+export interface Features
+  extends Pick<WriteOptions, 'compactTimes' | 'inlineTails' | 'inodes' | 'listDots'> {
   readonly tails?: TailMode;
   /** Whether whole files go into the packed inode. */
   readonly allFragments?: boolean;
@@ -25,24 +26,24 @@ const known: Readonly<Record<string, Features>> = {
   '^inline_data': { inlineTails: false },
   noinline_data: { inlineTails: false },
   'force-inode-extended': { inodes: 'extended' },
+  'force-inode-compact': { inodes: 'compact' },
   'force-chunk-indexes': { indexes: true },
   'force-inode-blockmap': { indexes: false },
   'xattr-name-filter': {},
   '^dedupe': {},
   '^all-fragments': {},
-  '^48bit': {},
+  '48bit': { compactTimes: true },
+  'dot-omitted': { compactTimes: true, listDots: false },
+  '^48bit': { compactTimes: false },
 };
 
 /** Why what mkfs.erofs knows too cannot be had here. */
 const refused: Readonly<Record<string, string>> = {
-  '48bit': 'images have up to 2^32 blocks and no extent records',
-  'dot-omitted': 'it belongs to 48bit, which is not written',
-  'force-inode-compact': 'it would lose times and owners; inodes are compact where nothing is lost',
   fragdedupe: 'equal fragments are always stored once',
   '^fragdedupe': 'equal fragments are always stored once',
   'legacy-compress': 'it is for kernels before 5.3; indexes are compact',
   nosbcrc: 'images always have a checksum',
-  'plain-xattr-prefixes': 'names of attributes have no long prefixes in images',
+  'plain-xattr-prefixes': 'kernels before 6.18 look for them beside fragments',
   '^xattr-name-filter': 'images always have the name filter',
 };
 
@@ -67,8 +68,9 @@ export function featuresOf(texts: readonly string[]): Features {
 /** As `featuresOf`, for commands that choose nothing but compression. @throws WrongFlag */
 export function compressionFeaturesOf(texts: readonly string[]): Features {
   const features = featuresOf(texts);
-  const { inlineTails, inodes, indexes } = features;
-  if (inlineTails === undefined && inodes === undefined && indexes === undefined) return features;
+  const { inlineTails, inodes, indexes, compactTimes } = features;
+  const others = [inlineTails, inodes, indexes, compactTimes];
+  if (others.every((one) => one === undefined)) return features;
   throw new WrongFlag(
     'Cannot use these features here: give ztailpacking, fragments, all-fragments or dedupe',
   );

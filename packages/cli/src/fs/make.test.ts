@@ -53,7 +53,7 @@ test('fs mk says what is wrong with options of compression', () => {
     [['-zlz4:lzo'], /Cannot compress by lzo/],
     [['-zlzma,level=6,dictsize=5000'], /give a power of two/],
     [['-zlz4', '--compress-hints', join(base, 'no-hints')], /Cannot read/],
-    [['-E48bit'], /2\^32 blocks/],
+    [['-Enosbcrc'], /always have a checksum/],
     [['-Enothing'], /give ztailpacking, fragments/],
     [['-Eforce-chunk-indexes'], /without --chunksize/],
     [['--chunksize', '5000'], /give a power of two/],

@@ -29,6 +29,7 @@ interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly extended?: boolean;
   readonly chunksize?: string;
   readonly blobdev?: string;
+  readonly dsunit?: string;
   readonly reuse?: string;
 }
 
@@ -48,8 +49,13 @@ export async function makeAction(
   const chosen = optionsOf(flags, context, resources);
   const { output, blobdev } = flags;
   const from = resources.use(await openMakeSource(source, flags, context));
-  const { tree, external } = from;
-  const options = { ...chosen, ...(compression && { compression }), ...(external && { external }) };
+  const { tree, external, first, base } = from;
+  const options = {
+    ...chosen,
+    ...(compression && { compression: { ...(base && { reuse: base }), ...compression } }),
+    ...(external && { external }),
+    ...(first && { first }),
+  };
   if (output === '-') {
     if (blobdev !== undefined) throw usageError('Cannot print an image of two files', 'fs mk');
     await toStdout(await writeErofs(tree, options));
@@ -107,13 +113,14 @@ function optionsOf(
   context: CommandContext,
   resources: AsyncDisposableStack,
 ): WriteOptions {
-  const { name, uuid, time, blockSize, tar } = flags;
+  const { name, uuid, time, tar } = flags;
+  const blockSize = Number(flags.blockSize ?? (tar === 'i' ? TAR_BLOCK : 4096));
   return {
     signal: context.signal,
     onProgress: context.progress,
-    blockSize: blockSize === undefined ? (tar === 'i' ? TAR_BLOCK : 4096) : Number(blockSize),
+    blockSize,
     ...choicesOf(flags),
-    ...layoutOf(flags, resources),
+    ...layoutOf(flags, resources, blockSize),
     ...(name !== undefined && { volumeName: name }),
     ...(uuid !== undefined && { uuid: uuidOf(uuid) }),
     ...(time !== undefined && { time: timeOf(time) }),
@@ -121,14 +128,23 @@ function optionsOf(
 }
 
 /** How inodes and data are stored, but for compression. */
-function layoutOf(flags: MakeFlags, resources: AsyncDisposableStack): WriteOptions {
-  const { inline, extended, chunksize, output } = flags;
-  const { inlineTails = true, inodes = 'auto', indexes = false } = chosenFeatures(flags);
+function layoutOf(
+  flags: MakeFlags,
+  resources: AsyncDisposableStack,
+  blockSize: number,
+): WriteOptions {
+  const { inline, extended, chunksize, output, dsunit } = flags;
+  const chosen = chosenFeatures(flags);
+  const { inlineTails = true, inodes = 'auto', indexes = false } = chosen;
+  const { compactTimes = false, listDots = true } = chosen;
   const directory = output === '-' ? tmpdir() : dirname(resolve(output));
   const spool = () => resources.use(scratchFile(directory));
   return {
     inlineTails: inline && inlineTails,
     inodes: extended ? 'extended' : inodes,
+    compactTimes,
+    listDots,
+    ...(dsunit !== undefined && { dataAlignment: Number(dsunit) * blockSize }),
     ...(chunksize !== undefined && { chunks: { size: Number(chunksize), indexes, spool } }),
   };
 }

@@ -24,6 +24,8 @@ export const XattrEntry = struct('erofs_xattr_entry', XATTR_ENTRY_SIZE, {
 
 /** Set in `nameIndex` where the other bits number a long prefix. */
 export const XATTR_LONG_PREFIX = 0x80;
+/** Numbers of long prefixes have seven bits. */
+export const LONG_PREFIXES_MAX = 128;
 
 export const XATTR_FILTER_SEED = 0x25bbe08f;
 export const XATTR_FILTER_BITS = 32;

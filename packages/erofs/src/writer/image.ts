@@ -51,7 +51,7 @@ export interface PartsOptions {
  */
 export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promise<ErofsImage> {
   const settings = settle(options);
-  const pool = new XattrPool(settings.xattrTolerance);
+  const pool = new XattrPool(settings.xattrTolerance, settings.xattrPrefixes);
   const inodes = inOrder(await scan(tree, settings, pool, options), options.first);
   const epoch = measureInodes(inodes, settings);
   const measure = (packed: Inode) => measureInode(packed, epoch, settings);

@@ -2,6 +2,7 @@ import type { Timestamp } from '@anole/vfs';
 import { COMPACT_SIZE, EXTENDED_SIZE } from '../layout/inode.ts';
 import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
+import { cannotStore } from './scan.ts';
 import { xattrSize } from './xattrs.ts';
 
 /**
@@ -9,13 +10,21 @@ import { xattrSize } from './xattrs.ts';
  * none of their own. To be called once all attributes are known.
  */
 export function measureInodes(inodes: readonly Inode[], settings: Settings): Timestamp {
-  const epoch = commonTime(inodes);
+  const epoch = settings.compactTimes ? earliest(inodes) : commonTime(inodes);
   for (const inode of inodes) measureInode(inode, epoch, settings);
   return epoch;
 }
 
-export function measureInode(inode: Inode, epoch: Timestamp, { extendedOnly }: Settings): void {
-  inode.extended = extendedOnly || !fitsCompact(inode, epoch);
+/** @throws ErofsError `EROFS_CANNOT_STORE` where all are to be compact, and this one cannot be */
+export function measureInode(inode: Inode, epoch: Timestamp, settings: Settings): void {
+  const { inodes, ignoreTimes } = settings;
+  const timeless = ignoreTimes || inodes === 'compact';
+  const fits =
+    fitsCompact(inode) && (timeless || compactTime(inode, epoch, settings) !== undefined);
+  if (inodes === 'compact' && !fits) {
+    throw cannotStore(inode.path, 'its owner, size or number of names needs an inode of 64 bytes');
+  }
+  inode.extended = inodes === 'extended' || !fits;
   inode.xattrSize = xattrSize(inode.xattrs);
 }
 
@@ -55,16 +64,28 @@ function slotOf(seconds: number, nanoseconds: number): number {
   return (mixed ^ (mixed >>> 15)) >>> 0;
 }
 
-function fitsCompact(
-  { uid, gid, size, nlink, seconds, nanoseconds }: Inode,
+function fitsCompact({ uid, gid, size, nlink }: Inode): boolean {
+  return uid <= 0xffff && gid <= 0xffff && nlink <= 0xffff && size <= 0xffffffff;
+}
+
+/** Seconds after the epoch that a compact inode has for its time; undefined where that cannot be told so. */
+export function compactTime(
+  { seconds, nanoseconds }: Inode,
   epoch: Timestamp,
-): boolean {
-  return (
-    uid <= 0xffff &&
-    gid <= 0xffff &&
-    nlink <= 0xffff &&
-    size <= 0xffffffff &&
-    seconds === epoch.seconds &&
-    nanoseconds === epoch.nanoseconds
-  );
+  { compactTimes }: Settings,
+): number | undefined {
+  const after = seconds - epoch.seconds;
+  const fits = after >= 0 && after <= (compactTimes ? 0xffffffff : 0);
+  return fits && nanoseconds === epoch.nanoseconds ? after : undefined;
+}
+
+/** From here on compact inodes count: their nanoseconds are those of the commonest time. */
+function earliest(inodes: readonly Inode[]): Timestamp {
+  const common = commonTime(inodes);
+  let { seconds } = common;
+  // What lies further back is rare, and takes 64 bytes.
+  const limit = seconds - 2 ** 31;
+  for (const inode of inodes)
+    if (inode.seconds >= limit) seconds = Math.min(seconds, inode.seconds);
+  return { seconds, nanoseconds: common.nanoseconds };
 }

@@ -8,12 +8,15 @@ import {
   ExtendedInode,
   FORMAT_EXTENDED,
   FORMAT_LAYOUT_SHIFT,
+  FORMAT_NO_DOT,
   layouts,
 } from '../layout/inode.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
 import { entrySize } from './chunks.ts';
 import type { Inode } from './inode.ts';
+import { compactTime } from './measure.ts';
 import type { Settings } from './options.ts';
+import type { Plan } from './plan.ts';
 
 // Images have as many inodes as files: they are encoded in one place, which is used again.
 const memory = new Uint8Array(EXTENDED_SIZE);
@@ -21,21 +24,24 @@ const view = viewOf(memory);
 const compact = memory.subarray(0, COMPACT_SIZE);
 
 /** The inode itself, without what follows it. Valid until the next call. */
-export function encodeInode(inode: Inode, { chunks }: Settings): Uint8Array {
+export function encodeInode(
+  inode: Inode,
+  { settings, epoch }: Pick<Plan, 'settings' | 'epoch'>,
+): Uint8Array {
   const { type, mode, uid, gid, size, ino, nlink, seconds, nanoseconds, extended } = inode;
   const common = {
-    format: formatOf(inode),
+    format: formatOf(inode, settings),
     xattrCount: xattrCountOf(inode.xattrSize),
     mode: modeOfType[type] | mode,
     nlink,
     size,
-    data: dataOf(inode, chunks?.indexes ?? false),
+    data: dataOf(inode, settings.chunks?.indexes ?? false),
     ino: ino >>> 0,
     uid,
     gid,
   };
   if (!extended) {
-    CompactInode.write(view, 0, { ...common, mtime: 0 });
+    CompactInode.write(view, 0, { ...common, mtime: compactTime(inode, epoch, settings) ?? 0 });
     return compact;
   }
   const times = { mtime: seconds, mtimeNanoseconds: nanoseconds };
@@ -51,8 +57,12 @@ function layoutOf({ tailSize, chunks, compressed }: Inode): number {
   return tailSize > 0 ? layouts.inline : layouts.plain;
 }
 
-function formatOf(inode: Inode): number {
-  return (inode.extended ? FORMAT_EXTENDED : 0) | (layoutOf(inode) << FORMAT_LAYOUT_SHIFT);
+function formatOf(inode: Inode, { listDots }: Settings): number {
+  return (
+    (inode.extended ? FORMAT_EXTENDED : 0) |
+    (layoutOf(inode) << FORMAT_LAYOUT_SHIFT) |
+    (listDots || inode.type !== 'directory' ? 0 : FORMAT_NO_DOT)
+  );
 }
 
 function dataOf(inode: Inode, indexes: boolean): number {

@@ -1,8 +1,9 @@
 import type { Awaitable, CallOptions } from '@anole/bytes';
-import type { DirectoryEntry, Timestamp, TreeNode } from '@anole/vfs';
+import type { DirectoryEntry, FileType, Timestamp, TreeNode } from '@anole/vfs';
 import { badOption } from './bad-option.ts';
 import {
   type BlobDevice,
+  CHUNK_SIZE,
   type ChunkOptions,
   type ChunkSettings,
   type ExternalData,
@@ -14,6 +15,7 @@ import {
   settleCompression,
 } from './compress/options.ts';
 import type { Spool } from './compress/spool.ts';
+import { type LongPrefix, longPrefixesOf } from './long-prefixes.ts';
 
 export interface WriteOptions extends CallOptions {
   /**
@@ -27,10 +29,34 @@ export interface WriteOptions extends CallOptions {
   readonly volumeName?: string;
   /** The modification time of everything, in place of the tree's own. */
   readonly time?: Timestamp;
-  /** `extended` gives every inode 64 bytes. Unless told, those that fit take 32. */
-  readonly inodes?: 'auto' | 'extended';
+  /**
+   * `extended` gives every inode 64 bytes. Unless told, those that fit take 32. `compact` gives all 32,
+   * without times of their own, and refuses what does not fit.
+   */
+  readonly inodes?: 'auto' | 'extended' | 'compact';
+  /** Whether a time of its own is no reason to give an inode 64 bytes: it has that of most, then. */
+  readonly ignoreTimes?: boolean;
+  /**
+   * Whether inodes of 32 bytes have seconds of their own (mkfs.erofs `-E48bit`): Linux mounts such images
+   * from 6.15 on. False unless told.
+   */
+  readonly compactTimes?: boolean;
+  /** Whether directories list themselves as `.`. True unless told; without, `compactTimes` is needed. */
+  readonly listDots?: boolean;
+  /** Whether each name of a file becomes a file of its own. False unless told. */
+  readonly hardDereference?: boolean;
   /** Whether extended attributes are stored. True unless told. */
   readonly xattrs?: boolean;
+  /**
+   * The `security.selinux` of each file in place of its own, undefined for none. Paths begin with a
+   * slash; that of the root is one.
+   */
+  readonly label?: (path: string, type: FileType) => string | undefined;
+  /**
+   * What names of attributes begin with, `user.app.` for instance: stored once, and not with each name
+   * (Linux 6.4). At most 128.
+   */
+  readonly xattrPrefixes?: readonly string[];
   /**
    * An attribute is stored once for all where more inodes than these have it, and it takes less room.
    * 1 unless told.
@@ -47,6 +73,8 @@ export interface WriteOptions extends CallOptions {
   readonly first?: readonly string[];
   /** Whether the last partial block of a file may lie beside its inode. True unless told. */
   readonly inlineTails?: boolean;
+  /** Bytes whose multiples data of files begin at: a multiple of `blockSize`, which it is unless told. */
+  readonly dataAlignment?: number;
   /** Files are stored compressed where that takes less room. Not unless given. */
   readonly compression?: CompressionOptions;
   /** Files are stored in chunks, but for those that are stored compressed. Not unless given. */
@@ -83,13 +111,21 @@ export interface Settings {
   readonly uuid: Uint8Array | undefined;
   readonly volumeName: Uint8Array;
   readonly time: Timestamp | undefined;
-  readonly extendedOnly: boolean;
+  readonly inodes: 'auto' | 'extended' | 'compact';
+  readonly ignoreTimes: boolean;
+  readonly compactTimes: boolean;
+  readonly listDots: boolean;
+  readonly hardDereference: boolean;
   readonly xattrs: boolean;
+  readonly label: ((path: string, type: FileType) => string | undefined) | undefined;
+  readonly xattrPrefixes: readonly LongPrefix[];
   readonly xattrTolerance: number;
   readonly owners: Owners;
   readonly exclude: ((path: string) => boolean) | undefined;
   readonly list: (directory: TreeNode) => Awaitable<readonly DirectoryEntry[]>;
   readonly inlineTails: boolean;
+  /** Blocks whose multiples data of files begin at. */
+  readonly dataUnit: number;
   readonly compression: CompressionSettings | undefined;
   readonly chunks: ChunkSettings | undefined;
   /** Whether data of files lie on the first device beside the image. */
@@ -114,20 +150,28 @@ export function settle(options: WriteOptions): Settings {
   }
   const name = new TextEncoder().encode(volumeName);
   if (name.length > 16) throw badOption('volumeName', volumeName, 'give at most 16 bytes');
+  const dataUnit = dataUnitOf(options, blockSize);
   return {
     blockSize,
     blockBits,
     uuid,
     volumeName: name,
     time: options.time,
-    extendedOnly: options.inodes === 'extended',
+    inodes: options.inodes ?? 'auto',
+    ignoreTimes: options.ignoreTimes ?? false,
+    compactTimes: options.compactTimes ?? false,
+    listDots: listDotsOf(options),
+    hardDereference: options.hardDereference ?? false,
     xattrs: options.xattrs ?? true,
+    label: options.label,
+    xattrPrefixes: longPrefixesOf(options.xattrPrefixes ?? []),
     xattrTolerance: toleranceOf(options),
     owners: options.owners ?? {},
     exclude: options.exclude,
     list: options.list ?? ((directory) => directory.list()),
     inlineTails: options.inlineTails ?? true,
-    compression: options.compression && settleCompression(options.compression, blockSize),
+    dataUnit,
+    compression: options.compression && settleCompression(options.compression, blockSize, dataUnit),
     ...settleDevices(options, blockSize),
   };
 }
@@ -144,6 +188,30 @@ function settleDevices({ chunks, blob, external }: WriteOptions, blockSize: numb
     external,
     devices,
   };
+}
+
+function listDotsOf({ listDots = true, compactTimes = false }: WriteOptions): boolean {
+  if (listDots || compactTimes) return listDots;
+  throw badOption('listDots', false, 'set compactTimes too: the same kernels read both');
+}
+
+function dataUnitOf(
+  { dataAlignment, chunks, blob, external }: WriteOptions,
+  blockSize: number,
+): number {
+  if (dataAlignment === undefined) return 1;
+  const unit = dataAlignment / blockSize;
+  if (!Number.isInteger(unit) || unit < 1 || unit > 2 ** 20) {
+    throw badOption('dataAlignment', dataAlignment, `give a multiple of ${blockSize}`);
+  }
+  // Chunks lie one behind another: where they are smaller, so are the multiples they begin at.
+  const chunkSize = chunks || blob || external ? (chunks?.size ?? CHUNK_SIZE) : dataAlignment;
+  if (chunkSize % dataAlignment === 0) return unit;
+  throw badOption(
+    'dataAlignment',
+    dataAlignment,
+    `chunks of ${chunkSize} bytes are no multiple of it`,
+  );
 }
 
 function toleranceOf({ xattrTolerance = 1 }: WriteOptions): number {

@@ -8,10 +8,18 @@ import { encodeConfigs } from './compress/configs.ts';
 import { appendCompressedHead } from './compress/emit.ts';
 import { directoryBlocks } from './directory.ts';
 import type { Inode } from './inode.ts';
+import { encodeLongPrefixes } from './long-prefixes.ts';
 import { coreSize } from './measure.ts';
 import { encodeInode } from './metadata.ts';
 import { type ImagePart, Output } from './output.ts';
-import { devicesStart, headSize, type Plan, storedStart } from './plan.ts';
+import {
+  devicesStart,
+  hasPackedPrefixes,
+  headSize,
+  type Plan,
+  prefixesStart,
+  storedStart,
+} from './plan.ts';
 import { readExactly, readInto } from './read-exactly.ts';
 import { encodeSuperblock, seal } from './superblock.ts';
 import { encodeXattrs } from './xattrs.ts';
@@ -62,6 +70,11 @@ export class PartWriter {
     if (devices.length > 0) {
       yield* output.skipTo(devicesStart(settings));
       output.append(encodeDevices(devices, blocks));
+      yield* output.drain();
+    }
+    if (settings.xattrPrefixes.length > 0 && !hasPackedPrefixes(settings)) {
+      yield* output.skipTo(prefixesStart(settings));
+      output.append(encodeLongPrefixes(settings.xattrPrefixes));
       yield* output.drain();
     }
     if (metaBlock > 0) yield* this.#storedData();
@@ -122,7 +135,7 @@ export class PartWriter {
     const output = this.#output;
     const { compressed } = inode;
     if (compressed) return appendCompressedHead(output, inode, compressed, this.#plan);
-    output.append(encodeInode(inode, settings));
+    output.append(encodeInode(inode, this.#plan));
     if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
     if (inode.chunks) {
       const { startBlock } = inode;

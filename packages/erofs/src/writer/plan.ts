@@ -3,12 +3,14 @@ import { ErofsError } from '../errors.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from '../layout/superblock.ts';
+import { XATTR_UNIT } from '../layout/xattr.ts';
 import type { PlannedDevice } from './chunked/devices.ts';
 import { storedRanges, tableSize } from './chunks.ts';
 import type { Compressed } from './compress/compressed.ts';
 import { configsSize } from './compress/configs.ts';
 import { indexesSize } from './compress/index-packs.ts';
 import type { Inode } from './inode.ts';
+import { longPrefixesSize } from './long-prefixes.ts';
 import { coreSize } from './measure.ts';
 import type { Settings } from './options.ts';
 import { SlotAllocator } from './slots.ts';
@@ -41,7 +43,12 @@ export interface Plan {
 
 /** First block of stored data: what comes before them has a size that is known beforehand. */
 export function storedStart(settings: Settings): number {
-  return Math.ceil(headEnd(settings) / settings.blockSize);
+  return aligned(Math.ceil(headEnd(settings) / settings.blockSize), settings);
+}
+
+/** The first block from `block` on at which data of files may begin. */
+function aligned(block: number, { dataUnit }: Settings): number {
+  return Math.ceil(block / dataUnit) * dataUnit;
 }
 
 /** Byte at which the device table begins. */
@@ -50,10 +57,24 @@ export function devicesStart(settings: Settings): number {
   return Math.ceil(end / DEVICE_SLOT_SIZE) * DEVICE_SLOT_SIZE;
 }
 
-function headEnd(settings: Settings): number {
+/** Byte at which the table of long prefixes begins, where it lies in the image. */
+export function prefixesStart(settings: Settings): number {
   const { devices } = settings;
-  if (devices > 0) return devicesStart(settings) + devices * DEVICE_SLOT_SIZE;
-  return SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
+  const end =
+    devices > 0
+      ? devicesStart(settings) + devices * DEVICE_SLOT_SIZE
+      : SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
+  return Math.ceil(end / XATTR_UNIT) * XATTR_UNIT;
+}
+
+/** Whether the table of long prefixes lies in the packed inode: where there is one, readers look there. */
+export function hasPackedPrefixes({ compression, xattrPrefixes }: Settings): boolean {
+  return xattrPrefixes.length > 0 && compression?.tails === 'fragment';
+}
+
+function headEnd(settings: Settings): number {
+  const start = prefixesStart(settings);
+  return hasPackedPrefixes(settings) ? start : start + longPrefixesSize(settings.xattrPrefixes);
 }
 
 /**
@@ -84,7 +105,7 @@ export function plan(
   const xattrBlock = metaBlock + slots.end / blockSize;
   const shared = pool.share(0, blockSize);
   const dataBlock = xattrBlock + Math.ceil(shared.end / blockSize);
-  const blocks = placeData(inodes, dataBlock);
+  const blocks = placeData(inodes, dataBlock, settings);
   // The first device has the addresses behind those of the image.
   placeStored(inodes, settings.hasBlob ? blocks : first);
   checkBlocks(blocks + devices.reduce((sum, device) => sum + device.blocks, 0));
@@ -143,12 +164,13 @@ function chooseTail(inode: Inode, { blockSize, inlineTails }: Settings): void {
 }
 
 /** Directories first, so that a walk reads one run of blocks. Returns the block after the last. */
-function placeData(inodes: readonly Inode[], first: number): number {
+function placeData(inodes: readonly Inode[], first: number, settings: Settings): number {
   let block = first;
   for (const wanted of [true, false]) {
     for (const inode of inodes) {
       if (inode.blocks === 0 || inode.isCompressed) continue;
       if ((inode.directory !== undefined) !== wanted) continue;
+      if (inode.type === 'file') block = aligned(block, settings);
       inode.startBlock = block;
       block += inode.blocks;
     }

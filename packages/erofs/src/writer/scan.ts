@@ -26,6 +26,9 @@ export async function scan(
   return scanner.inodes;
 }
 
+/** The attribute that holds the label of SELinux. */
+const LABEL = 'security.selinux';
+
 class Scanner {
   readonly inodes: Inode[] = [];
   readonly #settings: Settings;
@@ -62,7 +65,8 @@ class Scanner {
     for (const entry of isPromise(listed) ? await listed : listed) {
       if (!this.#excludes(inode, entry.name)) entries.set(entry.name, entry);
     }
-    const names = sortNames(['.', '..', ...entries.keys()]);
+    const { listDots } = this.#settings;
+    const names = sortNames([...(listDots ? ['.'] : []), '..', ...entries.keys()]);
     const children: Inode[] = [];
     const subdirectories: Inode[] = [];
     const found: [entry: DirectoryEntry, child: Inode][] = [];
@@ -128,7 +132,8 @@ class Scanner {
     checkFound(found);
     const inode = this.#make(found);
     this.inodes.push(inode);
-    if (stat.type === 'directory' || stat.nlink > 1) this.#byIno.set(stat.ino, inode);
+    const hasNames = stat.nlink > 1 && !this.#settings.hardDereference;
+    if (stat.type === 'directory' || hasNames) this.#byIno.set(stat.ino, inode);
     const details = this.#details(inode);
     return isPromise(details) ? details.then(() => inode) : inode;
   }
@@ -136,9 +141,10 @@ class Scanner {
   /** What must be asked for, and takes waiting in some trees. */
   #details(inode: Inode): Awaitable<void> {
     const { node, type } = inode;
-    const attributes = this.#settings.xattrs
+    const { xattrs, label } = this.#settings;
+    const attributes = xattrs
       ? chain(node.xattrs(), (found) => this.#setXattrs(inode, found))
-      : undefined;
+      : label && this.#setXattrs(inode, new Map());
     if (type === 'symlink') {
       return chain(attributes, () => chain(node.readLink(), (target) => setTarget(inode, target)));
     }
@@ -153,8 +159,21 @@ class Scanner {
   }
 
   #setXattrs(inode: Inode, found: ReadonlyMap<string, Uint8Array>): void {
-    if (found.size > 0) inode.xattrs = this.#pool.itemsOf(found, inode.path);
+    const { label } = this.#settings;
+    const attributes = label ? labelled(found, label(inode.path, inode.type)) : found;
+    if (attributes.size > 0) inode.xattrs = this.#pool.itemsOf(attributes, inode.path);
   }
+}
+
+/** Attributes with another label, or none. As mkfs.erofs has it: without a zero at its end. */
+function labelled(
+  found: ReadonlyMap<string, Uint8Array>,
+  label: string | undefined,
+): ReadonlyMap<string, Uint8Array> {
+  const attributes = new Map(found);
+  attributes.delete(LABEL);
+  if (label !== undefined) attributes.set(LABEL, encodeName(label));
+  return attributes;
 }
 
 function setTarget(inode: Inode, text: string): void {

@@ -4,8 +4,9 @@ import { externalChunks } from './chunked/external.ts';
 import { compressFiles } from './compress/compress-files.ts';
 import { memorySpool, type Spool } from './compress/spool.ts';
 import type { Inode } from './inode.ts';
+import { encodeLongPrefixes } from './long-prefixes.ts';
 import type { Settings, WriteOptions } from './options.ts';
-import { storedStart } from './plan.ts';
+import { hasPackedPrefixes, storedStart } from './plan.ts';
 import type { StoredData } from './stored.ts';
 
 /** The device that a blob is. */
@@ -30,7 +31,7 @@ export async function storeData(
     ? inodes.filter((inode) => !placeOutside(inode, settings))
     : inodes;
   const stored: StoredData = compression
-    ? await compressFiles(files, compression, spool, measure, options)
+    ? await compressFiles(files, compression, spool, measure, options, packedHead(settings))
     : { spool, blocks: 0, ends: undefined, packed: undefined };
   // With data elsewhere alone, what lies in the image is stored as in others.
   if (chunks === undefined || (settings.external && !hasBlob && !options.chunks)) return stored;
@@ -38,9 +39,15 @@ export async function storeData(
   const rest = [...files, ...(packed ? [packed] : [])].filter(
     ({ type, size, isCompressed }) => type === 'file' && size > 0 && !isCompressed,
   );
-  const output = { spool, blocks: stored.blocks, blockSize, size: chunks.size };
+  const unit = settings.dataUnit;
+  const output = { spool, blocks: stored.blocks, blockSize, size: chunks.size, unit };
   const blocks = await chunkFiles(rest, { ...output, device: hasBlob ? BLOB : 0 }, options);
   return { ...stored, blocks };
+}
+
+/** What the packed inode begins with, where there is one. */
+function packedHead(settings: Settings): Uint8Array | undefined {
+  return hasPackedPrefixes(settings) ? encodeLongPrefixes(settings.xattrPrefixes) : undefined;
 }
 
 /** Where stored data go: to their place in the image, to the device beside it, or to a scratch file. */

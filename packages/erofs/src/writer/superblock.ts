@@ -5,14 +5,18 @@ import {
   COMPAT_CHECKSUM,
   COMPAT_MTIME,
   COMPAT_XATTR_FILTER,
+  INCOMPAT_48BIT,
   INCOMPAT_CHUNKED_FILE,
   INCOMPAT_DEVICE_TABLE,
+  INCOMPAT_XATTR_PREFIXES,
   SUPERBLOCK_MAGIC,
   SUPERBLOCK_OFFSET,
   Superblock,
 } from '../layout/superblock.ts';
+import { XATTR_UNIT } from '../layout/xattr.ts';
 import { compressionFields } from './compress/configs.ts';
-import { devicesStart, type Plan } from './plan.ts';
+import type { Settings } from './options.ts';
+import { devicesStart, hasPackedPrefixes, type Plan, prefixesStart } from './plan.ts';
 
 /** The superblock, its checksum still 0: that covers what comes after it in its block. */
 export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
@@ -26,7 +30,8 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     featureCompat: COMPAT_CHECKSUM | COMPAT_MTIME | (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0),
     blockBits: settings.blockBits,
     extensionSlots: 0,
-    rootNid: inodes[0]!.nid,
+    // With 48 bits it lies elsewhere: here are more bits of the number of blocks.
+    rootNid: settings.compactTimes ? 0 : inodes[0]!.nid,
     inodes: BigInt(inodes.length),
     epoch: epoch.seconds,
     fixedNanoseconds: epoch.nanoseconds,
@@ -38,18 +43,26 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     featureIncompat:
       (plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0) |
       (settings.devices > 0 ? INCOMPAT_DEVICE_TABLE : 0) |
+      (settings.compactTimes ? INCOMPAT_48BIT : 0) |
+      (settings.xattrPrefixes.length > 0 ? INCOMPAT_XATTR_PREFIXES : 0) |
       compression.features,
     compressionAlgorithms: compression.compressionAlgorithms,
     extraDevices: settings.devices,
     deviceTableSlot: settings.devices > 0 ? devicesStart(settings) / DEVICE_SLOT_SIZE : 0,
     directoryBlockBits: 0,
-    xattrPrefixCount: 0,
-    xattrPrefixStart: 0,
+    xattrPrefixCount: settings.xattrPrefixes.length,
+    xattrPrefixStart: prefixStartOf(settings),
     packedNid: BigInt(plan.stored?.packed?.nid ?? 0),
     xattrFilterReserved: 0,
     buildTime: 0,
-    rootNid64: 0n,
+    rootNid64: settings.compactTimes ? BigInt(inodes[0]!.nid) : 0n,
   });
+}
+
+function prefixStartOf(settings: Settings): number {
+  // In the packed inode they come first.
+  if (settings.xattrPrefixes.length === 0 || hasPackedPrefixes(settings)) return 0;
+  return prefixesStart(settings) / XATTR_UNIT;
 }
 
 /** Puts the checksum into the first bytes of an image, which hold the superblock's whole block. */

@@ -32,7 +32,7 @@ export function deriveUuid(plan: Plan): Uint8Array {
   };
   mix(Uint8Array.of(plan.settings.blockBits, ...plan.settings.volumeName));
   for (const inode of plan.inodes) {
-    mix(encodeInode(inode, plan.settings));
+    mix(encodeInode(inode, plan));
     for (const item of inode.xattrs) mix(item.bytes);
     if (inode.target) mix(inode.target);
     if (!inode.directory) continue;

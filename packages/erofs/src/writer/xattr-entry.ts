@@ -1,7 +1,14 @@
 import { encodeName, viewOf } from '@anole/bytes';
 import { ErofsError } from '../errors.ts';
-import { XATTR_ENTRY_SIZE, XATTR_UNIT, XattrEntry, xattrPrefixes } from '../layout/xattr.ts';
+import {
+  XATTR_ENTRY_SIZE,
+  XATTR_LONG_PREFIX,
+  XATTR_UNIT,
+  XattrEntry,
+  xattrPrefixes,
+} from '../layout/xattr.ts';
 import { filterBitOf, prefixIndexOf } from '../xattr-names.ts';
+import { type LongPrefix, longestOf } from './long-prefixes.ts';
 
 /** An attribute as it stands beside an inode. */
 export interface EncodedXattr {
@@ -15,24 +22,31 @@ export interface EncodedXattr {
  * @param path of the file, for messages
  * @throws ErofsError `EROFS_CANNOT_STORE`
  */
-export function encodeXattr(name: string, value: Uint8Array, path: string): EncodedXattr {
+export function encodeXattr(
+  name: string,
+  value: Uint8Array,
+  path: string,
+  prefixes: readonly LongPrefix[] = [],
+): EncodedXattr {
   const index = prefixIndexOf(name);
   if (index === undefined) {
     throw cannot(name, path, 'its name begins with none of the prefixes that EROFS knows');
   }
-  const rest = encodeName(name.slice(xattrPrefixes[index]!.length));
-  if (rest.length > 255) throw cannot(name, path, `its name has ${rest.length} bytes`);
+  const all = encodeName(name.slice(xattrPrefixes[index]!.length));
+  const long = longestOf(prefixes, index, all);
+  const rest = all.subarray(long === undefined ? 0 : prefixes[long]!.infix.length);
+  if (all.length > 255) throw cannot(name, path, `its name has ${all.length} bytes`);
   if (value.length > 0xffff) throw cannot(name, path, `its value has ${value.length} bytes`);
   const used = XATTR_ENTRY_SIZE + rest.length + value.length;
   const bytes = new Uint8Array(Math.ceil(used / XATTR_UNIT) * XATTR_UNIT);
   XattrEntry.write(viewOf(bytes), 0, {
     nameLength: rest.length,
-    nameIndex: index,
+    nameIndex: long === undefined ? index : XATTR_LONG_PREFIX | long,
     valueSize: value.length,
   });
   bytes.set(rest, XATTR_ENTRY_SIZE);
   bytes.set(value, XATTR_ENTRY_SIZE + rest.length);
-  return { bytes, filterBit: filterBitOf(rest, index) };
+  return { bytes, filterBit: filterBitOf(all, index) };
 }
 
 function cannot(name: string, path: string, reason: string): ErofsError {

@@ -1,6 +1,7 @@
 import { viewOf } from '@anole/bytes';
 import { compareBytes } from '../compare-bytes.ts';
 import { XATTR_HEADER_SIZE, XATTR_SHARED_MAX, XATTR_UNIT, XattrHeader } from '../layout/xattr.ts';
+import type { LongPrefix } from './long-prefixes.ts';
 import { encodeXattr } from './xattr-entry.ts';
 
 /** One attribute and value, of however many inodes. */
@@ -19,10 +20,12 @@ export interface XattrItem {
 export class XattrPool {
   readonly #items = new Map<string, XattrItem>();
   readonly #tolerance: number;
+  readonly #prefixes: readonly LongPrefix[];
 
   /** @param tolerance inodes that may have an attribute each with a copy of its own */
-  constructor(tolerance: number) {
+  constructor(tolerance: number, prefixes: readonly LongPrefix[]) {
     this.#tolerance = tolerance;
+    this.#prefixes = prefixes;
   }
 
   /** In an order that depends on nothing but the attributes. Counts one use of each. */
@@ -54,7 +57,7 @@ export class XattrPool {
   }
 
   #item(name: string, value: Uint8Array, path: string): XattrItem {
-    const { bytes, filterBit } = encodeXattr(name, value, path);
+    const { bytes, filterBit } = encodeXattr(name, value, path, this.#prefixes);
     let key = '';
     for (const byte of bytes) key += String.fromCharCode(byte);
     let item = this.#items.get(key);

@@ -25,6 +25,8 @@ export interface ChunkOutput {
   readonly blockSize: number;
   /** Bytes of a chunk. */
   readonly size: number;
+  /** Blocks whose multiples chunks begin at. */
+  readonly unit: number;
   /** Of the device table, 0 for the image itself. */
   readonly device: number;
 }
@@ -106,15 +108,18 @@ function inPairs(blocks: Uint32Array, step: number): boolean {
 class ChunkStore {
   readonly #spool: Spool;
   readonly #blockSize: number;
+  /** Bytes whose multiples chunks begin at. */
+  readonly #unit: number;
   readonly #known = new ContentIndex();
   /** What is not written yet lies at its start; behind it a chunk is read. */
   #buffer: Uint8Array;
   #used = 0;
   #written: number;
 
-  constructor({ spool, blocks, blockSize, size }: ChunkOutput) {
+  constructor({ spool, blocks, blockSize, size, unit }: ChunkOutput) {
     this.#spool = spool;
     this.#blockSize = blockSize;
+    this.#unit = unit * blockSize;
     this.#buffer = new Uint8Array(GATHERED + size);
     this.#written = blocks * blockSize;
   }
@@ -153,9 +158,21 @@ class ChunkStore {
   }
 
   async #room(length: number): Promise<Uint8Array> {
-    if (this.#used >= GATHERED || this.#used + length > this.#buffer.length) await this.flush();
-    if (length > this.#buffer.length) this.#buffer = new Uint8Array(GATHERED + length);
-    return this.#buffer.subarray(this.#used, this.#used + length);
+    if (this.#used >= GATHERED || this.#start + length > this.#buffer.length) await this.flush();
+    const start = this.#start;
+    if (start + length > this.#buffer.length) {
+      const larger = new Uint8Array(GATHERED + start + length);
+      larger.set(this.#buffer.subarray(0, this.#used));
+      this.#buffer = larger;
+    }
+    this.#buffer.fill(0, this.#used, start);
+    this.#used = start;
+    return this.#buffer.subarray(start, start + length);
+  }
+
+  /** Where the next chunk may begin. */
+  get #start(): number {
+    return Math.ceil((this.#written + this.#used) / this.#unit) * this.#unit - this.#written;
   }
 
   async #holds(block: number, bytes: Uint8Array): Promise<boolean> {

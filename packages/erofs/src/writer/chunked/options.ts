@@ -44,7 +44,8 @@ export interface ChunkSettings {
 }
 
 export const CHUNK_SIZE_MAX = 16 * 1024 * 1024;
-const CHUNK_SIZE = 1024 * 1024;
+/** Unless told. */
+export const CHUNK_SIZE = 1024 * 1024;
 
 /** @throws ErofsError `EROFS_BAD_OPTION` */
 export function settleChunks(options: ChunkOptions, blockSize: number): ChunkSettings {

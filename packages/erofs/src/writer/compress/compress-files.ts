@@ -24,6 +24,7 @@ const BATCH_PIECES = 512;
  *
  * @param spool takes the blocks
  * @param measure is told of the packed inode before that is compressed
+ * @param packedHead what the packed inode begins with
  */
 export async function compressFiles(
   inodes: readonly Inode[],
@@ -31,9 +32,11 @@ export async function compressFiles(
   spool: Spool,
   measure: (packed: Inode) => void,
   call: CallOptions,
+  packedHead?: Uint8Array,
 ): Promise<StoredData> {
   const { tails } = settings;
   const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
+  if (packedHead) await packed?.place(packedHead);
   const ends = tails === 'inline' ? await settings.spool() : undefined;
   const shared = settings.shares ? new SharedBlocks(spool, settings.blockSize) : undefined;
   const builder = new FileBuilder(settings, { blocks: spool, ends, packed, shared });

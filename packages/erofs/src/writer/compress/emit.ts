@@ -12,11 +12,11 @@ export async function appendCompressedHead(
   output: Output,
   inode: Inode,
   compressed: Compressed,
-  { stored, settings }: Plan,
+  plan: Plan,
 ): Promise<void> {
-  output.append(encodeInode(inode, settings));
+  output.append(encodeInode(inode, plan));
   if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
   output.append(encodeIndexes(compressed, coreSize(inode) + inode.xattrSize, inode.startBlock));
   const { inlineSize, inlineAt } = compressed;
-  if (inlineSize > 0) output.append(await stored!.ends!.read(inlineAt, inlineSize));
+  if (inlineSize > 0) output.append(await plan.stored!.ends!.read(inlineAt, inlineSize));
 }

@@ -114,7 +114,8 @@ export class FileBuilder {
     const compressed = this.#finish(inode, offset);
     if (this.#worthwhile(inode, compressed)) {
       inode.compressed = compressed;
-      this.#used += this.#stored;
+      const unit = this.#settings.dataUnit * this.#blockSize;
+      this.#used = Math.ceil((this.#used + this.#stored) / unit) * unit;
       this.#endsUsed += this.#inlineSize;
     } else this.known?.forget(this.#knownBefore);
     this.#knownBefore = this.known?.count ?? 0;

@@ -56,6 +56,8 @@ export interface CompressionOptions extends CompressorOptions {
    * over where these options lead to such. Their levels are not known, and may be others.
    */
   readonly reuse?: ReusedImage;
+  /** Bytes of a file that one pcluster holds at most: no fewer than a block. Not bounded unless given. */
+  readonly maxExtentBytes?: number;
   /** As `pclusterSize`, of the packed inode. */
   readonly packedPclusterSize?: number;
   /**
@@ -75,6 +77,8 @@ export interface CompressionOptions extends CompressorOptions {
 /** {@link CompressionOptions} with every default in place. */
 export interface CompressionSettings {
   readonly blockSize: number;
+  /** Blocks whose multiples data of files begin at. */
+  readonly dataUnit: number;
   /** All ways of compressing; the first is the usual one. */
   readonly variants: readonly Variant[];
   /** That with the largest pclusters. */
@@ -118,19 +122,21 @@ const DEFLATE_WINDOW = 32 * 1024;
 export function settleCompression(
   options: CompressionOptions,
   blockSize: number,
+  dataUnit: number,
 ): CompressionSettings {
   const { tails = 'plain', encoders, rules = [], packedPclusterSize: packed } = options;
   if (blockSize > 16384) {
     throw badOption('blockSize', blockSize, 'compressed images have blocks of at most 16384 bytes');
   }
-  const variants = [variantOf(options, blockSize)];
-  const numbers = rules.map(({ by }) => by && variants.push(variantOf(by, blockSize)) - 1);
-  const packedVariant = packed
-    ? variants.push(variantOf({ ...options, pclusterSize: packed }, blockSize)) - 1
-    : 0;
+  const extentMax = extentMaxOf(options, blockSize);
+  const variants = [variantOf(options, blockSize, extentMax)];
+  const add = (one: CompressorOptions) => variants.push(variantOf(one, blockSize, extentMax)) - 1;
+  const numbers = rules.map(({ by }) => by && add(by));
+  const packedVariant = packed ? add({ ...options, pclusterSize: packed }) : 0;
   const pieces = variants.map(({ piece }) => piece);
   return {
     blockSize,
+    dataUnit,
     variants,
     largest: pieces.reduce((a, b) => (a.pclusterSize < b.pclusterSize ? b : a)),
     variantFor(file) {
@@ -150,7 +156,13 @@ export function settleCompression(
   };
 }
 
-function variantOf(options: CompressorOptions, blockSize: number): Variant {
+function extentMaxOf({ maxExtentBytes }: CompressionOptions, blockSize: number): number {
+  if (maxExtentBytes === undefined) return Number.MAX_SAFE_INTEGER;
+  if (Number.isSafeInteger(maxExtentBytes) && maxExtentBytes >= blockSize) return maxExtentBytes;
+  throw badOption('maxExtentBytes', maxExtentBytes, `give ${blockSize} bytes or more`);
+}
+
+function variantOf(options: CompressorOptions, blockSize: number, extentMax: number): Variant {
   const { compressor } = options;
   if (!Object.hasOwn(levels, compressor)) {
     throw badOption('compressor', compressor, 'give lz4, lz4hc, lzma, deflate or zstd');
@@ -161,6 +173,7 @@ function variantOf(options: CompressorOptions, blockSize: number): Variant {
     blockSize,
     pclusterSize: pclusterSizeOf(options, blockSize),
     windowSize: windowSizeOf(options, blockSize),
+    extentMax,
   };
   return { algorithm: compressor === 'lz4hc' ? 'lz4' : compressor, piece };
 }

@@ -13,6 +13,8 @@ export interface PieceSettings {
   readonly pclusterSize: number;
   /** Bytes that matches reach back, for those compressors that are told. */
   readonly windowSize: number;
+  /** Bytes of a file that one pcluster holds at most. */
+  readonly extentMax: number;
 }
 
 /** Flags of extents. */
@@ -68,7 +70,7 @@ export function compressPiece(
   memory: Uint8Array,
   { start, length, tail }: Piece,
   target: number,
-  { blockSize, pclusterSize }: PieceSettings,
+  { blockSize, pclusterSize, extentMax }: PieceSettings,
   filler: Filler,
 ): CompressedPiece {
   const end = start + length;
@@ -79,9 +81,11 @@ export function compressPiece(
   filler.begin();
   while (at < end) {
     const left = end - at;
-    if (tail === 'fragment' && left <= pclusterSize) break;
+    if (tail === 'fragment' && left <= Math.min(pclusterSize, extentMax)) break;
     const alone = left <= blockSize && tail !== 'inline';
-    const filled = alone ? nothing : filler.fill(at, end, to, pclusterSize);
+    const filled = alone
+      ? nothing
+      : filler.fill(at, Math.min(end, at + extentMax), to, pclusterSize);
     const last = tail === 'inline' && filled.consumed === left;
     const { consumed, produced } = last
       ? inWholeBlocks(filled, memory, at, to, blockSize, filler)
