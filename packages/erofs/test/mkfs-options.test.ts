@@ -73,6 +73,9 @@ test('long prefixes of attribute names are stored once, and the kernel puts name
   // With fragments, readers look for them in the packed inode.
   const compression = { compressor: 'lz4', tails: 'fragment' } as const;
   await judged(tree, { xattrPrefixes, compression });
+  const bare = new MemoryTree();
+  bare.putFile('x', new Uint8Array(0), { xattrs: new Map([['user.application.x', utf8('y')]]) });
+  await judged(bare, { xattrPrefixes, compression });
   const chunks = { size: 4096 };
   await judged(tree, { xattrPrefixes, chunks });
 });

@@ -4,7 +4,13 @@ import { memorySource, type Source } from '@anole/bytes';
 import { describeDifferences, MemoryTree } from '@anole/vfs';
 import fc from 'fast-check';
 import { arbitraryTree, collect, utf8 } from '../../vfs/test/trees.ts';
-import { type ErofsTree, openErofs, type WriteOptions, writeErofs } from '../src/index.ts';
+import {
+  checkErofs,
+  type ErofsTree,
+  openErofs,
+  type WriteOptions,
+  writeErofs,
+} from '../src/index.ts';
 import { imageOf } from './judges.ts';
 import { edgeTree, patterned } from './trees.ts';
 
@@ -25,16 +31,37 @@ for (const options of variants) {
   });
 }
 
-test('any tree reads back the same', async () => {
-  const options = fc.record({
+const arbitraryOptions: fc.Arbitrary<WriteOptions> = fc
+  .record({
     blockSize: fc.constantFrom(512, 1024, 4096),
     inlineTails: fc.boolean(),
     inodes: fc.constantFrom('auto' as const, 'extended' as const),
-  });
+    compactTimes: fc.boolean(),
+    listDots: fc.boolean(),
+    xattrPrefixes: fc.constantFrom([], ['user.a', 'user.na', 'trusted.x']),
+    alignment: fc.constantFrom(1, 4),
+    chunks: fc.constantFrom(undefined, { size: 16_384, indexes: true }),
+    tails: fc.constantFrom(undefined, 'plain' as const, 'inline' as const, 'fragment' as const),
+    dedupe: fc.boolean(),
+  })
+  .map(({ alignment, chunks, tails, dedupe, compactTimes, listDots, ...others }) => ({
+    ...others,
+    compactTimes,
+    listDots: listDots || !compactTimes,
+    dataAlignment: others.blockSize * alignment,
+    ...(chunks && { chunks }),
+    ...(tails && {
+      compression: { compressor: 'lz4' as const, tails, dedupe, maxExtentBytes: 5000 },
+    }),
+  }));
+
+test('any tree reads back the same with any options, and its image is sound', async () => {
   await fc.assert(
-    fc.asyncProperty(arbitraryTree, options, async (tree, chosen) => {
-      const back = await openErofs(memorySource(await imageOf(tree, chosen)));
-      assert.equal(await describeDifferences(tree, back), '');
+    fc.asyncProperty(arbitraryTree, arbitraryOptions, async (tree, chosen) => {
+      const source = memorySource(await imageOf(tree, chosen));
+      assert.equal(await describeDifferences(tree, await openErofs(source)), '');
+      const { findings } = await checkErofs(source);
+      assert.deepEqual(findings, []);
     }),
     { seed: 20, numRuns: 150 },
   );

@@ -53,7 +53,10 @@ export function compressionFields({ settings, hasCompressed, inodes, stored }: P
   readonly compressionAlgorithms: number;
 } {
   const { compression } = settings;
-  if (compression === undefined || !hasCompressed) return { features: 0, compressionAlgorithms: 0 };
+  if (compression === undefined || !hasCompressed) {
+    // Long prefixes of attributes lie in a packed inode even where no file is compressed.
+    return { features: stored?.packed ? INCOMPAT_FRAGMENTS : 0, compressionAlgorithms: 0 };
+  }
   const configured = needsConfigs(compression);
   const inlined = inodes.some(({ compressed }) => compressed && compressed.inlineSize > 0);
   const used = compression.variants.reduce(
