@@ -9,17 +9,17 @@ export function xxh32(bytes: Uint8Array, seed = 0): number {
   let at = 0;
   let hash: number;
   if (bytes.length >= 16) {
-    const lanes = [seed + PRIME_1 + PRIME_2, seed + PRIME_2, seed, seed - PRIME_1].map(
-      (n) => n | 0,
-    );
+    let first = (seed + PRIME_1 + PRIME_2) | 0;
+    let second = (seed + PRIME_2) | 0;
+    let third = seed | 0;
+    let fourth = (seed - PRIME_1) | 0;
     for (; at + 16 <= bytes.length; at += 16) {
-      for (let lane = 0; lane < 4; lane++) {
-        const mixed = lanes[lane]! + Math.imul(word(bytes, at + 4 * lane), PRIME_2);
-        lanes[lane] = Math.imul(rotate(mixed, 13), PRIME_1);
-      }
+      first = mixed(first, word(bytes, at));
+      second = mixed(second, word(bytes, at + 4));
+      third = mixed(third, word(bytes, at + 8));
+      fourth = mixed(fourth, word(bytes, at + 12));
     }
-    hash =
-      rotate(lanes[0]!, 1) + rotate(lanes[1]!, 7) + rotate(lanes[2]!, 12) + rotate(lanes[3]!, 18);
+    hash = rotate(first, 1) + rotate(second, 7) + rotate(third, 12) + rotate(fourth, 18);
   } else {
     hash = seed + PRIME_5;
   }
@@ -33,6 +33,10 @@ export function xxh32(bytes: Uint8Array, seed = 0): number {
   hash = Math.imul(hash ^ (hash >>> 15), PRIME_2);
   hash = Math.imul(hash ^ (hash >>> 13), PRIME_3);
   return (hash ^ (hash >>> 16)) >>> 0;
+}
+
+function mixed(lane: number, word: number): number {
+  return Math.imul(rotate(lane + Math.imul(word, PRIME_2), 13), PRIME_1);
 }
 
 function word(bytes: Uint8Array, at: number): number {
