@@ -5,6 +5,7 @@ import {
   type ManifestDocument,
   readBlob,
   readManifest,
+  readNamed,
 } from '../content.ts';
 import { OciError } from '../errors.ts';
 import type { LayerIndex } from '../layer-index.ts';
@@ -36,7 +37,7 @@ export async function boundIndex(
 ): Promise<SociIndex | undefined> {
   const digest = manifest.annotations?.[soci.indexDigest];
   if (digest === undefined) return undefined;
-  return sociIndexOf(await readManifest(reader, await reader.resolve(digest, options), options));
+  return sociIndexOf(await readNamed(reader, digest, options));
 }
 
 /**

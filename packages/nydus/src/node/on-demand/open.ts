@@ -26,7 +26,7 @@ const openers: Readonly<Record<OnDemandForm, () => Promise<Opener>>> = {
 
 /** Loads what opening most images takes, so that the first one does not wait for it. */
 export async function warmUp(): Promise<void> {
-  await openers.erofs();
+  await Promise.all([openers.erofs(), openers.layers()]);
 }
 
 /**
