@@ -13,6 +13,7 @@ import {
 import { formatPlatform } from '@anole/oci';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { keepHeapSmall } from '../heap.ts';
 import { memoryOf } from '../run/arguments.ts';
 import { table } from '../table.ts';
 import { askService, ownCommand, serviceSocket } from './service-client.ts';
@@ -83,6 +84,8 @@ export async function serveAction(
   const exports = exportsOf(images, flags);
   const cache = resolve(flags.cache ?? join(cacheDirectory(), 'blobs'));
   const socket = resolve(flags.socket ?? serviceSocket());
+  // For months, and beside what it serves.
+  keepHeapSmall();
   if (flags.kept) {
     // What is nobody's fault in one mount must not end the others.
     process.on('unhandledRejection', (error) => log({ event: 'fault', reason: String(error) }));

@@ -6,7 +6,7 @@ import { BytesBudget } from '@anole/bytes';
  */
 export class ImageMemory {
   /** Metadata and decoded data, which are made again from what is in the cache. */
-  readonly contents = new BytesBudget(16 * 1024 * 1024);
+  readonly contents = new BytesBudget(8 * 1024 * 1024);
   /** Hashes of data, and what was fetched and is about to be decoded: they come again from afar. */
   readonly fetched = new BytesBudget(8 * 1024 * 1024);
 }
