@@ -43,6 +43,7 @@ export { type LoopName, loopNames, prepareLoop } from './hart/microbench.ts';
 export { assemble } from './isa/assemble.ts';
 export { type Disassembly, disassemble } from './isa/disassemble.ts';
 export {
+  type ForkOptions,
   Machine,
   type MachineExit,
   type MachineOptions,

@@ -62,6 +62,11 @@ export interface RestOptions extends Pick<CallOptions, 'signal'> {
   readonly quiet?: () => boolean;
 }
 
+export interface ForkOptions extends RestOptions {
+  /** Take compiled code, too: for a machine that goes on in this process. Default true. */
+  readonly code?: boolean;
+}
+
 export interface SaveOptions extends SnapshotOptions, RestOptions {}
 
 /** How a machine ended. */
@@ -205,11 +210,11 @@ export class Machine implements AsyncDisposable {
    */
   async fork<T>(
     alongside: () => T,
-    options: RestOptions = {},
+    { code = true, ...options }: ForkOptions = {},
   ): Promise<{ readonly machine: MachineFork; readonly alongside: T }> {
     return await this.#atRest(() => {
       const beside = alongside();
-      const machine = forkBoard(this.#board, this.#clock, this.#ground);
+      const machine = forkBoard(this.#board, this.#clock, this.#ground, code);
       this.#ground = machine;
       return { machine, alongside: beside };
     }, options);

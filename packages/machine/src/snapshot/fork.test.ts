@@ -82,6 +82,7 @@ describe('a fork of a machine', () => {
   it('begins with the code that its parent compiled, and goes on bit by bit', async () => {
     const original = await working(50_000, { jit: { threshold: 1, batch: 1 } });
     const first = forkBoard(original, 'instructions', bare);
+    assert.equal(forkBoard(original, 'instructions', first, false).code, undefined);
     const idle = { jit: { threshold: 2 ** 30, batch: 32 } };
     const child = await restored(openFork(posted(first), undefined), idle);
     const sibling = await restored(openFork(posted(first), undefined), idle);

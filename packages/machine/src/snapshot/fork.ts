@@ -29,7 +29,7 @@ export interface MachineFork {
   readonly base: number | undefined;
   /** The last ones count. */
   readonly layers: readonly PageLayer[];
-  /** What its hart has compiled; absent where several harts share RAM. */
+  /** What its hart has compiled; absent where several harts share RAM, or nobody wants it. */
   readonly code?: SharedCode;
 }
 
@@ -40,7 +40,12 @@ export interface Ground {
 }
 
 /** Takes a machine that stands still. Only what was written since the last time is copied. */
-export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Ground): MachineFork {
+export function forkBoard(
+  board: Board,
+  clock: MachineShape['clock'],
+  ground: Ground,
+  withCode = true,
+): MachineFork {
   const { memory, hart } = board;
   const pages = memory.takeWritten();
   const written = layerOf(pages, (at) =>
@@ -51,7 +56,7 @@ export function forkBoard(board: Board, clock: MachineShape['clock'], ground: Gr
   board.crew?.flushTlbs(hart);
   const layers =
     written.numbers.length === 0 ? ground.layers : settled([...ground.layers, written]);
-  const code = hart.shareCode();
+  const code = withCode ? hart.shareCode() : undefined;
   return {
     shape: shapeOf(board, clock),
     ...(code && { code }),

@@ -11,10 +11,15 @@ interface Forked {
   readonly base: BaseFile | undefined;
 }
 
-/** Takes a running machine and what is behind its devices, at one moment. */
+/**
+ * Takes a running machine and what is behind its devices, at one moment.
+ *
+ * @param code whether compiled code is taken, too
+ */
 export async function forkSandbox(
   { machine, files, network, base }: Forked,
   hello: Uint8Array,
+  code: boolean,
 ): Promise<SandboxFork> {
   const { root, volumes } = files;
   const taken = await machine.fork(
@@ -23,7 +28,7 @@ export async function forkSandbox(
       volumes: volumes.map((volume) => volume.saveNamed()),
       connections: network?.stack.connections ?? [],
     }),
-    { quiet: () => root.tree.idle },
+    { quiet: () => root.tree.idle, code },
   );
   return { machine: taken.machine, ...taken.alongside, hello, ...(base !== undefined && { base }) };
 }

@@ -83,7 +83,7 @@ export class MachineEngine implements Engine {
   }
 
   async fork(): Promise<Engine> {
-    const fork = await this.#take();
+    const fork = await this.#take({ code: true });
     return new MachineEngine({ ...forkOrder(this.#order), fork }, this.#onNetwork);
   }
 
@@ -93,7 +93,12 @@ export class MachineEngine implements Engine {
     options: Pick<CallOptions, 'signal'> = {},
   ): Promise<void> {
     const { saveSandbox } = await import('../saved/save.ts');
-    await saveSandbox(path, about, { order: this.#order, take: () => this.#take() }, options);
+    await saveSandbox(
+      path,
+      about,
+      { order: this.#order, take: () => this.#take({ code: false }) },
+      options,
+    );
   }
 
   get cpuShare(): number | undefined {
@@ -101,11 +106,11 @@ export class MachineEngine implements Engine {
   }
 
   /** Takes the machine as it is now. */
-  async #take(): Promise<SandboxFork> {
+  async #take({ code }: { readonly code: boolean }): Promise<SandboxFork> {
     const taken = Promise.withResolvers<SandboxFork>();
     const id = this.#nextFork++;
     this.#forks.set(id, taken);
-    this.#tell({ type: 'fork', id });
+    this.#tell({ type: 'fork', id, code });
     try {
       const end = this.ended.then((): never => {
         throw new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended');

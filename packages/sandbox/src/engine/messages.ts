@@ -127,7 +127,8 @@ export type Command =
   | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'resize'; readonly terminal: number; readonly size: TerminalSize }
   | { readonly type: 'connect'; readonly guest: number; readonly port: MessagePort }
-  | { readonly type: 'fork'; readonly id: number }
+  /** `code`: with what its hart has compiled. */
+  | { readonly type: 'fork'; readonly id: number; readonly code: boolean }
   | { readonly type: 'stop' };
 
 /** From a thread, once it is ready for orders. */

@@ -1,15 +1,47 @@
+import { isPromise } from '@anole/bytes';
 import { openErofs } from '@anole/erofs/reader';
 import { fileSource, hostTree } from '@anole/host';
 import { type Tree, treeFromTar } from '@anole/vfs';
 import type { TreeSource } from './messages.ts';
+import { OpenedFiles } from './opened-files.ts';
 
-/** Opens what an image comes from. It is read as long as the machine runs. */
+/** An image, and what the machines of this thread that read it have brought into memory. */
+interface OpenImage extends Disposable {
+  readonly tree: Tree;
+}
+
+const images = new OpenedFiles(openImage, 1);
+
+/** Opens what an image comes from. It is read until it is closed. */
 export async function openTree(source: TreeSource): Promise<Tree> {
   if (source.kind === 'directory') return hostTree(source.path);
   if (source.kind === 'on-demand') {
     const { openTreeOnDemand } = await import('@anole/nydus/on-demand');
     return await openTreeOnDemand(source.image, source.path);
   }
+  if (source.kind === 'erofs') {
+    const { value, leave } = images.take(source.path);
+    return { root: value.tree.root, close: leave };
+  }
   const file = fileSource(source.path);
-  return source.kind === 'tar' ? await treeFromTar(file) : await openErofs(file);
+  try {
+    const { root } = await treeFromTar(file);
+    return { root, close: file.close };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
+}
+
+function openImage(path: string): OpenImage {
+  const file = fileSource(path);
+  try {
+    const tree = openErofs(file);
+    // Where the file answers at once, the image does.
+    if (isPromise(tree)) throw new Error('an image in a file was not there at once');
+    return { tree, [Symbol.dispose]: file.close };
+  } catch (error) {
+    file.close();
+    throw error;
+  }
 }

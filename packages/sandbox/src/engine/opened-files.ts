@@ -23,10 +23,13 @@ export class OpenedFiles<T extends Disposable> {
     this.#maxUnused = maxUnused;
   }
 
-  /** Opens a file, where it is not open. Whoever took it gives it back with `leave`. */
+  /**
+   * Opens a file, where it is not open. Whoever took it gives it back with `leave`.
+   *
+   * @throws what opening it throws
+   */
   take(path: string): { readonly value: T; readonly leave: () => void } {
-    const { dev, ino, size, mtimeMs } = statSync(path);
-    const file = `${dev}:${ino}:${size}:${mtimeMs}`;
+    const file = fileAt(path);
     let found = this.#opened.find((each) => each.file === file);
     if (found === undefined) {
       found = { file, value: this.#open(path), users: 0 };
@@ -46,5 +49,15 @@ export class OpenedFiles<T extends Disposable> {
     const closed = unused.slice(0, Math.max(0, unused.length - keep));
     this.#opened = this.#opened.filter((each) => !closed.includes(each));
     for (const { value } of closed) value[Symbol.dispose]();
+  }
+}
+
+/** Of a path at which nothing can be seen something that no other has: who opens it says why. */
+function fileAt(path: string): string {
+  try {
+    const { dev, ino, size, mtimeMs } = statSync(path);
+    return `${dev}:${ino}:${size}:${mtimeMs}`;
+  } catch {
+    return path;
   }
 }

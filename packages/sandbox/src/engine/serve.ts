@@ -303,7 +303,7 @@ function obey(command: Command, served: Served, hello: Promise<Uint8Array>): voi
   }
   if (command.type === 'stop') void machine.stop();
   else if (command.type === 'connect') served.network?.connect(command.port, command.guest);
-  else if (command.type === 'fork') void forkFor(command.id, served, hello);
+  else if (command.type === 'fork') void forkFor(command, served, hello);
   else if (command.type === 'agent') void console.ports[agentPort]!.write(command.bytes);
   else if (command.type === 'consumed') gates[command.terminal]?.consumed(command.bytes);
   else {
@@ -319,9 +319,13 @@ function obey(command: Command, served: Served, hello: Promise<Uint8Array>): voi
   }
 }
 
-async function forkFor(id: number, served: Served, greeting: Promise<Uint8Array>): Promise<void> {
+async function forkFor(
+  { id, code }: Command & { readonly type: 'fork' },
+  served: Served,
+  greeting: Promise<Uint8Array>,
+): Promise<void> {
   const { link } = served;
-  const taken = link.lastFork.then(async () => forkSandbox(served, await greeting));
+  const taken = link.lastFork.then(async () => forkSandbox(served, await greeting, code));
   link.lastFork = taken.catch(() => {});
   try {
     link.tell({ type: 'forked', id, fork: await taken });

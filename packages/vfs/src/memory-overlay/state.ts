@@ -1,3 +1,4 @@
+import { type Flow, wait } from '@anole/bytes';
 import { VfsError } from '../errors.ts';
 import type { Stat, TreeNode } from '../tree.ts';
 import type { ContentState } from './content.ts';
@@ -37,12 +38,12 @@ export function saveOverlay(tree: OverlayTree, nodes: Iterable<OverlayNode>): No
   return Array.from(all, (node) => node.save());
 }
 
-/** Puts nodes into an overlay in which nothing was changed. */
-export async function restoreNodes(tree: OverlayTree, states: readonly NodeState[]): Promise<void> {
+/** Puts nodes into an overlay in which nothing was changed: a fork waits for hundreds. */
+export function* restoreNodes(tree: OverlayTree, states: readonly NodeState[]): Flow<void> {
   const lowers = new Map<string, TreeNode | undefined>([['', tree.root.lower]]);
   const nodes = new Map<number, OverlayNode>();
   for (const { stat, lowerPath } of states) {
-    const lower = lowerPath === undefined ? undefined : await findLower(lowers, lowerPath);
+    const lower = lowerPath === undefined ? undefined : yield* findLower(lowers, lowerPath);
     if (lower !== undefined && !isSame(tree, lower, stat)) throw changed(lowerPath!);
     const node = lowerPath === '' ? tree.root : new OverlayNode(tree, stat, lower, lowerPath);
     nodes.set(stat.ino, node);
@@ -51,15 +52,12 @@ export async function restoreNodes(tree: OverlayTree, states: readonly NodeState
   for (const state of states) nodes.get(state.stat.ino)!.restore(state, (ino) => nodes.get(ino));
 }
 
-async function findLower(
-  known: Map<string, TreeNode | undefined>,
-  path: string,
-): Promise<TreeNode> {
+function* findLower(known: Map<string, TreeNode | undefined>, path: string): Flow<TreeNode> {
   let lower = known.get(path);
   if (lower === undefined) {
     const slash = path.lastIndexOf('/');
-    const parent = await findLower(known, path.slice(0, Math.max(0, slash)));
-    lower = await parent.lookup(path.slice(slash + 1));
+    const parent = yield* findLower(known, path.slice(0, Math.max(0, slash)));
+    lower = yield* wait(parent.lookup(path.slice(slash + 1)));
     known.set(path, lower);
   }
   if (lower !== undefined) return lower;

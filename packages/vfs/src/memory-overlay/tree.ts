@@ -100,7 +100,7 @@ export class OverlayTree implements WritableTree {
   ): Promise<void> {
     this.store = store;
     for (const [lower, own] of renumbered) this.#renumbered.set(lower, own);
-    await restoreNodes(this, nodes);
+    await flow(() => restoreNodes(this, nodes));
     this.#nextIno = nextIno;
     this.budget.force(used - this.budget.used);
   }
