@@ -1,6 +1,5 @@
 import type { CsrContext } from './csr/kinds.ts';
 import { accessCsr, csrs } from './csr/table.ts';
-import { HartError } from './errors.ts';
 import { floatImport } from './floats.ts';
 import type { GuestMemory } from './guest-memory.ts';
 import type {
@@ -17,7 +16,9 @@ import type { Jit } from './jit/jit.ts';
 import type { SharedCode } from './jit/shared-code.ts';
 import * as at from './layout.ts';
 import { Pmp } from './pmp.ts';
+import { readState, writeState } from './saved-state.ts';
 import { HartState } from './state.ts';
+import { prepareSupervisor, STCE } from './supervisor.ts';
 
 /** What the WebAssembly module exports. */
 interface Interpreter {
@@ -37,7 +38,6 @@ const SLICE = 20_000;
 /** The same where most of them are compiled. */
 const COMPILED_SLICE = 60_000;
 const NEVER = (1n << 64n) - 1n;
-const STCE = 1n << 63n;
 const SSIP = 1n << 1n;
 const STIP = 1n << 5n;
 const MTIP = 1n << 7n;
@@ -98,11 +98,12 @@ export class InterpretedHart implements Hart {
     this.#interpreter = instance.exports as unknown as Interpreter;
     this.#jit?.heap.table.set(at.LOADER, this.#interpreter.loadCode);
     this.#state.clear();
-    this.#state.setWord(at.TLB_USED, -1);
+    // The first part of each table, which a flush makes empty; the rest is.
+    for (let table = 0; table < 3 * at.TLB_MODES; table += 2) {
+      this.#state.setWord(at.TLB_USED + 2 * table, 0x1_0001);
+    }
     this.#state.setWord(at.FIRMWARE, options.firmware === undefined ? 0 : 1);
-    this.#state.setWord(at.RAM_SIZE, this.memory.size);
-    this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
-    this.#state.setWord(at.ATTENTION, this.#attention?.place ?? 0);
+    this.#tellState();
     this.reset({ pc: BigInt(this.memory.base) });
   }
 
@@ -259,7 +260,7 @@ export class InterpretedHart implements Hart {
     state.set(at.RESERVATION, NEVER);
     state.setWord(at.LEVELS, 0);
     state.setWord(at.MODE, modes[mode]);
-    if (mode !== 'M') this.#prepareSupervisor();
+    if (mode !== 'M') prepareSupervisor(state);
     this.pc = pc;
     this.writeX(10, BigInt.asUintN(64, a0));
     this.writeX(11, BigInt.asUintN(64, a1));
@@ -270,68 +271,26 @@ export class InterpretedHart implements Hart {
   }
 
   saveState(): Uint8Array {
-    const state = this.#state.copy();
-    const out = new Uint8Array(HEADER + state.length);
-    const view = new DataView(out.buffer);
-    view.setUint32(0, MAGIC, true);
-    view.setUint32(4, state.length, true);
-    view.setFloat64(8, this.instret, true);
-    view.setBigUint64(16, this.#skippedTicks, true);
-    out.set(state, HEADER);
-    view.setInt32(HEADER + at.BACKED, 0, true);
-    view.setInt32(HEADER + at.ATTENTION, 0, true);
-    for (const slot of scratch) view.setBigUint64(HEADER + slot, 0n, true);
-    for (const slot of [at.ACCESS_SIZE, at.FAULT]) view.setInt32(HEADER + slot, 0, true);
-    // What TLBs hold is no state: a restored hart starts with none, and so would differ.
-    for (const half of [at.SUPERPAGES, at.SUPERPAGES + 16]) {
-      view.setBigUint64(HEADER + half, NEVER, true);
-      view.setBigUint64(HEADER + half + 8, 0n, true);
-    }
-    return out;
+    return writeState(this.#state, { instret: this.instret, skippedTicks: this.#skippedTicks });
   }
 
   restoreState(bytes: Uint8Array): void {
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const valid =
-      bytes.length === HEADER + at.STATE_END &&
-      view.getUint32(0, true) === MAGIC &&
-      view.getUint32(4, true) === at.STATE_END;
-    if (!valid) {
-      throw new HartError(
-        'MACHINE_BAD_CONFIG',
-        `Cannot restore a hart from ${bytes.length} bytes`,
-        {
-          hint: 'the state was saved by another version',
-        },
-      );
-    }
-    const firmware = this.#state.getWord(at.FIRMWARE);
-    this.#state.restore(bytes.subarray(HEADER));
-    this.#state.setWord(at.FIRMWARE, firmware);
-    this.#state.setWord(at.RAM_SIZE, this.memory.size);
-    this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
-    this.#state.setWord(at.ATTENTION, this.#attention?.place ?? 0);
-    this.#state.setWord(at.REMAINING, 0);
+    const { instret, skippedTicks } = readState(bytes, this.#state);
+    this.#tellState();
     this.#slice = 0;
-    this.#executed = view.getFloat64(8, true);
-    this.#skippedTicks = view.getBigUint64(16, true);
+    this.#executed = instret;
+    this.#skippedTicks = skippedTicks;
     this.#pmp.update();
     this.#interpreter.updateModes();
     this.flushTlb();
     this.#updatePending();
   }
 
-  /** What machine-mode firmware does before it enters a supervisor. */
-  #prepareSupervisor(): void {
-    const state = this.#state;
-    state.set(at.MEDELEG, 0xb1ffn);
-    state.set(at.MIDELEG, 0x222n);
-    state.set(at.MCOUNTEREN, 0xffffffffn);
-    state.set(at.SCOUNTEREN, 7n);
-    state.set(at.MENVCFG, STCE);
-    // One region over everything: without any, S and U may access nothing.
-    state.set(at.PMPADDR, (1n << 54n) - 1n);
-    state.set(at.PMPCFG, 0x1fn);
+  /** Puts into the state what is of this hart and its memory, whatever was saved. */
+  #tellState(): void {
+    this.#state.setWord(at.RAM_SIZE, this.memory.size);
+    this.#state.setWord(at.BACKED, this.memory.backed ? 1 : 0);
+    this.#state.setWord(at.ATTENTION, this.#attention?.place ?? 0);
   }
 
   /** Executes `budget` instructions or fewer; gives their number. */
@@ -414,17 +373,9 @@ export class InterpretedHart implements Hart {
   }
 
   #imports({ memory, firmware }: HartOptions): Record<string, WebAssembly.ImportValue> {
-    const bus = this.#bus;
     return {
       ...(memory.shared && { ram: memory.wasm }),
-      busRead: (address: number, size: number): number =>
-        bus.contains(address) ? bus.read(address, size as 1 | 2 | 4) >>> 0 : -1,
-      busWrite: (address: number, size: number, value: number): number => {
-        if (!bus.contains(address)) return 0;
-        const unsigned = size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff);
-        bus.write(address, size as 1 | 2 | 4, unsigned);
-        return 1;
-      },
+      ...busImports(this.#bus),
       csr: (number: number, action: number, reads: number, writes: number): number =>
         accessCsr(this.#csrs, number, action, reads !== 0, writes !== 0) ? 1 : 0,
       pmp: (address: bigint, size: number, kind: number, machine: number): number =>
@@ -455,6 +406,18 @@ export class InterpretedHart implements Hart {
   }
 }
 
+/** Accesses to what is not RAM: -1, and 0, where nothing answers. */
+const busImports = (bus: Bus): Record<'busRead' | 'busWrite', WebAssembly.ImportValue> => ({
+  busRead: (address: number, size: number): number =>
+    bus.contains(address) ? bus.read(address, size as 1 | 2 | 4) >>> 0 : -1,
+  busWrite: (address: number, size: number, value: number): number => {
+    if (!bus.contains(address)) return 0;
+    const unsigned = size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff);
+    bus.write(address, size as 1 | 2 | 4, unsigned);
+    return 1;
+  },
+});
+
 /** Of a hart whose memory is another one's now. */
 const released: Interpreter = {
   run: () => {},
@@ -465,9 +428,3 @@ const released: Interpreter = {
 
 /** Slots that a reset of the hart leaves alone: levels of devices, and counts. */
 const survivesReset: ReadonlySet<number> = new Set([at.LINES]);
-
-/** Slots by which an instruction's parts speak to each other: no state between two of them. */
-const scratch = [at.FLOAT_A, at.FLOAT_B, at.FLOAT_C, at.FLOAT_RESULT, at.CSR_VALUE] as const;
-
-const MAGIC = 0x31526148;
-const HEADER = 24;

@@ -96,16 +96,19 @@ export const STATE_END = 0x500;
 
 /**
  * TLBs, direct-mapped by page number: for each kind and each {@link TlbMode}, entries of 16 bytes:
- * an i64 tag (the virtual address of the page, or NO_PAGE) and an i32 to add to a virtual
- * address to get its place in this memory.
+ * an i64 tag (the virtual address of the page) and an i32 to add to a virtual address to get its
+ * place in this memory. An empty entry is 0: that is the tag of the lowest page, which is looked up
+ * in the first entry alone, and that one has NO_PAGE. So memory that was never used is an empty TLB.
  */
 export const TLB = 0x1a_0000;
-/** Tag of an empty entry, byte by byte 0xff: no address has these bits after masking. */
+/** Tag of an empty first entry: no address has these bits after masking. */
 export const NO_PAGE = -1;
 /** Added to the tag of an entry for writes whose page has compiled code: it never matches. */
 export const CODE_TAG = 0x800;
 export const TLB_ENTRIES = 4096;
 export const TLB_BYTES = TLB_ENTRIES * 16;
+/** Bytes of a table that are emptied together, where they were used: a page of the host's. */
+export const TLB_PART = 4096;
 export const TLB_MODES = 4;
 export const TlbKind = { fetch: 0, read: 1, write: 2 } as const;
 /** Modes that see different translations; S with SUM matters to data only. */
@@ -149,10 +152,10 @@ export const COUNTERS_BYTES = 0x1_0000;
 /** i32: the function that `run` is to enter; jumps until a place is worth compiling. */
 export const ENTERED = 0x608;
 export const THRESHOLD = 0x60c;
-/** i32: a bit for each table of the TLB, in their order, that may have entries. */
-export const TLB_USED = 0x610;
 /** i32: not 0 where a table of mode `supervisor` may have an entry that is not global. */
 export const TLB_PRIVATE = 0x614;
+/** u16 for each table of the TLB, in their order: a bit for each {@link TLB_PART} that may have entries. */
+export const TLB_USED = 0x620;
 export const SLOTS_END = 0x640;
 
 /**

@@ -42,6 +42,8 @@ const internal = {
   quickCsr: { params: ['i32', 'i32', 'i32'], results: ['i32'] },
   returnFromS: { params: [], results: [] },
   returnFromM: { params: [], results: [] },
+  /** (number of a table of the TLB, some of which is used). */
+  emptyTable: { params: ['i32'], results: [] },
   flushAll: { params: [], results: [] },
   /** All that is not global. */
   flushSpace: { params: [], results: [] },

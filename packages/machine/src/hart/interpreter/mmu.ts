@@ -1,4 +1,5 @@
 import {
+  brIf,
   type Code,
   call,
   choose,
@@ -6,7 +7,9 @@ import {
   i32,
   i64,
   type Local,
+  label,
   load,
+  loop,
   memoryFill,
   op,
   ramAtomic,
@@ -31,6 +34,7 @@ import {
   TLB,
   TLB_BYTES,
   TLB_MODES,
+  TLB_PART,
   TLB_PRIVATE,
   TLB_USED,
   TlbKind,
@@ -155,14 +159,23 @@ function enterTlb(helpers: Helpers, access: Checked): Code {
   const { address, physical, kind, mode, answer: entry } = access;
   const page = and64(get(address), -4096);
   const place = ramPlace(and64(get(physical), -4096));
-  const used = op('i32.shl', i32(1), tableNumber(kind, mode));
   return [
     call(helpers.touch, get(physical)),
-    setSlot32(TLB_USED, op('i32.or', slot32(TLB_USED), used)),
     set(entry, tlbEntry(address, kind, mode)),
+    markPart(entry),
     store('i64.store', get(entry), page),
     store('i32.store', get(entry), op('i32.sub', place, wrap(page)), 8),
   ];
+}
+
+/** Notes that the part of a table which an entry is in may have some. */
+function markPart(entry: Local): Code {
+  // Tables lie at multiples of their size: their number is in the upper bits, with that of `TLB`.
+  const used = and32(op('i32.shr_u', get(entry), i32(15)), -2);
+  const first = TLB_USED - 2 * (TLB / TLB_BYTES);
+  const part = and32(op('i32.shr_u', get(entry), i32(12)), TLB_BYTES / TLB_PART - 1);
+  const parts = op('i32.or', load('i32.load16_u', used, first), op('i32.shl', i32(1), part));
+  return store('i32.store16', used, parts, first);
 }
 
 /**
@@ -235,23 +248,35 @@ function tlbEntry(address: Local, kind: Local, mode: Local): Code {
   );
 }
 
-/** Empties those of the tables that have entries. */
-function emptyTables(tables: readonly number[]): Code {
-  const bits = tables.reduce((all, table) => all | (1 << table), 0);
-  return [
-    tables.map((table) =>
-      when(and32(slot32(TLB_USED), 1 << table), [
-        memoryFill(i32(TLB + table * TLB_BYTES), i32(0xff), i32(TLB_BYTES)),
-      ]),
-    ),
-    setSlot32(TLB_USED, and32(slot32(TLB_USED), ~bits)),
-  ];
-}
+/** Parts of a table that may have entries. */
+const usedParts = (table: number): Code => load('i32.load16_u', i32(0), TLB_USED + 2 * table);
 
 function defineFlushes(define: Define, helpers: Helpers): void {
   const tables = Array.from({ length: 3 * TLB_MODES }, (_, table) => table);
+  const empty = (some: readonly number[]): Code =>
+    some.map((table) => when(usedParts(table), call(helpers.emptyTable, i32(table))));
+  define('emptyTable', (scope) => {
+    const [table] = scope.params as [Local];
+    const parts = scope.local('i32');
+    const start = scope.local('i32');
+    const next = label('part');
+    const used = op('i32.shl', get(table), i32(1));
+    const part = op('i32.mul', op('i32.ctz', get(parts)), i32(TLB_PART));
+    return [
+      set(parts, load('i32.load16_u', used, TLB_USED)),
+      store('i32.store16', used, i32(0), TLB_USED),
+      set(start, op('i32.mul', get(table), i32(TLB_BYTES))),
+      loop(
+        next,
+        memoryFill(add32(add32(get(start), i32(TLB)), part), i32(0), i32(TLB_PART)),
+        set(parts, op('i32.and', get(parts), op('i32.sub', get(parts), i32(1)))),
+        brIf(get(parts), next),
+      ),
+      store('i64.store', get(start), i64(NO_PAGE), TLB),
+    ];
+  });
   define('flushAll', () => [
-    emptyTables(tables),
+    empty(tables),
     setSlot32(TLB_PRIVATE, i32(0)),
     [SUPERPAGES, SUPERPAGES + 16].map((slot) => [
       setSlot64(slot, i64(-1)),
@@ -261,11 +286,12 @@ function defineFlushes(define: Define, helpers: Helpers): void {
   // The tables of mode `supervisor` have global entries alone, as a rule: those of the kernel.
   define('flushSpace', () => [
     when(slot32(TLB_PRIVATE), [call(helpers.flushAll), ret()]),
-    emptyTables(tables.filter((table) => table % TLB_MODES !== TlbMode.supervisor)),
+    empty(tables.filter((table) => table % TLB_MODES !== TlbMode.supervisor)),
   ]);
   define('flushPage', (scope) => {
     const [address] = scope.params as [Local];
     const at = scope.local('i32');
+    const part = scope.local('i32');
     const within = (slot: number): Code =>
       op(
         'i32.and',
@@ -277,8 +303,14 @@ function defineFlushes(define: Define, helpers: Helpers): void {
         call(helpers.flushAll),
         ret(),
       ]),
-      set(at, add32(i32(TLB), and32(wrap(shr64(get(address), 8)), TLB_BYTES - 16))),
-      tables.map((table) => store('i64.store', get(at), i64(NO_PAGE), table * TLB_BYTES)),
+      set(at, and32(wrap(shr64(get(address), 8)), TLB_BYTES - 16)),
+      set(part, op('i32.shl', i32(1), op('i32.div_u', get(at), i32(TLB_PART)))),
+      tables.map((table) =>
+        when(
+          op('i32.and', usedParts(table), get(part)),
+          store('i64.store', get(at), i64(NO_PAGE), TLB + table * TLB_BYTES),
+        ),
+      ),
     ];
   });
 }

@@ -26,6 +26,7 @@ export class CodeHeap {
   readonly #words: Int32Array;
   readonly #codePages: Uint8Array;
   readonly #tlb: DataView;
+  readonly #tlbUsed: Uint16Array;
   readonly #byPlace = new Map<number, Compiled>();
   readonly #byPage = new Map<number, Set<Compiled>>();
   /** In the order of their making. */
@@ -55,6 +56,7 @@ export class CodeHeap {
     this.#words = new Int32Array(buffer, 0, at.RAM_OFFSET / 4);
     this.#codePages = new Uint8Array(buffer, at.CODE_PAGES, at.CODE_PAGES_END - at.CODE_PAGES);
     this.#tlb = new DataView(buffer, at.TLB, at.TLB_END - at.TLB);
+    this.#tlbUsed = new Uint16Array(buffer, at.TLB_USED, 3 * at.TLB_MODES);
   }
 
   has(place: number): boolean {
@@ -161,12 +163,23 @@ export class CodeHeap {
 
   /** Entries of the TLB for writes to pages with code do not answer. To be called after {@link add}. */
   markTlb(): void {
+    const first = at.TlbKind.write * at.TLB_MODES;
+    for (let table = first; table < first + at.TLB_MODES; table++) {
+      let parts = this.#tlbUsed[table]!;
+      for (; parts !== 0; parts &= parts - 1) {
+        this.#markTlbPart(table * at.TLB_BYTES + (31 - Math.clz32(parts & -parts)) * at.TLB_PART);
+      }
+    }
+  }
+
+  #markTlbPart(start: number): void {
     const view = this.#tlb;
-    const first = at.tlbOf(at.TlbKind.write) - at.TLB;
-    for (let entry = first; entry < first + at.TLB_MODES * at.TLB_BYTES; entry += 16) {
+    for (let entry = start; entry < start + at.TLB_PART; entry += 16) {
       const low = view.getUint32(entry, true);
-      if ((low & 0xfff) !== 0) continue;
-      const page = at.pageOf(low + view.getUint32(entry + 8, true));
+      const delta = view.getUint32(entry + 8, true);
+      // A tag that never matches, and an empty entry.
+      if ((low & 0xfff) !== 0 || (low === 0 && delta === 0)) continue;
+      const page = at.pageOf(low + delta);
       if (((this.#codePages[page >> 3]! >> (page & 7)) & 1) === 0) continue;
       view.setUint32(entry, low | at.CODE_TAG, true);
     }
