@@ -42,15 +42,15 @@ export type { SharedCode } from './hart/jit/shared-code.ts';
 export { type LoopName, loopNames, prepareLoop } from './hart/microbench.ts';
 export { assemble } from './isa/assemble.ts';
 export { type Disassembly, disassemble } from './isa/disassemble.ts';
-export {
-  type ForkOptions,
-  Machine,
-  type MachineExit,
-  type MachineOptions,
-  type RestOptions,
-  type RestoreOptions,
-  type SaveOptions,
-} from './machine.ts';
+export { Machine } from './machine.ts';
+export type {
+  ForkOptions,
+  MachineExit,
+  MachineOptions,
+  RestOptions,
+  RestoreOptions,
+  SaveOptions,
+} from './machine-options.ts';
 export { formatSignature } from './platform/htif.ts';
 export { repeatableRandom } from './run/repeatable-random.ts';
 export { type ElfExit, type ElfOptions, runElf } from './run/run-elf.ts';

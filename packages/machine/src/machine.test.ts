@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 import { VirtioFs } from './devices/virtio-fs/device.ts';
-import { Machine, type MachineOptions } from './machine.ts';
+import { Machine } from './machine.ts';
+import type { MachineOptions } from './machine-options.ts';
 import { buildImage, loadConstant } from './platform/testing/programs.ts';
 
 const decoder = new TextDecoder();

@@ -1,89 +1,28 @@
 import type { CallOptions } from '@anole/bytes';
-import type { ByteSink } from './devices/device.ts';
-import type { PowerRequest } from './devices/power/device.ts';
-import type { VirtioDevice } from './devices/virtio/device.ts';
-import { VirtioConsole } from './devices/virtio-console/device.ts';
-import type { RandomSource } from './devices/virtio-rng/device.ts';
 import { MachineError } from './errors.ts';
-import { type JitOptions, jitOptions } from './hart/jit/options.ts';
-import { MAX_HARTS } from './harts/layout.ts';
-import { Board, type BoardOptions } from './platform/board.ts';
+import { buildMachine, type Control } from './machine-build.ts';
+import {
+  type ClockKind,
+  checkCpus,
+  type ForkOptions,
+  type MachineExit,
+  type MachineOptions,
+  memorySize,
+  type RestOptions,
+  type RestoreOptions,
+  randomSeed,
+  type SaveOptions,
+  withPanic,
+} from './machine-options.ts';
+import type { Board } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';
-import { PanicWatch } from './platform/panic-watch.ts';
-import { repeatableRandom } from './run/repeatable-random.ts';
+import type { PanicWatch } from './platform/panic-watch.ts';
 import { Runner, type RunStatistics } from './run/runner.ts';
 import { checkDevices, devicesFromJson, isQuiet } from './snapshot/board-state.ts';
 import { forkBoard, type Ground, type MachineFork } from './snapshot/fork.ts';
 import { restoreHarts } from './snapshot/hart-state.ts';
 import type { Snapshot } from './snapshot/read.ts';
-import { type SnapshotOptions, type SnapshotSink, writeSnapshot } from './snapshot/write.ts';
-
-export interface MachineOptions {
-  /** A Linux `Image` for riscv64. */
-  readonly kernel: Uint8Array;
-  readonly initrd?: Uint8Array;
-  /** For the kernel. `panic=-1` is added unless it says otherwise: a panic then ends the machine. */
-  readonly commandLine?: string;
-  /** RAM in MiB. Default 512. */
-  readonly memoryMiB?: number;
-  /** On PCI, in slots 0, 1, ... in this order. */
-  readonly devices?: readonly VirtioDevice[];
-  /** What the serial port (`ttyS0`) and the SBI debug console (`earlycon=sbi`) send. */
-  readonly onSerial?: ByteSink;
-  /**
-   * `real` (default): guest time is the host's. `instructions`: time passes with instructions, and
-   * with the same files and devices two runs are bit-identical.
-   */
-  readonly clock?: 'real' | 'instructions';
-  /**
-   * Compile guest code that is executed often to WebAssembly: faster, and the guest cannot tell.
-   * Default true. What it costs and where it ends: `docs/decisions/0026-compiled-regions.md`.
-   */
-  readonly jit?: boolean | JitOptions;
-  /**
-   * Harts, 1 to 16. Default 1. Each one beyond the first has a thread, so several need shared memory
-   * (in browsers a page that is `crossOriginIsolated`) and the `real` clock: no two runs are alike.
-   */
-  readonly cpus?: number;
-  /** Seeds the kernel's random numbers. Default: the host's, or a fixed sequence for `instructions`. */
-  readonly random?: RandomSource;
-}
-
-/** What a restored machine gets anew: all else is in the snapshot. */
-export interface RestoreOptions extends Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'> {
-  readonly snapshot: Snapshot;
-}
-
-/** At which moment a machine is taken. */
-export interface RestOptions extends Pick<CallOptions, 'signal'> {
-  /** Wait until the guest waits, too: for templates. Default false. */
-  readonly whenIdle?: boolean;
-  /** Wait until this is true, too: nothing is under way behind the devices. */
-  readonly quiet?: () => boolean;
-}
-
-export interface ForkOptions extends RestOptions {
-  /** Take compiled code, too: for a machine that goes on in this process. Default true. */
-  readonly code?: boolean;
-}
-
-export interface SaveOptions extends SnapshotOptions, RestOptions {}
-
-/** How a machine ended. */
-export type MachineExit =
-  | {
-      readonly reason: 'poweroff' /** 0 unless the guest reported a failure. */;
-      readonly code: number;
-    }
-  | { readonly reason: 'reboot' }
-  | {
-      readonly reason: 'panic' /** What the kernel gave as its reason. */;
-      readonly message: string;
-    }
-  | { readonly reason: 'stopped' };
-
-const RANDOM_SEED_SIZE = 64;
-const MIB = 0x10_0000;
+import { type SnapshotSink, writeSnapshot } from './snapshot/write.ts';
 
 /**
  * A RISC-V computer that boots Linux.
@@ -134,7 +73,7 @@ export class Machine implements AsyncDisposable {
     const { devices = [], clock = 'real', cpus = 1 } = options;
     checkCpus(cpus, clock);
     const memory = { memorySize: memorySize(options.memoryMiB ?? 512), clock, cpus };
-    const { board, panic, control } = await build(options, memory);
+    const { board, panic, control } = await buildMachine(options, memory);
     const entry = loadLinux(board.memory, {
       kernel: options.kernel,
       ...(options.initrd && { initrd: options.initrd }),
@@ -162,7 +101,7 @@ export class Machine implements AsyncDisposable {
     const { memorySize, clock, cpus = 1 } = snapshot.shape;
     const { fill, ticks: startTicks } = snapshot;
     const memory = { memorySize, clock, cpus, fill, startTicks };
-    const { board, panic, control } = await build(options, memory);
+    const { board, panic, control } = await buildMachine(options, memory);
     checkDevices(snapshot.shape, board);
     devicesFromJson(board, snapshot.devices);
     restoreHarts(board, snapshot.hart);
@@ -332,96 +271,6 @@ function groundOf({ sum, layers = [] }: Snapshot): Ground {
   return { base: sum, layers };
 }
 
-type ClockKind = NonNullable<MachineOptions['clock']>;
-
-/** How the end of a run comes about: by the guest, by the owner, or by a device that failed. */
-class Control {
-  end: MachineExit | undefined;
-  failure: { readonly error: unknown } | undefined;
-  wake: () => void = () => {};
-  interrupt: () => void = () => {};
-
-  power(request: PowerRequest): void {
-    this.finish(
-      request.kind === 'reboot' ? { reason: 'reboot' } : { reason: 'poweroff', code: request.code },
-    );
-  }
-
-  fault(error: unknown): void {
-    this.failure ??= { error };
-    this.finish({ reason: 'stopped' });
-  }
-
-  finish(end: MachineExit): void {
-    this.end ??= end;
-    this.interrupt();
-    this.wake();
-  }
-}
-
-type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTicks' | 'cpus'>;
-
-/** A board, and what watches it. */
-async function build(
-  { devices = [], onSerial, jit }: Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'>,
-  memory: BoardMemory,
-) {
-  const panic = new PanicWatch();
-  const control = new Control();
-  const serial: ByteSink = (bytes) => {
-    panic.feed(bytes);
-    onSerial?.(bytes);
-  };
-  const options = {
-    ...memory,
-    firmware: true,
-    devices,
-    onSerial: serial,
-    ...jitOptions(jit),
-  };
-  const board = await Board.create(options, control);
-  for (const device of devices) {
-    if (device instanceof VirtioConsole) device.observe = (bytes) => panic.feed(bytes);
-  }
-  return { board, panic, control };
-}
-
 function fail(what: string, why: string): never {
   throw new MachineError('MACHINE_WRONG_STATE', `Cannot ${what} the machine: ${why}`);
-}
-
-function memorySize(mebibytes: number): number {
-  if (!Number.isInteger(mebibytes) || mebibytes < 64) {
-    throw new MachineError('MACHINE_BAD_OPTION', `Cannot give the machine ${mebibytes} MiB`, {
-      hint: 'give a whole number of MiB, at least 64',
-    });
-  }
-  return mebibytes * MIB;
-}
-
-function checkCpus(cpus: number, clock: ClockKind): void {
-  if (!Number.isInteger(cpus) || cpus < 1 || cpus > MAX_HARTS) {
-    throw new MachineError('MACHINE_BAD_OPTION', `Cannot give the machine ${cpus} harts`, {
-      hint: `give 1 to ${MAX_HARTS}`,
-    });
-  }
-  if (cpus > 1 && clock === 'instructions') {
-    throw new MachineError(
-      'MACHINE_BAD_OPTION',
-      `Cannot repeat a run of ${cpus} harts: each has a thread, and they never meet alike`,
-      { hint: 'give one hart for the clock of instructions' },
-    );
-  }
-}
-
-function withPanic(commandLine: string): string {
-  return /(^|\s)panic=/.test(commandLine) ? commandLine : `${commandLine} panic=-1`.trim();
-}
-
-function randomSeed(options: MachineOptions, clock: ClockKind): Uint8Array {
-  const seed = new Uint8Array(RANDOM_SEED_SIZE);
-  const hostRandom: RandomSource = (bytes) => void crypto.getRandomValues(bytes);
-  const random = options.random ?? (clock === 'instructions' ? repeatableRandom() : hostRandom);
-  random(seed);
-  return seed;
 }

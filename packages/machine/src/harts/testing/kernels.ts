@@ -1,4 +1,5 @@
-import { Machine, type MachineOptions } from '../../machine.ts';
+import { Machine } from '../../machine.ts';
+import type { MachineOptions } from '../../machine-options.ts';
 import { buildImage, loadConstant } from '../../platform/testing/programs.ts';
 
 /** Small kernels for machines with several harts, in assembly, run in S-mode. */
