@@ -46,6 +46,12 @@ export class Runner {
   #loop: HostLoop | undefined;
   #busy = 0;
   readonly governor = new Governor();
+  /**
+   * The tick for which the host slept last. Its timers end up to a millisecond early: turning its loop
+   * for the rest took an idle guest most of its time, and a guest that waits for longer than that does
+   * not miss a millisecond.
+   */
+  #sleptFor: number | undefined;
   /** Called between slices, while set; `idle`: the guest waits for an interrupt. */
   inspect: ((idle: boolean) => void) | undefined;
 
@@ -144,9 +150,13 @@ export class Runner {
     // While this hart waits, others may be ahead of their share.
     const look = crew !== undefined && this.governor.share !== undefined ? LOOK_MS : undefined;
     const waits = [untilTimer, rtc.untilAlarm, look].filter((wait) => wait !== undefined);
+    const wait = Math.min(...waits);
     if (waits.length === 0) await this.#sleepUntilWoken(loop);
-    else if (Math.min(...waits) < TIMER_MS) await loop.yield();
-    else await loop.sleep(Math.min(...waits));
+    else if (wait < TIMER_MS && timer !== this.#sleptFor) await loop.yield();
+    else {
+      this.#sleptFor = timer;
+      await loop.sleep(Math.max(TIMER_MS, Math.ceil(wait)));
+    }
   }
 
   async #sleepUntilWoken(loop: HostLoop): Promise<void> {
