@@ -155,7 +155,7 @@ export class Runner {
     else if (wait < TIMER_MS && timer !== this.#sleptFor) await loop.yield();
     else {
       this.#sleptFor = timer;
-      await loop.sleep(Math.max(TIMER_MS, Math.ceil(wait)));
+      await loop.sleep(Math.max(TIMER_MS, wait));
     }
   }
 
