@@ -78,7 +78,7 @@ With --incremental, the new image holds the files of the old one and of the sour
 both have one; compressed data are taken over. Until it is whole, the old one stays.
 Lines of --file-contexts are an expression for whole paths, perhaps a type (--, -d, -l, -c, -b, -p, -s) and a
 label, or <<none>>: paths count before expressions, later lines before earlier ones.
-Prefixes of attributes need Linux 6.4 and no erofs-utils before 1.7.
+Images with prefixes of attributes are read by Linux from 6.4 on, and by erofs-utils from 1.7 on.
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
