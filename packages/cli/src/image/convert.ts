@@ -162,13 +162,15 @@ function erofsFormat(
   const compression = compressionOf({ ...flags, output: '-' }, resources, 'image convert');
   return {
     feature: 'erofs',
-    async write(tree, staging, call) {
-      const first = [...new Set(trace.map(({ path }) => path))];
-      const options = { ...call, first, ...(compression && { compression }) };
-      const image = await writeErofs(tree, options);
-      const staged = await staging.addProtected(image, mediaTypes.erofsLayer);
-      return [await withHints(staged, trace)];
-    },
+    write: (staging, call) => ({
+      async finish(tree) {
+        const first = [...new Set(trace.map(({ path }) => path))];
+        const options = { ...call, first, ...(compression && { compression }) };
+        const image = await writeErofs(tree, options);
+        const staged = await staging.addProtected(image, mediaTypes.erofsLayer);
+        return [await withHints(staged, trace)];
+      },
+    }),
     async open([layer]) {
       const file = fileSource(layer!.path);
       const tree = await openErofs(lendingSource(file), { decoders: hostDecoders });

@@ -12,7 +12,7 @@ import {
   openVariant,
   type StoredLayer,
   storeArchive,
-  writeVariant,
+  variantWriter,
 } from './variant.ts';
 
 export interface ReferenceVariantOptions {
@@ -38,9 +38,9 @@ export function rafsReferenceVariant(
   return {
     feature: NYDUS_FEATURE,
     artifactType: NYDUS_ARTIFACT,
-    write(tree, staging, call) {
+    write(staging, call) {
       const all = { ...options, ...call, digester: 'sha256' } as const;
-      return writeVariant(tree, staging, all, (archive, at) => {
+      return variantWriter(staging, all, (archive, at) => {
         const layer = layers[at]!;
         return layerCompression(layer.mediaType) === 'gzip'
           ? storeReference(image, layer, staging, all)

@@ -5,10 +5,10 @@ import { fileSource } from '@anole/host';
 import { type Descriptor, mediaTypes } from '@anole/oci';
 import {
   decompress,
-  type LayeredTree,
   type StagedLayer,
   type Staging,
   type VariantFormat,
+  type VariantWriter,
 } from '@anole/oci/node';
 import { MemoryTree, readTar, sliceSource, type Tree, writeTar } from '@anole/vfs';
 import { builtInCodecs } from '../codecs.ts';
@@ -47,9 +47,9 @@ export function rafsVariant(options: VariantOptions): VariantFormat {
   return {
     feature: NYDUS_FEATURE,
     artifactType: NYDUS_ARTIFACT,
-    write(tree, staging, call) {
+    write(staging, call) {
       const all = { ...options, ...call };
-      return writeVariant(tree, staging, all, (archive) => storeArchive(archive, staging, all));
+      return variantWriter(staging, all, (archive) => storeArchive(archive, staging, all));
     },
     open: (layers) => openVariant(layers),
   };
@@ -64,29 +64,33 @@ export interface StoredLayer {
 }
 
 /** @param store stores the data of layer `at`, which decompressed is `archive` */
-export async function writeVariant(
-  tree: LayeredTree,
+export function variantWriter(
   staging: Staging,
   options: RafsWriteOptions,
   store: (archive: Source, at: number) => Promise<StoredLayer>,
-): Promise<readonly StagedLayer[]> {
+): VariantWriter {
   const blobs = new Map<string, StagedLayer>();
   const dictionary = new ChunkDictionary();
-  for (const [at, archive] of tree.layers.entries()) {
-    const { staged, id, chunks } = await store(archive, at);
-    for (const chunk of chunks) dictionary.put(chunk);
-    if (id !== undefined) blobs.set(id, staged);
-  }
-  // Whatever no layer's blob has: files with holes, which archives hold otherwise.
-  const { layer, result } = await staging.fill(BLOB_TYPE, (sink) =>
-    writeRafs(tree, sink, { ...options, dictionary }),
-  );
-  if (result.blob) blobs.set(result.blob.id, layer);
-  const used = result.blobs.map(({ id }) => blobs.get(id)!);
-  return [
-    ...used.map((each) => annotated(each, { [rafsAnnotations.blob]: 'true' })),
-    await stageBootstrap(result.bootstrap, staging),
-  ];
+  let count = 0;
+  return {
+    async layer(archive) {
+      const { staged, id, chunks } = await store(archive, count++);
+      for (const chunk of chunks) dictionary.put(chunk);
+      if (id !== undefined) blobs.set(id, staged);
+    },
+    async finish(tree) {
+      // Whatever no layer's blob has: files with holes, which archives hold otherwise.
+      const { layer, result } = await staging.fill(BLOB_TYPE, (sink) =>
+        writeRafs(tree, sink, { ...options, dictionary }),
+      );
+      if (result.blob) blobs.set(result.blob.id, layer);
+      const used = result.blobs.map(({ id }) => blobs.get(id)!);
+      return [
+        ...used.map((each) => annotated(each, { [rafsAnnotations.blob]: 'true' })),
+        await stageBootstrap(result.bootstrap, staging),
+      ];
+    },
+  };
 }
 
 export async function storeArchive(

@@ -1,11 +1,11 @@
-import type { Awaitable, CallOptions, ReadOptions } from '@anole/bytes';
+import type { Awaitable, CallOptions, ReadOptions, Source } from '@anole/bytes';
 import { compareTrees, renderDifference, type Tree } from '@anole/vfs';
 import { MAX_CONFIG } from '../config.ts';
 import { describe, type Image, type ImageWriter, readBlob } from '../content.ts';
 import { OciError } from '../errors.ts';
 import { type Descriptor, encodeJson, encodeManifest, type Manifest } from '../manifest.ts';
 import { mediaTypes } from '../media-types.ts';
-import { imageTree, type LayeredTree, type LayersOptions } from './layers.ts';
+import { imageTree, type LayersOptions } from './layers.ts';
 import { type StagedLayer, Staging } from './staging.ts';
 
 /** A form of file systems that takes the place of an image's layers. */
@@ -17,15 +17,26 @@ export interface VariantFormat {
   readonly feature?: string;
   /** What the manifest says that it is, where that is more than an image. */
   readonly artifactType?: string;
-  /** Writes the layers of the variant, the lowest first. */
-  write(tree: LayeredTree, staging: Staging, options: CallOptions): Promise<readonly StagedLayer[]>;
+  /** Begins to write a variant. */
+  write(staging: Staging, options: CallOptions): VariantWriter;
   /** Whether a file is the format's own, and none of the image's. */
   isOwn?(path: string): boolean;
   /** Reads what was written, for its verification. */
   open(layers: readonly StagedLayer[]): Awaitable<Tree>;
 }
 
-export interface ConvertOptions extends LayersOptions {
+/** A variant that is being written. */
+export interface VariantWriter {
+  /**
+   * Takes a layer of the image, decompressed and verified, as soon as it is there: the lowest first, one at a
+   * time. What follows may come from afar meanwhile. The archive stays there.
+   */
+  layer?(archive: Source): Promise<void>;
+  /** Gives the layers of the variant, the lowest first. Of the image all is in the tree now. */
+  finish(tree: Tree): Promise<readonly StagedLayer[]>;
+}
+
+export interface ConvertOptions extends Omit<LayersOptions, 'onLayer'> {
   /** Names the variant at the target. Unless told it is nameless, for an index. */
   readonly tag?: string;
   /** What the variant says that it refers to: it is found by the list of that one's referrers. */
@@ -46,10 +57,14 @@ export async function convertImage(
   format: VariantFormat,
   options: ConvertOptions,
 ): Promise<Descriptor> {
-  const tree = await imageTree(image, options);
+  await using staging = await Staging.open(to, options);
+  const writer = format.write(staging, options);
+  const tree = await imageTree(image, {
+    ...options,
+    onLayer: (archive) => writer.layer?.(archive),
+  });
   try {
-    await using staging = await Staging.open(to, options);
-    const layers = await format.write(tree, staging, options);
+    const layers = await writer.finish(tree);
     await verifyVariant(tree, layers, format, options);
     for (const layer of layers) await staging.put(layer);
     return await putVariant(image, to, format, layers, options);

@@ -19,7 +19,12 @@ export { checkLayerIndex, checkTocIndex } from './check-layer-index.ts';
 export { type ChunkedVariantOptions, chunkedVariant } from './chunked/variant.ts';
 export type { Chunking } from './chunker.ts';
 export type { Collected } from './collect.ts';
-export { type ConvertOptions, convertImage, type VariantFormat } from './convert.ts';
+export {
+  type ConvertOptions,
+  convertImage,
+  type VariantFormat,
+  type VariantWriter,
+} from './convert.ts';
 export { decompress } from './decompress.ts';
 export { DockerArchiveReader, DockerArchiveWriter } from './docker-archive.ts';
 export {
@@ -53,7 +58,7 @@ export { refName } from './index-names.ts';
 export { type FindIndex, indexedTree, sha256 } from './indexed-tree.ts';
 export { KeepingReader } from './keeping-reader.ts';
 export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
-export { DEFAULT_MAX_LAYER, imageTree, type LayeredTree, type LayersOptions } from './layers.ts';
+export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
 export {
   formatLocation,

@@ -18,6 +18,7 @@ import {
   ImageStore,
   KeepingReader,
   LayoutDirectory,
+  type VariantFormat,
 } from './index.ts';
 
 const SIZE = 3 * 2 ** 20;
@@ -129,6 +130,42 @@ describe('a reader that keeps what it reads', () => {
       for await (const chunk of reader.blob(blob, { start: 70_000, end: 700_001 })) met.push(chunk);
       assert.ok(Buffer.concat(met).equals(bytes.subarray(70_000, 700_001)));
     }
+  });
+
+  it('has each layer converted before the next has come', { timeout: 60_000 }, async (test) => {
+    const { directory, raw, from } = world(test);
+    const made = raw.image({ layers: (await twoLayers()).map((tar) => ({ tar })) });
+    const image = await openImage(from, made, parsePlatform('riscv64'));
+    const [lower, upper] = image.manifest.layers;
+    const converted = Promise.withResolvers<void>();
+    const late: ImageReader = {
+      ...from,
+      async *blob(descriptor, options) {
+        if (descriptor.digest === upper!.digest) await converted.promise;
+        yield* from.blob(descriptor, options);
+      },
+    };
+    await using reader = new KeepingReader(late, new ImageStore(join(directory, 'kept')));
+    reader.expect([lower!, upper!]);
+    const inner = chunkedVariant('estargz');
+    const format: VariantFormat = {
+      ...inner,
+      write(staging, options) {
+        const writer = inner.write(staging, options);
+        return {
+          ...writer,
+          async layer(archive) {
+            await writer.layer?.(archive);
+            converted.resolve();
+          },
+        };
+      },
+    };
+    const target = new ImageStore(join(directory, 'target'));
+    const variant = await convertImage({ ...image, reader }, target, format, {
+      scratch: directory,
+    });
+    assert.ok(await target.has(variant));
   });
 
   it('converts an image while it comes; of a damaged one nothing appears', async (test) => {

@@ -13,12 +13,8 @@ export interface LayersOptions extends CallOptions {
   readonly scratch: string;
   /** Bytes of one layer, decompressed, at most. Default 64 GiB. */
   readonly maxLayer?: number;
-}
-
-/** The file system of an image, and the archives that it was made of. */
-export interface LayeredTree extends Tree {
-  /** Decompressed, the lowest first. They are there until the tree is closed. */
-  readonly layers: readonly Source[];
+  /** Is given each layer, decompressed and verified, before the next is read. It is there until the tree is closed. */
+  onLayer?(archive: Source): Promise<void> | undefined;
 }
 
 export const DEFAULT_MAX_LAYER = 64 * 2 ** 30;
@@ -30,7 +26,7 @@ export const DEFAULT_MAX_LAYER = 64 * 2 ** 30;
  * @throws OciError `OCI_WRONG_CONTENT` where a layer is not that of its digests, `OCI_BAD_LAYER`,
  * `OCI_TOO_LARGE`, `OCI_UNSUPPORTED`; TarError, VfsError
  */
-export async function imageTree(image: Image, options: LayersOptions): Promise<LayeredTree> {
+export async function imageTree(image: Image, options: LayersOptions): Promise<Tree> {
   const { manifest, config } = image;
   if (manifest.layers.length !== config.diffIds.length) {
     throw new OciError(
@@ -41,17 +37,14 @@ export async function imageTree(image: Image, options: LayersOptions): Promise<L
   const tree = new MemoryTree();
   using applier = new LayerApplier(tree, image, options);
   for (const [at, layer] of manifest.layers.entries()) {
-    await applier.apply(layer, config.diffIds[at]);
+    await options.onLayer?.(await applier.apply(layer, config.diffIds[at]));
   }
-  const { archives: layers } = applier;
   const kept = applier.move();
-  return Object.assign(tree, { layers, close: () => kept.dispose() });
+  return Object.assign(tree, { close: () => kept.dispose() });
 }
 
 /** Applies layers to a tree, one after another, decompressed into scratch files that it holds. */
 export class LayerApplier implements Disposable {
-  /** Those that were applied, decompressed. */
-  readonly archives: Source[] = [];
   private readonly tree: MemoryTree;
   private readonly reader: ImageReader;
   private readonly options: LayersOptions;
@@ -66,7 +59,8 @@ export class LayerApplier implements Disposable {
     this.total = manifest.layers.reduce((sum, { size }) => sum + size, 0);
   }
 
-  async apply(layer: Descriptor, diffId: string | undefined): Promise<void> {
+  /** Gives the layer, decompressed. */
+  async apply(layer: Descriptor, diffId: string | undefined): Promise<Source> {
     const scratch = this.scratches.use(scratchFile(this.options.scratch));
     const { total } = this;
     const onBytes = (bytes: number) => {
@@ -82,7 +76,7 @@ export class LayerApplier implements Disposable {
       ...(this.options.signal && { signal: this.options.signal }),
       store: (entry) => stored(scratch, entry.dataOffset, entry.storedSize),
     });
-    this.archives.push(stored(scratch, 0, size));
+    return stored(scratch, 0, size);
   }
 
   /** Hands the scratch files over to whoever needs the tree. */

@@ -1,4 +1,4 @@
-import type { CallOptions, Source } from '@anole/bytes';
+import type { Source } from '@anole/bytes';
 import { fileSource } from '@anole/host';
 import { MemoryTree, type Tree } from '@anole/vfs';
 import { OciError } from '../../errors.ts';
@@ -6,8 +6,7 @@ import { applyIndexedLayer, openIndexedLayer } from '../../layer-index.ts';
 import { isOwnName } from '../../toc/chunked-toc.ts';
 import type { VariantFormat } from '../convert.ts';
 import { sha256 } from '../indexed-tree.ts';
-import type { LayeredTree } from '../layers.ts';
-import type { StagedLayer, Staging } from '../staging.ts';
+import type { StagedLayer } from '../staging.ts';
 import { tocIndex } from '../toc-index.ts';
 import { estargzFormat, zstdChunkedFormat } from './formats.ts';
 import { writeChunkedLayer } from './write-layer.ts';
@@ -31,15 +30,15 @@ export function chunkedVariant(
   const format = name === 'estargz' ? estargzFormat : zstdChunkedFormat;
   return {
     isOwn: isOwnName,
-    async write(tree: LayeredTree, staging: Staging, { signal, onProgress }: CallOptions) {
+    write(staging, { signal }) {
       const layers: StagedLayer[] = [];
-      const total = tree.layers.length;
-      for (const archive of tree.layers) {
-        const options = { prioritized, ...(signal && { signal }) };
-        layers.push(await writeChunkedLayer(archive, format, staging, options));
-        onProgress?.({ step: 'write layers', done: layers.length, total, unit: 'items' });
-      }
-      return layers;
+      const options = { prioritized, ...(signal && { signal }) };
+      return {
+        async layer(archive) {
+          layers.push(await writeChunkedLayer(archive, format, staging, options));
+        },
+        finish: async () => layers,
+      };
     },
     open: openChunked,
   };
