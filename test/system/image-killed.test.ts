@@ -93,6 +93,13 @@ describe('a killed anole image', { skip: needs('skopeo', 'diff') }, () => {
       }
       succeed(anole(args));
       checkLayout(at('goal'));
+      // What killed ones had begun is gone, too.
+      assert.deepEqual(entries(at('goal')).toSorted(), [
+        '.anole-lock',
+        'blobs',
+        'index.json',
+        'oci-layout',
+      ]);
       succeed(anole(['check', 'oci:goal:v']));
       assert.equal(succeed(anole(['diff', 'oci:goal:v', 'oci:original:a'])), '');
       run('skopeo', 'inspect', '--raw', `oci:${at('goal')}:v`);

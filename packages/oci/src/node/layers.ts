@@ -37,7 +37,8 @@ export async function imageTree(image: Image, options: LayersOptions): Promise<T
   const tree = new MemoryTree();
   using applier = new LayerApplier(tree, image, options);
   for (const [at, layer] of manifest.layers.entries()) {
-    await options.onLayer?.(await applier.apply(layer, config.diffIds[at]));
+    const archive = await applier.apply(layer, config.diffIds[at]);
+    await options.onLayer?.(archive);
   }
   const kept = applier.move();
   return Object.assign(tree, { close: () => kept.dispose() });

@@ -1,6 +1,6 @@
 import { createHash, hash } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -12,6 +12,7 @@ import type { Digest } from '../digest.ts';
 import { dmverityAnnotations } from '../dmverity.ts';
 import type { Descriptor } from '../manifest.ts';
 import { readFileRange } from './read-range.ts';
+import { type StagingDirectory, stagingDirectory } from './staging-directory.ts';
 
 export interface StagingOptions extends CallOptions {
   /** Directory for files as large as the layers, where the target has none of its own. */
@@ -40,11 +41,15 @@ export interface LayerSink {
  */
 export class Staging implements AsyncDisposable {
   private readonly to: ImageWriter;
-  private readonly directory: string;
+  private readonly directory: StagingDirectory;
   private readonly signal: AbortSignal | undefined;
   private count = 0;
 
-  private constructor(to: ImageWriter, directory: string, signal: AbortSignal | undefined) {
+  private constructor(
+    to: ImageWriter,
+    directory: StagingDirectory,
+    signal: AbortSignal | undefined,
+  ) {
     this.to = to;
     this.directory = directory;
     this.signal = signal;
@@ -52,9 +57,7 @@ export class Staging implements AsyncDisposable {
 
   static async open(to: ImageWriter, { scratch, signal }: StagingOptions): Promise<Staging> {
     try {
-      const workspace = to.workspace ?? scratch;
-      await mkdir(workspace, { recursive: true });
-      return new Staging(to, await mkdtemp(join(workspace, '.anole-layer-')), signal);
+      return new Staging(to, await stagingDirectory(to.workspace, scratch), signal);
     } catch (error) {
       throw hostError(error, 'write a layer');
     }
@@ -110,7 +113,7 @@ export class Staging implements AsyncDisposable {
     mediaType: string,
     write: (sink: LayerSink) => Promise<T>,
   ): Promise<{ readonly layer: StagedLayer; readonly result: T }> {
-    const path = join(this.directory, String(this.count++));
+    const path = join(this.directory.path, String(this.count++));
     const sha256 = createHash('sha256');
     let size = 0;
     try {
@@ -145,7 +148,7 @@ export class Staging implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await rm(this.directory, { recursive: true, force: true });
+    await this.directory[Symbol.asyncDispose]();
   }
 }
 
