@@ -115,6 +115,23 @@ test('a peer that exits is read to its last byte, one that resets is an error', 
   assert.equal(error.code, 'ECONNRESET');
 });
 
+test('whose peer has ended reads all, even if the peer closes without having read all', {
+  skip,
+}, async (t) => {
+  const server = new net.Server(async (socket) => {
+    await sleep(20);
+    socket.end('all of it');
+    // At once, not in the next turn: the end is still to be told.
+    socket.destroy();
+  });
+  t.after(() => server.close());
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const socket = await connectTo((server.address() as AddressInfo).port);
+  socket.write(Buffer.alloc(1 << 20));
+  assert.equal(String(await bytesOf(socket)), 'all of it');
+});
+
 test('what a peer left behind can be read when it is long gone', { skip }, async () => {
   using leaving = await peer('leaving');
   const socket = await connectTo(leaving.port);

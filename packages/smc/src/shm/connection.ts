@@ -32,6 +32,8 @@ export class Connection {
   isRefused = false;
   /** The peer writes no more than what is there. */
   peerDone = false;
+  /** It said so itself, and did not only go. */
+  peerFinished = false;
   /** The peer reads no more. */
   peerClosed = false;
   /** The peer goes on over TCP: its cursors are final. */
@@ -241,7 +243,7 @@ export class Connection {
       this.fail();
       return;
     }
-    if ((flags & Flag.doneWriting) !== 0) this.peerDone = true;
+    if ((flags & Flag.doneWriting) !== 0) this.peerDone = this.peerFinished = true;
     if (stage === State.moved) this.peerMoved = true;
     if ((flags & Flag.closed) !== 0 || stage === State.closed)
       this.peerDone = this.peerClosed = true;

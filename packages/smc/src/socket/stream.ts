@@ -158,6 +158,9 @@ export class ShmStream implements ConnectionOwner {
 
   /** Neither reads nor writes any more. @returns what waited for room */
   close(abort: boolean): readonly PendingWrite[] {
+    // An end that was asked for, and waits for the next turn.
+    if (!abort && this.pending.length === 0 && this.onFlushed !== undefined)
+      this.connection?.finish();
     this.isOver = true;
     this.wantsRead = false;
     for (const each of this.candidates) {
@@ -280,7 +283,9 @@ export class ShmStream implements ConnectionOwner {
       this.sink.onMoved();
       return;
     }
-    if (connection.failure !== undefined) {
+    // As TCP has it: who has read a whole stream to its end does not hear of a reset that comes behind it.
+    const isWhole = connection.peerFinished && connection.failure === 'reset';
+    if (connection.failure !== undefined && !isWhole) {
       this.wantsRead = false;
       this.sink.onReset();
     } else if (connection.peerDone && !this.ended) {
