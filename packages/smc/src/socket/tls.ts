@@ -82,7 +82,7 @@ function tlsOptions(args: readonly unknown[]): TlsOptions | undefined {
   const [first, second] = args;
   const isPort = typeof first === 'number' || (typeof first === 'string' && /^\d+$/.test(first));
   const port = isPort ? { port: first } : {};
-  const host = typeof second === 'string' ? { host: second } : {};
+  const host = isPort && typeof second === 'string' ? { host: second } : {};
   return { ...given, ...port, ...host };
 }
 
