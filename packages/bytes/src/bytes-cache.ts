@@ -81,6 +81,14 @@ export class BytesCache {
     });
   }
 
+  /** Takes out one that turned out to be wrong. */
+  drop(key: string): void {
+    const kept = this.#kept.get(key);
+    if (kept === undefined) return;
+    this.#kept.delete(key);
+    this.#budget.forget(kept);
+  }
+
   #keep(key: string, bytes: Uint8Array): void {
     if (this.#kept.has(key)) return;
     const piece: Kept = { bytes, drop: () => void this.#kept.delete(key) };

@@ -19,22 +19,31 @@ import {
   LayoutDirectory,
   openBlob,
   Registries,
-  referringIndex,
 } from '@anole/oci/node';
 import { describeDifferences, findNode, type Tree } from '@anole/vfs';
 import { umociImage } from '../../oci/src/testing/images.ts';
 import { needs, temporary } from '../../oci/src/testing/tools.ts';
 import { BlobCache } from '../src/node/cache/cache.ts';
 import { nodeEncoders } from '../src/node/encoders.ts';
+import { indexAsErofs } from '../src/node/erofs-index.ts';
 import { BlobPool } from '../src/node/on-demand/blob-pool.ts';
 import { diskOf } from '../src/node/on-demand/disk.ts';
 import { findOnDemand, onDemandOf } from '../src/node/on-demand/find.ts';
-import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../src/node/on-demand/image.ts';
+import {
+  type ImageBlobs,
+  type OnDemandImage,
+  type OnDemandReference,
+  onDemandForm,
+} from '../src/node/on-demand/image.ts';
 import { openOnDemand } from '../src/node/on-demand/open.ts';
 import { placeBlobs } from '../src/node/on-demand/place-blobs.ts';
+import { rafsReferenceVariant } from '../src/node/reference-variant.ts';
 import { rafsVariant } from '../src/node/variant.ts';
 
-const forms = ['estargz', 'zstd:chunked', 'rafs', 'soci', 'plain'] as const;
+/** Images that say themselves how, and images beside which it is said, or of which nobody says it. */
+const own = ['estargz', 'zstd:chunked', 'rafs'] as const;
+const indexed = ['soci', 'erofs index', 'rafs over gzip', 'plain'] as const;
+const forms = [...own, ...indexed] as const;
 type Form = (typeof forms)[number];
 
 const platform = parsePlatform('linux/amd64');
@@ -43,11 +52,12 @@ const skip = needs('umoci');
 /** An image of three layers with whiteouts, made by umoci, in a form that loads on demand. */
 async function made(test: TestContext, form: Form) {
   const directory = temporary(test);
-  const layout = new LayoutDirectory(umociImage(directory));
+  const place = umociImage(directory);
+  const layout = new LayoutDirectory(place);
   const original = await openImage(layout, await layout.resolve('made'), platform);
   const image = await inForm(original, layout, form, directory);
   const { descriptor, manifest } = image;
-  const reference = await referenceOf(image, form);
+  const reference = await referenceOf(image, form, place);
   const wanted = await imageTree(original, { scratch: directory });
   test.after(() => void wanted.close?.());
   return { directory, layout, reference, wanted, descriptor, layers: manifest.layers };
@@ -62,6 +72,17 @@ async function inForm(image: Image, layout: LayoutDirectory, form: Form, scratch
     await layout.finish();
     return image;
   }
+  if (form === 'erofs index') {
+    await indexAsErofs(image, layout, { span: 64 * 1024, tool: 'test', scratch });
+    await layout.finish();
+    return image;
+  }
+  if (form === 'rafs over gzip') {
+    const variant = rafsReferenceVariant(image, { encoders: nodeEncoders(), chunkSize: 65_536 });
+    await convertImage(image, layout, variant, { scratch, subject: image.descriptor });
+    await layout.finish();
+    return image;
+  }
   const format =
     form === 'rafs'
       ? rafsVariant({ encoders: nodeEncoders(), chunkSize: 65_536 })
@@ -70,19 +91,19 @@ async function inForm(image: Image, layout: LayoutDirectory, form: Form, scratch
   return await openImage(layout, converted, platform);
 }
 
-async function referenceOf(image: Image, form: Form): Promise<OnDemandReference> {
+async function referenceOf(image: Image, form: Form, place: string): Promise<OnDemandReference> {
   const { reader, descriptor, manifest } = image;
   const document = { descriptor, content: manifest };
   const found = await onDemandOf(form, reader, document);
-  if (form !== 'plain' && form !== 'soci') {
-    assert.ok(found);
-    return found;
-  }
+  if (!indexed.some((each) => each === form)) return found ?? assert.fail('it says nothing');
   assert.equal(found, undefined, 'what anybody can put there is not believed');
-  const index = await referringIndex(image);
-  const ztocs = Object.fromEntries(index?.ztocs ?? []);
-  assert.equal(Object.keys(ztocs).length > 0, form === 'soci');
-  return { name: form, layers: manifest.layers, ztocs, anyIndex: true };
+  using registries = await Registries.load();
+  const around = { registries, store: new ImageStore(join(place, '../store')) };
+  const reference = await findOnDemand(`indexed:oci:${place}:made`, platform, around);
+  assert.equal(onDemandForm(reference), form === 'rafs over gzip' ? 'rafs' : 'layers');
+  const ztocs = Object.keys(reference.ztocs ?? {});
+  assert.equal(ztocs.length > 0, form === 'soci' || form === 'erofs index');
+  return reference;
 }
 
 interface Far extends ImageBlobs {

@@ -2,8 +2,8 @@ import { tmpdir } from 'node:os';
 import { type CallOptions, cachedSource } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostDecoders } from '@anole/host';
-import { bootstrapLayer, NYDUS_ARTIFACT, openErofsIndex, openRafsLayers } from '@anole/nydus/node';
-import { blobSource, type Image, mediaTypes, OciError, readManifest } from '@anole/oci';
+import { bootstrapLayer, openErofsIndex, openRafsLayers, rafsBeside } from '@anole/nydus/node';
+import { blobSource, type Image, mediaTypes, OciError } from '@anole/oci';
 import {
   boundIndex,
   type FindIndex,
@@ -46,25 +46,13 @@ export async function openIndexed(
   return open(name, context, flags, async (image, { call }, resources) => {
     const find = await findIndexes(image, call);
     if (find) return indexedTree(image, find, { ...call, scratch: tmpdir() });
-    const tree =
-      (await openErofsIndex(image, call)) ?? (await referringRafs(image, call, resources));
+    const tree = await openErofsIndex(image, call);
     if (tree) return tree;
-    throw noIndex(image);
+    const rafs = await rafsBeside(image, call);
+    if (rafs === undefined) throw noIndex(image);
+    const { reader } = image;
+    return (await openRafsImage({ reader, manifest: rafs.content }, call, resources)).image;
   });
-}
-
-/** The image of Nydus that was put beside an image last. */
-async function referringRafs(
-  { reader, descriptor }: Image,
-  call: CallOptions,
-  resources: AsyncDisposableStack,
-): Promise<Tree | undefined> {
-  const found = await reader.referrers?.(descriptor, { ...call, artifactType: NYDUS_ARTIFACT });
-  const last = found?.at(-1);
-  if (last === undefined) return undefined;
-  const { content: manifest } = await readManifest(reader, last, call);
-  if (manifest.kind !== 'manifest' || !bootstrapLayer(manifest.layers)) return undefined;
-  return (await openRafsImage({ reader, manifest }, call, resources)).image;
 }
 
 /**

@@ -10,7 +10,6 @@ import {
   mediaTypes,
   OciError,
   openIndexedLayer,
-  readManifest,
   ztocsOf,
 } from '@anole/oci';
 import {
@@ -24,9 +23,7 @@ import {
   sha256,
 } from '@anole/oci/node';
 import type { Tree } from '@anole/vfs';
-
-/** What the manifest says that it is. See docs/formats/erofs-index.md. */
-export const EROFS_INDEX = 'application/vnd.anole.erofs-index.v1+json';
+import { EROFS_INDEX, erofsIndexBeside } from './referrers.ts';
 
 export interface ErofsIndexOptions extends Omit<IndexImageOptions, 'minLayer'> {
   /** Directory for the EROFS image, where the target has none of its own. */
@@ -77,13 +74,12 @@ export async function openErofsIndex(
   { reader, descriptor, manifest }: Image,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<Tree | undefined> {
-  const referrers = await reader.referrers?.(descriptor, { ...options, artifactType: EROFS_INDEX });
-  const last = referrers?.at(-1);
-  if (last === undefined) return undefined;
-  const { content } = await readManifest(reader, last, options);
-  const files = content.kind === 'manifest' ? content.layers[0] : undefined;
+  const beside = await erofsIndexBeside({ reader, descriptor }, options);
+  if (beside === undefined) return undefined;
+  const { content, descriptor: last } = beside;
+  const [files] = content.layers;
   const verity = files && dmverityOf(files);
-  if (content.kind !== 'manifest' || !files || !verity) throw bad(last, 'it has no EROFS image');
+  if (!files || !verity) throw bad(last, 'it has no EROFS image');
   await using sources = new AsyncDisposableStack();
   const keep = (source: Source): Source => {
     sources.defer(() => source.close?.());

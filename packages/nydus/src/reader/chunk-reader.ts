@@ -61,10 +61,12 @@ export class ChunkReader {
     const wanted = yield* digest();
     if (wanted === undefined) {
       if (chunk.crc32 === undefined || crc32c(bytes) === chunk.crc32) return bytes;
+      this.#forgetPart(chunk);
       throw this.#wrong(chunk, 'its checksum is another');
     }
     const met = yield* wait(this.#codecs.hashes[this.#blob.digester](bytes));
     if (sameBytes(met, wanted)) return bytes;
+    this.#forgetPart(chunk);
     throw this.#wrong(chunk, `its digest is ${toHex(met)} instead of ${toHex(wanted)}`);
   }
 
@@ -79,11 +81,19 @@ export class ChunkReader {
   }
 
   *#partOf(chunk: Chunk, part: ChunkPart): Flow<Uint8Array> {
-    const key = `${this.#blob.index}/${part.kind}/${part.index}`;
-    const whole = yield* wait(this.#cached(key, () => this.#whole(chunk, part)));
+    const whole = yield* wait(this.#cached(this.#keyOf(part), () => this.#whole(chunk, part)));
     const end = part.offset + chunk.size;
     if (end <= whole.length) return whole.subarray(part.offset, end);
     throw this.#bad(chunk, `it ends outside the ${whole.length} bytes of its ${part.kind}`);
+  }
+
+  #keyOf({ kind, index }: ChunkPart): string {
+    return `${this.#blob.index}/${kind}/${index}`;
+  }
+
+  /** What a wrong chunk was cut from is verified by nothing else: it must not stay. */
+  #forgetPart({ part }: Chunk): void {
+    if (part) this.#cache.drop(this.#keyOf(part));
   }
 
   /** What several chunks are decoded as. */

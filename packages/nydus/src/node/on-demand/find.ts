@@ -6,6 +6,7 @@ import {
   manifestIn,
   type Platform,
   readNamed,
+  ztocsOf,
 } from '@anole/oci';
 import {
   boundIndex,
@@ -15,6 +16,7 @@ import {
   type Surroundings,
 } from '@anole/oci/node';
 import { NYDUS_FEATURE } from '../rafs-layers.ts';
+import { erofsIndexBeside, rafsBeside } from '../referrers.ts';
 import { type OnDemandReference, onDemandForm } from './image.ts';
 import { notOnDemand } from './open.ts';
 
@@ -73,9 +75,15 @@ async function withAnyIndex(
 ): Promise<OnDemandReference> {
   const { layers } = content;
   if (onDemandForm({ layers })) return { name, layers, anyIndex: true };
-  const index =
-    (await boundIndex({ reader, manifest: content }, options)) ??
-    (await referringIndex({ reader, descriptor }, options));
-  const ztocs = Object.fromEntries(index?.ztocs ?? []);
-  return { name, layers, ztocs, anyIndex: true };
+  const image = { reader, descriptor, manifest: content };
+  const index = (await boundIndex(image, options)) ?? (await referringIndex(image, options));
+  if (index) return { name, layers, ztocs: Object.fromEntries(index.ztocs), anyIndex: true };
+  // It has a ztoc for each layer, too; its tables have blocks of 512 bytes, which are not read page by page.
+  const erofs = await erofsIndexBeside(image, options);
+  if (erofs) {
+    return { name, layers, ztocs: Object.fromEntries(ztocsOf(erofs.content)), anyIndex: true };
+  }
+  const rafs = await rafsBeside(image, options);
+  if (rafs) return { name, layers: rafs.content.layers };
+  return { name, layers, anyIndex: true };
 }
