@@ -1,17 +1,46 @@
 import assert from 'node:assert/strict';
-import { closeSync, openSync, readdirSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
-import { describe, it } from 'node:test';
+import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { needs } from '../../packages/oci/src/testing/tools.ts';
-import { contentOf, FILES, hashOf, mountAll, nameOf, SIZE, setUp } from './image-world.ts';
+import { anoleProgram } from './anole-program.ts';
+import {
+  allHashes,
+  contentOf,
+  FILES,
+  hashOf,
+  mountAll,
+  nameOf,
+  type Published,
+  publish,
+  SIZE,
+  setUp,
+} from './image-world.ts';
 
 const skip = needs('docker-registry', 'root');
 
 describe('mounted images', { skip }, () => {
+  const ends: (() => void)[] = [];
+  let published: Published;
+  before(async () => {
+    published = await publish({ after: (work) => ends.push(work) });
+  });
+  after(() => {
+    for (const end of ends) end();
+  });
+
   it('have what the image has, and fetch what is read', async (test) => {
-    const place = await setUp(test);
-    const { anole, sum, run, proxy } = place;
+    const place = await setUp(test, published);
+    const { anole, sum, sums, run, proxy } = place;
     assert.deepEqual(JSON.parse((await anole('image', 'mounts', '--json')).stdout), []);
     const mounted = await mountAll(test, place);
     const atFirst = proxy.state.bytes;
@@ -19,9 +48,7 @@ describe('mounted images', { skip }, () => {
     const forOne = proxy.state.bytes - atFirst;
     assert.ok(forOne > 0 && forOne < 2 * SIZE, `${forOne} bytes came for one file`);
     for (const kind of mounted) {
-      for (let each = 0; each < FILES; each++) {
-        assert.equal(await sum(kind, each), hashOf(contentOf(each)));
-      }
+      assert.deepEqual(await sums(kind), allHashes());
       assert.equal((await run('readlink', `${kind}/data/link`)).stdout, 'file-0\n');
     }
     const { stdout } = await anole('image', 'mounts', '--json');
@@ -38,8 +65,8 @@ describe('mounted images', { skip }, () => {
   });
 
   it('survive the service: readers wait, or get an error, but never wrong bytes', async (test) => {
-    const place = await setUp(test);
-    const { sum, pids } = place;
+    const place = await setUp(test, published);
+    const { sum, sums, pids } = place;
     for (const kind of await mountAll(test, place)) {
       const reading = Promise.all(
         Array.from({ length: FILES }, async (_, file) => [file, await sum(kind, file)] as const),
@@ -49,18 +76,18 @@ describe('mounted images', { skip }, () => {
       for (const [file, met] of await reading) {
         assert.ok(met === 'error' || met === hashOf(contentOf(file)), `file ${file} is wrong`);
       }
-      for (let file = 0; file < FILES; file++) {
-        assert.equal(await sum(kind, file), hashOf(contentOf(file)));
-      }
+      assert.deepEqual(await sums(kind), allHashes());
     }
   });
 
   it('give errors while the registry is away or lies, and are well again after', async (test) => {
-    const place = await setUp(test);
+    const place = await setUp(test, published);
     const { sum, proxy, directory } = place;
     // Apart, and from the last to the first: what is read ahead of one must not be the next.
     let file = 9;
-    for (const kind of await mountAll(test, place)) {
+    const mounted = await mountAll(test, place);
+    await place.hurry();
+    for (const kind of mounted) {
       for (const mode of ['lying', 'down'] as const) {
         assert.equal(await sum(kind, file), hashOf(contentOf(file)));
         proxy.state.mode = mode;
@@ -76,9 +103,10 @@ describe('mounted images', { skip }, () => {
   });
 
   it('have first what a traced command read, and fetch it before it is read', async (test) => {
-    const place = await setUp(test);
+    const place = await setUp(test, published);
     const { anole, run, sum, proxy, directory } = place;
     const name = `docker://${proxy.host}/made:1`;
+    const ordered = `docker://${proxy.host}/made:traced`;
     const platform = ['--platform', 'linux/amd64'];
     const wanted = [17, 4].map((file) => join('fuse', nameOf(file)));
     const trace = ['image', 'trace', ...platform, '-o', 'it.trace', name, 'fuse', '--'];
@@ -95,17 +123,18 @@ describe('mounted images', { skip }, () => {
     const again = await anole(...plain, '--', 'sha256sum', ...wanted);
     assert.equal(again.stdout, stdout, again.stderr);
     assert.deepEqual(traced('plain.trace'), traced('it.trace'));
-    const convert = ['image', 'convert', 'oci:layout:made', name, '-z', 'lz4'];
+    const convert = ['image', 'convert', 'oci:layout:made', ordered, '-z', 'lz4'];
     assert.equal((await anole(...convert, '--trace', 'it.trace')).status, 0);
     await run('rm', '-r', 'cache/blobs');
-    for (const kind of await mountAll(test, place)) {
+    for (const kind of await mountAll(test, place, ordered)) {
+      await place.hurry();
       const isHere = async () => {
-        const mounts = JSON.parse((await anole('image', 'mounts', '--json')).stdout);
-        const { present, image } = mounts[0];
+        const { present, image } = JSON.parse((await place.ask('GET', '/v1/mounts')).text)
+          .mounts[0];
         const [start, end] = image.layers[0].annotations['dev.anole.on-demand.first'].split('-');
         return present >= end - start;
       };
-      for (let turn = 0; turn < 20 && !(await isHere()); turn++) await sleep(20);
+      for (let turn = 0; turn < 100 && !(await isHere()); turn++) await sleep(20);
       proxy.state.mode = 'down';
       for (const file of [17, 4]) assert.equal(await sum(kind, file), hashOf(contentOf(file)));
       assert.equal(await sum(kind, 9), 'error');
@@ -113,24 +142,46 @@ describe('mounted images', { skip }, () => {
     }
   });
 
+  it('are traced by who is not root', async (test) => {
+    const place = await setUp(test, published);
+    const { run, directory } = place;
+    const user = join(directory, 'user');
+    mkdirSync(join(user, 'mnt'), { recursive: true });
+    const image = `docker://${place.proxy.host}/made:1`;
+    const trace = ['image', 'trace', '--platform', 'linux/amd64', '-o', 'it.trace', image, 'mnt'];
+    // /dev/fuse is open to all on most computers; here it is made so for this command only.
+    const script = `mknod -m 666 "$1/device" c 10 229 && mount --bind "$1/device" /dev/fuse &&
+      chmod 755 "$1" && chown -R 65534:65534 "$1/user" && cd "$1/user" && shift && exec "$@"`;
+    const asNobody = ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'];
+    const own = ['env', `HOME=${user}`, `ANOLE_CACHE=${user}/cache`, `TMPDIR=${user}`];
+    const command = [process.execPath, anoleProgram, ...trace, '--', 'sha256sum'];
+    const shell = ['unshare', '--mount', 'sh', '-c', script, 'sh', directory];
+    const [first, ...rest] = [...shell, ...asNobody, ...own, ...command, `mnt/${nameOf(7)}`];
+    const { stdout, stderr } = await run(first!, ...rest);
+    assert.equal(stdout.split(' ')[0], hashOf(contentOf(7)), stderr);
+    const { reads } = JSON.parse(readFileSync(join(user, 'it.trace'), 'utf8'));
+    assert.deepEqual([...new Set(reads.map(([path]: [string]) => path))], [nameOf(7)]);
+  });
+
   it('do not trust a cache that has rotted', async (test) => {
-    const place = await setUp(test);
+    const place = await setUp(test, published);
     const { sum, anole, directory } = place;
     const mounted = await mountAll(test, place);
     for (const kind of mounted) assert.equal(await sum(kind, 7), hashOf(contentOf(7)));
     for (const kind of mounted) await anole('image', 'umount', kind);
     const blobs = join(directory, 'cache/blobs/blobs');
-    const [name] = readdirSync(blobs);
-    const fd = openSync(join(blobs, name!, 'data'), 'r+');
-    for (let at = 100; at < FILES * SIZE; at += 65_536) writeSync(fd, 'rot', at);
-    closeSync(fd);
+    for (const name of readdirSync(blobs)) {
+      const fd = openSync(join(blobs, name, 'data'), 'r+');
+      for (let at = 100; at < FILES * SIZE; at += 65_536) writeSync(fd, 'rot', at);
+      closeSync(fd);
+    }
     for (const kind of await mountAll(test, place)) {
       for (const file of [7, 8]) assert.equal(await sum(kind, file), hashOf(contentOf(file)));
     }
   });
 
   it('may be of other forms: tables of contents, indexes beside them, RAFS', async (test) => {
-    const place = await setUp(test);
+    const place = await setUp(test, published);
     const { anole, sum, proxy, mount, pids } = place;
     const at = (tag: string) => `docker://${proxy.host}/made:${tag}`;
     const convert = ['image', 'convert', 'oci:layout:made'];
@@ -157,6 +208,7 @@ describe('mounted images', { skip }, () => {
         ({ status, stderr } = await mount(kind, name));
       }
       assert.equal(status, 0, stderr);
+      await place.hurry();
       assert.equal(await sum(kind, 3), hashOf(contentOf(3)));
       const came = proxy.state.bytes - before;
       assert.ok(came < (FILES * SIZE) / 3, `${came} bytes came for a file of ${name}`);
@@ -173,9 +225,48 @@ describe('mounted images', { skip }, () => {
     }
   });
 
+  it('do not wait for each other where a new service cannot open one of them', async (test) => {
+    const place = await setUp(test, published);
+    const { anole, sum, pids, proxy, directory } = place;
+    const other = `docker://${proxy.host}/made:other`;
+    const convert = ['image', 'convert', 'oci:layout:made', other, '--format', 'estargz'];
+    assert.equal((await anole(...convert)).status, 0);
+    assert.equal((await place.mount('fuse')).status, 0);
+    const blobs = join(directory, 'cache/blobs/blobs');
+    const own = new Set(readdirSync(blobs));
+    const mounted = await place.mount('kernel', other);
+    const kind = mounted.status === 0 ? 'kernel' : undefined;
+    if (kind === undefined) test.diagnostic(`no kernel mount: ${mounted.stderr}`);
+    await place.hurry();
+    for (const each of kind ? ['fuse', kind] : ['fuse']) {
+      assert.equal(await sum(each, 3), hashOf(contentOf(3)));
+    }
+    // Of the other image nothing is left, and nobody who has it answers.
+    proxy.state.mode = 'down';
+    for (const name of readdirSync(blobs)) {
+      if (!own.has(name)) rmSync(join(blobs, name), { recursive: true });
+    }
+    for (const pid of pids('kept')) process.kill(pid, 'SIGKILL');
+    assert.equal(await sum('fuse', 3), hashOf(contentOf(3)));
+    if (kind) assert.equal(await sum(kind, 20), 'error');
+    const log = readFileSync(join(directory, 'anole/images.log'), 'utf8');
+    if (kind) assert.match(log, /"cannot take over yet".*Cannot reach/);
+    const mounts = JSON.parse((await anole('image', 'mounts', '--json')).stdout);
+    assert.equal(mounts.length, kind ? 2 : 1);
+    proxy.state.mode = 'through';
+    for (let turn = 0; kind && turn < 100; turn++) {
+      if ((await sum(kind, 20)) !== 'error') break;
+      await sleep(100);
+    }
+    for (const each of kind ? ['fuse', kind] : ['fuse']) {
+      assert.equal(await sum(each, 20), hashOf(contentOf(20)));
+      assert.equal((await anole('image', 'umount', each)).status, 0);
+    }
+  });
+
   it('outlive the keeper too: readers wait for the next, which goes on', async (test) => {
-    const place = await setUp(test);
-    const { sum, pids, anole, directory } = place;
+    const place = await setUp(test, published);
+    const { sum, sums, pids, anole, directory } = place;
     const mounted = await mountAll(test, place);
     const kill = () => {
       for (const pid of [...pids('quiet'), ...pids('kept')]) process.kill(pid, 'SIGKILL');
@@ -200,20 +291,23 @@ describe('mounted images', { skip }, () => {
     }
     for (const met of await Promise.all(late)) assert.equal(met, hashOf(contentOf(FILES - 1)));
     for (const kind of mounted) {
-      for (let file = 0; file < FILES; file++) {
-        assert.equal(await sum(kind, file), hashOf(contentOf(file)));
-      }
+      assert.deepEqual(await sums(kind), allHashes());
       assert.equal((await anole('image', 'umount', kind)).status, 0);
     }
     const log = readFileSync(join(directory, 'anole/images.log'), 'utf8');
     assert.match(log, /goes on for a keeper that was killed/);
-    assert.deepEqual(readdirSync(join(directory, 'cache/blobs')).includes('mounts.json'), false);
+    const left = readdirSync(join(directory, 'cache/blobs'));
+    assert.deepEqual(
+      left.filter((each) => /^mounts-.*\.json$/.test(each)),
+      [],
+    );
   });
 
   it('are cleared away by the next service where all processes were killed', async (test) => {
-    const place = await setUp(test);
+    const place = await setUp(test, published);
     const { sum, pids, holders, anole, directory } = place;
     const mounted = await mountAll(test, place);
+    while (holders().length !== 1) await sleep(10);
     const all = [...holders(), ...pids('quiet'), ...pids('kept')];
     assert.equal(all.length, 3);
     for (const pid of all) process.kill(pid, 'SIGKILL');

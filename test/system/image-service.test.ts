@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs } from '../../packages/oci/src/testing/tools.ts';
-import { contentOf, FILES, hashOf, kinds, mountAll, type Place, setUp } from './image-world.ts';
+import {
+  allHashes,
+  contentOf,
+  FILES,
+  hashOf,
+  kinds,
+  mountAll,
+  type Place,
+  setUp,
+} from './image-world.ts';
 
 describe('the service of images', { skip: needs('docker-registry', 'root') }, () => {
   const ends: (() => void)[] = [];
@@ -18,20 +26,7 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     for (const end of ends) end();
   });
 
-  const ask = (method: string, path: string, body?: object) => {
-    const socketPath = join(place.directory, 'anole/images.sock');
-    return new Promise<{ status: number; text: string }>((resolve, reject) => {
-      const asked = request({ socketPath, method, path }, (response) => {
-        let text = '';
-        response.setEncoding('utf8').on('data', (piece: string) => {
-          text += piece;
-        });
-        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
-      });
-      asked.on('error', reject);
-      asked.end(body && JSON.stringify(body));
-    });
-  };
+  const ask = (method: string, path: string, body?: object) => place.ask(method, path, body);
   const json = async (method: string, path: string, body?: object) =>
     JSON.parse((await ask(method, path, body)).text);
   const isBack = async () => {
@@ -82,7 +77,13 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     const figures = (await json('GET', '/v1/back-ends')).backEnds;
     assert.equal(figures[0].name, closed);
     assert.equal(figures[0].failures, 0);
-    for (const wrong of [{ rate: 0 }, { quota: -1 }, { speed: 1 }, { quota: '1' }]) {
+    for (const wrong of [
+      { rate: 0 },
+      { quota: -1 },
+      { retries: 101 },
+      { speed: 1 },
+      { quota: '1' },
+    ]) {
       assert.equal((await ask('PUT', '/v1/limits', wrong)).status, 422);
     }
     assert.equal((await ask('PUT', '/v1/logins', { host: 'h', username: 1 })).status, 422);
@@ -95,13 +96,19 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     const { sum, pids, anole, directory } = place;
     rmSync(join(directory, 'cache/blobs/blobs'), { recursive: true, force: true });
     const mounted = await mountAll(test, place);
+    const limits = { rate: 50_000_000, retries: 7 };
+    assert.deepEqual(await json('PUT', '/v1/limits', { ...limits, quota: null }), limits);
+    assert.deepEqual(
+      await json('PUT', '/v1/logins', { host: 'h', username: 'u', password: 'p' }),
+      {},
+    );
     const [keeper, service] = [pids('quiet'), pids('kept')];
     const reading = mounted.map((kind) =>
       Promise.all(Array.from({ length: FILES }, (_, file) => sum(kind, file))),
     );
     await sleep(40);
     process.kill(keeper[0]!, 'SIGHUP');
-    const expected = Array.from({ length: FILES }, (_, file) => hashOf(contentOf(file)));
+    const expected = allHashes();
     const met = await Promise.all(reading);
     await isBack();
     const log = readFileSync(join(directory, 'anole/images.log'), 'utf8');
@@ -110,6 +117,12 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     assert.deepEqual(pids('quiet'), keeper, 'it is the same process to who watches it');
     assert.notDeepEqual(pids('kept'), service);
     assert.equal((await json('GET', '/v1/mounts')).mounts.length, mounted.length);
+    assert.deepEqual(
+      await json('GET', '/v1/limits'),
+      limits,
+      'what was given over the socket stays',
+    );
+    assert.deepEqual((await json('GET', '/v1/logins')).logins, [{ host: 'h', username: 'u' }]);
     assert.match(log, /"yields to the next service".*\n(?:.*\n)*.*"goes on for a keeper/);
     for (const kind of kinds.filter((each) => mounted.includes(each))) {
       assert.equal((await anole('image', 'umount', kind)).status, 0);

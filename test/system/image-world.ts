@@ -1,8 +1,21 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { createServer, request as httpRequest } from 'node:http';
+import {
+  existsSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
+import {
+  createServer,
+  request as httpRequest,
+  type IncomingMessage,
+  type ServerResponse,
+} from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,10 +23,10 @@ import type { TestContext } from 'node:test';
 import { MemoryTree } from '@anole/vfs';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
-import type { Test } from '../../packages/oci/src/testing/tools.ts';
+import { type Test, temporary } from '../../packages/oci/src/testing/tools.ts';
+import { anoleProgram } from './anole-program.ts';
 import { runApart } from './ran.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 export const kinds = ['kernel', 'fuse'] as const;
 export const FILES = 24;
 export const SIZE = 300_000;
@@ -27,12 +40,30 @@ export function contentOf(file: number): Uint8Array {
 
 export const nameOf = (file: number) => `data/file-${file}`;
 export const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+/** Of all files. */
+export const allHashes = () => Array.from({ length: FILES }, (_, file) => hashOf(contentOf(file)));
+
+/** Tokens without which a registry answers nothing; each is good for some requests of blobs. */
+interface Tokens {
+  readonly uses: number;
+  /** Whether nobody gets a new one. */
+  isRefused: boolean;
+  issued: number;
+  left: number;
+}
+
+interface Broken {
+  mode: 'through' | 'down' | 'lying';
+  bytes: number;
+  tokens?: Tokens;
+}
 
 /** Something between client and registry that can be broken. */
 async function startProxy(test: Test, registry: string) {
-  const state = { mode: 'through' as 'through' | 'down' | 'lying', bytes: 0 };
+  const state: Broken = { mode: 'through', bytes: 0 };
   const server = createServer((asked, answer) => {
     if (state.mode === 'down') return void asked.socket.destroy();
+    if (state.tokens && !isAllowed(state.tokens, asked, answer)) return;
     const { method, url, headers } = asked;
     const [host, port] = registry.split(':');
     const forwarded = httpRequest({ host, port, method, path: url, headers }, (response) => {
@@ -57,6 +88,26 @@ async function startProxy(test: Test, registry: string) {
   return { host: `localhost:${(server.address() as AddressInfo).port}`, state };
 }
 
+/** Checks the token of a request, or gives one; answers what is not allowed. */
+function isAllowed(tokens: Tokens, asked: IncomingMessage, answer: ServerResponse): boolean {
+  const { url = '', headers } = asked;
+  if (url.startsWith('/token')) {
+    if (tokens.isRefused) answer.writeHead(403).end();
+    else {
+      tokens.left = tokens.uses;
+      const token = `token-${++tokens.issued}`;
+      answer.end(JSON.stringify({ token, expires_in: 300 }));
+    }
+    return false;
+  }
+  const isKnown = headers.authorization === `Bearer token-${tokens.issued}`;
+  const isUse = url.includes('/blobs/');
+  if (isKnown && (!isUse || tokens.left-- > 0)) return true;
+  const challenge = `Bearer realm="http://${headers.host}/token",service="test"`;
+  answer.writeHead(401, { 'www-authenticate': challenge }).end();
+  return false;
+}
+
 /** Of a process; nothing where it has ended. */
 function environmentOf(pid: number): string {
   try {
@@ -66,8 +117,53 @@ function environmentOf(pid: number): string {
   }
 }
 
-/** An image in a registry, a service of its own, and a place to mount. */
-export async function setUp(test: Test) {
+/** Directories below one on which something is mounted, the innermost first. */
+function mountsBelow(directory: string): readonly string[] {
+  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
+  const points = table.map((line) => line.split(' ')[4] ?? '');
+  return points.filter((point) => point.startsWith(`${directory}/`)).reverse();
+}
+
+/** Kills a process that may have ended. */
+export function endProcess(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has.
+  }
+}
+
+/** An image in a registry, converted to EROFS. */
+export interface Published {
+  readonly registry: string;
+  /** An OCI layout that has it as `made`, not converted. */
+  readonly layout: string;
+}
+
+/** Publishes the image as `made:1`; it goes with the test. */
+export async function publish(test: Test): Promise<Published> {
+  const directory = temporary(test);
+  const registry = await startRegistry(test);
+  const tree = new MemoryTree();
+  for (let file = 0; file < FILES; file++) tree.putFile(nameOf(file), contentOf(file));
+  tree.putSymlink('data/link', 'file-0');
+  const layout = join(directory, 'layout');
+  const raw = new RawLayout(layout);
+  raw.name(raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(tree) }] }), 'made');
+  const words = ['image', 'convert', `oci:${layout}:made`, `docker://${registry}/made:1`];
+  const place = { env: { ...process.env, ANOLE_CACHE: join(directory, 'cache') }, cwd: directory };
+  const converted = await runApart(process.execPath, [anoleProgram, ...words, '-z', 'lz4'], place);
+  assert.equal(converted.status, 0, converted.stderr);
+  return { registry, layout };
+}
+
+/**
+ * A published image, a service of its own, and a place to mount.
+ *
+ * @param disk megabytes of a file system of its own that the cache has, in the file `disk`
+ */
+export async function setUp(test: Test, published?: Published, disk?: number) {
+  const { registry, layout } = published ?? (await publish(test));
   const directory = mkdtempSync(join(tmpdir(), 'anole-mount-'));
   const environment = {
     ...process.env,
@@ -77,10 +173,10 @@ export async function setUp(test: Test) {
   };
   const run = (program: string, ...args: string[]) =>
     runApart(program, args, { env: environment, cwd: directory });
-  const anole = (...args: string[]) => run(process.execPath, '-C', 'anole-source', main, ...args);
+  const anole = (...args: string[]) => run(process.execPath, anoleProgram, ...args);
   /** A command that goes on, and what it prints. */
   const start = (...args: string[]) => {
-    const command = ['-C', 'anole-source', main, ...args];
+    const command = [anoleProgram, ...args];
     const child = spawn(process.execPath, command, { env: environment, cwd: directory });
     const started = { child, said: '' };
     for (const stream of [child.stdout, child.stderr]) {
@@ -95,33 +191,35 @@ export async function setUp(test: Test) {
       .stdout.split('\n')
       .map(Number)
       .filter((pid) => pid > 0 && environmentOf(pid).includes(directory));
-  /** Processes that hold what mounts stand on, by the keeper's notes. */
+  /** Processes that hold what mounts stand on, by the keeper's notes: two while one replaces the other. */
   const holders = (): readonly number[] => {
-    const notes = join(directory, 'cache/blobs/mounts.json');
-    if (!existsSync(notes)) return [];
-    return JSON.parse(readFileSync(notes, 'utf8')).holders.map(
-      ({ id }: { readonly id: { readonly pid: number } }) => id.pid,
+    const notes = globSync(join(directory, 'cache/blobs/mounts-*.json'));
+    const pids = notes.flatMap((path): number[] =>
+      JSON.parse(readFileSync(path, 'utf8')).holders.map(
+        ({ id }: { readonly id: { readonly pid: number } }) => id.pid,
+      ),
     );
+    return pids.filter((pid) => existsSync(`/proc/${pid}`));
   };
-  const points = kinds.map((kind) => join(directory, kind));
-  for (const point of points) mkdirSync(point);
-  test.after(() => {
-    for (const pid of [...pids('quiet'), ...pids('kept'), ...holders()]) {
-      process.kill(pid, 'SIGKILL');
+  for (const kind of kinds) mkdirSync(join(directory, kind));
+  if (disk !== undefined) {
+    mkdirSync(join(directory, 'cache'));
+    for (const command of [
+      ['truncate', '--size', `${disk}M`, 'disk'],
+      ['mkfs.ext4', '-q', 'disk'],
+      ['mount', '-o', 'loop', 'disk', 'cache'],
+    ]) {
+      const { status, stderr } = await run(command[0]!, ...command.slice(1));
+      assert.equal(status, 0, stderr);
     }
-    for (const point of points) spawnSync('umount', ['--lazy', point]);
+  }
+  test.after(() => {
+    for (const pid of [...pids('quiet'), ...pids('kept'), ...holders()]) endProcess(pid);
+    for (const point of mountsBelow(directory)) spawnSync('umount', ['--lazy', point]);
     rmSync(directory, { recursive: true, force: true });
   });
-  const registry = await startRegistry(test);
   const proxy = await startProxy(test, registry);
-  const tree = new MemoryTree();
-  for (let file = 0; file < FILES; file++) tree.putFile(nameOf(file), contentOf(file));
-  tree.putSymlink('data/link', 'file-0');
-  const raw = new RawLayout(join(directory, 'layout'));
-  raw.name(raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(tree) }] }), 'made');
-  const image = `docker://${registry}/made:1`;
-  const converted = await anole('image', 'convert', 'oci:layout:made', image, '-z', 'lz4');
-  assert.equal(converted.status, 0, converted.stderr);
+  symlinkSync(layout, join(directory, 'layout'));
   const mount = async (kind: string, form?: string) => {
     const name = form ?? `docker://${proxy.host}/made:1`;
     return await anole('image', 'mount', '--platform', 'linux/amd64', '--kind', kind, name, kind);
@@ -130,15 +228,42 @@ export async function setUp(test: Test) {
     const { status, stdout } = await run('sha256sum', join(kind, nameOf(file)));
     return status === 0 ? stdout.split(' ')[0]! : 'error';
   };
-  return { directory, anole, start, run, mount, sum, pids, holders, proxy };
+  /** All files, one after the other. */
+  const sums = async (kind: string) => {
+    const files = Array.from({ length: FILES }, (_, file) => join(kind, nameOf(file)));
+    const { stdout } = await run('sha256sum', ...files);
+    return stdout.split('\n', FILES).map((line) => line.split(' ')[0]!);
+  };
+  /** Asks the service over its socket. */
+  const ask = (method: string, path: string, body?: object, socket = 'anole/images.sock') => {
+    const socketPath = join(directory, socket);
+    return new Promise<{ status: number; text: string }>((resolve, reject) => {
+      const asked = httpRequest({ socketPath, method, path }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('end', () => resolve({ status: response.statusCode ?? 0, text }));
+      });
+      asked.on('error', reject);
+      asked.end(body && JSON.stringify(body));
+    });
+  };
+  /** Makes readers get an error soon where the registry is away: as it is by default, it takes them long. */
+  const hurry = () => ask('PUT', '/v1/limits', { retries: 1 });
+  return { directory, anole, start, run, ask, hurry, mount, sum, sums, pids, holders, proxy };
 }
 
 export type Place = Awaited<ReturnType<typeof setUp>>;
 
-export async function mountAll(test: TestContext, { mount }: Place): Promise<readonly string[]> {
+export async function mountAll(
+  test: TestContext,
+  { mount }: Place,
+  image?: string,
+): Promise<readonly string[]> {
   const mounted: string[] = [];
   for (const kind of kinds) {
-    const { status, stderr } = await mount(kind);
+    const { status, stderr } = await mount(kind, image);
     if (status === 0) mounted.push(kind);
     else if (kind === 'kernel' && /HOST_IO/.test(stderr))
       test.diagnostic(`no kernel mount: ${stderr}`);

@@ -7,6 +7,7 @@ import {
   Keeper,
   type MountKind,
   type MountRecord,
+  notesPath,
   type ServiceStatus,
   serveImages,
 } from '@anole/nydus/service';
@@ -38,7 +39,7 @@ export async function mountAction(
 
 /** Whether something is mounted, by the notes of the keeper: who reads of it may be waiting for the next. */
 function wasKilled(): boolean {
-  return existsSync(join(cacheDirectory(), 'blobs', 'mounts.json'));
+  return existsSync(notesPath(join(cacheDirectory(), 'blobs'), serviceSocket()));
 }
 
 export async function unmountAction(_context: CommandContext, directory: string): Promise<number> {
@@ -59,7 +60,7 @@ export async function mountsAction({ out, json }: CommandContext): Promise<numbe
     const rows = mounts.map(({ directory, kind, size, present, image }) => [
       directory,
       kind,
-      `${Math.round((100 * present) / size)} %`,
+      size === 0 ? '-' : `${Math.round((100 * present) / size)} %`,
       image.name,
     ]);
     out(table(['DIRECTORY', 'KIND', 'HERE', 'IMAGE'], rows));
@@ -156,6 +157,7 @@ async function keep(
   const keeper = new Keeper({
     command: ownCommand('image', 'serve', '--kept', ...options),
     cache,
+    socket,
     onEvent: (event, details) => log({ event, ...details }),
   });
   const renew = () => keeper.renew();

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { AnoleError } from '@anole/bytes';
-import { cacheDirectory } from '@anole/host';
+import { cacheDirectory, hostError } from '@anole/host';
 import { formatTrace, TraceRecorder } from '@anole/nydus/node';
 import {
   BlobCache,
@@ -17,6 +17,7 @@ import { parsePlatform } from '@anole/oci';
 import type { Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { ownCommand } from './service-client.ts';
 import { platformHere, Session } from './session.ts';
 import { openContainer } from './tree.ts';
 
@@ -27,7 +28,8 @@ interface TraceFlags {
 
 /**
  * Mounts an image through FUSE, where each read passes by here, runs a command, and writes what was
- * read. The exit code is the command's.
+ * read. The exit code is the command's. Without root, all of it is done in a user name space, whose root may
+ * mount.
  */
 export async function traceAction(
   context: CommandContext,
@@ -38,6 +40,7 @@ export async function traceAction(
 ): Promise<number> {
   const [program, ...args] = command;
   if (program === undefined) throw usageError('Cannot trace without a command', 'image trace');
+  if (process.geteuid?.() !== 0) return await againAsRoot(context);
   await using resources = new AsyncDisposableStack();
   const tree = await openTree(image, context, flags, resources);
   const recorder = new TraceRecorder();
@@ -51,6 +54,17 @@ export async function traceAction(
   } finally {
     await mounted.close();
   }
+}
+
+/** Runs this command once more, as root of a name space of its own. */
+async function againAsRoot({ signal }: CommandContext): Promise<number> {
+  const names = ['--user', '--map-root-user', '--mount', '--'];
+  const words = [...names, ...ownCommand(...process.argv.slice(2))];
+  const child = spawn('unshare', words, { stdio: 'inherit', signal });
+  const [code] = (await once(child, 'close').catch((error: unknown) => {
+    throw hostError(error, 'make a user name space: mounting needs root');
+  })) as [number | null];
+  return code ?? 1;
 }
 
 /** Opens an image's files: on demand, or, where it was not converted, as they are in its layers. */

@@ -2,7 +2,7 @@ import { hash } from 'node:crypto';
 import { AnoleError, BytesBudget, cachedSource, type Source } from '@anole/bytes';
 import { VerityHashes } from '@anole/bytes/verity';
 import type { Dmverity } from '@anole/oci';
-import type { RemoteBlob } from './cache/blob.ts';
+import type { CachedBlob, RemoteBlob } from './cache/blob.ts';
 import { evenChunks } from './cache/chunks.ts';
 
 /** Bytes of hashes kept, where nobody shares. */
@@ -17,6 +17,8 @@ const CHUNK = 16 * 1024;
  * @param far the whole blob, at which each read is a request
  * @param name names the blob's content: its digest
  * @param memory for hashes
+ * @param kept the whole blob once more, where the hashes stay that were read: without it, nothing of the cache
+ *   can be proven while the place of the blob is away
  * @throws AnoleError `VERITY_BAD_SIZE`, `SOURCE_OUT_OF_RANGE` where the place of the hashes is wrong
  */
 export function verityBlob(
@@ -24,10 +26,11 @@ export function verityBlob(
   name: string,
   { rootHash, hashOffset }: Dmverity,
   memory: BytesBudget = new BytesBudget(HASHES),
+  kept?: Source & Pick<CachedBlob, 'forget'>,
 ): RemoteBlob {
   const chunks = evenChunks(hashOffset, CHUNK);
   // Hashes are small, near to one another, and needed again and again.
-  const makeNear = () => cachedSource(far, { pageSize: 32 * 1024, cacheSize: memory });
+  const makeNear = () => cachedSource(kept ?? far, { pageSize: 32 * 1024, cacheSize: memory });
   let near = makeNear();
   const stored: Source = {
     size: far.size,
@@ -47,6 +50,7 @@ export function verityBlob(
         await hashes.verify(from, bytes, options);
       } catch (error) {
         // It may be hashes that are wrong.
+        kept?.forget();
         near = makeNear();
         throw error;
       }
@@ -61,6 +65,6 @@ export function verityBlob(
         throw error;
       }
     },
-    close: () => near.close?.(),
+    close: () => far.close?.(),
   };
 }

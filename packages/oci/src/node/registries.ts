@@ -148,12 +148,17 @@ export class Registries implements Disposable {
     transport: HttpTransport,
     environment: NonNullable<RegistriesOptions['environment']>,
   ): RegistryClient {
-    const { retries, pause, credentials } = this.options;
+    const { options } = this;
     return new RegistryClient(host, base, {
       transport,
-      credentials: credentials ?? ((each) => findCredentials(each, authFiles(environment))),
-      ...(retries !== undefined && { retries }),
-      ...(pause !== undefined && { pause }),
+      credentials: options.credentials ?? ((each) => findCredentials(each, authFiles(environment))),
+      // They may change while the client is in use.
+      get retries() {
+        return options.retries;
+      },
+      get pause() {
+        return options.pause;
+      },
     });
   }
 

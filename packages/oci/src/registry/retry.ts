@@ -1,11 +1,11 @@
 import { OciError } from '../errors.ts';
 
-/** How patient the client is. */
+/** How patient the client is. It is looked at before each pause, so that it may change. */
 export interface Patience {
   /** How often a request is made again. Default 5. */
-  readonly retries?: number;
+  readonly retries?: number | undefined;
   /** Milliseconds before the first repetition; each next pause is twice as long. Default 250. */
-  readonly pause?: number;
+  readonly pause?: number | undefined;
 }
 
 const LONGEST_PAUSE = 60_000; // ms

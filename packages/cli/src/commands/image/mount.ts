@@ -62,8 +62,8 @@ export function traceCommand(): Command {
       `
 The layers of an image that was not converted are fetched whole. The trace has paths and ranges of files, in
 the order of their first reads: it is good for each form and each version of the image that has those files.
-An image converted with it has them first, and they are fetched ahead of who reads them. Needs root, be it of
-a user name space (unshare --map-root-user --mount) that may open /dev/fuse.
+An image converted with it has them first, and they are fetched ahead of who reads them. Without root, the command
+runs in a user name space, as its root; /dev/fuse must be open to the user.
 
 Examples:
   anole image trace docker://HOST/web /mnt -o web.trace -- chroot /mnt web --version
@@ -94,7 +94,7 @@ everything is unmounted; an image that is in use is fetched whole and stays.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT
-/v1/limits {quota, rate}, GET and PUT /v1/logins {host, username, password}, DELETE /v1/logins?host=…,
+/v1/limits {quota, rate, retries}, GET and PUT /v1/logins {host, username, password}, DELETE /v1/logins?host=…,
 GET /metrics, GET /healthz. On SIGHUP it goes on as the program that is installed by now.
 
 Exports need no root. Each is a disk that is read, and has the image's EROFS; what clients read is fetched.

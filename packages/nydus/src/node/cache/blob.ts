@@ -31,6 +31,8 @@ export interface RemoteBlob {
   /** What it gave was wrong: it may know another way. Absent where there is none. */
   distrust?(): void;
   close?(): Awaitable<void>;
+  /** Whether who reads of it is not expected to go on behind that. */
+  readonly isScattered?: boolean;
 }
 
 export interface BlobCounters {
@@ -76,7 +78,7 @@ export class CachedBlob implements Source {
   readonly path: string;
   /** Its descriptor, for those who pass it on. */
   readonly fd: number;
-  readonly #remote: RemoteBlob;
+  #remote: RemoteBlob;
   readonly #presence: Presence;
   readonly #seals: Seals | undefined;
   readonly #lock: Lock;
@@ -210,6 +212,7 @@ export class CachedBlob implements Source {
   }
 
   #goAhead(offset: number, length: number, urgency: Urgency, isNew: boolean): void {
+    if (this.#remote.isScattered) return;
     if (urgency === 'foreseen') {
       const range = this.#foresight?.behind(this.#chunkEnd(offset + length), AHEAD_RUN);
       if (range) this.#begin(range[0], range[1] - range[0], urgency);
@@ -251,6 +254,13 @@ export class CachedBlob implements Source {
   forget(): void {
     this.#presence.clear();
     this.#homeless.clear();
+  }
+
+  /** From now on bytes come from another remote of the same ID, which passes to this. */
+  async comeFrom(remote: RemoteBlob): Promise<void> {
+    const former = this.#remote;
+    this.#remote = remote;
+    await former.close?.();
   }
 
   async close(): Promise<void> {

@@ -1,3 +1,4 @@
+import { closeSync } from 'node:fs';
 import type { ReadOptions } from '@anole/bytes';
 import type { CachedBlob, RemoteBlob } from '../cache/blob.ts';
 import type { BlobCache } from '../cache/cache.ts';
@@ -18,14 +19,19 @@ export class BlobPool {
   readonly #cache: BlobCache;
   readonly #descriptors: Map<string, number>;
   readonly #open = new Map<string, Entry>();
+  /** Blobs of inherited descriptors that nobody uses yet, or any more: they stay open. */
+  readonly #held = new Map<string, CachedBlob>();
+  readonly #inherited: ReadonlySet<string>;
+  #holds = true;
 
   /**
    * @param descriptors of files of blobs, by their IDs, from an owner that is gone. They pass to the
-   *   blobs.
+   *   blobs, which stay open until {@link letGo}: other descriptors of these files would not do.
    */
   constructor(cache: BlobCache, descriptors: ReadonlyMap<string, number> = new Map()) {
     this.#cache = cache;
     this.#descriptors = new Map(descriptors);
+    this.#inherited = new Set(descriptors.keys());
   }
 
   /** Opens a blob, or gives the one that is open. Who gets it calls {@link release}. @throws HostError */
@@ -33,10 +39,7 @@ export class BlobPool {
     const { id } = remote;
     let entry = this.#open.get(id);
     if (entry === undefined) {
-      const descriptor = this.#descriptors.get(id);
-      this.#descriptors.delete(id);
-      const given = { ...options, ...(descriptor !== undefined && { descriptor }) };
-      entry = { blob: this.#cache.open(remote, given), uses: 0 };
+      entry = { blob: this.#find(remote, options), uses: 0 };
       this.#open.set(id, entry);
       entry.blob.catch(() => this.#open.delete(id));
     } else await remote.close?.();
@@ -48,6 +51,33 @@ export class BlobPool {
     const entry = this.#open.get(id);
     if (entry === undefined || --entry.uses > 0) return;
     this.#open.delete(id);
-    await (await entry.blob).close();
+    const blob = await entry.blob;
+    if (this.#holds && this.#inherited.has(id)) this.#held.set(id, blob);
+    else await blob.close();
+  }
+
+  /** Closes what was inherited and is not in use: nobody will come for it. */
+  async letGo(): Promise<void> {
+    this.#holds = false;
+    for (const blob of this.#held.values()) await blob.close();
+    this.#held.clear();
+    for (const fd of this.#descriptors.values()) closeSync(fd);
+    this.#descriptors.clear();
+  }
+
+  async #find(remote: RemoteBlob, options: ReadOptions): Promise<CachedBlob> {
+    const { id } = remote;
+    const held = this.#held.get(id);
+    if (held) {
+      this.#held.delete(id);
+      await held.comeFrom(remote);
+      return held;
+    }
+    const descriptor = this.#descriptors.get(id);
+    this.#descriptors.delete(id);
+    return await this.#cache.open(remote, {
+      ...options,
+      ...(descriptor !== undefined && { descriptor }),
+    });
   }
 }

@@ -6,6 +6,7 @@ import { verityBlob } from '../verity-blob.ts';
 import type { BlobPool } from './blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
 import { cachesIn } from './memory.ts';
+import { hashesBlob } from './near-blobs.ts';
 
 /** Opens an image that is one EROFS layer with dm-verity's hashes. @throws ErofsError, HostError */
 export async function openErofsImage(
@@ -22,26 +23,26 @@ export async function openErofsImage(
       `Cannot open ${layer.digest}: nothing verifies its ranges`,
     );
   }
-  const remote = verityBlob(from.source(layer), layer.digest, hashes, memory.fetched);
+  await using resources = new AsyncDisposableStack();
+  const kept = await pool.open(hashesBlob(from.source(layer), layer.digest));
+  resources.defer(() => pool.release(kept));
+  const remote = verityBlob(from.source(layer), layer.digest, hashes, memory.fetched, kept);
   const blob = await pool.open({ ...remote, distrust: () => from.distrust?.() });
+  resources.defer(() => pool.release(blob));
   const within = ([start, end]: LayerRange) => [start, Math.min(end, blob.size)] as const;
   const { metadata, first } = hintsOf(layer);
-  try {
-    // At once, with the superblock: asked for one after the other, they would cost a round trip each.
-    for (const [start, end] of metadata.map(within)) {
-      blob.expect(start, end - start);
-    }
-    if (first.length > 0) void blob.bringAhead(first.map(within));
-    const tree = await openErofs(blob, { decoders: hostDecoders, ...cachesIn(memory) });
-    return {
-      digest: layer.digest,
-      blobs: [blob],
-      tree,
-      loadMetadata: () => loadMetadata(tree),
-      close: () => pool.release(blob),
-    };
-  } catch (error) {
-    await pool.release(blob);
-    throw error;
+  // At once, with the superblock: asked for one after the other, they would cost a round trip each.
+  for (const [start, end] of metadata.map(within)) {
+    blob.expect(start, end - start);
   }
+  if (first.length > 0) void blob.bringAhead(first.map(within));
+  const tree = await openErofs(blob, { decoders: hostDecoders, ...cachesIn(memory) });
+  const opened = resources.move();
+  return {
+    digest: layer.digest,
+    blobs: [blob],
+    tree,
+    loadMetadata: () => loadMetadata(tree),
+    close: () => opened.disposeAsync(),
+  };
 }

@@ -1,6 +1,6 @@
 import type { ReadOptions, Source } from '@anole/bytes';
 import type { RemoteBlob } from '../cache/blob.ts';
-import { evenChunks } from '../cache/chunks.ts';
+import { type Chunks, evenChunks } from '../cache/chunks.ts';
 
 /** Bytes of a chunk. */
 const CHUNK = 64 * 1024;
@@ -10,9 +10,11 @@ const CHUNK = 64 * 1024;
  * what they read there, as tables of contents, or all of it.
  */
 export function rawBlob(far: Source, digest: string): RemoteBlob {
-  const chunks = evenChunks(far.size, CHUNK);
+  return { ...piecesOf(far, evenChunks(far.size, CHUNK)), id: `${digest} raw` };
+}
+
+function piecesOf(far: Source, chunks: Chunks): Omit<RemoteBlob, 'id'> {
   return {
-    id: `${digest} raw`,
     chunks,
     fetch: async (first, end, options) => {
       const from = chunks.offsetOf(first);
@@ -20,6 +22,15 @@ export function rawBlob(far: Source, digest: string): RemoteBlob {
     },
     close: () => far.close?.(),
   };
+}
+
+/** Bytes of a chunk of hashes, which prove 128 times as much. */
+const HASHES = 32 * 1024;
+
+/** A blob of whose hashes what has come is kept, likewise. Of the rest nothing is to be read. */
+export function hashesBlob(far: Source, digest: string): RemoteBlob {
+  const chunks = evenChunks(far.size, HASHES);
+  return { ...piecesOf(far, chunks), id: `${digest} hashes`, isScattered: true };
 }
 
 /** A blob that was made here. */

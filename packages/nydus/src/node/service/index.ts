@@ -25,6 +25,7 @@ export type { MountRequest } from './api.ts';
 export type { Address, ExportOptions } from './exported-images.ts';
 export { Keeper, type KeeperOptions } from './keeper.ts';
 export type { MountKind } from './mount.ts';
+export { notesPath } from './notes.ts';
 export { type ServeOptions, serveImages } from './serve.ts';
 export {
   ImageService,

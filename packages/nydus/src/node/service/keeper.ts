@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '@anole/host';
 import {
@@ -15,22 +14,25 @@ import {
   unixPair,
 } from '@anole/host/native';
 import { BATCH, type ToKeeper, type ToService } from './keeper-messages.ts';
+import { KeptSettings } from './kept-settings.ts';
 import {
   clearMounts,
   endHolders,
   type HolderNote,
+  notesPath,
   readNotes,
   rescue,
   writeNotes,
 } from './notes.ts';
 import type { MountRecord } from './service.ts';
-import type { Settings } from './settings.ts';
 
 export interface KeeperOptions {
   /** Program and arguments of the service. */
   readonly command: readonly [string, ...string[]];
-  /** The service's cache, in which the keeper makes files. */
+  /** The service's cache, in which the keeper makes files. Others may have it, too. */
   readonly cache: string;
+  /** Path of the socket of the service, which tells it from others over its cache. */
+  readonly socket: string;
   /** Told what happened, in a word, and more of it. */
   onEvent?(event: string, details: Readonly<Record<string, unknown>>): void;
 }
@@ -39,6 +41,8 @@ export interface KeeperOptions {
 const MAX_PAUSE = 5000;
 /** Threads of Node's pool: each mount through FUSE has one that waits, and events one. */
 const THREADS = '256';
+/** What a holder calls the file of settings, which is no service's. */
+const SETTINGS = 'settings';
 
 /**
  * Keeps what must outlive the service of images: descriptors of its mounts, files and events. While
@@ -53,7 +57,7 @@ export class Keeper {
   readonly #notes: string;
   readonly #kept = new Map<string, number>();
   #mounts: readonly MountRecord[] = [];
-  #settings: Settings | undefined;
+  #settings: KeptSettings | undefined;
   #group: PreContentGroup | undefined;
   #child: ChildProcess | undefined;
   #holder: HolderNote | undefined;
@@ -67,7 +71,7 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options;
-    this.#notes = join(options.cache, 'mounts.json');
+    this.#notes = notesPath(options.cache, options.socket);
   }
 
   /**
@@ -98,8 +102,9 @@ export class Keeper {
     } finally {
       signal.removeEventListener('abort', stop);
       await this.#sealing;
-      for (const fd of this.#kept.values()) closeSync(fd);
+      for (const [, fd] of this.#all) closeSync(fd);
       this.#kept.clear();
+      this.#settings = undefined;
       await this.#group?.close();
       if (this.#isStopped) await this.#seal();
     }
@@ -131,7 +136,10 @@ export class Keeper {
       return undefined;
     }
     this.#mounts = rescued.mounts;
-    for (const [name, fd] of rescued.kept) this.#kept.set(name, fd);
+    for (const [name, fd] of rescued.kept) {
+      if (name === SETTINGS) this.#settings = KeptSettings.read(fd);
+      else this.#kept.set(name, fd);
+    }
     this.#holder = notes.holders[0];
     this.#tell('goes on for a keeper that was killed', { mounts: this.#mounts.length });
     return rescued.group;
@@ -139,12 +147,18 @@ export class Keeper {
 
   #makeGroup(inherited: number | undefined): PreContentGroup | undefined {
     try {
-      return new PreContentGroup(join(this.#options.cache, 'bell-keeper'), inherited);
+      return new PreContentGroup(`${this.#notes}.bell`, inherited);
     } catch (error) {
       // The kernel or the file system cannot: the service will mount through FUSE.
       this.#tell('no mounts by the kernel', { reason: String(error) });
       return undefined;
     }
+  }
+
+  /** What must outlive this process, by names. */
+  get #all(): readonly (readonly [name: string, fd: number])[] {
+    const settings = this.#settings;
+    return settings ? [...this.#kept, [SETTINGS, settings.fd]] : [...this.#kept];
   }
 
   /** Gives all descriptors to a holder, and writes down which it is. One at a time. */
@@ -162,7 +176,8 @@ export class Keeper {
 
   async #hold(): Promise<void> {
     const former = this.#holder === undefined ? [] : [this.#holder];
-    if (this.#kept.size === 0) {
+    const all = this.#all;
+    if (all.length === 0) {
       await rm(this.#notes, { force: true });
       endHolders(former);
       this.#holder = undefined;
@@ -170,9 +185,9 @@ export class Keeper {
     }
     if (this.#isHeld) return await this.#note(former);
     this.#isHeld = true;
-    const names = [...this.#kept.keys()];
+    const names = all.map(([name]) => name);
     const group = this.#group ? [this.#group.fd] : [];
-    const { id, stay } = await holdDescriptors([...group, ...this.#kept.values()]);
+    const { id, stay } = await holdDescriptors([...group, ...all.map(([, fd]) => fd)]);
     this.#holder = { id, names, hasGroup: group.length > 0 };
     // Killed in between, it finds the former one, and the new one ends by itself.
     await this.#note([this.#holder, ...former]);
@@ -207,7 +222,7 @@ export class Keeper {
       mounts: this.#mounts,
       names: [...this.#kept.keys()],
       hasGroup: group !== undefined,
-      ...(this.#settings && { settings: this.#settings }),
+      ...(this.#settings && { settings: this.#settings.settings }),
     });
     const all = [...this.#kept.values()];
     for (let at = 0; at < all.length; at += BATCH) {
@@ -248,7 +263,10 @@ export class Keeper {
         void this.#seal();
         return;
       case 'settings':
-        this.#settings = message.settings;
+        this.#settings?.close();
+        this.#settings = KeptSettings.make(message.settings);
+        this.#isHeld = false;
+        void this.#seal();
         return;
       case 'stopped':
         this.#isStopped = true;

@@ -1,4 +1,6 @@
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { systemCode, writeFileAtomically } from '@anole/host';
 import { killProcess, type ProcessId, takeDescriptors, unmount } from '@anole/host/native';
 import type { MountRecord } from './service.ts';
@@ -24,6 +26,11 @@ export interface Rescued {
   readonly mounts: readonly MountRecord[];
   readonly kept: ReadonlyMap<string, number>;
   readonly group?: number;
+}
+
+/** Where the notes are of the keeper of a service with that socket. */
+export function notesPath(cache: string, socket: string): string {
+  return join(cache, `mounts-${hash('sha256', socket, 'hex').slice(0, 16)}.json`);
 }
 
 export async function writeNotes(path: string, notes: Omit<Notes, 'version'>): Promise<void> {

@@ -45,6 +45,9 @@ export async function serveImages(options: ServeOptions): Promise<void> {
   using registries = await Registries.load({
     credentials: async (host) =>
       settings.loginOf(host) ?? (await findCredentials(host, authFiles())),
+    get retries() {
+      return settings.limits.retries;
+    },
   });
   const around = { registries, store: new ImageStore() };
   const service = await ImageService.start(
@@ -54,6 +57,8 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       blobs: ({ name }) => backEnds.blobs(backEndOf(name), placeBlobs(name, around)),
       keeper: link,
       onMounts: (mounts) => link.mounts(mounts),
+      onStranded: ({ directory, image }, error) =>
+        log({ event: 'cannot take over yet', directory, image: image.name, reason: String(error) }),
       onRefused: (blob, { offset, length, pid }, error) =>
         log({ event: 'refused', blob: blob.id, offset, length, pid, reason: String(error) }),
     },

@@ -2,7 +2,7 @@ import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { HostError } from '@anole/host';
-import { PreContentGroup } from '@anole/host/native';
+import { PreContentGroup, unmount } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
@@ -12,6 +12,7 @@ import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
 import { filesAmong, mountByKernel } from './kernel-mount.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
+import { StrandedMounts } from './stranded.ts';
 
 /** A mount as the next service, and users, are told of it. */
 export interface MountRecord {
@@ -53,12 +54,14 @@ export interface ServiceOptions extends FillerEvents {
   readonly group?: number;
   /** Told whenever mounts come or go. */
   onMounts?(mounts: readonly MountRecord[]): void;
+  /** A mount of the former service cannot be taken over yet. It is tried again. */
+  onStranded?(mount: MountRecord, error: unknown): void;
 }
 
 /** Figures of a service, for its users. */
 export interface ServiceStatus {
   readonly mounts: readonly (MountRecord & {
-    /** Bytes that the image has, that are here, and that this service fetched. */
+    /** Bytes that the image has (0: it cannot be opened yet), that are here, and that this service fetched. */
     readonly size: number;
     readonly present: number;
     readonly fetched: number;
@@ -72,9 +75,14 @@ export interface ServiceStatus {
 export class ImageService {
   readonly cache: BlobCache;
   readonly #options: ServiceOptions;
+  readonly #pool: BlobPool;
   readonly #images: OpenImages;
   readonly #mounts = new Map<string, Entry>();
   readonly #detached = new Set<Entry>();
+  readonly #stranded = new StrandedMounts({
+    onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
+    onChange: () => this.#changed(),
+  });
   #sweeper: NodeJS.Timeout | undefined;
   #filler: Filler | undefined;
 
@@ -83,7 +91,8 @@ export class ImageService {
     this.#options = options;
     this.cache = new BlobCache(cache, quota === undefined ? {} : { quota });
     const files = legacy && filesAmong(legacy.descriptors);
-    this.#images = new OpenImages(new BlobPool(this.cache, files));
+    this.#pool = new BlobPool(this.cache, files);
+    this.#images = new OpenImages(this.#pool);
   }
 
   /** Begins, going on where another ended. @throws HostError */
@@ -96,10 +105,11 @@ export class ImageService {
 
   /** What is mounted, and what is not any more but in use. */
   get mounts(): readonly MountRecord[] {
-    return [...this.#mounts.values(), ...this.#detached].map(({ record, mount }) => ({
+    const served = [...this.#mounts.values(), ...this.#detached].map(({ record, mount }) => ({
       ...record,
       ...(mount.agreed !== undefined && { agreed: mount.agreed }),
     }));
+    return [...served, ...this.#stranded.records];
   }
 
   status(): ServiceStatus {
@@ -107,7 +117,8 @@ export class ImageService {
       ...record,
       ...figuresOf(blobs),
     }));
-    return { mounts };
+    const stranded = this.#stranded.records.filter(({ isDetached }) => !isDetached);
+    return { mounts: [...mounts, ...stranded.map((each) => ({ ...each, ...figuresOf([]) }))] };
   }
 
   /**
@@ -164,6 +175,7 @@ export class ImageService {
   async unmount(at: string): Promise<void> {
     // Asking the directory itself could mean to wait for what cannot be fetched.
     const entry = this.#mounts.get(at);
+    if (entry === undefined && this.#unmountStranded(at)) return;
     if (entry === undefined) {
       throw new HostError('HOST_NOT_FOUND', `Cannot unmount ${at}: no image is mounted there`);
     }
@@ -171,6 +183,17 @@ export class ImageService {
     this.#mounts.delete(at);
     await this.#letGo(entry);
     this.#changed();
+  }
+
+  #unmountStranded(at: string): boolean {
+    const { records } = this.#stranded;
+    const record = records.find(({ directory, isDetached }) => directory === at && !isDetached);
+    if (record === undefined) return false;
+    unmount(at, { lazy: record.kind === 'fuse' });
+    this.#stranded.unmounted(record);
+    if (record.kind === 'fuse') this.#options.keeper.release(descriptorName(record));
+    this.#changed();
+    return true;
   }
 
   list(): Promise<readonly BlobUsage[]> {
@@ -190,6 +213,12 @@ export class ImageService {
    */
   async close(): Promise<readonly string[]> {
     const stuck: ImageMount[] = [];
+    this.#stranded.close();
+    for (const { directory, kind } of this.#stranded.records) {
+      // Nobody could tell whether an overlay still has it, whose holes would be read as zeros.
+      if (kind === 'kernel') throw cannotEnd(directory);
+      await this.unmount(directory);
+    }
     for (const [directory, { mount }] of [...this.#mounts]) {
       await this.unmount(directory).catch(() => stuck.push(mount));
     }
@@ -231,25 +260,30 @@ export class ImageService {
     // Who waited for the service before this one cannot be told apart from those to come.
     filler?.group.dismiss();
     for (const record of mounts) {
-      const { directory, image, kind, agreed } = record;
-      const opened = await this.open(image);
-      const { keeper } = this.#options;
-      const name = descriptorName(record);
-      const fd = descriptors.get(name);
-      if (kind === 'fuse' && fd === undefined) continue;
-      const mount =
-        kind === 'fuse'
-          ? await mountThroughFuse(opened, directory, name, keeper, {
-              fd: fd!,
-              agreed: agreed ?? 0,
-            })
-          : await mountByKernel(opened, directory, filler!, keeper, true);
-      if (record.isDetached) await this.#letGo({ record, mount });
-      else this.#mounts.set(directory, { record, mount });
+      const fd = descriptors.get(descriptorName(record));
+      if (record.kind === 'fuse' && fd === undefined) continue;
+      await this.#stranded.adopt(record, (each) => this.#adopt(each, fd, filler));
     }
+    if (this.#stranded.records.length === 0) await this.#pool.letGo();
     filler?.start();
     this.#filler = filler;
     this.#changed();
+  }
+
+  /** Goes on with a mount, whose FUSE has a descriptor. */
+  async #adopt(record: MountRecord, fd: number | undefined, filler?: Filler): Promise<void> {
+    const { directory, image, kind, agreed = 0 } = record;
+    const { keeper } = this.#options;
+    const opened = await this.open(image);
+    const mount =
+      kind === 'fuse'
+        ? await mountThroughFuse(opened, directory, descriptorName(record), keeper, {
+            fd: fd!,
+            agreed,
+          })
+        : await mountByKernel(opened, directory, filler!, keeper, true);
+    if (record.isDetached) await this.#letGo({ record, mount });
+    else this.#mounts.set(directory, { record, mount });
   }
 
   #fillerHere(): Filler {
@@ -293,6 +327,12 @@ function figuresOf(blobs: readonly CachedBlob[]): Figures {
     sum.unstored += counters.unstored;
   }
   return sum;
+}
+
+function cannotEnd(directory: string): HostError {
+  return new HostError('HOST_IO', `Cannot end: the image of ${directory} cannot be opened now`, {
+    hint: 'What is mounted needs this service until the place of the image answers again.',
+  });
 }
 
 /** Brings all of a blob to the disk. @throws HostError `HOST_NO_SPACE`; what fetching raises */

@@ -7,6 +7,8 @@ export interface Limits {
   readonly quota?: number;
   /** Bytes a second that are asked of all back ends together. */
   readonly rate?: number;
+  /** How often a back end is asked again before a reader gets an error. */
+  readonly retries?: number;
 }
 
 /** A login that goes before those of this computer's files. */
@@ -21,6 +23,8 @@ export interface Settings {
   readonly logins: Readonly<Record<string, Login>>;
 }
 
+/** Pauses double, up to a minute. */
+const MAX_RETRIES = 100;
 const MAX_LOGINS = 256;
 const MAX_TEXT = 8192;
 
@@ -55,12 +59,16 @@ export class LiveSettings {
    * @throws HostError `HOST_WRONG_CONTENT`
    */
   changeLimits(change: unknown): Limits {
-    const { quota, rate, ...others } = objectOf(change);
+    const { quota, rate, retries, ...others } = objectOf(change);
     if (Object.keys(others).length > 0) throw badRequest(`there is no ${Object.keys(others)[0]}`);
     if (rate === 0) throw badRequest('rate is at least 1');
+    if (typeof retries === 'number' && retries > MAX_RETRIES) {
+      throw badRequest(`retries are ${MAX_RETRIES} at most`);
+    }
     const limits = {
       ...bound('quota', quota, this.limits.quota),
       ...bound('rate', rate, this.limits.rate),
+      ...bound('retries', retries, this.limits.retries),
     };
     this.#change({ ...this.#settings, limits });
     return limits;
@@ -96,14 +104,14 @@ export function badRequest(what: string): HostError {
 }
 
 function bound(
-  name: 'quota' | 'rate',
+  name: keyof Limits,
   given: unknown,
   before: number | undefined,
 ): { readonly [Name in typeof name]?: number } {
   if (given === null) return {};
   if (given === undefined) return before === undefined ? {} : { [name]: before };
   if (Number.isSafeInteger(given) && (given as number) >= 0) return { [name]: given as number };
-  throw badRequest(`${name} is no number of bytes`);
+  throw badRequest(`${name} is no number of ${name === 'retries' ? 'times' : 'bytes'}`);
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
