@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
+import { anoleProgram } from './anole-program.ts';
 
 /** anole image, with a cache, logins and registries of its own. */
 export function anoleIn(directory: string) {
@@ -14,7 +13,7 @@ export function anoleIn(directory: string) {
     HOME: directory,
   };
   return (args: readonly string[], input = '') => {
-    const argv = ['-C', 'anole-source', main, 'image', ...args];
+    const argv = [anoleProgram, 'image', ...args];
     const options = { env: environment, input, cwd: directory, maxBuffer: 1 << 26 };
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, options);
     return { status, stdout: stdout.toString(), stderr: stderr.toString() };

@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { GrpcClient } from '@anole/containerd';
 import { Snapshots } from '../../packages/containerd/src/api/snapshots.ts';
 import { needs, run, temporary } from '../../packages/oci/src/testing/tools.ts';
+import { anoleProgram } from './anole-program.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
-const anole = [process.execPath, '-C', 'anole-source', main] as const;
+const anole = [process.execPath, anoleProgram] as const;
 
 describe('anole containerd install', () => {
   it('writes units that systemd takes', { skip: needs('systemd-analyze') }, (test) => {

@@ -8,9 +8,8 @@ import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
 import { run as tool } from '../../packages/oci/src/testing/tools.ts';
+import { anoleProgram } from './anole-program.ts';
 import { type Ran, runApart } from './ran.ts';
-
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 
 export class ContainerdWorld {
   readonly directory: string;
@@ -42,7 +41,7 @@ export class ContainerdWorld {
   }
 
   anole(...args: readonly string[]): Promise<Ran> {
-    return this.run(process.execPath, '-C', 'anole-source', main, ...args);
+    return this.run(process.execPath, anoleProgram, ...args);
   }
 
   /** What `anole` prints; the test fails where it fails. */
@@ -67,7 +66,7 @@ export class ContainerdWorld {
   /** Starts the snapshotter, and returns when it listens. */
   async startSnapshotter(): Promise<ChildProcess> {
     const places = ['--socket', this.at('snapshotter.sock'), '--root', this.at('snapshots')];
-    const argv = ['-C', 'anole-source', main, 'containerd', 'serve', ...places];
+    const argv = [anoleProgram, 'containerd', 'serve', ...places];
     const before = this.log('snapshotter').split('"ready"').length;
     const child = this.#start('snapshotter', process.execPath, argv);
     await this.#until(child, () => this.log('snapshotter').split('"ready"').length > before);

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { RangeServer } from '../../packages/bytes/test/range-server.ts';
+import { anoleProgram } from './anole-program.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 const base = mkdtempSync(join(tmpdir(), 'anole-http-'));
 const source = join(base, 'source');
 const image = join(base, 'image.erofs');
@@ -16,7 +16,7 @@ let url: string;
 
 /** Not synchronous: the server answers from this process. */
 async function anole(...args: string[]) {
-  const child = spawn(process.execPath, ['-C', 'anole-source', main, 'fs', ...args], {
+  const child = spawn(process.execPath, [anoleProgram, 'fs', ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });
   const [out, err] = [child.stdout, child.stderr].map((stream) => stream.toArray());

@@ -9,8 +9,8 @@ import { describeDifferences } from '@anole/vfs';
 import { blobsIn, umociImage } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs, run } from '../../packages/oci/src/testing/tools.ts';
+import { anoleProgram } from './anole-program.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 const skip = needs('docker-registry', 'umoci', 'skopeo', 'fsck.erofs', 'root');
 
 describe('anole image, of what it makes of images', { skip }, () => {
@@ -23,7 +23,7 @@ describe('anole image, of what it makes of images', { skip }, () => {
   const at = (name: string) => join(directory, name);
 
   function anole(...args: readonly string[]) {
-    const argv = ['-C', 'anole-source', main, 'image', ...args];
+    const argv = [anoleProgram, 'image', ...args];
     const env = { ...process.env, ANOLE_CACHE: at('cache'), HOME: directory };
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, cwd: directory });
     return { status, stdout: stdout.toString(), stderr: stderr.toString() };

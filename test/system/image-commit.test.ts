@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { needs, run, temporary } from '../../packages/oci/src/testing/tools.ts';
+import { anoleProgram } from './anole-program.ts';
 
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 const skip = needs('umoci', 'skopeo', 'buildah', 'root');
 
 /** anole, with a daemon of its own that ends with the test. */
@@ -16,7 +16,7 @@ function anoleIn(test: TestContext) {
   chmodSync(runtime, 0o700);
   const env = { ...process.env, XDG_RUNTIME_DIR: runtime, ANOLE_DAEMON_IDLE: '1s' };
   const anole = (...args: string[]) => {
-    const argv = ['-C', 'anole-source', main, ...args];
+    const argv = [anoleProgram, ...args];
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, cwd: runtime });
     assert.equal(status, 0, `${args.join(' ')}: ${stderr}`);
     return stdout.toString();
