@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
+import { execFile, execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, suite, test } from 'node:test';
+import { promisify } from 'node:util';
 import { type BuildResult, buildImage, loadRecipe, openArchive } from '@anole/compose';
 import { fileSource, hostTree } from '@anole/host';
 import { compareTrees, type Difference, renderDifference, treeFromTar } from '@anole/vfs';
@@ -72,29 +73,24 @@ suite('an image of real packages', { skip }, () => {
     };
     writeFileSync(recipe, JSON.stringify(fields));
     const cache = join(directory, 'cache');
-    built = await buildImage(await loadRecipe(recipe), ours, { cache, format: 'dir' });
-    const archive = await openArchive({
-      suites: ['trixie'],
-      components: ['main'],
-      architecture,
-      cache,
-    });
-    const peer = [
-      '--quiet',
-      '--mode=root',
-      '--variant=essential',
-      `--architectures=${architecture}`,
-    ];
+    const wanted = { suites: ['trixie'], components: ['main'], architecture, cache };
+    const { releases } = await openArchive(wanted);
+    const flags = ['--mode=root', '--variant=essential', `--architectures=${architecture}`];
     const option = '--aptopt=Apt::Install-Recommends "false"';
     const include = `--include=${packages.join(',')}`;
-    const uri = archive.releases[0]!.uri;
-    execFileSync(
-      'mmdebstrap',
-      [...peer, option, include, 'trixie', join(directory, 'theirs.tar'), uri],
-      {
-        stdio: ['ignore', 'ignore', 'inherit'],
-      },
-    );
+    const theirs = [join(directory, 'theirs.tar'), releases[0]!.uri];
+    // At the same time: both wait for the mirror more than for the processor.
+    [built] = await Promise.all([
+      buildImage(await loadRecipe(recipe), ours, { cache, format: 'dir' }),
+      promisify(execFile)('mmdebstrap', [
+        '--quiet',
+        ...flags,
+        option,
+        include,
+        'trixie',
+        ...theirs,
+      ]),
+    ]);
   });
   after(() => rmSync(directory, { recursive: true, force: true }));
 
