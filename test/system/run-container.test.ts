@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  globSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
@@ -11,8 +19,7 @@ import { MemoryTree, writeTar } from '@anole/vfs';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs } from '../../packages/oci/src/testing/tools.ts';
-
-const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
+import { anoleProgram } from './anole-program.ts';
 
 /** Container images that are os:base with a layer over it. */
 describe('anole run of container images', () => {
@@ -57,7 +64,7 @@ describe('anole run of container images', () => {
   });
 
   function anole(...args: readonly string[]) {
-    const argv = ['-C', 'anole-source', main, ...args];
+    const argv = [anoleProgram, ...args];
     const env = { ...process.env, ANOLE_CACHE: cache, HOME: directory };
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, cwd: directory });
     return { status, stdout: stdout.toString(), stderr: stderr.toString() };
@@ -112,6 +119,37 @@ describe('anole run of container images', () => {
     assert.ok(blocks * 512 > 0 && blocks * 512 < size / 2, `${blocks * 512} of ${size} bytes came`);
     assert.match(anole('image', 'ls').stdout, /^(?!.*team\/lazy)/s);
     assert.match(anole('run', name, 'again').stdout, /^hello from .*: again\n$/);
+  });
+
+  test('starts from images of other forms without pulling them', {
+    skip: needs('docker-registry'),
+  }, async (context) => {
+    const host = await startRegistry(context);
+    const plain = `docker://${host}/team/plain:1`;
+    const form = (name: string) => `docker://${host}/team/${name.replace(':', '-')}:1`;
+    const platform = ['--platform', 'linux/riscv64', '-q'];
+    // Only gzip layers have an index of SOCI: the lowest of these is converted first.
+    const zipped = ['image', 'convert', 'oci:layout:both', form('estargz'), '--format', 'estargz'];
+    for (const words of [
+      ['image', 'copy', 'oci:layout:both', plain],
+      [...zipped, ...platform],
+      ['image', 'convert', plain, form('zstd:chunked'), '--format', 'zstd:chunked', ...platform],
+      ['image', 'convert', plain, form('rafs'), '--format', 'rafs', '--only', ...platform],
+      ['image', 'index', form('estargz'), '--bind', form('soci'), '--min-layer', '0', ...platform],
+    ]) {
+      const { status, stderr } = anole(...words);
+      assert.equal(status, 0, `${words.join(' ')}: ${stderr}`);
+    }
+    for (const name of ['estargz', 'zstd:chunked', 'rafs', 'soci']) {
+      rmSync(join(cache, 'blobs'), { recursive: true, force: true });
+      const { stdout, stderr } = anole('run', form(name), name);
+      assert.equal(stdout, `hello from /srv/made/on demand as 1000:50: ${name}\n`, stderr);
+      const parts = globSync(join(cache, 'blobs/blobs/*/data')).map((path) => statSync(path));
+      const came = parts.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+      const size = parts.reduce((sum, each) => sum + each.size, 0);
+      assert.ok(came > 0 && came < size / 2, `${came} of ${size} bytes of ${name} came`);
+    }
+    assert.match(anole('image', 'ls').stdout, /^(?!.*team\/)/s);
   });
 
   test('takes the EROFS variant of an image where there is one, as it is', () => {
