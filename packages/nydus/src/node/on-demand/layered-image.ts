@@ -34,7 +34,14 @@ export async function openLayeredImage(
 ): Promise<OnDemandImage> {
   await using resources = new AsyncDisposableStack();
   const opening = { reference, from, pool, resources, call };
-  const layers = await Promise.all(reference.layers.map((layer) => openLayer(layer, opening)));
+  const opened = await Promise.allSettled(
+    reference.layers.map((layer) => openLayer(layer, opening)),
+  );
+  // Only when all have ended: what one has read wrongly must be forgotten before it is closed.
+  const layers = opened.map((each) => {
+    if (each.status === 'rejected') throw each.reason;
+    return each.value;
+  });
   const { tree, external } = await indexMembers(layers);
   const image = await writeErofs(tree, { external, blockSize: BLOCK, ...call });
   const metadata = new Uint8Array(image.size);
