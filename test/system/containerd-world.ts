@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
 import { run as tool } from '../../packages/oci/src/testing/tools.ts';
 import { anoleProgram } from './anole-program.ts';
+import { environmentOf, mountsBelow } from './left-over.ts';
 import { type Ran, runApart } from './ran.ts';
 
 export class ContainerdWorld {
@@ -148,20 +149,10 @@ state = "${this.at('state')}"
     }
     for (const pid of this.pids('image serve')) process.kill(pid, 'SIGKILL');
     await sleep(200);
-    const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-    const points = table.flatMap((line) => line.split(' ')[4] ?? []);
-    for (const point of points.filter((each) => each.startsWith(this.directory)).reverse()) {
+    for (const point of mountsBelow(this.directory).toReversed()) {
       spawnSync('umount', ['--lazy', point]);
     }
     rmSync(this.directory, { recursive: true, force: true });
-  }
-}
-
-function environmentOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
-  } catch {
-    return '';
   }
 }
 
@@ -177,13 +168,4 @@ export function treeWithPrograms(...programs: readonly string[]): MemoryTree {
     tree.putFile(path.slice(1), new Uint8Array(readFileSync(path)), { mode: 0o755 });
   }
   return tree;
-}
-
-/** Names of what is mounted below a directory. */
-export function mountsBelow(directory: string): readonly string[] {
-  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  return table.flatMap((line) => {
-    const point = line.split(' ')[4] ?? '';
-    return point.startsWith(directory) ? [point] : [];
-  });
 }

@@ -8,8 +8,9 @@ import { MemoryTree } from '@anole/vfs';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs } from '../../packages/oci/src/testing/tools.ts';
-import { ContainerdWorld, mountsBelow, treeWithPrograms } from './containerd-world.ts';
+import { ContainerdWorld, treeWithPrograms } from './containerd-world.ts';
 import { Kubelet } from './cri.ts';
+import { mountsBelow } from './left-over.ts';
 
 const SIZE = 2_000_000;
 const contentOf = (file: number) =>

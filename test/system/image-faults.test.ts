@@ -9,7 +9,6 @@ import { needs } from '../../packages/oci/src/testing/tools.ts';
 import {
   allHashes,
   contentOf,
-  endProcess,
   FILES,
   hashOf,
   mountAll,
@@ -19,6 +18,7 @@ import {
   publish,
   setUp,
 } from './image-world.ts';
+import { endProcess } from './left-over.ts';
 
 /** Counters of all mounts together. */
 async function counted({ ask }: Place, name: 'damaged' | 'unstored' | 'fetched'): Promise<number> {

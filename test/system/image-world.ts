@@ -25,6 +25,7 @@ import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { type Test, temporary } from '../../packages/oci/src/testing/tools.ts';
 import { anoleProgram } from './anole-program.ts';
+import { endProcess, environmentOf, mountsBelow } from './left-over.ts';
 import { runApart } from './ran.ts';
 
 export const kinds = ['kernel', 'fuse'] as const;
@@ -106,31 +107,6 @@ function isAllowed(tokens: Tokens, asked: IncomingMessage, answer: ServerRespons
   const challenge = `Bearer realm="http://${headers.host}/token",service="test"`;
   answer.writeHead(401, { 'www-authenticate': challenge }).end();
   return false;
-}
-
-/** Of a process; nothing where it has ended. */
-function environmentOf(pid: number): string {
-  try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
-  } catch {
-    return '';
-  }
-}
-
-/** Directories below one on which something is mounted, the innermost first. */
-function mountsBelow(directory: string): readonly string[] {
-  const table = readFileSync('/proc/self/mountinfo', 'utf8').split('\n');
-  const points = table.map((line) => line.split(' ')[4] ?? '');
-  return points.filter((point) => point.startsWith(`${directory}/`)).reverse();
-}
-
-/** Kills a process that may have ended. */
-export function endProcess(pid: number): void {
-  try {
-    process.kill(pid, 'SIGKILL');
-  } catch {
-    // It has.
-  }
 }
 
 /** An image in a registry, converted to EROFS. */
@@ -215,7 +191,7 @@ export async function setUp(test: Test, published?: Published, disk?: number) {
   }
   test.after(() => {
     for (const pid of [...pids('quiet'), ...pids('kept'), ...holders()]) endProcess(pid);
-    for (const point of mountsBelow(directory)) spawnSync('umount', ['--lazy', point]);
+    for (const point of mountsBelow(directory).toReversed()) spawnSync('umount', ['--lazy', point]);
     rmSync(directory, { recursive: true, force: true });
   });
   const proxy = await startProxy(test, registry);
