@@ -164,6 +164,7 @@ export class CachedBlob implements Source {
   ensure(offset: number, length: number, { signal }: ReadOptions = {}): Promise<void> | undefined {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
+    if (this.#homeless.size > 0) this.#settle(offset, length);
     const urgency = this.#urgencyOf(offset, length);
     const { waits, isFar, isNew } = this.#begin(offset, length, urgency);
     if (waits.size === 0) return undefined;
@@ -370,6 +371,17 @@ export class CachedBlob implements Source {
     for (const oldest of this.#homeless.keys()) {
       if (this.#homeless.size <= HOMELESS) break;
       this.#homeless.delete(oldest);
+    }
+  }
+
+  /** Puts chunks into the file, if it takes them by now, that found no place there. */
+  #settle(offset: number, length: number): void {
+    const end = this.chunks.indexAt(offset + length - 1) + 1;
+    for (let index = this.chunks.indexAt(offset); index < end; index++) {
+      const bytes = this.#homeless.get(index);
+      if (bytes === undefined) continue;
+      this.#homeless.delete(index);
+      this.#store(index, index + 1, bytes);
     }
   }
 
