@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
+import { needs, run } from '../../../../oci/src/testing/tools.ts';
 import type { RemoteBlob } from './blob.ts';
 import { BlobCache } from './cache.ts';
 import { type Chunks, chunksAt, evenChunks } from './chunks.ts';
@@ -146,6 +147,30 @@ describe('a cached blob', () => {
     assert.deepEqual(two.asked, []);
     await first.close();
     await second.close();
+  });
+
+  it('is read from memory where the disk is full, and goes there when there is room', {
+    skip: needs('root'),
+  }, async (test) => {
+    const directory = temporary(test);
+    const disk = (...options: string[]) =>
+      run('mount', '-t', 'tmpfs', ...options, 'tmpfs', directory);
+    disk('-o', 'size=160k');
+    try {
+      const content = new Uint8Array(randomBytes(48 * 4096));
+      const blob = await new BlobCache(directory).open(far(content));
+      assert.equal(hash(await blob.read(0, blob.size)), hash(content));
+      assert.ok(blob.counters.unstored > 0);
+      assert.equal(blob.holds(0, blob.size), false);
+      assert.equal(hash(await blob.read(0, blob.size)), hash(content));
+      disk('-o', 'remount,size=1m');
+      await blob.ensure(0, blob.size);
+      assert.equal(blob.holds(0, blob.size), true);
+      assert.equal(hash(readFileSync(blob.path)), hash(content));
+      await blob.close();
+    } finally {
+      run('umount', '--lazy', directory);
+    }
   });
 
   it('raises what went wrong, and works again when it works again', async (test) => {
