@@ -4,16 +4,25 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MemoryTree } from '@anole/vfs';
+import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { needs } from '../../packages/oci/src/testing/tools.ts';
 import { Chromium, noChromium } from '../browser/chromium.ts';
 import { ModuleServer } from '../browser/module-server.ts';
 import { contentOf, FILES, hashOf, nameOf, type Place, SIZE, setUp } from './image-world.ts';
+import { bootFrom, guestBusybox } from './nbd-guest.ts';
 
-/** A service that exports the image as `web`, by names of sockets or ports, and what it listens at. */
-async function exporting(place: Place, ...flags: readonly string[]) {
-  const image = `web=docker://${place.proxy.host}/made:1`;
+/** A service that exports an image as `web`, by names of sockets or ports, and what it listens at. */
+async function exporting(
+  place: Place,
+  flag: '--nbd' | '--http',
+  at: string,
+  name = 'made:1',
+  platform = 'linux/amd64',
+) {
+  const image = `web=docker://${place.proxy.host}/${name}`;
   await rm(join(place.directory, 'cache/blobs'), { recursive: true, force: true });
-  const service = place.start('image', 'serve', '--quiet', ...flags, image);
+  const service = place.start('image', 'serve', '--quiet', '--platform', platform, flag, at, image);
   const event = /"event":"exports".*"at":(?:"([^"]+)"|\{[^}]*"port":(\d+)\})/;
   while (!event.test(service.said) && service.child.exitCode === null) await sleep(20);
   const [, path, port] = event.exec(service.said) ?? assert.fail(service.said);
@@ -58,6 +67,39 @@ describe('exported images', { skip }, () => {
     } finally {
       await run('umount', 'here');
     }
+    await stop();
+  });
+
+  it('are the root of a machine, which fetches what it reads', {
+    skip: needs('qemu-system-riscv64', 'cpio'),
+  }, async () => {
+    const { proxy, anole, directory } = place;
+    const tree = new MemoryTree();
+    tree.putFile('bin/busybox', await guestBusybox(), { mode: 0o755 });
+    for (let file = 0; file < FILES; file++) tree.putFile(nameOf(file), contentOf(file));
+    tree.putDirectory('dev');
+    const raw = new RawLayout(join(directory, 'guest'));
+    raw.name(
+      raw.image({ platform: 'linux/riscv64', layers: [{ tar: await tarOf(tree) }] }),
+      'made',
+    );
+    const name = `docker://${proxy.host}/guest:1`;
+    const converted = await anole('image', 'convert', 'oci:guest:made', name, '-z', 'lz4');
+    assert.equal(converted.status, 0, converted.stderr);
+    const { path, stop } = await exporting(
+      place,
+      '--nbd',
+      './web.sock',
+      'guest:1',
+      'linux/riscv64',
+    );
+    const before = proxy.state.bytes;
+    const command = `/bin/busybox sha256sum /${nameOf(7)}; /bin/busybox touch /new; echo done`;
+    const shown = await bootFrom(`nbd+unix:///web?socket=${path}`, command, directory);
+    assert.ok(shown.includes(`${hashOf(contentOf(7))}  /${nameOf(7)}`), shown);
+    assert.match(shown, /Read-only file system/);
+    const came = proxy.state.bytes - before;
+    assert.ok(came < (FILES * SIZE) / 2, `${came} bytes came`);
     await stop();
   });
 

@@ -11,7 +11,7 @@ import {
   type ServiceStatus,
   serveImages,
 } from '@anole/nydus/service';
-import { formatPlatform } from '@anole/oci';
+import { formatPlatform, parsePlatform } from '@anole/oci';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { keepHeapSmall } from '../heap.ts';
@@ -72,6 +72,7 @@ interface ServeFlags {
   readonly socket?: string;
   readonly cache?: string;
   readonly quota?: string;
+  readonly platform?: string;
   readonly nbd?: string;
   readonly http?: string;
   readonly kept?: boolean;
@@ -94,7 +95,7 @@ export async function serveAction(
     process.on('SIGINT', () => {});
     process.on('SIGHUP', () => {});
     const quota = flags.quota === undefined ? {} : { quota: memoryOf(flags.quota) * 2 ** 20 };
-    const platform = formatPlatform(platformHere());
+    const platform = flags.platform ?? formatPlatform(platformHere());
     try {
       await serveImages({ socket, cache, platform, ...quota, ...(exports && { exports }), log });
     } catch (error) {
@@ -104,9 +105,10 @@ export async function serveAction(
     }
     return 0;
   }
-  const { quota, nbd, http } = flags;
-  const given = Object.entries({ socket, cache, quota, nbd, http }).flatMap(([name, value]) =>
-    value === undefined ? [] : [`--${name}`, value],
+  const { quota, platform, nbd, http } = flags;
+  if (platform !== undefined) parsePlatform(platform);
+  const given = Object.entries({ socket, cache, quota, platform, nbd, http }).flatMap(
+    ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
   );
   await keep(context, socket, cache, [...given, '--', ...images]);
   return 0;

@@ -82,6 +82,7 @@ export function serveCommand(): Command {
       '--quota <size>',
       'what blobs that nobody uses may take, such as 20G (default: no bound)',
     )
+    .option('--platform <platform>', 'of an index of images, the image that is meant')
     .option('--nbd <address>', 'export images as disks over NBD: a socket, PORT or HOST:PORT')
     .option('--http <address>', 'export images to readers of HTTP ranges, such as browsers')
     .addOption(new Option('--kept').hideHelp())
