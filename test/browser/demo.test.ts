@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
-import { anoleProgram } from '../system/anole-program.ts';
 import { Chromium, noChromium, type Page } from './chromium.ts';
+
+const main = join(import.meta.dirname, '../../packages/cli/src/main.ts');
 
 /** `anole demo` in a process of its own. */
 async function startDemo(): Promise<{ child: ChildProcess; url: string }> {
-  const child = spawn(process.execPath, [anoleProgram, 'demo', '--json'], {
+  const child = spawn(process.execPath, ['-C', 'anole-source', main, 'demo', '--json'], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   let text = '';
