@@ -28,38 +28,37 @@ export function hookTls(): void {
     if (options.timeout !== undefined) secure.setTimeout(options.timeout);
     socket.connect(options as net.TcpNetConnectOpts);
     // Connecting takes back what `write` is.
-    readAfterWrites(socket);
+    readAfterHello(socket);
     return secure;
   };
 }
 
 /**
- * Has what comes wait until TLS has heard that its last write is done, which Node's stream between them tells a turn
- * of the loop later. An answer over shared memory may come before that, and TLS says nothing of an error in it, nor
- * does it tell the peer, while a write is under way.
+ * Has the answer to TLS's first message wait until TLS has heard that it is written, which Node's stream between them
+ * tells a turn of the loop later. Over shared memory the answer may come before that, and where TLS refuses it, it does
+ * not tell the peer while a write is under way. Later messages do not wait, for that would cost each of them a turn.
  */
-function readAfterWrites(socket: net.Socket): void {
+function readAfterHello(socket: net.Socket): void {
   const { push, write } = socket as net.Socket & { write: WriteBytes };
   const held: unknown[] = [];
   let waits = 0;
   const release = () => {
-    if (--waits === 0) for (const each of held.splice(0)) push.call(socket, each);
-  };
-  socket.push = (bytes: unknown) => {
-    if (waits === 0) return push.call(socket, bytes);
-    held.push(bytes);
-    return true;
+    if (--waits > 0) return;
+    socket.push = push;
+    for (const each of held.splice(0)) push.call(socket, each);
   };
   const hold = () => {
     waits++;
     setImmediate(release);
   };
   socket.write = ((bytes, done) => {
-    // Until the callback, or a turn long: a write that waits for room must not keep the peer from being read.
+    socket.write = write as net.Socket['write'];
+    socket.push = (each: unknown) => held.push(each) > 0;
+    // Until the callback, or a turn long: where a write waits for room, the peer must be read.
     hold();
     return write.call(socket, bytes, (error) => {
       done?.(error);
-      hold();
+      if (waits > 0) hold();
     });
   }) satisfies WriteBytes as net.Socket['write'];
 }
