@@ -189,7 +189,7 @@ class Host {
 
 function replaced(action: string, node: HostNode): VfsError {
   return new VfsError(
-    'VFS_IO',
+    'VFS_STALE',
     `Cannot ${action} ${node.path()}: another file has taken its place`,
   );
 }

@@ -19,6 +19,7 @@ export type VfsCode =
   | 'VFS_NO_SPACE'
   | 'VFS_NO_XATTR'
   | 'VFS_READ_ONLY'
+  | 'VFS_STALE'
   | 'VFS_TOO_LARGE';
 
 /** Raised by Trees; each code has one errno, see {@link errnoOf}. */
@@ -49,5 +50,6 @@ export const errnoOf: Readonly<Record<VfsCode, number>> = {
   VFS_NO_SPACE: 28,
   VFS_NO_XATTR: 61,
   VFS_READ_ONLY: 30,
+  VFS_STALE: 116,
   VFS_TOO_LARGE: 27,
 };

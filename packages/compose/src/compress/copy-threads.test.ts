@@ -7,6 +7,7 @@ import {
   mkdtempSync,
   openSync,
   readFileSync,
+  renameSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -63,10 +64,12 @@ async function byThreads(name: string, options: WriteOptions, meanwhile = () => 
   }
 }
 
-async function byOne(options: WriteOptions): Promise<Buffer> {
+async function byOne(options: WriteOptions, meanwhile = () => {}): Promise<Buffer> {
   using tree = hostTree(source);
   const parts: Uint8Array[] = [];
-  for await (const chunk of await writeErofs(tree, options)) parts.push(chunk.slice());
+  const image = await writeErofs(tree, options);
+  meanwhile();
+  for await (const chunk of image) parts.push(chunk.slice());
   return Buffer.concat(parts);
 }
 
@@ -85,17 +88,20 @@ for (const [name, options] of Object.entries(choices)) {
   });
 }
 
-test('a file that another one has taken the place of is told', async () => {
+test('a file that another one has taken the place of is told, whoever meets it', async () => {
   const path = join(source, 'd\u00e43/below/file-9');
   const replace = () => {
-    rmSync(path);
-    writeFileSync(join(source, 'between'), 'takes its number');
-    writeFileSync(path, program.subarray(0, 100));
+    // Made while the first is there, so that it cannot have its number.
+    writeFileSync(join(source, 'another'), program.subarray(0, 100));
+    renameSync(join(source, 'another'), path);
   };
-  await assert.rejects(byThreads('replaced', {}, replace), {
-    code: 'EROFS_SOURCE_CHANGED',
-    message: /file-9/,
-  });
+  const told = { code: 'EROFS_SOURCE_CHANGED', message: /file-9/ };
+  await assert.rejects(byThreads('replaced', {}, replace), told);
+  await assert.rejects(byOne({}, replace), told);
+  await assert.rejects(
+    byOne({}, () => rmSync(path)),
+    told,
+  );
 });
 
 test('a file that is cut short is told', async () => {

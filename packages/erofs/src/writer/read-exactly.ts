@@ -1,17 +1,23 @@
 import { type Awaitable, isPromise } from '@anole/bytes';
+import { VfsError } from '@anole/vfs';
 import type { Inode } from './inode.ts';
 import { changed } from './scan.ts';
 
 /** Bytes asked at once of a tree that gives memory of its own. */
 const READ_SIZE = 1024 * 1024;
 
-/** Bytes of a file. @throws ErofsError `EROFS_SOURCE_CHANGED` where there are fewer by now */
+/**
+ * Bytes of a file.
+ *
+ * @throws ErofsError `EROFS_SOURCE_CHANGED` where there are fewer by now, or another file or none; what
+ *   the tree raises
+ */
 export function readExactly(inode: Inode, offset: number, length: number): Awaitable<Uint8Array> {
   const check = (bytes: Uint8Array): Uint8Array => {
     if (bytes.length === length) return bytes;
     throw cutShort(inode, offset, bytes.length, length);
   };
-  const bytes = inode.node.read(offset, length);
+  const bytes = reading(inode, () => inode.node.read(offset, length));
   return isPromise(bytes) ? bytes.then(check) : check(bytes);
 }
 
@@ -22,8 +28,26 @@ export function readInto(inode: Inode, offset: number, target: Uint8Array): Awai
   const check = (count: number): void => {
     if (count !== target.length) throw cutShort(inode, offset, count, target.length);
   };
-  const count = node.readInto(offset, target);
+  const count = reading(inode, () => node.readInto!(offset, target));
   return isPromise(count) ? count.then(check) : check(count);
+}
+
+function reading<Result>(inode: Inode, read: () => Awaitable<Result>): Awaitable<Result> {
+  const fail = (error: unknown): never => {
+    throw gone(inode, error) ?? error;
+  };
+  try {
+    const result = read();
+    return isPromise(result) ? result.catch(fail) : result;
+  } catch (error) {
+    return fail(error);
+  }
+}
+
+function gone({ path }: Inode, error: unknown) {
+  const code = error instanceof VfsError ? error.code : undefined;
+  if (code === 'VFS_STALE') return changed(path, 'it is another file by now');
+  return code === 'VFS_NOT_FOUND' ? changed(path, 'it is gone') : undefined;
 }
 
 function copyInto(inode: Inode, offset: number, target: Uint8Array): Awaitable<void> {

@@ -1,8 +1,10 @@
 /** Microseconds between news above which waiting by polling costs more than it saves. */
-const POLL_WORTH = 100;
-/** Microseconds to poll. An answer from a process that runs comes within a few; one that waits for a
- * processor gets it sooner if this one sleeps. */
-const POLL = 25;
+const POLL_WORTH = 200;
+/** The same above which it is not even attempted: where waking takes long, news come seldom for that alone. */
+const ATTEMPT_WORTH = 500;
+/** Microseconds to poll. An answer from a process that runs comes within a few, or a few tens where it does
+ * more than answer; one that waits for a processor gets it sooner if this one sleeps. */
+const POLL = 50;
 /** Microseconds to wait for a peer that empties a full ring to be seen doing so. */
 const PROGRESS = 60;
 const PERIOD_MOST = 1000;
@@ -11,7 +13,7 @@ const LUCK_LEAST = 0.3;
 const PROBE = 1024;
 /** Waits of an attempt to poll again, and microseconds of each: the peer has to be woken first. */
 const ATTEMPT = 8;
-const ATTEMPT_POLL = 100;
+const ATTEMPT_POLL = 200;
 
 /**
  * Says when a link should poll, by what it has met: see docs/decisions/0153-when-to-poll.md and 0154.
@@ -23,10 +25,12 @@ export class Pace {
   /** Microseconds between news, smoothed. */
   private period = 50;
   /** How often news came while polling, of all times, smoothed. */
-  private luck = 1;
+  private luck = 0;
   private waits = 0;
-  /** Waits left of an attempt to poll again. */
-  private attempt = 0;
+  /** Waits left of an attempt to poll. A link begins with one: its peer sleeps. */
+  private attempt = ATTEMPT;
+  /** The wait is one of an attempt, of this end or of the peer. */
+  private isAttempt = false;
   /** Attempts of the peer that are joined until the next one of this end. */
   private joins = ATTEMPT;
   private isInvited = false;
@@ -43,14 +47,19 @@ export class Pace {
    */
   isPollingWorth(): boolean {
     const { isInvited } = this;
-    this.isInvited = false;
-    if (this.period > POLL_WORTH) return false;
-    if (this.luck > LUCK_LEAST) return true;
+    this.isInvited = this.isAttempt = false;
+    if (this.period > ATTEMPT_WORTH) return false;
+    if (this.isLucky && this.attempt === 0) return true;
     if (++this.waits % PROBE === 0) this.attempt = this.joins = ATTEMPT;
     if (isInvited && this.joins > 0) this.joins--;
     else if (this.attempt > 0) this.attempt--;
     else return false;
+    this.isAttempt = true;
     return true;
+  }
+
+  private get isLucky(): boolean {
+    return this.period <= POLL_WORTH && this.luck > LUCK_LEAST;
   }
 
   /** There is a reason to look out for news from now on. */
@@ -82,6 +91,10 @@ export class Pace {
     // What comes later came while another had the processor, maybe the peer.
     if ((this.lastNews - since) * 1000 > POLL) this.missNews();
     else this.luck += (1 - this.luck) / 8;
+    if (this.isAttempt && this.isLucky) {
+      this.isAttempt = false;
+      this.attempt = 0;
+    }
   }
 
   /** Polling has ended without. */
@@ -95,6 +108,7 @@ export class Pace {
   isPatient(now: number, isWatching: boolean): boolean {
     const idle = (now - this.since) * 1000;
     if (isWatching && idle < PROGRESS) return true;
-    return this.period < POLL_WORTH && idle < (this.attempt > 0 ? ATTEMPT_POLL : POLL);
+    if (this.isAttempt) return idle < ATTEMPT_POLL;
+    return this.period < POLL_WORTH && idle < POLL;
   }
 }
