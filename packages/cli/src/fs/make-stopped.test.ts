@@ -47,7 +47,9 @@ async function interrupted(
   });
   const ended = new Promise<number | null>((resolve) => child.on('exit', resolve));
   try {
-    const begun = () => readdirSync(output).some((file) => statSync(join(output, file)).size > 0);
+    // A scratch file loses its name at once.
+    const sizeOf = (file: string) => statSync(join(output, file), { throwIfNoEntry: false })?.size;
+    const begun = () => readdirSync(output).some((file) => (sizeOf(file) ?? 0) > 0);
     while (!begun() && child.exitCode === null) await setTimeout(20);
     then((signal) => child.kill(signal));
     const code = await ended;
