@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
-import { needs } from '../../packages/oci/src/testing/tools.ts';
+import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
 import { Chromium, noChromium } from '../browser/chromium.ts';
 import { ModuleServer } from '../browser/module-server.ts';
 import { contentOf, FILES, hashOf, nameOf, type Place, SIZE, setUp } from './image-world.ts';
@@ -37,13 +37,10 @@ async function exporting(
 const skip = needs('docker-registry', 'root', 'qemu-img', 'qemu-io');
 
 describe('exported images', { skip }, () => {
-  const ends: (() => void)[] = [];
+  const suite = sharedBySuite();
   let place: Place;
   before(async () => {
-    place = await setUp({ after: (work) => ends.push(work) });
-  });
-  after(() => {
-    for (const end of ends) end();
+    place = await setUp(suite);
   });
 
   it('are disks for QEMU, of which Linux mounts a copy', async () => {

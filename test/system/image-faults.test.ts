@@ -3,9 +3,9 @@ import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { needs } from '../../packages/oci/src/testing/tools.ts';
+import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
 import {
   allHashes,
   contentOf,
@@ -41,13 +41,10 @@ function fillUp({ directory }: Place): () => void {
 describe('faults of what mounted images stand on', {
   skip: needs('docker-registry', 'root', 'mkfs.ext4', 'qemu-img'),
 }, () => {
-  const ends: (() => void)[] = [];
+  const suite = sharedBySuite();
   let published: Published;
   before(async () => {
-    published = await publish({ after: (work) => ends.push(work) });
-  });
-  after(() => {
-    for (const end of ends) end();
+    published = await publish(suite);
   });
 
   it('tokens that end while an image is read are renewed; without one, readers get errors', async (test) => {

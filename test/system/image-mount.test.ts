@@ -9,9 +9,9 @@ import {
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { needs } from '../../packages/oci/src/testing/tools.ts';
+import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
 import { anoleProgram } from './anole-program.ts';
 import {
   allHashes,
@@ -29,13 +29,10 @@ import {
 const skip = needs('docker-registry', 'root');
 
 describe('mounted images', { skip }, () => {
-  const ends: (() => void)[] = [];
+  const suite = sharedBySuite();
   let published: Published;
   before(async () => {
-    published = await publish({ after: (work) => ends.push(work) });
-  });
-  after(() => {
-    for (const end of ends) end();
+    published = await publish(suite);
   });
 
   it('have what the image has, and fetch what is read', async (test) => {

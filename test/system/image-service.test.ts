@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { after, before, describe, it } from 'node:test';
+import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
-import { needs } from '../../packages/oci/src/testing/tools.ts';
+import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
 import {
   allHashes,
   contentOf,
@@ -17,13 +17,10 @@ import {
 } from './image-world.ts';
 
 describe('the service of images', { skip: needs('docker-registry', 'root') }, () => {
-  const ends: (() => void)[] = [];
+  const suite = sharedBySuite();
   let place: Place;
   before(async () => {
-    place = await setUp({ after: (work) => ends.push(work) });
-  });
-  after(() => {
-    for (const end of ends) end();
+    place = await setUp(suite);
   });
 
   const ask = (method: string, path: string, body?: object) => place.ask(method, path, body);

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { after } from 'node:test';
 
 /** Why a test cannot run here, or false: a tool is missing, or `root`. */
 export function needs(...what: readonly string[]): string | false {
@@ -28,7 +29,16 @@ export function run(...command: readonly string[]): string {
 
 /** What helpers need of a test. */
 export interface Test {
-  after(work: () => void): void;
+  after(work: () => void | Promise<void>): void;
+}
+
+/** In a suite: the same for what all its tests share, which ends with the suite. */
+export function sharedBySuite(): Test {
+  const ends: (() => void | Promise<void>)[] = [];
+  after(async () => {
+    for (const end of ends) await end();
+  });
+  return { after: (work) => void ends.push(work) };
 }
 
 /** A directory that goes with the test. */
