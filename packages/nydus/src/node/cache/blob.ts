@@ -11,6 +11,7 @@ import {
 import { HostError, hostError, type Lock, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
 import { type ByteRange, Foresight } from './foresight.ts';
+import { Homeless } from './homeless.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import { ReadAhead } from './read-ahead.ts';
@@ -56,8 +57,6 @@ interface Begun {
 
 /** Bytes fetched at once. */
 const RUN = 1024 * 1024;
-/** Chunks that found no place on the disk, kept in memory. */
-const HOMELESS = 64;
 /** Fetches of one blob at once. */
 const FETCHES = 8;
 /** Fetches ahead of readers at once: enough to fill a link with a delay. */
@@ -83,7 +82,7 @@ export class CachedBlob implements Source {
   readonly #seals: Seals | undefined;
   readonly #lock: Lock;
   readonly #coming = new Map<number, Promise<void>>();
-  readonly #homeless = new Map<number, Uint8Array>();
+  readonly #homeless = new Homeless();
   readonly #queue = new FetchQueue(FETCHES);
   readonly #readAhead: ReadAhead;
   #foresight: Foresight | undefined;
@@ -152,7 +151,7 @@ export class CachedBlob implements Source {
     const ready = this.ensure(offset, length, options);
     const out = new Uint8Array(length);
     if (ready !== undefined) return ready.then(() => this.#gather(offset, out, options));
-    if (this.#homeless.size > 0) return this.#gather(offset, out, options);
+    if (!this.#homeless.isEmpty) return this.#gather(offset, out, options);
     this.#take(out, offset);
     return out;
   }
@@ -164,7 +163,7 @@ export class CachedBlob implements Source {
   ensure(offset: number, length: number, { signal }: ReadOptions = {}): Promise<void> | undefined {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
-    if (this.#homeless.size > 0) this.#settle(offset, length);
+    if (!this.#homeless.isEmpty) this.#settle(offset, length);
     const urgency = this.#urgencyOf(offset, length);
     const { waits, isFar, isNew } = this.#begin(offset, length, urgency);
     if (waits.size === 0) return undefined;
@@ -365,22 +364,15 @@ export class CachedBlob implements Source {
     const base = this.chunks.offsetOf(first);
     for (let index = first; index < end; index++) {
       const from = this.chunks.offsetOf(index) - base;
-      this.#homeless.set(index, bytes.slice(from, this.chunks.offsetOf(index + 1) - base));
+      this.#homeless.keep(index, bytes.slice(from, this.chunks.offsetOf(index + 1) - base));
       this.counters.unstored++;
-    }
-    for (const oldest of this.#homeless.keys()) {
-      if (this.#homeless.size <= HOMELESS) break;
-      this.#homeless.delete(oldest);
     }
   }
 
   /** Puts chunks into the file, if it takes them by now, that found no place there. */
   #settle(offset: number, length: number): void {
     const end = this.chunks.indexAt(offset + length - 1) + 1;
-    for (let index = this.chunks.indexAt(offset); index < end; index++) {
-      const bytes = this.#homeless.get(index);
-      if (bytes === undefined) continue;
-      this.#homeless.delete(index);
+    for (const [index, bytes] of this.#homeless.take(this.chunks.indexAt(offset), end)) {
       this.#store(index, index + 1, bytes);
     }
   }

@@ -1,0 +1,43 @@
+/** Chunks that are kept. */
+const MOST = 64;
+
+/** Chunks that found no place on the disk, kept in memory: the newest few. By their indexes. */
+export class Homeless {
+  readonly #chunks = new Map<number, Uint8Array>();
+
+  get isEmpty(): boolean {
+    return this.#chunks.size === 0;
+  }
+
+  has(index: number): boolean {
+    return this.#chunks.has(index);
+  }
+
+  /** Its bytes, which stay here. */
+  get(index: number): Uint8Array | undefined {
+    return this.#chunks.get(index);
+  }
+
+  /** Takes bytes over. Where there are too many, the oldest are let go of. */
+  keep(index: number, bytes: Uint8Array): void {
+    this.#chunks.set(index, bytes);
+    for (const oldest of this.#chunks.keys()) {
+      if (this.#chunks.size <= MOST) break;
+      this.#chunks.delete(oldest);
+    }
+  }
+
+  /** Hands out what is kept of chunks [first, end): it is kept no more. */
+  *take(first: number, end: number): Generator<[index: number, bytes: Uint8Array]> {
+    for (let index = first; index < end; index++) {
+      const bytes = this.#chunks.get(index);
+      if (bytes === undefined) continue;
+      this.#chunks.delete(index);
+      yield [index, bytes];
+    }
+  }
+
+  clear(): void {
+    this.#chunks.clear();
+  }
+}
