@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, fork, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, readdirSync } from 'node:fs';
+import { closeSync, ftruncateSync, readdirSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -9,6 +9,7 @@ import {
   addSeals,
   connectUnix,
   hasNative,
+  mapFile,
   memoryFile,
   Seal,
   sendDescriptors,
@@ -17,6 +18,7 @@ import net, { smcState } from '@anole/smc/net';
 import { FILE_BYTES, Head, QUEUE_OFFSET, Slot } from '../src/shm/layout.ts';
 import { LinkMemory } from '../src/shm/memory.ts';
 import { linkPair } from './link-pair.ts';
+import { greeting, rendezvousOf } from './mortal-peer.ts';
 
 const skip = hasNative() ? false : 'koffi is not installed for this platform';
 let child: ChildProcess;
@@ -49,6 +51,18 @@ test('memory that could be truncated, or has another size or format, is refused'
     assert.throws(() => LinkMemory.of(fd), { code: 'SMC_BAD_PEER' });
     closeSync(fd);
   }
+});
+
+test('who has been given memory can neither truncate nor write it', { skip }, () => {
+  using own = LinkMemory.create();
+  using seen = LinkMemory.of(own.fd);
+  for (const size of [0, 4096, FILE_BYTES - 4096, FILE_BYTES + 4096]) {
+    assert.throws(() => ftruncateSync(own.fd, size), { code: 'EPERM' });
+  }
+  assert.throws(() => mapFile(own.fd, 4096, { writable: true }), { code: 'HOST_NOT_PERMITTED' });
+  assert.throws(() => writeSync(own.fd, Buffer.alloc(8), 0, 8, 0), { code: 'EPERM' });
+  own.words[Head.sleep] = 7;
+  assert.equal(seen.words[Head.sleep], 7);
 });
 
 test('a producer that is beyond its ring ends the connection', { skip }, () => {
@@ -147,10 +161,8 @@ test('random words in the peer’s slot never crash, hang or give bytes from els
 });
 
 test('whoever breaks off at any step of the handshake harms nobody', { skip }, async () => {
-  const name = `\0anole-smc/1/${process.getuid!()}/${port}/0`;
-  const hello = Buffer.alloc(64);
-  hello.writeUInt32LE(0x4d534e41, 0);
-  hello.writeUInt32LE(1, 4);
+  const name = rendezvousOf(port);
+  const hello = greeting();
   const steps: ((fd: number) => void)[] = [
     () => {},
     (fd) => sendDescriptors(fd, Buffer.from('rubbish'), []),
