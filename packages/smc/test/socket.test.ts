@@ -177,6 +177,22 @@ test('client and server in one thread share memory, too', { skip }, async () => 
   await once(server, 'close');
 });
 
+test('what is received lies in memory of its own, which may be passed on', { skip }, async () => {
+  for (const length of [5, 60_000]) {
+    const socket = await connectTo(echo.port);
+    const sent = pattern(0, length);
+    socket.end(sent);
+    const got: Buffer[] = [];
+    for await (const each of socket) got.push(each as Buffer);
+    for (const each of got) {
+      assert.deepEqual([each.byteOffset, each.buffer.byteLength], [0, each.length]);
+    }
+    const passed = got.map((each) => structuredClone(each, { transfer: [each.buffer] }));
+    assert.ok(Buffer.concat(passed).equals(sent));
+    assert.equal(smcState(socket)?.transport, 'smc-d');
+  }
+});
+
 test('reading into a buffer of the caller works', { skip }, async () => {
   const got: string[] = [];
   const buffer = Buffer.alloc(4);
@@ -289,6 +305,29 @@ test('a client that has no descriptors left goes over TCP, and shares memory whe
     lines.join(),
   );
   assert.equal(lines[3], 'all asked smc-d');
+});
+
+test('without koffi everything goes over TCP, and says so at both ends', { skip }, async () => {
+  const hide = `
+    import Module from 'node:module';
+    const { _load } = Module;
+    Module._load = (name, ...rest) => {
+      if (name.startsWith('@koromix/')) throw new Error('not installed');
+      return _load(name, ...rest);
+    };`;
+  const source = `
+    const net = require('node:net');
+    const server = net.createServer((socket) => socket.end(socket.smc.reason.name));
+    server.listen(0, '127.0.0.1', () => {
+      const socket = net.connect(server.address().port, '127.0.0.1');
+      socket.on('data', (bytes) => console.log(String(bytes), socket.smc.reason.name));
+      socket.on('close', () => server.close());
+    });`;
+  const hidden = ['--import', `data:text/javascript,${encodeURIComponent(hide)}`];
+  const args = [...hidden, '-C', 'anole-source', '--import', register, '-e', source];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const output = Buffer.concat(await child.stdout.toArray());
+  assert.equal(String(output), 'noNative noNative\n');
 });
 
 test('HTTP and HTTP/2 work over such sockets', { skip }, async () => {

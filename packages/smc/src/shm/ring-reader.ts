@@ -113,9 +113,12 @@ export class RingReader {
     return ((this.next.start - this.consumer) >>> 0) + this.next.size;
   }
 
-  /** Copies bytes that are there into memory of their own. */
+  /**
+   * Copies bytes that are there into memory of their own: nothing else is in their `ArrayBuffer`, as with those that
+   * come over TCP, so that programs may pass it on.
+   */
   take(count: number): Buffer {
-    const bytes = Buffer.allocUnsafe(count);
+    const bytes = Buffer.allocUnsafeSlow(count);
     this.takeInto(bytes);
     return bytes;
   }

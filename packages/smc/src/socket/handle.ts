@@ -228,14 +228,16 @@ function makeClass() {
     }
 
     onBytes(reader: RingReader, count: number): void {
-      if (this.userBuffer !== undefined && !this.isTaken) {
+      if (this.isTaken) {
+        // Who has taken the handle over gets copies.
+        const bytes = Buffer.allocUnsafe(count);
+        reader.takeInto(bytes);
+        this.readBuffer(bytes);
+      } else if (this.userBuffer === undefined) this.give(count, reader.take(count));
+      else {
         reader.takeInto(this.userBuffer.subarray(0, count));
         this.give(count);
-        return;
       }
-      const bytes = reader.take(count);
-      if (this.isTaken) this.readBuffer(bytes);
-      else this.give(count, bytes);
     }
 
     onTcpBytes(bytes: Uint8Array): void {
