@@ -10,7 +10,6 @@ import { basename, join } from 'node:path';
 import { preloadOptions } from '@anole/smc';
 
 const belowJs = 'puts an HTTP parser below JavaScript upon a handle, before it is connected';
-const loaded = 'exchanges an inside of Node before tls is loaded, and the preload has loaded it';
 /** Tests that cannot pass, and why. */
 const exceptions: Readonly<Record<string, string>> = {
   'test-http-parser-timeout-reset': belowJs,
@@ -18,11 +17,6 @@ const exceptions: Readonly<Record<string, string>> = {
   'test-http-pause-no-dump':
     'fails wherever the HTTP parser does not read below JavaScript, over TCP, too',
   'test-net-persistent-ref-unref': "counts calls of a TCP handle's ref, and the handle is another",
-  'test-https-agent-create-connection':
-    "ends before TLS is there, which Node's TLS over a stream in JavaScript cannot, over TCP either",
-  'test-tls-clientcertengine-unsupported': loaded,
-  'test-tls-fast-writing': 'wants one event of data before the writer may go on, and gets five',
-  'test-tls-keyengine-unsupported': loaded,
   'test-tls-socket-close':
     'wants an immediate before `close`; data come among the immediates, so that the next comes after it',
 };

@@ -13,12 +13,8 @@ import net, {
   type Socket as NetSocket,
   type ServerOpts,
 } from 'node:net';
-import { offerSmc } from './socket/accept.ts';
-import { hookConnect } from './socket/connect.ts';
 import type { HandledServer } from './socket/internals.ts';
-import { listenByKernel } from './socket/kernel.ts';
-import { hookPassing } from './socket/passing.ts';
-import { canShare } from './socket/register.ts';
+import { hookSockets, listenWithSmc } from './socket/register.ts';
 import { smcState } from './socket/state.ts';
 
 /** A `net.Socket` that connects through shared memory where it can. */
@@ -31,19 +27,13 @@ export class Server extends net.Server {
     const { _listen2: listen } = net.Server.prototype as unknown as {
       _listen2: (this: NetServer, ...args: unknown[]) => void;
     };
-    if (!canShare()) {
-      listen.apply(this, args);
-      return;
-    }
-    listenByKernel(() => listen.apply(this, args));
-    offerSmc(this as unknown as HandledServer);
+    const listenPlainly = () => listen.apply(this, args);
+    if (isHooked) listenWithSmc(this as unknown as HandledServer, listenPlainly);
+    else listenPlainly();
   }
 }
 
-if (canShare()) {
-  hookConnect((socket) => socket instanceof Socket);
-  hookPassing();
-}
+const isHooked = hookSockets((socket) => socket instanceof Socket);
 
 type Listener = (socket: NetSocket) => void;
 

@@ -1,14 +1,19 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
+import net, { type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import tls, { type TLSSocket } from 'node:tls';
 import { hasNative } from '@anole/host/native';
 import '@anole/smc/register';
+import { smcState } from '@anole/smc/net';
 
+// Short connections are what most tests make.
+process.env['ANOLE_SMC_POLICY'] = join(import.meta.dirname, 'always.json');
+const register = join(import.meta.dirname, '../src/register.ts');
 const skip = hasNative() ? false : 'koffi is not installed for this platform';
 
 /** Both ends know a key, so nobody needs a certificate. */
@@ -82,6 +87,16 @@ test('why a client breaks off reaches the server', { skip }, async (t) => {
   assert.equal((await refused)[0].code, 'ERR_SSL_WRONG_VERSION_NUMBER');
 });
 
+test('TLS upon a socket that is still connecting goes over TCP, and says so', {
+  skip,
+}, async () => {
+  const socket = net.connect(port, '127.0.0.1');
+  const client = tls.connect({ ...ofClient, socket });
+  await once(client, 'secureConnect');
+  assert.deepEqual([smcState(socket)?.transport, smcState(socket)?.reason?.name], ['tcp', 'tls']);
+  client.destroy();
+});
+
 test('a client that is destroyed at once takes its socket along', { skip }, async () => {
   const client = tls.connect({ ...ofClient, port: 1 });
   client.on('error', (error) => assert.fail(error));
@@ -100,4 +115,28 @@ test('a path is no port', { skip }, async (t) => {
   const connect = tls.connect as unknown as (path: string, options: object) => TLSSocket;
   const client = connect(path, options);
   assert.equal(String(Buffer.concat(await client.toArray())), 'local');
+});
+
+test('listeners of before the connection hear of keys and sessions', { skip }, async () => {
+  const client = tls.connect({ ...ofClient, port });
+  const heard: string[] = [];
+  client.on('keylog', () => heard.push('keylog')).on('session', () => heard.push('session'));
+  const [accepted] = (await once(server, 'secureConnection')) as [TLSSocket];
+  accepted.end('bye');
+  assert.equal(String(Buffer.concat(await client.toArray())), 'bye');
+  assert.equal(smcState(client)?.transport, 'smc-d');
+  assert.ok(heard.includes('keylog') && heard.includes('session'), heard.join());
+});
+
+test('a client that does not keep its process alive does not either over shared memory', {
+  skip,
+}, async (t) => {
+  const silent = net.createServer(() => {}).listen(0, '127.0.0.1');
+  t.after(() => silent.close());
+  await once(silent, 'listening');
+  const { port: at } = silent.address() as AddressInfo;
+  const source = `require('node:tls').connect(${at}, '127.0.0.1').unref();`;
+  const args = ['-C', 'anole-source', '--import', register, '-e', source];
+  const child = spawn(process.execPath, args, { stdio: 'inherit' });
+  assert.deepEqual(await once(child, 'exit'), [0, null]);
 });

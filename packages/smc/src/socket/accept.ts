@@ -12,6 +12,8 @@ import {
   type TcpHandle,
 } from './internals.ts';
 import { isByKernel, setKernelState } from './kernel.ts';
+import { whyNoMemory } from './memory.ts';
+import type { FallbackName } from './reasons.ts';
 import { counters, setState, setTcp } from './state.ts';
 
 interface Claim {
@@ -221,7 +223,8 @@ export function offerSmc(server: HandledServer): void {
   const accept = handle.onconnection;
   const { pauseOnConnect } = server as unknown as { pauseOnConnect?: boolean };
   if (pauseOnConnect) return;
-  const release = acceptor.offer(address.port);
+  const problem = whyNoMemory();
+  const release = problem === undefined ? acceptor.offer(address.port) : () => {};
   const close = handle.close;
   handle.close = (...args) => {
     release();
@@ -229,6 +232,7 @@ export function offerSmc(server: HandledServer): void {
   };
   handle.onconnection = (error, client) => {
     if (error || client === undefined) accept.call(handle, error, client);
+    else if (problem !== undefined) take(handle, accept, client, problem);
     else acceptor.find(client, (found) => take(handle, accept, client, found));
   };
 }
@@ -237,7 +241,7 @@ function take(
   handle: ListenHandle,
   accept: OnConnection,
   client: TcpHandle,
-  found: Connection | 'noClaim' | 'otherHost',
+  found: Connection | FallbackName,
 ): void {
   // The server may have been closed meanwhile; the kernel has accepted for it.
   if (ownerOf(handle) === undefined) {

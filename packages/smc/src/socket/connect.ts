@@ -17,9 +17,11 @@ import {
   type TcpHandle,
 } from './internals.ts';
 import { openKernelSocket, setKernelState } from './kernel.ts';
+import { whyNoMemory } from './memory.ts';
 import { currentPolicy, type Mode, modeFor, processName } from './policy.ts';
 import { type FallbackName, fallback } from './reasons.ts';
 import { counters, setState, setTcp } from './state.ts';
+import { hookTls, isBelowTls, putTlsUpon } from './tls.ts';
 import { worth } from './worth.ts';
 
 /** Milliseconds that a server has for taking a connection over shared memory. */
@@ -41,6 +43,7 @@ export function hookConnect(isWanted: (socket: HandledSocket) => boolean): void 
   wanted = (socket) => before(socket) || isWanted(socket);
   if (isHooked) return;
   isHooked = true;
+  hookTls();
   const { prototype } = internals().tcp.TCP;
   for (const name of ['connect', 'connect6'] as const) {
     const original = prototype[name];
@@ -87,14 +90,14 @@ class Attempt {
   /** @returns 0 or an error of libuv, as a TCP handle's `connect` */
   begin(): number {
     const { socket, port } = this;
-    if (socket === undefined || socket._handle !== this.handle || !wanted(socket)) {
-      return this.connectTcp();
-    }
+    if (socket === undefined || !this.isPending || !wanted(socket)) return this.connectTcp();
     const policy = currentPolicy();
     this.mode = modeFor(policy, { address: this.address, port, process: processName() });
     if (this.mode === 'off') return this.stayOnTcp('off');
     this.mayAskKernel = policy.kernel === true && !policy.dryRun;
     if (!isOnThisHost(this.address)) return this.stayOnTcp('otherHost');
+    const problem = whyNoMemory();
+    if (problem !== undefined) return this.stayOnTcp(problem);
     const found = directory.find(port);
     if (typeof found === 'string') return this.stayOnTcp(found);
     if (policy.dryRun) return this.stayOnTcp('dryRun');
@@ -103,10 +106,23 @@ class Attempt {
     return 0;
   }
 
+  /** Whether the socket has its handle still: it may have been closed meanwhile. */
+  private get isPending(): boolean {
+    return this.socket?._handle === this.handle || this.isTls;
+  }
+
+  private get isTls(): boolean {
+    return this.socket !== undefined && isBelowTls(this.handle, this.socket);
+  }
+
+  /** Whether TLS was put upon the socket below JavaScript, by whoever has it. */
+  private get isTaken(): boolean {
+    return isTakenOver(this.handle) && !this.isTls;
+  }
+
   /** The first links to the port are there, or there are none. */
   private resume(links: readonly Link[] | NoLink): void {
-    // The socket may have been closed meanwhile.
-    if (this.socket?._handle !== this.handle) return;
+    if (!this.isPending) return;
     const error = typeof links === 'string' ? this.stayOnTcp(links) : this.claim(links);
     const { request } = this;
     if (error !== 0) request.oncomplete?.(error, this.handle, request, false, false);
@@ -117,10 +133,14 @@ class Attempt {
       if (openKernelSocket(this.handle, this.version)) return this.connectByKernel();
       if (name === 'otherHost') return this.stayOnTcp('noKernel');
     }
+    return this.note(name) ? this.connectTcp() : 0;
+  }
+
+  /** Notes why it goes over TCP; says whether the policy lets it. */
+  private note(name: FallbackName): boolean {
     setTcp(this.socket, 'client', name);
-    if (this.mode !== 'require') return this.connectTcp();
-    process.nextTick(() => this.refuse(name));
-    return 0;
+    if (this.mode === 'require') process.nextTick(() => this.refuse(name));
+    return this.mode !== 'require';
   }
 
   /** The handle has a socket of SMC now, of which nobody knows what it becomes until it is connected. */
@@ -156,9 +176,10 @@ class Attempt {
     const complete = request.oncomplete;
     const claimed = new Claimed(claims);
     request.oncomplete = (status, raw, same, readable, writable) => {
-      const mayExchange = status === 0 && claimed.isOpen && !isTakenOver(handle);
+      const mayExchange = status === 0 && claimed.isOpen && this.isPending && !this.isTaken;
       const now = mayExchange ? this.exchange(claimed) : raw;
       if (now === raw) claimed.giveUp();
+      if (now === raw && status === 0 && this.isPending) this.note(this.isTaken ? 'tls' : 'late');
       complete?.call(request, status, now, same, readable, writable);
     };
     const error = this.connectTcp();
@@ -172,7 +193,7 @@ class Attempt {
     const words = [addressWords(local.address), addressWords(remote)] as const;
     // Whoever asked for the socket may put TLS upon it before doing anything else.
     process.nextTick(() => {
-      if (isTakenOver(handle)) {
+      if (this.isTaken) {
         claimed.giveUp();
         return;
       }
@@ -225,11 +246,14 @@ class Attempt {
       },
     });
     claimed.handle = made;
-    made.onread = onread;
     setOwner(made, socket, this.handle);
-    socket._handle = made;
-    const buffer = bufferOf(socket);
-    if (buffer !== undefined) made.useUserBuffer(buffer);
+    if (this.isTls) putTlsUpon(made, socket);
+    else {
+      made.onread = onread;
+      socket._handle = made;
+      const buffer = bufferOf(socket);
+      if (buffer !== undefined) made.useUserBuffer(buffer);
+    }
     // The server may have been faster, and have told when nobody here wanted to hear of it.
     made.transport.stream.lookAgain();
     return made;

@@ -177,7 +177,7 @@ function ownerSymbol(handle: object): symbol | undefined {
 
 export function ownerOf(handle: object): HandledSocket | undefined {
   const symbol = ownerSymbol(handle);
-  return symbol && (handle as Record<symbol, HandledSocket | undefined>)[symbol];
+  return (symbol && (handle as Record<symbol, HandledSocket | null>)[symbol]) ?? undefined;
 }
 
 /** @param like a handle that has an owner already */

@@ -2,6 +2,7 @@ import { fstatSync } from 'node:fs';
 import { closeDescriptor, isSmcSocket, smcSocket } from '@anole/host/native';
 import { type KernelSocket, kernelSockets } from '../kernel/sockets.ts';
 import { type HandledSocket, internals, type TcpHandle } from './internals.ts';
+import { whyNoMemory } from './memory.ts';
 import { currentPolicy, modeFor, processName } from './policy.ts';
 import { fallback } from './reasons.ts';
 import { counters, type SmcState, setState } from './state.ts';
@@ -22,7 +23,10 @@ let askAt = 0;
 export function isByKernel(server: object, client: TcpHandle): boolean {
   return (
     opened.has(server) ||
-    (currentPolicy().kernel === true && client.fd >= 0 && isSmcSocket(client.fd))
+    (currentPolicy().kernel === true &&
+      client.fd >= 0 &&
+      whyNoMemory() === undefined &&
+      isSmcSocket(client.fd))
   );
 }
 
@@ -33,7 +37,7 @@ export function isByKernel(server: object, client: TcpHandle): boolean {
  * @returns false where the kernel has none, or the handle has a socket already: nothing has changed
  */
 export function openKernelSocket(handle: TcpHandle, version: 'ipv4' | 'ipv6'): boolean {
-  if (handle.fd >= 0 || Date.now() < askAt) return false;
+  if (handle.fd >= 0 || Date.now() < askAt || whyNoMemory() !== undefined) return false;
   let fd: number | undefined;
   try {
     fd = smcSocket(version);

@@ -18,6 +18,11 @@ const reasons = {
     'install again with optional dependencies, on Linux for x64 or arm64',
   ],
   noInternals: [0x03030001, 'this Node has another inside', 'use Node 24'],
+  thread: [
+    0x03030001,
+    'this thread may be ended at any moment, which would end the process where shared memory is being set up',
+    'load @anole/smc/register in the main thread, too',
+  ],
   otherHost: [0x03030001, 'the peer is not on this host'],
   noPeer: [
     0x03010000,

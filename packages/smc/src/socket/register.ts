@@ -1,6 +1,5 @@
-import { syncBuiltinESMExports } from 'node:module';
 import net from 'node:net';
-import { hasNative } from '@anole/host/native';
+import { guardThreads } from '@anole/host/threads';
 import { offerSmc } from './accept.ts';
 import { hookConnect } from './connect.ts';
 import { type HandledServer, type HandledSocket, tryInternals } from './internals.ts';
@@ -8,12 +7,6 @@ import { listenByKernel } from './kernel.ts';
 import { hookPassing } from './passing.ts';
 import { offerReport } from './report.ts';
 import { type SmcState, smcState } from './state.ts';
-import { hookTls } from './tls.ts';
-
-/** Whether connections of this process can go through shared memory at all. */
-export function canShare(): boolean {
-  return tryInternals() !== undefined && hasNative();
-}
 
 declare module 'node:net' {
   interface Socket {
@@ -23,6 +16,25 @@ declare module 'node:net' {
 }
 
 type Listen = (this: HandledServer, ...args: unknown[]) => void;
+
+/**
+ * Has connections that sockets make use shared memory where both ends can, if `isWanted` says so of the socket.
+ *
+ * @returns false where this Node has another inside
+ */
+export function hookSockets(isWanted: (socket: HandledSocket) => boolean): boolean {
+  if (tryInternals() === undefined) return false;
+  guardThreads();
+  hookConnect(isWanted);
+  hookPassing();
+  return true;
+}
+
+/** Has a server listen by `listen`, and take connections over shared memory beside TCP. */
+export function listenWithSmc(server: HandledServer, listen: () => void): void {
+  listenByKernel(listen);
+  if (!isClusterPrimary(server)) offerSmc(server);
+}
 
 let isRegistered = false;
 
@@ -37,17 +49,12 @@ export function registerSmc(): void {
     },
   });
   offerReport();
-  if (!canShare()) return;
-  hookConnect(() => true);
-  hookPassing();
+  if (!hookSockets(() => true)) return;
   const servers = net.Server.prototype as unknown as { _listen2: Listen };
   const listen = servers._listen2;
-  servers._listen2 = function listenWithSmc(...args) {
-    listenByKernel(() => listen.apply(this, args));
-    if (!isClusterPrimary(this)) offerSmc(this);
+  servers._listen2 = function listenHooked(...args) {
+    listenWithSmc(this, () => listen.apply(this, args));
   };
-  hookTls();
-  syncBuiltinESMExports();
 }
 
 /** A cluster's primary listens for its workers, by a server that must not get connections. */

@@ -1,5 +1,6 @@
 import { type Channel, channel } from 'node:diagnostics_channel';
 import type { Socket } from 'node:net';
+import { tryInternals } from './internals.ts';
 import { type Fallback, type FallbackName, fallback } from './reasons.ts';
 
 /** What a socket's bytes go over, and why. */
@@ -96,7 +97,14 @@ export function setTcp(
 
 /** Undefined for sockets that were never looked at: Unix sockets, those of before. */
 export function smcState(socket: Socket): SmcState | undefined {
-  return stateOf(socket);
+  return stateOf(socket) ?? (tryInternals() === undefined ? unhooked(socket) : undefined);
+}
+
+/** Where nothing can be hooked, all is TCP but for Unix sockets, which have no addresses. */
+function unhooked(socket: Socket): SmcState | undefined {
+  if (socket.remoteFamily === undefined) return undefined;
+  const role = (socket as { server?: unknown }).server ? 'server' : 'client';
+  return { transport: 'tcp', role, reason: fallback('noInternals') };
 }
 
 function stateOf(socket: object): SmcState | undefined {

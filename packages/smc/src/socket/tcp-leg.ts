@@ -18,11 +18,12 @@ export class TcpLeg {
   private heldEnd: number | undefined;
   private readonly sink: LegSink;
   private isPaused = false;
-  private isRef = true;
+  private isRef: boolean;
 
   constructor(handle: TcpHandle, sink: LegSink) {
     this.handle = handle;
     this.sink = sink;
+    this.isRef = handle.hasRef();
     const { stream } = internals();
     const { streamBaseState: state, kReadBytesOrError, kArrayBufferOffset } = stream;
     handle.onread = (buffer) => {

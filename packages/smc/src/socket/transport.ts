@@ -46,7 +46,7 @@ export class Transport implements StreamSink, LegSink {
   private isClosing = false;
   private isLegClosed = false;
   private hasMoved = false;
-  private isRef = true;
+  private isRef: boolean;
 
   /** @param leg connected; owned from now on */
   constructor(
@@ -60,6 +60,8 @@ export class Transport implements StreamSink, LegSink {
     this.events = events;
     this.stream = new ShmStream(candidates, this);
     this.tcp = new TcpLeg(leg, this);
+    // The socket may have been told before it was connected.
+    this.isRef = leg.hasRef();
     this.updateRef();
   }
 
