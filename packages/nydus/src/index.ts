@@ -22,7 +22,13 @@ export {
   type RafsCheckReport,
   type RafsFinding,
 } from './inspect/check.ts';
-export { measureRafs, type RafsUsage } from './inspect/measure.ts';
+export {
+  type ChunkUsage,
+  measureRafs,
+  measureShare,
+  type RafsShare,
+  type RafsUsage,
+} from './inspect/measure.ts';
 export type { Cipher, Compressor, Digester } from './layout/algorithms.ts';
 export { type BlobResolver, RafsBlob } from './reader/blob.ts';
 export type { BlobInfo } from './reader/blob-info.ts';
@@ -42,8 +48,14 @@ export { type CompactOptions, compactRafs } from './writer/compact.ts';
 export { ChunkDictionary } from './writer/dictionary.ts';
 export { type RafsDisk, rafsDisk } from './writer/disk.ts';
 export type { Encode, RafsEncoders, RunningHash } from './writer/encoders.ts';
+export {
+  type GeneratedDictionary,
+  type GenerateOptions,
+  generateDictionary,
+} from './writer/generate-dictionary.ts';
 export { type WrittenBlob, type WrittenRafs, writeRafs } from './writer/image.ts';
-export { type MergedRafs, type MergeLayer, type MergeOptions, mergeRafs } from './writer/merge.ts';
+export { type MergedRafs, type MergeOptions, mergeRafs } from './writer/merge.ts';
+export type { NamedImage } from './writer/named-image.ts';
 export type { RafsWriteOptions } from './writer/options.ts';
 export {
   type RafsReferenceOptions,

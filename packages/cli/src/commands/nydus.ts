@@ -3,6 +3,7 @@ import { act } from '../frame.ts';
 import { checkAction } from '../nydus/check.ts';
 import { createAction } from '../nydus/create.ts';
 import { inspectAction, statAction } from '../nydus/describe.ts';
+import { generateAction } from '../nydus/dictionary.ts';
 import { mergeAction } from '../nydus/merge.ts';
 import { compactAction, exportAction, unpackAction } from '../nydus/outputs.ts';
 
@@ -18,6 +19,7 @@ export function nydusCommand(): Command {
     .addCommand(unpackCommand())
     .addCommand(compactCommand())
     .addCommand(exportCommand())
+    .addCommand(chunkdictCommand())
     .addHelpText(
       'after',
       `
@@ -40,6 +42,8 @@ function createCommand(): Command {
     .option('--chunk-size <bytes>', 'a power of two from 4096 to 16777216', '0x100000')
     .option('--batch-size <bytes>', 'compress small files together, up to so many', '0')
     .option('-M, --chunk-dict <bootstrap>', 'do not store again what this image has', collect)
+    .option('--parent-bootstrap <file>', 'an image that the new one lies over')
+    .option('--whiteout-spec <kind>', 'what removes parts of it: oci, overlayfs or none', 'oci')
     .option('--blob-inline-meta', 'put the bootstrap into the blob, too')
     .option('--no-toc', 'no table of contents at the end of the blob')
     .option(
@@ -55,7 +59,8 @@ The same source and options give the same bytes. The kernel mounts the bootstrap
 decoded as its device; anole nydus export makes one disk of both.
 
 What the source is, is seen, so of the types dir-rafs, tar-rafs, targz-rafs and estargz-rafs none need be
-told. targz-ref reads a tar archive that gzip has compressed, and writes no data: places in the archive at which
+told. With --parent-bootstrap, what is made is both images, one over the other; blobs of the parent are
+referred to. targz-ref reads a tar archive that gzip has compressed, and writes no data: places in the archive at which
 decompression can begin, and chunks with SHA-256. Whoever reads the image needs the archive too, as a blob that is
 named by its digest.
 
@@ -63,6 +68,7 @@ Examples:
   anole nydus create rootfs/ -B rootfs.boot -D blobs/
   anole nydus create layer.tar.gz --type targz-ref -B layer.boot -D blobs/
   anole nydus create layer.tar.gz -B layer.boot -D blobs/ -c lz4_block --chunk-dict base.boot
+  anole nydus create changes/ -B web-2.boot -D blobs/ --parent-bootstrap web-1.boot
   anole nydus create oci:web:1.2 -D blobs/ --blob-inline-meta`,
     )
     .action(act(createAction));
@@ -73,13 +79,21 @@ function mergeCommand(): Command {
     .description('make one bootstrap of those of layers, the lowest first')
     .argument('<bootstrap...>')
     .requiredOption('-B, --bootstrap <file>', 'the bootstrap to make')
+    .option('--parent-bootstrap <file>', 'a layer below all others')
+    .option(
+      '-M, --chunk-dict <bootstrap>',
+      'take equal chunks from the blobs of this image',
+      collect,
+    )
     .addHelpText(
       'after',
       `
-A file named .wh.NAME in a layer removes NAME of the layers below. No data are read.
+A file named .wh.NAME in a layer removes NAME of the layers below. No data are read: blobs need not be
+here, but for layers of which the bootstrap does not tell its chunks.
 
-Example:
-  anole nydus merge base.boot app.boot -B web.boot -D blobs/`,
+Examples:
+  anole nydus merge base.boot app.boot -B web.boot
+  anole nydus merge base.boot app.boot -B web.boot --chunk-dict common.boot`,
     )
     .action(act(mergeAction));
 }
@@ -119,7 +133,16 @@ function statCommand(): Command {
   return withBlobs(subcommand('stat'))
     .description('count files and chunks of images, and what they share')
     .argument('<bootstrap...>')
-    .addHelpText('after', '\nExample:\n  anole nydus stat web-1.boot web-2.boot -D blobs/')
+    .option('-T, --target <bootstrap>', 'another image, and how much of it those have')
+    .addHelpText(
+      'after',
+      `
+What -T shows as shared need not be stored where the others are the image's dictionary.
+
+Examples:
+  anole nydus stat web-1.boot web-2.boot
+  anole nydus stat base.boot --target web.boot --json`,
+    )
     .action(act(statAction));
 }
 
@@ -139,13 +162,19 @@ function compactCommand(): Command {
     .requiredOption('-B, --bootstrap <file>', 'the bootstrap to make')
     .option('--output-dir <directory>', 'where the new blob goes (default: the first of -D)')
     .option('--min-used-ratio <percent>', 'of blobs of which less is used; 101 is all', '50')
+    .option(
+      '-M, --chunk-dict <bootstrap>',
+      'take equal chunks from the blobs of this image',
+      collect,
+    )
     .addHelpText(
       'after',
       `
-Blobs are not removed: others may need them.
+Blobs are not removed: others may need them. Those that a dictionary refers to are not written anew.
 
-Example:
-  anole nydus compact web.boot -D blobs/ -B compact.boot --min-used-ratio 80`,
+Examples:
+  anole nydus compact web.boot -D blobs/ -B compact.boot --min-used-ratio 80
+  anole nydus compact web.boot -D blobs/ -B compact.boot --chunk-dict common.boot`,
     )
     .action(act(compactAction));
 }
@@ -164,6 +193,32 @@ Examples:
   anole nydus export web.boot -D blobs/ -o web.disk --verity`,
     )
     .action(act(exportAction));
+}
+
+function chunkdictCommand(): Command {
+  return new Command('chunkdict')
+    .description('dictionaries: what images have in common')
+    .addCommand(generateCommand());
+}
+
+function generateCommand(): Command {
+  return withBlobs(subcommand('generate'))
+    .description('make a dictionary of the chunks that several images have')
+    .argument('<bootstrap...>', 'those first whose blobs will stay longest')
+    .requiredOption('-B, --bootstrap <file>', 'the dictionary to make')
+    .option('--min-images <number>', 'of how many of them a chunk must be (default: 2)')
+    .addHelpText(
+      'after',
+      `
+A dictionary is a bootstrap like others, over the blobs that the images have; no data are read or stored. Images
+made with it as --chunk-dict refer to these blobs. Where it shall have a blob of its own, compact it:
+
+Examples:
+  anole nydus chunkdict generate web-1.boot web-2.boot db-1.boot -B common.boot
+  anole nydus compact common.boot -D blobs/ -B dictionary.boot --min-used-ratio 101
+  anole nydus create web-3/ -B web-3.boot -D blobs/ --chunk-dict dictionary.boot`,
+    )
+    .action(act(generateAction));
 }
 
 function withBlobs(command: Command): Command {

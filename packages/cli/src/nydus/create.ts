@@ -12,12 +12,14 @@ import {
   writeRafsReference,
 } from '@anole/nydus';
 import { createBlobFile, nodeEncoders } from '@anole/nydus/node';
+import type { Whiteouts } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { openTree } from '../fs/open-tree.ts';
-import { openRafsFile } from './open.ts';
+import { type DictionaryFlags, dictionaryOf } from './dictionary.ts';
+import { blobPlaces, namedImage, openRafsFile } from './open.ts';
 
-interface CreateFlags {
+interface CreateFlags extends DictionaryFlags {
   readonly type?: string;
   readonly bootstrap?: string;
   readonly blobDir: string;
@@ -26,7 +28,8 @@ interface CreateFlags {
   readonly digester: string;
   readonly chunkSize: string;
   readonly batchSize: string;
-  readonly chunkDict?: readonly string[];
+  readonly parentBootstrap?: string;
+  readonly whiteoutSpec: string;
   readonly blobInlineMeta?: boolean;
   readonly toc: boolean;
   readonly prefetchFiles?: string;
@@ -43,7 +46,11 @@ export async function createAction(
     throw usageError('Cannot make an image without a bootstrap: give -B', 'nydus create');
   }
   const isReference = refersTo(source, flags);
-  const given = await optionsOf(flags, context);
+  using resources = new DisposableStack();
+  const given = {
+    ...(await optionsOf(flags, context)),
+    ...(await above(flags, context, resources)),
+  };
   const { options, layer } = isReference
     ? await referTo(source, flags, given)
     : { options: given, layer: undefined };
@@ -123,6 +130,7 @@ async function referTo(
 async function optionsOf(flags: CreateFlags, context: CommandContext): Promise<RafsWriteOptions> {
   const chunkSize = sizeOf(flags.chunkSize, '--chunk-size');
   const { prefetchFiles } = flags;
+  const dictionary = await dictionaryOf(flags, context);
   return {
     signal: context.signal,
     onProgress: context.progress,
@@ -135,18 +143,22 @@ async function optionsOf(flags: CreateFlags, context: CommandContext): Promise<R
     inlineBootstrap: flags.blobInlineMeta ?? false,
     xattrs: flags.xattrs,
     prefetch: prefetchFiles === undefined ? [] : linesOf(prefetchFiles),
-    ...(flags.chunkDict && { dictionary: await dictionaryOf(flags.chunkDict) }),
+    ...(dictionary && { dictionary }),
     ...(flags.encrypt && { key: { key: randomBytes(32), iv: randomBytes(16) } }),
   };
 }
 
-async function dictionaryOf(files: readonly string[]): Promise<ChunkDictionary> {
-  const dictionary = new ChunkDictionary();
-  for (const file of files) {
-    using opened = await openRafsFile(file.replace(/^bootstrap=/, ''));
-    await dictionary.add(opened.image);
-  }
-  return dictionary;
+/** The image that the new one lies over, which stays open until `resources` are disposed of. */
+async function above(
+  { parentBootstrap, whiteoutSpec, blobDir }: CreateFlags,
+  { signal }: CommandContext,
+  resources: DisposableStack,
+): Promise<Pick<RafsWriteOptions, 'parent' | 'whiteouts'>> {
+  const whiteouts = oneOf(whiteoutSpec, ['oci', 'overlayfs', 'none'], '--whiteout-spec');
+  if (parentBootstrap === undefined) return {};
+  const beside = blobPlaces(parentBootstrap);
+  const opened = await openRafsFile(parentBootstrap, { blobDir: [...beside, blobDir] });
+  return { parent: await namedImage(resources.use(opened), signal), whiteouts };
 }
 
 /** Paths, one on a line, of a file or standard input. */
@@ -162,7 +174,7 @@ function sizeOf(text: string, option: string): number {
   throw usageError(`Cannot take ${text} for ${option}: give a number`, 'nydus create');
 }
 
-function oneOf<T extends Compressor | Digester>(
+function oneOf<T extends Compressor | Digester | Whiteouts>(
   text: string,
   all: readonly T[],
   option: string,

@@ -1,9 +1,17 @@
-import { measureRafs, type RafsBlob, type RafsImage, type RafsNode } from '@anole/nydus';
+import {
+  measureRafs,
+  measureShare,
+  type RafsBlob,
+  type RafsImage,
+  type RafsNode,
+  type RafsShare,
+  type RafsUsage,
+} from '@anole/nydus';
 import { findNode, VfsError } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { formatBytes } from '../progress.ts';
 import { table } from '../table.ts';
-import { type BlobFlags, openRafsFile } from './open.ts';
+import { type BlobFlags, type OpenRafs, openRafsFile } from './open.ts';
 
 /** What a bootstrap says of itself and its blobs; of a file, the chunks that it is made of. */
 export async function inspectAction(
@@ -77,23 +85,28 @@ async function inspectFile(
   return 0;
 }
 
-/** What images are made of, one by one and, of several, together. */
+interface StatFlags extends BlobFlags {
+  readonly target?: string;
+}
+
+/** What images are made of, one by one and, of several, together; and what another has in common with them. */
 export async function statAction(
   context: CommandContext,
   files: readonly string[],
-  flags: BlobFlags,
+  flags: StatFlags,
 ): Promise<number> {
   using resources = new DisposableStack();
-  const opened = [];
+  const opened: OpenRafs[] = [];
   for (const file of files) opened.push(resources.use(await openRafsFile(file, flags)));
   const call = { signal: context.signal };
-  const rows = [];
-  for (const { file, image } of opened)
+  const images = opened.map(({ image }) => image);
+  const rows: (RafsUsage & { readonly name: string })[] = [];
+  for (const { file, image } of opened) {
     rows.push({ name: file, ...(await measureRafs([image], call)) });
-  if (opened.length > 1) {
-    const images = opened.map(({ image }) => image);
-    rows.push({ name: 'together', ...(await measureRafs(images, call)) });
   }
+  if (opened.length > 1) rows.push({ name: 'together', ...(await measureRafs(images, call)) });
+  const share = await shareOf(flags, images, resources, context);
+  if (share) rows.push(share);
   if (context.json) {
     context.out(JSON.stringify(rows, null, 2));
     return 0;
@@ -105,5 +118,28 @@ export async function statAction(
     String(row.blobs),
   ]);
   context.out(table(header, lines));
+  if (share) context.out(`\n${describeShare(share)}`);
   return 0;
+}
+
+type NamedShare = RafsShare & { readonly name: string };
+
+async function shareOf(
+  { target, blobDir }: StatFlags,
+  others: readonly RafsImage[],
+  resources: DisposableStack,
+  { signal }: CommandContext,
+): Promise<NamedShare | undefined> {
+  if (target === undefined) return undefined;
+  const opened = resources.use(await openRafsFile(target, blobDir ? { blobDir } : {}));
+  return { name: target, ...(await measureShare(opened.image, others, { signal })) };
+}
+
+function describeShare({ name, shared, own, chunks, storedSize }: NamedShare): string {
+  const part = storedSize === 0 ? 0 : Math.round((100 * shared.storedSize) / storedSize);
+  return (
+    `${name}: the others have ${shared.chunks} of its ${chunks} chunks, ` +
+    `${formatBytes(shared.storedSize)} as stored (${part} %); ` +
+    `${own.chunks} are its own, ${formatBytes(own.storedSize)}`
+  );
 }

@@ -1,12 +1,12 @@
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
 import { writeFileAtomically } from '@anole/host';
-import { type MergeLayer, mergeRafs } from '@anole/nydus';
+import { mergeRafs, type NamedImage } from '@anole/nydus';
 import type { CommandContext } from '../context.ts';
-import { type BlobFlags, type OpenRafs, openRafsFile } from './open.ts';
+import { type DictionaryFlags, dictionaryOf } from './dictionary.ts';
+import { type BlobFlags, namedImage, openRafsFile } from './open.ts';
 
-interface MergeFlags extends BlobFlags {
+interface MergeFlags extends BlobFlags, DictionaryFlags {
   readonly bootstrap: string;
+  readonly parentBootstrap?: string;
 }
 
 export async function mergeAction(
@@ -15,14 +15,17 @@ export async function mergeAction(
   flags: MergeFlags,
 ): Promise<number> {
   using resources = new DisposableStack();
-  const layers: MergeLayer[] = [];
-  for (const file of files) {
+  const layers: NamedImage[] = [];
+  const { parentBootstrap } = flags;
+  for (const file of parentBootstrap === undefined ? files : [parentBootstrap, ...files]) {
     const opened = resources.use(await openRafsFile(file, flags));
-    layers.push(await layerOf(opened, context.signal));
+    layers.push(await namedImage(opened, context.signal));
   }
+  const dictionary = await dictionaryOf(flags, context);
   const { bootstrap, blobs } = await mergeRafs(layers, {
     signal: context.signal,
     onProgress: context.progress,
+    ...(dictionary && { dictionary }),
   });
   await writeFileAtomically(flags.bootstrap, bootstrap);
   context.endProgress();
@@ -38,15 +41,4 @@ export async function mergeAction(
   context.out(`${flags.bootstrap}: ${bootstrap.length} bytes`);
   for (const { id, chunkCount } of blobs) context.out(`${id}: ${chunkCount} chunks`);
   return 0;
-}
-
-/** A blob that holds its bootstrap is called by its digest from now on. */
-async function layerOf(
-  { image, file, inlined }: OpenRafs,
-  signal: AbortSignal,
-): Promise<MergeLayer> {
-  if (inlined === undefined) return { image };
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(file, { signal })) hash.update(chunk as Uint8Array);
-  return { image, self: { ...inlined, id: hash.digest('hex') } };
 }

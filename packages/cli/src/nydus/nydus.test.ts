@@ -121,6 +121,89 @@ test('an image of type targz-ref has its data in the archive, which is a blob as
   assert.equal(anole(...create, '-E', '-B', at('none')).status, 2);
 });
 
+test('nydus create puts a directory over a parent, and stores what is new', () => {
+  mkdirSync(at('over/usr/bin'), { recursive: true });
+  writeFileSync(at('over/usr/bin/copy'), readFileSync(at('lower/usr/bin/tool')));
+  writeFileSync(at('over/usr/note'), 'new\n');
+  writeFileSync(at('over/.wh.gone'), '');
+  const create = ['nydus', 'create', at('over'), '-D', blobs, '--no-xattrs'];
+  const parent = ['--parent-bootstrap', at('lower.boot')];
+  const made = json(...create, '-B', at('over.boot'), ...parent);
+  assert.equal(made.blob.chunks, 1);
+  assert.equal(made.blobs.length, 2);
+  assert.equal(json('nydus', 'check', at('over.boot'), '-D', blobs).errors, 0);
+  assert.equal(anole('fs', 'ls', '-R', at('over.boot')).stdout.includes('gone'), false);
+  assert.equal(anole('fs', 'cat', at('over.boot'), '/usr/note').stdout, 'new\n');
+  const kept = json(...create, '-B', at('kept.boot'), ...parent, '--whiteout-spec', 'none');
+  assert.equal(kept.inodes, made.inodes + 2);
+  assert.equal(anole(...create, '-B', at('no'), ...parent, '--whiteout-spec', 'aufs').status, 2);
+  const other = anole(...create, '-B', at('no'), ...parent, '-g', 'sha256');
+  assert.equal(other.status, 1);
+  assert.match(other.stderr, /digests are blake3 here and sha256 there[\s\S]*RAFS_BAD_OPTION/);
+});
+
+test('nydus merges and describes images whose blobs are elsewhere', () => {
+  const away = at('away');
+  mkdirSync(away);
+  for (const name of ['lower.boot', 'upper.boot']) {
+    writeFileSync(join(away, name), readFileSync(at(name)));
+  }
+  const boot = (name: string) => join(away, name);
+  json('nydus', 'merge', boot('lower.boot'), boot('upper.boot'), '-B', boot('merged.boot'));
+  assert.deepEqual(readFileSync(boot('merged.boot')), readFileSync(at('merged.boot')));
+  json(
+    'nydus',
+    'merge',
+    boot('upper.boot'),
+    '--parent-bootstrap',
+    boot('lower.boot'),
+    '-B',
+    boot('2'),
+  );
+  assert.deepEqual(readFileSync(boot('2')), readFileSync(at('merged.boot')));
+  assert.equal(json('nydus', 'stat', boot('merged.boot'))[0].files, 2);
+  assert.equal(json('nydus', 'inspect', boot('lower.boot'), '/gone').chunks.length, 1);
+  const { status, stdout } = anole('nydus', 'check', boot('lower.boot'));
+  assert.equal(status, 1);
+  assert.match(stdout, /RAFS_NO_BLOB/);
+});
+
+test('nydus chunkdict generate makes a dictionary for create, merge, compact and stat', () => {
+  const images = [at('lower.boot'), at('merged.boot')];
+  const dictionary = at('common.boot');
+  const generate = ['nydus', 'chunkdict', 'generate', ...images, '-B', dictionary];
+  const { chunks, blobs: used } = json(...generate);
+  const [share] = json('nydus', 'stat', at('lower.boot')).slice(-1);
+  // The files of upper are in one image only, and so is what upper removes.
+  assert.ok(chunks > 0 && chunks < share.chunks);
+  assert.equal(used.length, 1);
+  assert.equal(json('nydus', 'check', dictionary, '-D', blobs).errors, 0);
+  const stat = json('nydus', 'stat', dictionary, '--target', at('lower.boot'));
+  assert.deepEqual([stat[1].shared.chunks, stat[1].own.chunks], [chunks, share.chunks - chunks]);
+  const text = anole('nydus', 'stat', dictionary, '-T', at('lower.boot'));
+  assert.match(text.stdout, /the others have \d+ of its \d+ chunks/);
+
+  const take = ['--chunk-dict', `bootstrap=${dictionary}`];
+  const copy = ['nydus', 'create', at('lower'), '-D', at('own'), '--no-xattrs', '-c', 'none'];
+  const apart = json(...copy, '-B', at('apart.boot'));
+  const with1 = json(...copy, '-B', at('with.boot'), ...take);
+  assert.equal(with1.blob.chunks, share.chunks - chunks);
+  const where = ['-D', at('own'), '-D', blobs];
+  assert.equal(json('nydus', 'check', at('with.boot'), ...where).errors, 0);
+  const merged = json('nydus', 'merge', at('apart.boot'), '-B', at('m.boot'), ...where, ...take);
+  assert.deepEqual([...merged.blobs].sort(), [apart.blob.id, used[0]].sort());
+  assert.equal(json('nydus', 'check', at('m.boot'), ...where).errors, 0);
+  const compact = ['nydus', 'compact', at('apart.boot'), ...where, '--min-used-ratio', '101'];
+  const small = json(...compact, '-B', at('c.boot'), ...take);
+  assert.equal(small.blob.chunks, share.chunks - chunks);
+  assert.equal(json('nydus', 'check', at('c.boot'), ...where).errors, 0);
+
+  const wrong = anole(...generate, '--min-images', '3');
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.stderr, /Cannot take 3 for --min-images: there are 2/);
+  assert.equal(anole(...copy, '-B', at('no'), '--chunk-dict', 'boltdb=x').status, 2);
+});
+
 test('the kernel mounts what nydus export makes', {
   skip: process.getuid?.() === 0 ? false : 'mounting needs root',
 }, () => {

@@ -1,8 +1,10 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { AnoleError, memorySource, type Source } from '@anole/bytes';
 import { fileSource } from '@anole/host';
 import {
-  type MergeLayer,
+  type NamedImage,
   openRafs,
   type RafsBlob,
   type RafsImage,
@@ -20,11 +22,16 @@ export interface OpenRafs extends Disposable {
   readonly image: RafsImage;
   readonly bootstrap: Source;
   /** Of a blob that holds the bootstrap: what others call its parts, but for its name. */
-  readonly inlined: Omit<NonNullable<MergeLayer['self']>, 'id'> | undefined;
+  readonly inlined: Omit<NonNullable<NamedImage['self']>, 'id'> | undefined;
 }
 
 /** Where blobs are, from the directory of their bootstrap. */
 const places = ['', 'blobs'];
+
+/** The directories where blobs of a bootstrap are looked for. */
+export function blobPlaces(file: string): readonly string[] {
+  return places.map((place) => join(dirname(file), place));
+}
 
 /**
  * Opens a bootstrap, or a blob that holds one. Blobs are looked for where the user says, else beside it
@@ -33,14 +40,27 @@ const places = ['', 'blobs'];
 export async function openRafsFile(file: string, { blobDir }: BlobFlags = {}): Promise<OpenRafs> {
   using resources = new DisposableStack();
   const source = resources.use(fileSource(file));
-  const beside = places.map((place) => join(dirname(file), place));
-  const blobs = resources.use(new BlobFiles(blobDir ?? beside));
+  const blobs = resources.use(new BlobFiles(blobDir ?? blobPlaces(file)));
   const inlined = await readInlined(source, nodeCodecs);
   const bootstrap = inlined === undefined ? source : memorySource(inlined.bootstrap);
   const resolve = (id: string) => blobs.resolve(id) ?? (inlined && isSelf(id) ? source : undefined);
   const image = await openRafs(bootstrap, resolve, { codecs: nodeCodecs });
   const kept = resources.move();
   return { file, image, bootstrap, inlined, [Symbol.dispose]: () => kept.dispose() };
+}
+
+/**
+ * An image as another one can refer to it: a blob that holds its bootstrap is called by its digest from
+ * now on.
+ */
+export async function namedImage(
+  { image, file, inlined }: OpenRafs,
+  signal: AbortSignal,
+): Promise<NamedImage> {
+  if (inlined === undefined) return { image };
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { signal })) hash.update(chunk as Uint8Array);
+  return { image, self: { ...inlined, id: hash.digest('hex') } };
 }
 
 /** Names of the blob that a bootstrap lies in: it cannot know its digest. */

@@ -7,7 +7,8 @@ import { createBlobFile, nodeEncoders } from '@anole/nydus/node';
 import { writeTar } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
-import { type BlobFlags, openRafsFile } from './open.ts';
+import { type DictionaryFlags, dictionaryOf } from './dictionary.ts';
+import { type BlobFlags, namedImage, openRafsFile } from './open.ts';
 
 interface OutputFlags extends BlobFlags {
   readonly output: string;
@@ -37,7 +38,7 @@ export async function unpackAction(
   return 0;
 }
 
-interface CompactFlags extends BlobFlags {
+interface CompactFlags extends BlobFlags, DictionaryFlags {
   readonly bootstrap: string;
   readonly outputDir?: string;
   readonly minUsedRatio: string;
@@ -56,10 +57,16 @@ export async function compactAction(
   const directory = flags.outputDir ?? flags.blobDir?.[0];
   if (directory === undefined) throw usageError('Give a directory by -D', 'nydus compact');
   const call = { signal: context.signal, onProgress: context.progress };
-  const options = { encoders: nodeEncoders(), minUsed: ratio / 100, ...call };
-  const written = await createBlobFile(directory, (sink) =>
-    compactRafs(opened.image, sink, options),
-  );
+  const { image, self } = await namedImage(opened, context.signal);
+  const dictionary = await dictionaryOf(flags, context);
+  const options = {
+    encoders: nodeEncoders(),
+    minUsed: ratio / 100,
+    ...(self && { self }),
+    ...(dictionary && { dictionary }),
+    ...call,
+  };
+  const written = await createBlobFile(directory, (sink) => compactRafs(image, sink, options));
   await writeFileAtomically(flags.bootstrap, written.bootstrap);
   context.endProgress();
   const { blob, blobs } = written;

@@ -23,6 +23,17 @@ export interface RafsUsage {
   readonly blobs: number;
 }
 
+/** Chunks that differ, decoded and as they are stored. */
+export type ChunkUsage = Pick<RafsUsage, 'chunks' | 'uniqueSize' | 'storedSize'>;
+
+/** An image beside others. */
+export interface RafsShare extends RafsUsage {
+  /** What the others have, too. */
+  readonly shared: ChunkUsage;
+  /** What the image alone has. */
+  readonly own: ChunkUsage;
+}
+
 /**
  * Counts what images have, and what they share: a chunk that several files or images have counts once.
  *
@@ -32,10 +43,31 @@ export async function measureRafs(
   images: readonly RafsImage[],
   options: CallOptions = {},
 ): Promise<RafsUsage> {
+  return (await count(images, options)).usage();
+}
+
+/**
+ * Counts what an image has, and how much of it others have: what it would not store, were they its
+ * dictionary.
+ *
+ * @throws RafsError as `measureRafs`
+ */
+export async function measureShare(
+  target: RafsImage,
+  others: readonly RafsImage[],
+  options: CallOptions = {},
+): Promise<RafsShare> {
+  const known = await count(others, options);
+  const counted = await count([target], options);
+  const shared = counted.sum((key) => known.has(key));
+  const own = counted.sum((key) => !known.has(key));
+  return { ...counted.usage(), shared, own };
+}
+
+async function count(images: readonly RafsImage[], { signal }: CallOptions): Promise<Counter> {
   const counter = new Counter();
-  const walking = options.signal ? { signal: options.signal } : {};
   for (const image of images) {
-    for await (const { node, linkTo } of walk(image, walking)) {
+    for await (const { node, linkTo } of walk(image, signal ? { signal } : {})) {
       const { type, size } = node.stat;
       if (type === 'directory') counter.directories++;
       else if (type === 'symlink') counter.links++;
@@ -47,7 +79,7 @@ export async function measureRafs(
       }
     }
   }
-  return counter.usage();
+  return counter;
 }
 
 class Counter {
@@ -57,10 +89,7 @@ class Counter {
   others = 0;
   size = 0;
   #references = 0;
-  #unique = 0;
-  #uniqueSize = 0;
-  #storedSize = 0;
-  readonly #seen = new Set<string>();
+  readonly #chunks = new Map<string, { readonly size: number; readonly stored: number }>();
   readonly #blobs = new Set<string>();
 
   async chunk(
@@ -71,12 +100,24 @@ class Counter {
     this.#blobs.add(blob.info.id);
     const digest = await blob.digest(index);
     const key = digest ? `${toHex(digest)} ${size}` : `${blob.info.id} ${index}`;
-    if (this.#seen.has(key)) return;
-    this.#seen.add(key);
-    this.#unique++;
-    this.#uniqueSize += size;
     // What is compressed together counts as if it were not: its share is not known.
-    this.#storedSize += part === undefined ? compressedSize : size;
+    const stored = part === undefined ? compressedSize : size;
+    if (!this.#chunks.has(key)) this.#chunks.set(key, { size, stored });
+  }
+
+  has(key: string): boolean {
+    return this.#chunks.has(key);
+  }
+
+  sum(isCounted: (key: string) => boolean): ChunkUsage {
+    let [chunks, uniqueSize, storedSize] = [0, 0, 0];
+    for (const [key, { size, stored }] of this.#chunks) {
+      if (!isCounted(key)) continue;
+      chunks++;
+      uniqueSize += size;
+      storedSize += stored;
+    }
+    return { chunks, uniqueSize, storedSize };
   }
 
   usage(): RafsUsage {
@@ -84,9 +125,7 @@ class Counter {
     return {
       ...{ files, directories, links, others, size },
       references: this.#references,
-      chunks: this.#unique,
-      uniqueSize: this.#uniqueSize,
-      storedSize: this.#storedSize,
+      ...this.sum(() => true),
       blobs: this.#blobs.size,
     };
   }

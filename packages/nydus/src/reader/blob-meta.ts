@@ -106,7 +106,8 @@ function metaOf(bytes: Uint8Array, header: Header, blob: BlobInfo): BlobMeta {
   const view = viewOf(bytes);
   const windows = bytes.subarray(contextOffset + contextCount * CONTEXT_SIZE, end);
   const at = (index: number): number => {
-    if (hasContexts && index < contextCount) return contextOffset + index * CONTEXT_SIZE;
+    if (hasContexts && index >= 0 && index < contextCount)
+      return contextOffset + index * CONTEXT_SIZE;
     throw bad(blob, `it has no batch ${index}`);
   };
   return {

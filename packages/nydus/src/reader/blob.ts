@@ -1,4 +1,5 @@
 import {
+  AnoleError,
   type Awaitable,
   type BytesCache,
   checkRange,
@@ -55,6 +56,7 @@ export class RafsBlob implements Source {
   readonly #data: Once<Source>;
   readonly #tables: Once<Tables>;
   readonly #digests: Once<Uint8Array | null>;
+  readonly #recorded: Once<ChunkFinder | null>;
 
   constructor(info: BlobInfo, around: BlobSurroundings) {
     this.info = info;
@@ -65,6 +67,7 @@ export class RafsBlob implements Source {
     this.#data = new Once(() => flow(() => this.#resolve(info.id)));
     this.#tables = new Once(() => flow(() => this.#readTables()));
     this.#digests = new Once(() => flow(() => this.#readDigests()));
+    this.#recorded = new Once(() => flow(() => this.#readRecorded()));
     const storage = {
       data: () => this.data(),
       batch: (index: number) => this.#batch(index),
@@ -91,13 +94,40 @@ export class RafsBlob implements Source {
     return (yield* wait(this.#tables.get())).chunks;
   }
 
-  /** The chunk that a byte of the decoded blob belongs to, else the next one; undefined behind the last. */
+  /**
+   * The chunks that the bootstrap tells of by itself, which are those of its files, with numbers that may
+   * have gaps; none where it leaves that to the blob. Needs no blob.
+   */
+  recorded(): Awaitable<ChunkTable> {
+    return flow(() => this.#recordedTable());
+  }
+
+  *#recordedTable(): Flow<ChunkTable> {
+    return (yield* wait(this.#around.records.get())).table(this.info.index);
+  }
+
+  /**
+   * The chunk that a byte of the decoded blob belongs to, else the next one; undefined behind the last.
+   * Where the blob is missing, as far as the bootstrap tells.
+   */
   chunkAt(offset: number): Awaitable<Chunk | undefined> {
     return flow(() => this.#chunkAt(offset));
   }
 
   *#chunkAt(offset: number): Flow<Chunk | undefined> {
-    return (yield* wait(this.#tables.get())).finder.at(offset);
+    try {
+      return (yield* wait(this.#tables.get())).finder.at(offset);
+    } catch (error) {
+      if (!AnoleError.is(error) || error.code !== 'RAFS_NO_BLOB') throw error;
+      const recorded = yield* wait(this.#recorded.get());
+      if (recorded === null) throw error;
+      return recorded.at(offset);
+    }
+  }
+
+  *#readRecorded(): Flow<ChunkFinder | null> {
+    const table = yield* this.#recordedTable();
+    return table.count === 0 ? null : new ChunkFinder(table, this.info);
   }
 
   /**

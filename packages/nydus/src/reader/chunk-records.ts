@@ -35,7 +35,7 @@ export class ChunkRecords {
     return at === undefined ? undefined : this.#bytes.subarray(at, at + DIGEST_SIZE);
   }
 
-  /** The chunks of a blob, in the order of where they lie; their numbers may have gaps. */
+  /** The chunks of a blob, in the order of their records; their numbers may have gaps. */
   table(blob: number): ChunkTable {
     const places = [...this.#places[blob]!.values()];
     return {
@@ -59,6 +59,9 @@ export function* readChunkRecords(
   return new ChunkRecords(new Uint8Array(yield* wait(source.read(offset, size))), blobs);
 }
 
+/** Records do not say which one. */
+const someBatch = { kind: 'batch', index: -1, offset: 0 } as const;
+
 /** What a record of a bootstrap says where a chunk lies. */
 export function chunkOf(record: ReturnType<typeof ChunkRecord.read>): Chunk {
   const { flags } = record;
@@ -70,7 +73,7 @@ export function chunkOf(record: ReturnType<typeof ChunkRecord.read>): Chunk {
     size: record.uncompressedSize,
     compressed: (flags & chunkFlags.compressed) !== 0,
     encrypted: (flags & chunkFlags.encrypted) !== 0,
-    part: undefined,
+    part: (flags & chunkFlags.batch) !== 0 ? someBatch : undefined,
     crc32: (flags & chunkFlags.crc32) !== 0 ? record.crc32 : undefined,
   };
 }

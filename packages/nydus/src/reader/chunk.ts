@@ -19,7 +19,7 @@ export interface Chunk {
 
 export interface ChunkPart {
   readonly kind: 'batch' | 'zran';
-  /** Number of the batch, or of the checkpoint. */
+  /** Number of the batch, or of the checkpoint; -1 where only the blob tells. */
   readonly index: number;
   /** Byte of what it decodes to. */
   readonly offset: number;

@@ -1,3 +1,4 @@
+import { RafsError } from '../errors.ts';
 import type { BlobInfo } from '../reader/blob-info.ts';
 import type { Chunk } from '../reader/chunk.ts';
 
@@ -19,4 +20,11 @@ export function chunkKey(digest: Uint8Array, size: number): string {
   let key = `${size} `;
   for (const byte of digest) key += String.fromCharCode(byte);
   return key;
+}
+
+/** Images of which one cannot refer to chunks of another. */
+export function badImages(reason: string): RafsError {
+  return new RafsError('RAFS_BAD_OPTION', `Cannot put the images together: ${reason}`, {
+    hint: 'make them with the same digester and chunk size, as RAFS v6',
+  });
 }

@@ -1,15 +1,17 @@
 import type { CallOptions } from '@anole/bytes';
-import type { Tree, TreeNode } from '@anole/vfs';
+import { overlay, type Tree, type TreeNode } from '@anole/vfs';
 import type { BlobInfo } from '../reader/blob-info.ts';
 import type { BlobFile } from './blob-of-files.ts';
 import type { BlobSink } from './blob-output.ts';
 import { BlobWriter } from './blob-writer.ts';
 import { type BootstrapPlan, encodeBootstrap } from './bootstrap.ts';
 import type { BlobRef } from './chunks.ts';
+import { ChunkDictionary } from './dictionary.ts';
 import { FileChunks } from './file-chunks.ts';
 import type { Inode } from './inode.ts';
 import { layOut } from './layout.ts';
 import { type RafsWriteOptions, type Settings, settle } from './options.ts';
+import { References } from './references.ts';
 import { type Scanned, scan } from './scan.ts';
 
 /** What was written. */
@@ -46,11 +48,12 @@ export async function writeRafs(
   options: RafsWriteOptions,
 ): Promise<WrittenRafs> {
   const settings = settle(options);
-  const scanned = await scan(tree, settings, options);
+  const { inlineBootstrap, parent, whiteouts } = settings;
+  const both = parent ? overlay([parent.image, tree], { whiteouts }) : tree;
+  const scanned = await scan(both, settings, options);
   const inodesEnd = layOut(scanned.inodes, settings.chunkSize);
   const writer = new BlobWriter(sink, settings);
   await storeFiles(scanned.inodes, writer, settings, options);
-  const { inlineBootstrap } = settings;
   const hasData = writer.chunkCount > 0;
   const plan = planOf(scanned, inodesEnd, writer, settings);
   if (hasData || inlineBootstrap) await writer.finishData();
@@ -80,11 +83,16 @@ async function storeFiles(
     settings.prefetch,
   );
   const total = files.reduce((sum, { size }) => sum + size, 0);
-  const chunks = new FileChunks(settings, writer);
+  const { parent } = settings;
+  const dictionary = new ChunkDictionary(settings.dictionary);
+  if (parent) await dictionary.add(parent.image, parent.self);
+  const below = parent && new References([parent], dictionary);
+  const chunks = new FileChunks({ ...settings, dictionary }, writer);
   let done = 0;
   for (const inode of files) {
     const { node, path, size } = inode;
-    inode.chunks = await chunks.store(fileOf(node, path, size), options);
+    const there = await below?.chunksOf(inode, options);
+    inode.chunks = there ?? (await chunks.store(fileOf(node, path, size), options));
     done += inode.size;
     options.onProgress?.({ step: 'write files', done, total, unit: 'bytes', detail: inode.path });
   }

@@ -1,4 +1,5 @@
 import type { CallOptions } from '@anole/bytes';
+import type { Whiteouts } from '@anole/vfs';
 import type { CipherKey } from '../codecs.ts';
 import { RafsError } from '../errors.ts';
 import {
@@ -10,6 +11,7 @@ import {
 import { isChunkSize } from '../reader/blob-info.ts';
 import type { ChunkDictionary } from './dictionary.ts';
 import type { RafsEncoders } from './encoders.ts';
+import { checkAlike, checkLayers, type NamedImage } from './named-image.ts';
 
 export interface RafsWriteOptions extends CallOptions {
   readonly encoders: RafsEncoders;
@@ -27,6 +29,13 @@ export interface RafsWriteOptions extends CallOptions {
   readonly inlineBootstrap?: boolean;
   /** Chunks of other images that need not be stored again. */
   readonly dictionary?: ChunkDictionary;
+  /**
+   * An image below the tree: what is written is both, one over the other. What the parent has is referred
+   * to, not stored again.
+   */
+  readonly parent?: NamedImage;
+  /** How the tree says that something of its parent is gone. Default `oci`. */
+  readonly whiteouts?: Whiteouts;
   /**
    * Files and directories whose data will be wanted first, in that order: they come first in the blob,
    * and stand in the prefetch table. Those that are not there are left out.
@@ -48,6 +57,8 @@ export interface Settings {
   readonly toc: boolean;
   readonly inlineBootstrap: boolean;
   readonly dictionary: ChunkDictionary | undefined;
+  readonly parent: NamedImage | undefined;
+  readonly whiteouts: Whiteouts;
   readonly prefetch: readonly string[];
   readonly key: CipherKey | undefined;
   readonly xattrs: boolean;
@@ -56,7 +67,7 @@ export interface Settings {
 /** @throws RafsError `RAFS_BAD_OPTION` */
 export function settle(options: RafsWriteOptions): Settings {
   const { chunkSize = CHUNK_SIZE_DEFAULT, batchSize = 0, encoders, key } = options;
-  const { compressor = 'zstd' } = options;
+  const { compressor = 'zstd', digester = 'blake3', dictionary, parent } = options;
   if (!isChunkSize(chunkSize)) {
     throw badOption('chunkSize', chunkSize, 'give a power of two from 4096 to 16777216');
   }
@@ -77,15 +88,22 @@ export function settle(options: RafsWriteOptions): Settings {
       'give 32 bytes, 16 of a vector, and a cipher',
     );
   }
+  dictionary?.checkLike({ digester, chunkSize });
+  if (parent) {
+    checkLayers([parent]);
+    checkAlike([parent.image, { digester, chunkSize }]);
+  }
   return {
     encoders,
     compressor,
-    digester: options.digester ?? 'blake3',
+    digester,
     chunkSize,
     batchSize,
     toc: options.toc ?? true,
     inlineBootstrap: options.inlineBootstrap ?? false,
-    dictionary: options.dictionary,
+    dictionary,
+    parent,
+    whiteouts: options.whiteouts ?? 'oci',
     prefetch: options.prefetch ?? [],
     key,
     xattrs: options.xattrs ?? true,
