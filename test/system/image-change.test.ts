@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -77,6 +78,12 @@ describe('anole image, of what it makes of images', { skip }, () => {
     assert.equal(anole('diff', `docker://${name}`, `docker://${name}-erofs`).status, 0);
     succeed('check', `docker://${name}-erofs`);
     succeed('convert', `docker://${name}`, 'oci:alone', '--only');
+    assert.equal(succeed('diff', 'oci:alone', at('judge/rootfs')), '');
+    // In a registry it is read by ranges; unpacked, it is the same.
+    succeed('copy', 'oci:alone', `docker://${host}/a/alone:1`);
+    assert.equal(succeed('diff', `docker://${host}/a/alone:1`, at('judge/rootfs')), '');
+    succeed('unpack', `docker://${host}/a/alone:1`, 'alone-unpacked');
+    assert.equal(succeed('diff', 'alone-unpacked', at('judge/rootfs')), '');
     const [only] = JSON.parse(succeed('inspect', 'oci:alone', '--raw')).manifests;
     assert.deepEqual(only.platform['os.features'], ['erofs']);
     assert.match(
@@ -104,10 +111,39 @@ describe('anole image, of what it makes of images', { skip }, () => {
     succeed('check', 'oci:rafs:v');
     succeed('convert', 'oci:umoci:made', 'oci:rafs-alone:v', '--format', 'rafs', '--only');
     assert.equal(succeed('diff', 'oci:rafs-alone:v', at('judge/rootfs')), '');
+    succeed('unpack', 'oci:rafs-alone:v', 'rafs-unpacked');
+    assert.equal(succeed('diff', 'rafs-unpacked', at('judge/rootfs')), '');
     const host = await startRegistry(test);
     succeed('copy', 'oci:rafs-alone:v', `docker://${host}/a/rafs:1`);
     run('skopeo', 'inspect', '--raw', '--tls-verify=false', `docker://${host}/a/rafs:1`);
     assert.equal(succeed('diff', `docker://${host}/a/rafs:1`, at('judge/rootfs')), '');
+  });
+
+  it('is converted to eStargz, whose own files are none of the image', () => {
+    succeed('convert', 'oci:umoci:made', 'oci:esgz:v', '--format', 'estargz');
+    assert.equal(succeed('diff', 'oci:esgz:v', 'oci:umoci:made'), '');
+    succeed('unpack', 'oci:esgz:v', 'esgz-unpacked');
+    assert.equal(succeed('diff', 'esgz-unpacked', at('judge/rootfs')), '');
+    assert.equal(succeed('diff', 'indexed:oci:esgz:v', 'oci:umoci:made', '--times', 'seconds'), '');
+    // And back, in every form.
+    for (const format of ['erofs', 'rafs', 'zstd:chunked']) {
+      succeed('convert', 'oci:esgz:v', `oci:back:${format}`, '--format', format, '--only');
+      assert.equal(succeed('diff', `oci:back:${format}`, 'oci:umoci:made'), '', format);
+    }
+    // Whose layers do not say so has these files.
+    const bare = JSON.parse(succeed('inspect', 'oci:esgz:v', '--raw'));
+    const layers = bare.layers.map(
+      ({ annotations: _, ...layer }: Record<string, unknown>) => layer,
+    );
+    const manifest = Buffer.from(JSON.stringify({ ...bare, layers }));
+    const hex = createHash('sha256').update(manifest).digest('hex');
+    writeFileSync(at(`esgz/blobs/sha256/${hex}`), manifest);
+    const root = { mediaType: bare.mediaType, digest: `sha256:${hex}`, size: manifest.length };
+    const index = { schemaVersion: 2, manifests: [root] };
+    writeFileSync(at('esgz/index.json'), JSON.stringify(index));
+    const { status, stdout } = anole('diff', 'oci:esgz', 'oci:umoci:made', '--brief');
+    assert.equal(status, 1);
+    assert.match(stdout, /no\.prefetch\.landmark/);
   });
 
   it('is compared with directories, tars and other images', () => {

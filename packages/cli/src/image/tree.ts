@@ -1,15 +1,26 @@
+import { hash } from 'node:crypto';
 import { tmpdir } from 'node:os';
-import { type CallOptions, cachedSource } from '@anole/bytes';
+import { type CallOptions, cachedSource, type Source } from '@anole/bytes';
+import { verifiedSource } from '@anole/bytes/verity';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostDecoders } from '@anole/host';
 import { bootstrapLayer, openErofsIndex, openRafsLayers, rafsBeside } from '@anole/nydus/node';
-import { blobSource, type Image, mediaTypes, OciError } from '@anole/oci';
+import {
+  blobSource,
+  type Descriptor,
+  dmverityOf,
+  type Image,
+  type ImageReader,
+  mediaTypes,
+  OciError,
+} from '@anole/oci';
 import {
   boundIndex,
   type FindIndex,
   findIndexes,
   imageTree,
   indexedTree,
+  openBlob,
   readLayerIndex,
   type SociIndex,
 } from '@anole/oci/node';
@@ -20,6 +31,7 @@ import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
 /** The file system of a container image, open until it is disposed of. */
 export interface OpenContainer extends AsyncDisposable {
   readonly tree: Tree;
+  readonly image: Image;
 }
 
 /**
@@ -35,6 +47,20 @@ export async function openContainer(
     const index = image.reader.origin && (await boundIndex(image, session.call));
     return index ? throughIndex(image, index, session) : whole(image, session);
   });
+}
+
+/**
+ * As above, of which all is wanted: layers are read whole, whatever indexes there are.
+ *
+ * @param scratch where decompressed layers wait
+ */
+export async function openWhole(
+  name: string,
+  context: CommandContext,
+  flags: RegistryFlags & PlatformFlags,
+  scratch: string,
+): Promise<OpenContainer> {
+  return open(name, context, flags, (image, session) => whole(image, session, scratch));
 }
 
 /** As above, through an index of the image of any kind, be it one that somebody else has put beside it. */
@@ -81,20 +107,15 @@ async function open(
   await using resources = new AsyncDisposableStack();
   const session = resources.use(await Session.open(context, flags));
   const image = await session.image(name, flags);
-  const file = erofsFile(image);
   const tree =
-    file !== undefined
-      ? await openFile(file, resources)
-      : bootstrapLayer(image.manifest.layers)
-        ? (await openRafsImage(image, session.call, resources)).image
-        : await read(image, session, resources);
+    (await openVariant(image, session, resources)) ?? (await read(image, session, resources));
   resources.defer(() => tree.close?.());
   const kept = resources.move();
-  return { tree, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { tree, image, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
-function whole(image: Image, { call }: Session): Promise<Tree> {
-  return imageTree(image, { ...call, scratch: tmpdir() });
+function whole(image: Image, { call }: Session, scratch = tmpdir()): Promise<Tree> {
+  return imageTree(image, { ...call, scratch });
 }
 
 function throughIndex(image: Image, index: SociIndex, { call }: Session): Promise<Tree> {
@@ -102,10 +123,31 @@ function throughIndex(image: Image, index: SociIndex, { call }: Session): Promis
   return indexedTree(image, find, { ...call, scratch: tmpdir() });
 }
 
-/** The file of an image that is EROFS as a whole, where it is in the store or a layout. */
-function erofsFile({ manifest, reader }: Image): string | undefined {
-  const [layer] = manifest.layers;
-  return layer?.mediaType === mediaTypes.erofsLayer ? reader.pathOf?.(layer) : undefined;
+/** The file system of an image that is EROFS or RAFS as a whole; undefined for one of layers. */
+async function openVariant(
+  image: Image,
+  { call }: Session,
+  resources: AsyncDisposableStack,
+): Promise<Tree | undefined> {
+  const { layers } = image.manifest;
+  if (bootstrapLayer(layers)) return (await openRafsImage(image, call, resources)).image;
+  const [layer] = layers;
+  if (layer?.mediaType !== mediaTypes.erofsLayer || layers.length > 1) return undefined;
+  const source = erofsSource(image.reader, layer);
+  if (source === undefined) return undefined;
+  resources.defer(() => source.close?.());
+  return await openErofs(source, { decoders: hostDecoders });
+}
+
+/** An EROFS image: a file, or read by ranges and proven by dm-verity. Undefined where nothing proves it. */
+function erofsSource(reader: ImageReader, layer: Descriptor): Source | undefined {
+  const path = reader.pathOf?.(layer);
+  if (path !== undefined) return fileSource(path);
+  const verity = dmverityOf(layer);
+  if (verity === undefined) return undefined;
+  const digest = (bytes: Uint8Array) => hash('sha256', bytes, 'buffer');
+  const place = { ...verity, size: verity.hashOffset, digest };
+  return verifiedSource(cachedSource(openBlob(reader, layer)), place);
 }
 
 /** An image of Nydus, whose blobs are read by ranges; it is open as long as the resources are. */
@@ -123,9 +165,4 @@ export async function openRafsImage(
       return opened.use(fileSource(path));
     },
   });
-}
-
-async function openFile(path: string, resources: AsyncDisposableStack): Promise<Tree> {
-  const source = resources.use(fileSource(path));
-  return await openErofs(source, { decoders: hostDecoders });
 }

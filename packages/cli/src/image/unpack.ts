@@ -1,9 +1,9 @@
 import { dirname, resolve } from 'node:path';
 import { unpackTree } from '@anole/host';
-import { imageTree } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
-import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
+import type { PlatformFlags, RegistryFlags } from './session.ts';
+import { openWhole } from './tree.ts';
 
 interface UnpackFlags extends RegistryFlags, PlatformFlags {
   readonly owners: boolean;
@@ -16,29 +16,25 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
-  await using session = await Session.open(context, flags);
-  const image = await session.image(name, flags);
+  // Beside the goal, where there must be room for the files, too.
   const scratch = dirname(resolve(directory));
-  const tree = await imageTree(image, { ...session.call, scratch });
-  try {
-    const report = await unpackTree(tree, directory, {
-      ...session.call,
-      xattrs: flags.xattrs,
-      ...(!flags.owners && { owners: false }),
-    });
-    context.endProgress();
-    if (context.json) {
-      context.out(
-        JSON.stringify({ directory, digest: image.descriptor.digest, ...report }, null, 2),
-      );
-      return 0;
-    }
-    for (const { path, reason } of report.skipped) {
-      context.err(`left out: ${shown(path)}: ${reason}`);
-    }
-    context.out(`${directory}: ${report.entries} entries, ${report.bytes} bytes`);
+  await using opened = await openWhole(name, context, flags, scratch);
+  const { signal, progress: onProgress } = context;
+  const report = await unpackTree(opened.tree, directory, {
+    signal,
+    onProgress,
+    xattrs: flags.xattrs,
+    ...(!flags.owners && { owners: false }),
+  });
+  context.endProgress();
+  if (context.json) {
+    const { digest } = opened.image.descriptor;
+    context.out(JSON.stringify({ directory, digest, ...report }, null, 2));
     return 0;
-  } finally {
-    await tree.close?.();
   }
+  for (const { path, reason } of report.skipped) {
+    context.err(`left out: ${shown(path)}: ${reason}`);
+  }
+  context.out(`${directory}: ${report.entries} entries, ${report.bytes} bytes`);
+  return 0;
 }

@@ -7,6 +7,7 @@ import {
   dmverityOf,
   type Image,
   type ImageWriter,
+  isOfImage,
   mediaTypes,
   OciError,
   openIndexedLayer,
@@ -48,7 +49,7 @@ export async function indexAsErofs(
     if (index === undefined) throw new OciError('OCI_UNSUPPORTED', cannot(layer, why));
     const archive = openIndexedLayer(index, openBlob(image.reader, layer), { sha256 });
     archives.defer(() => archive.close?.());
-    return { archive, members: index.members };
+    return { archive, members: index.members.filter((member) => isOfImage(layer, member)) };
   });
   const { tree, external } = await indexMembers(indexed);
   await using staging = await Staging.open(to, options);

@@ -6,6 +6,7 @@ import type { Image, ImageReader } from '../content.ts';
 import { OciError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
 import { layerCompressionOf } from '../media-types.ts';
+import { isOfImage } from '../toc/estargz.ts';
 import { decompress } from './decompress.ts';
 
 export interface LayersOptions extends CallOptions {
@@ -21,7 +22,7 @@ export const DEFAULT_MAX_LAYER = 64 * 2 ** 30;
 
 /**
  * The file system of an image: its layers, decompressed into scratch files and verified, as one
- * Tree. Closing it frees them.
+ * Tree, without what only their format needs (`isOfImage`). Closing it frees them.
  *
  * @throws OciError `OCI_WRONG_CONTENT` where a layer is not that of its digests, `OCI_BAD_LAYER`,
  * `OCI_TOO_LARGE`, `OCI_UNSUPPORTED`; TarError, VfsError
@@ -75,6 +76,7 @@ export class LayerApplier implements Disposable {
     };
     await applyLayer(this.tree, spooled(stream, scratch, count), {
       ...(this.options.signal && { signal: this.options.signal }),
+      filter: (entry) => isOfImage(layer, entry),
       store: (entry) => stored(scratch, entry.dataOffset, entry.storedSize),
     });
     return stored(scratch, 0, size);

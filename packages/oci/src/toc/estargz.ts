@@ -6,7 +6,7 @@ import { OciError } from '../errors.ts';
 import type { LayerIndex } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
 import { layerCompression } from '../media-types.ts';
-import { ownNames, parseChunkedToc } from './chunked-toc.ts';
+import { isOwnName, ownNames, parseChunkedToc } from './chunked-toc.ts';
 import { MAX_TOC } from './limits.ts';
 
 /** Annotations of a layer. Source: stargz-snapshotter, docs/estargz.md and estargz/types.go. */
@@ -26,6 +26,14 @@ const SUBFIELD = /^([0-9a-f]{16})STARGZ$/;
 /** Whether a layer says that it is eStargz: who trusts its descriptor trusts its table of contents. */
 export function isEstargz({ annotations, mediaType }: Descriptor): boolean {
   return annotations?.[estargz.tocDigest] !== undefined && layerCompression(mediaType) === 'gzip';
+}
+
+/**
+ * Whether a member of a layer's archive is of the image. The table of contents and the landmarks of a layer that
+ * says that it is eStargz are not: nobody put them into the image, and lazy readers do not show them.
+ */
+export function isOfImage(layer: Descriptor, { path }: { readonly path: string }): boolean {
+  return !isEstargz(layer) || !isOwnName(path);
 }
 
 /**

@@ -1,6 +1,6 @@
 import type { CallOptions } from '@anole/bytes';
 import { type IndexedArchive, indexMembers, writeErofs } from '@anole/erofs';
-import { type Descriptor, type LayerIndex, parseZtoc, verifyDigest } from '@anole/oci';
+import { type Descriptor, isOfImage, type LayerIndex, parseZtoc, verifyDigest } from '@anole/oci';
 import { hasToc, indexLayer, tocIndex } from '@anole/oci/node';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobPool } from './blob-pool.ts';
@@ -63,7 +63,7 @@ async function openLayer(
   const { remote, members } = layerDevice(index, layer.digest, stored ?? from.source(layer));
   const archive = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   resources.defer(() => pool.release(archive));
-  return { members, archive };
+  return { members: members.filter((member) => isOfImage(layer, member)), archive };
 }
 
 /** @returns with `stored`, where the layer had to be read: all of it is here */
