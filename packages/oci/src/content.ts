@@ -21,6 +21,8 @@ export interface BlobOptions extends ReadOptions {
   readonly end?: number;
   /** Whether to ask the source itself, past mirrors and caches: what they gave was wrong. Default false. */
   readonly fresh?: boolean;
+  /** Whether a chunk may be written over once the next one is asked for. Default false: chunks pass to the reader. */
+  readonly lent?: boolean;
 }
 
 export interface ReferrersOptions extends ReadOptions {
@@ -76,6 +78,8 @@ export interface ImageReader {
 /** Where images are written to. Content appears whole and verified, or not at all. */
 export interface ImageWriter {
   readonly name: string;
+  /** Whether `putBlob` is done with a chunk when it asks for the next: then its memory can be used again. */
+  readonly takesLent?: boolean;
   /** Whether content is there. */
   has(descriptor: Descriptor, options?: ReadOptions): Promise<boolean>;
   /**
@@ -219,6 +223,9 @@ export interface Image {
 
 /** Indexes in indexes at most. */
 const MAX_NESTING = 4;
+/** Documents of one image, and their bytes, which are in memory together. */
+const MAX_DOCUMENTS = 10_000;
+const MAX_DOCUMENT_BYTES = 64 * 1024 * 1024;
 
 /**
  * Finds the manifest for a platform behind a descriptor. An image of its own needs no platform.
@@ -285,6 +292,9 @@ export async function describe(mediaType: string, bytes: Uint8Array): Promise<De
 /**
  * All documents that a descriptor leads to: itself first, then those of an index. What `wanted`
  * refuses is left out, unread.
+ *
+ * @throws OciError as {@link readManifest}; `OCI_BAD_MANIFEST` for indexes in indexes without end, and
+ * `OCI_TOO_LARGE` for more than 10,000 documents or 64 MiB of them
  */
 export async function readGraph(
   reader: ImageReader,
@@ -293,6 +303,7 @@ export async function readGraph(
 ): Promise<readonly ManifestDocument[]> {
   const found = new Map<string, ManifestDocument>();
   let level: readonly Descriptor[] = [root];
+  let bytes = 0;
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_NESTING) throw tooDeep(reader);
     const next: Descriptor[] = [];
@@ -300,12 +311,22 @@ export async function readGraph(
       if (found.has(descriptor.digest)) continue;
       const document = await readManifest(reader, descriptor, options);
       found.set(descriptor.digest, document);
+      bytes += document.bytes.length;
+      if (found.size > MAX_DOCUMENTS || bytes > MAX_DOCUMENT_BYTES) throw tooMany(reader);
       if (document.content.kind === 'manifest') continue;
       next.push(...document.content.manifests.filter((each) => options.wanted?.(each) ?? true));
     }
     level = next;
   }
   return [...found.values()];
+}
+
+function tooMany({ name }: ImageReader): OciError {
+  return new OciError(
+    'OCI_TOO_LARGE',
+    `Cannot read ${name}: its indexes lead to over ${MAX_DOCUMENTS} manifests, or ${MAX_DOCUMENT_BYTES} bytes of them`,
+    { hint: 'Name the image of one platform: --platform' },
+  );
 }
 
 function tooDeep({ name }: ImageReader): OciError {

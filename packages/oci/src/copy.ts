@@ -150,13 +150,13 @@ class Transfer {
       return;
     }
     let seen = 0;
-    const from = this.from;
-    const report = this.report;
+    const { from, report } = this;
+    const lent = this.to.takesLent ?? false;
     async function* open(start: number): AsyncGenerator<Uint8Array> {
       // Begun again: what was counted before is not done.
       report(start - seen);
       seen = start;
-      for await (const chunk of from.blob(descriptor, { start, signal })) {
+      for await (const chunk of from.blob(descriptor, { start, signal, lent })) {
         yield chunk;
         seen += chunk.length;
         report(chunk.length);

@@ -32,12 +32,17 @@ export function readDirectly<A extends Agent>(agent: A): A {
 /**
  * The body of an answer, if it is large and its connection reads directly. To be asked for while `response` is
  * emitted. The connection ends with the body: Node's parser waits for the rest of it.
+ *
+ * @param lent whether a chunk's memory is used again once the next one is asked for
  */
-export function takeBody(response: IncomingMessage): AsyncIterable<Uint8Array> | undefined {
+export function takeBody(
+  response: IncomingMessage,
+  lent: boolean,
+): AsyncIterable<Uint8Array> | undefined {
   const length = Number(response.headers['content-length'] ?? Number.NaN);
   const isWhole = response.headers['transfer-encoding'] === undefined;
   if (!(length >= LARGE && Number.isSafeInteger(length) && isWhole)) return undefined;
-  return intakes.get(response.socket)?.take(response, length);
+  return intakes.get(response.socket)?.take(response, length, lent);
 }
 
 const intakes = new WeakMap<Socket, Intake>();
@@ -53,10 +58,10 @@ class Intake {
   #isParsing = false;
   #body: DirectBody | undefined;
 
-  take(response: IncomingMessage, length: number): DirectBody | undefined {
+  take(response: IncomingMessage, length: number, lent: boolean): DirectBody | undefined {
     // An answer that waited somewhere: its body may do so, too.
     if (!this.#isParsing || this.socket!.readableLength > 0) return undefined;
-    this.#body = new DirectBody(this.socket!, response, length);
+    this.#body = new DirectBody(this.socket!, response, length, lent);
     return this.#body;
   }
 
@@ -83,12 +88,17 @@ class DirectBody implements AsyncIterable<Uint8Array> {
   #filled = 0;
   /** Of the piece, as it was late. */
   #given = 0;
+  /** Ends of pieces that are full. */
   readonly #full: Uint8Array[] = [];
+  readonly #lent: boolean;
+  /** Memory that nobody reads any more. */
+  readonly #free: Uint8Array[] = [];
   #error: Error | undefined;
   #wake: (() => void) | undefined;
   #isLate = false;
 
-  constructor(socket: Socket, response: IncomingMessage, length: number) {
+  constructor(socket: Socket, response: IncomingMessage, length: number, lent: boolean) {
+    this.#lent = lent;
     this.#socket = socket;
     this.#response = response;
     this.#left = length;
@@ -109,7 +119,8 @@ class DirectBody implements AsyncIterable<Uint8Array> {
 
   /** Where the next bytes go. */
   target(): Uint8Array {
-    this.#piece ??= Buffer.allocUnsafeSlow(Math.min(PIECE, this.#left));
+    const size = Math.min(PIECE, this.#left);
+    this.#piece ??= this.#free.pop()?.subarray(0, size) ?? Buffer.allocUnsafeSlow(size);
     return this.#piece.subarray(this.#filled);
   }
 
@@ -132,10 +143,14 @@ class DirectBody implements AsyncIterable<Uint8Array> {
     try {
       for (;;) {
         if (!this.#isReady()) await this.#arrival();
-        const next = this.#full.shift() ?? this.#rest();
+        const full = this.#full.shift();
+        const next = full ?? this.#rest();
         if (next.length > 0) yield next;
         else if (this.#left === 0) return;
         else throw this.#error;
+        // Smaller ones are the last.
+        if (this.#lent && full?.buffer.byteLength === PIECE)
+          this.#free.push(new Uint8Array(full.buffer));
         if (this.#full.length < AHEAD && !this.#socket.destroyed) this.#socket.resume();
       }
     } finally {

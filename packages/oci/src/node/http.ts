@@ -1,7 +1,5 @@
 import type { ClientRequest, Agent as HttpAgent, IncomingMessage } from 'node:http';
 import type { Agent as HttpsAgent } from 'node:https';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import type { HttpAnswer, HttpRequest, HttpTransport } from '../registry/transport.ts';
 import { readDirectly, takeBody } from './direct-body.ts';
 
@@ -35,6 +33,7 @@ export interface NodeTransportOptions {
 
 /** HTTP of Node: connections are kept, proxies and certificates known, silence is noticed. */
 export class NodeTransport implements HttpTransport, Disposable {
+  readonly takesLent = true;
   private readonly options: NodeTransportOptions;
   private plain: HttpAgent | undefined;
   private readonly https = new Map<string, Promise<HttpsAgent>>();
@@ -127,22 +126,48 @@ interface Answered {
 }
 
 /** Sends the body while the answer is waited for: a server may refuse before it has all. */
-async function answered(sent: ClientRequest, { body, method }: HttpRequest): Promise<Answered> {
+async function answered(
+  sent: ClientRequest,
+  { body, method, lent = false }: HttpRequest,
+): Promise<Answered> {
   const { promise, resolve, reject } = Promise.withResolvers<Answered>();
   let early = false;
   sent.on('response', (response) => {
     early = true;
-    resolve({ response, body: method === 'GET' ? takeBody(response) : undefined });
+    // An answer before the body has been sent is the end of both; waiting for the server to end it takes long.
+    response.once('end', () => {
+      if (!sent.writableFinished) sent.destroy();
+    });
+    resolve({ response, body: method === 'GET' ? takeBody(response, lent) : undefined });
   });
   sent.on('error', reject);
   if (body === undefined || body instanceof Uint8Array) sent.end(body);
   else {
-    pipeline(Readable.from(body, { objectMode: false }), sent).catch((error: unknown) => {
+    send(sent, body).catch((error: unknown) => {
+      sent.destroy();
       // A server that has answered may close its end.
       if (!early) reject(error);
     });
   }
   return promise;
+}
+
+/** Sends a body chunk by chunk: the next one is asked for when the kernel has the one before. */
+async function send(sent: ClientRequest, body: AsyncIterable<Uint8Array>): Promise<void> {
+  const closed = Promise.withResolvers<never>();
+  const onClose = () => closed.reject(sent.errored ?? new Error('the connection ended'));
+  closed.promise.catch(() => {});
+  sent.on('close', onClose);
+  try {
+    for await (const chunk of body) {
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      sent.write(chunk, (error) => (error ? reject(error) : resolve()));
+      await Promise.race([promise, closed.promise]);
+    }
+    sent.end();
+  } finally {
+    sent.off('close', onClose);
+  }
 }
 
 async function* bodyOf(response: IncomingMessage, sent: ClientRequest): AsyncGenerator<Uint8Array> {

@@ -32,6 +32,7 @@ const VERSION = '{"imageLayoutVersion":"1.0.0"}';
  */
 export class LayoutDirectory implements ImageReader, ImageWriter {
   readonly name: string;
+  readonly takesLent = true;
   readonly directory: string;
   /** The manifest put last: the root. */
   private last: Descriptor | undefined;
@@ -97,8 +98,12 @@ export class LayoutDirectory implements ImageReader, ImageWriter {
         for await (const chunk of openBlob(0)) {
           length += chunk.length;
           if (length > descriptor.size) break;
+          const writing = file.write(chunk);
+          // Meanwhile: another thread writes.
           hash.update(chunk);
-          for (let at = 0; at < chunk.length; ) at += (await file.write(chunk, at)).bytesWritten;
+          for (let at = (await writing).bytesWritten; at < chunk.length; ) {
+            at += (await file.write(chunk, at)).bytesWritten;
+          }
         }
         checkContent(descriptor, length, `sha256:${hash.digest('hex')}`);
       },

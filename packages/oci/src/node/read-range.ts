@@ -7,20 +7,23 @@ import { OciError } from '../errors.ts';
 /** Bytes read at once. */
 const CHUNK = 512 * 1024;
 
-/** A file's bytes of a range, in chunks of their own memory. */
+/** A file's bytes of a range, in chunks of their own memory unless they are lent. */
 export async function* readFileRange(
   path: string,
-  { start = 0, end = Number.POSITIVE_INFINITY, signal }: BlobOptions = {},
+  { start = 0, end = Number.POSITIVE_INFINITY, signal, lent = false }: BlobOptions = {},
 ): AsyncGenerator<Uint8Array> {
   try {
     await using file = await open(path);
+    let memory: Uint8Array | undefined;
     for (let at = start; at < end; ) {
       signal?.throwIfAborted();
       const length = Math.min(CHUNK, end - at);
-      const { bytesRead, buffer } = await file.read(new Uint8Array(length), 0, length, at);
+      const chunk = memory ?? Buffer.allocUnsafeSlow(length);
+      if (lent) memory = chunk;
+      const { bytesRead } = await file.read(chunk, 0, Math.min(length, chunk.length), at);
       if (bytesRead === 0) return;
       at += bytesRead;
-      yield buffer.subarray(0, bytesRead);
+      yield chunk.subarray(0, bytesRead);
     }
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw hostError(error, `read ${path}`);

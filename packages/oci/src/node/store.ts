@@ -46,6 +46,7 @@ export interface StoredImage {
  */
 export class ImageStore implements ImageReader, ImageWriter {
   readonly name: string;
+  readonly takesLent = true;
   readonly directory: string;
   private readonly content: ContentStore;
 

@@ -53,7 +53,7 @@ async function* request(
   descriptor: Descriptor,
   range: readonly [start: number, end: number],
   progress: { answered: boolean },
-  { signal, fresh }: BlobOptions,
+  { signal, fresh, lent }: BlobOptions,
 ): AsyncGenerator<Uint8Array> {
   const [start, end] = range;
   const isPart = start > 0 || end < descriptor.size;
@@ -67,6 +67,7 @@ async function* request(
       ...(fresh && { 'cache-control': 'no-cache' }),
     },
     ...(signal && { signal }),
+    ...(lent && { lent }),
   });
   progress.answered = true;
   try {

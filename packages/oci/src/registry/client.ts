@@ -35,6 +35,8 @@ export interface Call extends ReadOptions {
   readonly expect: readonly number[];
   /** Attempts after the first. Default: the client's. */
   readonly retries?: number;
+  /** As that of a request. */
+  readonly lent?: boolean;
 }
 
 const MAX_ERROR = 64 * 1024;
@@ -106,9 +108,13 @@ export class RegistryClient {
     }
   }
 
-  /** Waits before something is tried again. */
-  pause(round: number, signal: AbortSignal | undefined): Promise<void> {
-    return backOff(round, this.options, undefined, signal);
+  /** Waits before something is tried again, at least as long as the server has asked for. */
+  pause(round: number, signal: AbortSignal | undefined, retryAfter?: number): Promise<void> {
+    return backOff(round, this.options, retryAfter, signal);
+  }
+
+  get takesLent(): boolean {
+    return this.options.transport.takesLent ?? false;
   }
 
   get retries(): number {
@@ -156,6 +162,7 @@ export class RegistryClient {
       },
       ...(body !== undefined && { body }),
       ...(call.signal && { signal: call.signal }),
+      ...(call.lent && { lent: true }),
     });
   }
 
@@ -168,7 +175,8 @@ export class RegistryClient {
     const said = await saidBy(answer);
     const url = shownUrl(this.urlOf(call));
     const because = said === '' ? '' : ` (${said})`;
-    const options = { details: { status, url } };
+    const retryAfter = parseRetryAfter(answer.header('retry-after'), Date.now());
+    const options = { details: { status, url, ...(retryAfter !== undefined && { retryAfter }) } };
     const logIn = `anole image login ${this.host}`;
     switch (status) {
       case 401:

@@ -50,6 +50,10 @@ export class Repository implements ImageReader, ImageWriter {
     this.name = `${client.host}/${reference.repository}`;
   }
 
+  get takesLent(): boolean {
+    return this.client.takesLent;
+  }
+
   async resolve(selector = 'latest', options: ReadOptions = {}): Promise<Descriptor> {
     checkSelector(selector);
     const known = this.#documents.get(selector);

@@ -44,6 +44,19 @@ export function isTransient(error: unknown): boolean {
   return !/^(?:ENOTFOUND|ECONNREFUSED)$|CERT|SIGNATURE|ISSUER|ALT_NAME|_SSL_/.test(code);
 }
 
+/** True for failures of the network and answers of a server that may be otherwise the next time. */
+export function mayPassLater(error: unknown): boolean {
+  if (isTransient(error)) return true;
+  const status = error instanceof OciError ? error.details['status'] : undefined;
+  return typeof status === 'number' && mayPass(status);
+}
+
+/** Milliseconds that the server of an error wants one to wait. */
+export function retryAfterOf(error: unknown): number | undefined {
+  const after = error instanceof OciError ? error.details['retryAfter'] : undefined;
+  return typeof after === 'number' ? after : undefined;
+}
+
 export function isRefusedConnection(error: unknown): boolean {
   const text = error instanceof OciError ? error.message : '';
   return text.includes('ECONNREFUSED');

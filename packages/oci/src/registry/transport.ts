@@ -5,6 +5,8 @@ export interface HttpRequest {
   readonly headers: Readonly<Record<string, string>>;
   readonly body?: Uint8Array | AsyncIterable<Uint8Array>;
   readonly signal?: AbortSignal;
+  /** Whether chunks of the answer's body may be written over once the next one is asked for. Default false. */
+  readonly lent?: boolean;
 }
 
 /** What a server answered. The body must be read to its end, or closed. */
@@ -23,6 +25,8 @@ export interface HttpAnswer {
  * `send` and the body raise any error where the network fails: the client words it.
  */
 export interface HttpTransport {
+  /** Whether a chunk of a request's body has been sent when the next one is asked for. */
+  readonly takesLent?: boolean;
   send(request: HttpRequest): Promise<HttpAnswer>;
 }
 

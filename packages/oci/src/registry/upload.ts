@@ -4,13 +4,13 @@ import { OciError } from '../errors.ts';
 import type { Descriptor } from '../manifest.ts';
 import type { Call } from './client.ts';
 import type { Repository } from './repository.ts';
-import { isTransient } from './retry.ts';
+import { mayPassLater, retryAfterOf } from './retry.ts';
 import type { HttpAnswer } from './transport.ts';
 
 /**
- * Uploads a blob (distribution-spec, "Pushing a blob in chunks"): what another repository of the
- * registry has is taken over; else the bytes are sent as one chunk, and after a broken connection
- * the rest of them, from where the registry says it is.
+ * Uploads a blob: what another repository of the registry has is taken over; else the bytes are sent with the
+ * request that ends the upload (distribution-spec, "POST then PUT"), and after a failure that passes the rest
+ * of them as a chunk, from where the registry says it is.
  */
 export async function uploadBlob(
   to: Repository,
@@ -20,17 +20,16 @@ export async function uploadBlob(
 ): Promise<void> {
   const upload = new Upload(to, descriptor, options);
   if (await upload.begin(options.origins)) return;
-  for (let failures = 0; ; ) {
+  for (let failures = 0; ; failures++) {
     const before = upload.sent;
     try {
       await upload.send(open);
       return;
     } catch (error) {
-      if (!isTransient(error)) throw error;
-      await upload.lookUp();
-      failures = upload.sent > before ? 0 : failures + 1;
-      if (failures > to.client.retries) throw error;
-      await to.client.pause(failures, options.signal);
+      if (!mayPassLater(error) || failures >= to.client.retries) throw error;
+      await to.client.pause(failures, options.signal, retryAfterOf(error));
+      if (await upload.lookUp()) return;
+      if (upload.sent > before) failures = 0;
     }
   }
 }
@@ -66,15 +65,16 @@ class Upload {
 
   async send(open: (start: number) => AsyncIterable<Uint8Array>): Promise<void> {
     const { size } = this.descriptor;
-    if (this.sent < size) {
-      const start = this.sent;
+    const start = this.sent;
+    // In one request: between two, a registry has to keep how far it came, and to find it again.
+    if (start === 0 && size > 0) return this.finish(size, () => open(0));
+    if (start < size) {
       const answer = await this.call({
         ...this.to.push('PATCH', this.location!, [201, 202, 204], this.options),
         headers: {
           'content-type': 'application/octet-stream',
           'content-length': String(size - start),
-          // Said only for what follows a first chunk: some servers refuse it for the whole.
-          ...(start > 0 && { 'content-range': `${start}-${size - 1}` }),
+          'content-range': `${start}-${size - 1}`,
         },
         body: () => open(start),
         retries: 0,
@@ -82,34 +82,39 @@ class Upload {
       this.moveOn(answer);
       this.sent = size;
     }
-    await this.finish();
+    await this.finish(0);
   }
 
-  private async finish(): Promise<void> {
+  /** Ends the upload, with so many bytes that have not been sent. */
+  private async finish(length: number, body?: () => AsyncIterable<Uint8Array>): Promise<void> {
     const url = new URL(this.location!);
     url.searchParams.set('digest', this.descriptor.digest);
     await this.call({
       ...this.to.push('PUT', url, [201, 204], this.options),
-      headers: { 'content-length': '0', 'content-type': 'application/octet-stream' },
+      headers: { 'content-length': String(length), 'content-type': 'application/octet-stream' },
+      ...(body && { body }),
+      retries: 0,
     });
   }
 
-  /** Asks how much has come; begins anew where the registry does not know the upload any more. */
-  async lookUp(): Promise<void> {
+  /**
+   * Asks how much has come; begins anew where the registry does not know the upload any more. True where that
+   * is so because it has all: only its answer was lost.
+   */
+  async lookUp(): Promise<boolean> {
     const answer = await this.call(
       this.to.push('GET', this.location!, [202, 204, 404], this.options),
     );
     if (answer.status === 404) {
       this.sent = 0;
-      await this.begin();
-      return;
+      return (await this.to.has(this.descriptor, this.options)) || (await this.begin());
     }
     const range = /^(?:bytes=)?0-(\d+)$/.exec(answer.header('range') ?? '');
     const last = range ? Number(range[1]) : 0;
     // "0-0" says nothing has come, in some servers one byte.
     this.sent = last === 0 ? 0 : Math.min(last + 1, this.descriptor.size);
     this.moveOn(answer);
-    if (last === 0) await this.begin();
+    return last === 0 && (await this.begin());
   }
 
   private async call(call: Call): Promise<HttpAnswer> {
