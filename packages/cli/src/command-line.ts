@@ -1,6 +1,8 @@
+import type { AnoleError } from '@anole/bytes';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
 import { exitCodes } from './exit-codes.ts';
+import { printError, usageError } from './frame.ts';
 
 interface Verb {
   readonly summary: string;
@@ -118,10 +120,11 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     if (name === wanted) program.addCommand(await verb.load());
     else program.command(name, { hidden: false }).description(verb.summary).allowUnknownOption();
   }
-  forEachCommand(program, (command) => {
+  const json = argv.includes('--json');
+  forEachCommand(program, [], (command, path) => {
     addGlobalOptions(command);
     command.exitOverride().configureOutput({
-      outputError: (text, write) => write(text.replace(/^error: /, 'anole: ')),
+      outputError: (text) => printError(asUsageError(text, path), { json }),
     });
   });
   try {
@@ -139,7 +142,6 @@ function newProgram(): Command {
     )
     .version(packageJson.version)
     .enablePositionalOptions()
-    .showHelpAfterError('(anole --help lists the commands)')
     .addHelpText(
       'after',
       '\nExamples:\n  anole run -- uname -a\n  anole os build base -o base.erofs\n  anole fs ls -l base.erofs /etc',
@@ -161,7 +163,21 @@ function addGlobalOptions(command: Command): void {
   }
 }
 
-function forEachCommand(command: Command, visit: (command: Command) => void): void {
-  visit(command);
-  for (const child of command.commands) forEachCommand(child, visit);
+function forEachCommand(
+  command: Command,
+  path: readonly string[],
+  visit: (command: Command, path: readonly string[]) => void,
+): void {
+  visit(command, path);
+  for (const child of command.commands) forEachCommand(child, [...path, child.name()], visit);
+}
+
+/** What the parser says, in the shape of every other failure. */
+function asUsageError(text: string, path: readonly string[]): AnoleError {
+  const said = text
+    .trim()
+    .replace(/^error: /, '')
+    .replace(/\s*\n\s*/g, ' ');
+  const message = `Cannot understand the command line: ${said}`;
+  return usageError(message, path.join(' '));
 }

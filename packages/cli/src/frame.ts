@@ -136,7 +136,7 @@ function printStack(error: unknown): void {
 /** Raises a usage error: exit code 2, with the command to ask for help. */
 export function usageError(message: string, command: string): AnoleError {
   return new AnoleError('CLI_USAGE', message, {
-    hint: `anole ${command} --help`,
+    hint: ['anole', command, '--help'].filter((word) => word !== '').join(' '),
     details: { exit: exitCodes.usage },
   });
 }

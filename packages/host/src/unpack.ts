@@ -108,7 +108,12 @@ async function isPlainFile({ node }: WalkEntry, { xattrs }: UnpackOptions): Prom
   return xattrs === false || (await node.xattrs()).size === 0;
 }
 
-function checkGoal(goal: string): void {
+/**
+ * Whether `unpackTree` can unpack into a directory, for those who would know before they have what is unpacked.
+ *
+ * @throws HostError `HOST_EXISTS`
+ */
+export function checkGoal(goal: string): void {
   const stat = lstatSync(goal, { throwIfNoEntry: false });
   if (stat === undefined) return;
   if (!stat.isDirectory())

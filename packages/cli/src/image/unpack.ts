@@ -1,5 +1,5 @@
 import { dirname, resolve } from 'node:path';
-import { unpackTree } from '@anole/host';
+import { checkGoal, unpackTree } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
 import type { PlatformFlags, RegistryFlags } from './session.ts';
@@ -16,6 +16,7 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
+  checkGoal(directory);
   // Beside the goal, where there must be room for the files, too.
   const scratch = dirname(resolve(directory));
   await using opened = await openWhole(name, context, flags, scratch);

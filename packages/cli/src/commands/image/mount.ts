@@ -39,6 +39,7 @@ export function unmountCommand(): Command {
   return new Command('umount')
     .description('unmount an image')
     .argument('<directory>')
+    .addHelpText('after', '\nExample:\n  anole image umount /mnt')
     .action(act(later(load, 'unmountAction')));
 }
 
