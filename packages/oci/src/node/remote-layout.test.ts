@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createReadStream, mkdirSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, request, type ServerResponse } from 'node:http';
-import { type AddressInfo, createServer as createSocketServer } from 'node:net';
+import { type AddressInfo, createServer as createSocketServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
 import { gather, type ImageReader } from '../content.ts';
 import { type Descriptor, readManifest } from '../index.ts';
@@ -204,12 +203,13 @@ describe('a layout on a web server', () => {
 
   it('is what nginx serves', { skip: needs('nginx') }, async (test) => {
     const { directory, tar } = await layout(test);
-    const free = createSocketServer();
+    // It inherits a socket that listens already: who connects before it is there waits, and nobody else
+    // can have the port.
+    const listener = createSocketServer() as Server & { readonly _handle: { readonly fd: number } };
     await new Promise<void>((done) => {
-      free.listen(0, '127.0.0.1', done);
+      listener.listen(0, '127.0.0.1', done);
     });
-    const { port } = free.address() as AddressInfo;
-    await new Promise((done) => free.close(done));
+    const { port } = listener.address() as AddressInfo;
     const file = join(directory, 'nginx.conf');
     writeFileSync(
       file,
@@ -223,9 +223,12 @@ http {
   server { listen 127.0.0.1:${port}; root ${directory}; }
 }`,
     );
-    const nginx = spawn('nginx', ['-c', file, '-p', directory], { stdio: 'ignore' });
+    const nginx = spawn('nginx', ['-c', file, '-p', directory], {
+      stdio: ['ignore', 'ignore', 'ignore', listener._handle.fd],
+      env: { ...process.env, NGINX: '3;' },
+    });
+    listener.close();
     test.after(() => nginx.kill());
-    await sleep(200);
     using from = await opened(test, `oci+http://127.0.0.1:${port}/images`);
     await assertReads(from.reader, undefined, tar);
     await assert.rejects(from.reader.resolve('other'), { code: 'OCI_NOT_FOUND' });

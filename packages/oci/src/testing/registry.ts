@@ -1,10 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { run, type Test, temporary } from './tools.ts';
+import { run, type Test, temporary, until } from './tools.ts';
 
 export interface RegistryOptions {
   /** Whether it wants the login `somebody` with the password `secret`. */
@@ -17,15 +15,17 @@ export async function startRegistry(
   test: Test,
   { login, tls }: RegistryOptions = {},
 ): Promise<string> {
+  let end = async (): Promise<void> => {};
+  // Before the directory goes.
+  test.after(() => end());
   const directory = temporary(test);
-  const port = await freePort();
-  const host = `localhost:${port}`;
   const config = {
     version: '0.1',
-    log: { level: 'error' },
+    // It says where it listens.
+    log: { level: 'info', accesslog: { disabled: true } },
     storage: { filesystem: { rootdirectory: join(directory, 'data') }, delete: { enabled: true } },
     http: {
-      addr: `127.0.0.1:${port}`,
+      addr: '127.0.0.1:0',
       ...(tls && {
         tls: {
           certificate: tls.certificate,
@@ -39,14 +39,24 @@ export async function startRegistry(
   const file = join(directory, 'config.yml');
   // JSON is YAML.
   writeFileSync(file, JSON.stringify(config));
-  const child = spawn('docker-registry', ['serve', file], { stdio: 'ignore' });
+  // Not a pipe: who runs tools synchronously does not empty one meanwhile.
+  const log = join(directory, 'log');
+  const output = openSync(log, 'w');
+  const child = spawn('docker-registry', ['serve', file], { stdio: ['ignore', 'ignore', output] });
+  closeSync(output);
   const ended = once(child, 'close');
-  test.after(async () => {
+  end = async () => {
     child.kill('SIGKILL');
     await ended;
+  };
+  // The port is its choice. One that was found free before could be anybody's by then, and who asks in vain
+  // whether somebody listens may meet itself.
+  const port = () => /listening on 127\.0\.0\.1:(\d+)/.exec(readFileSync(log, 'utf8'))?.[1];
+  await until('the registry listens', () => {
+    if (child.exitCode !== null) throw new Error(`It ended: ${readFileSync(log, 'utf8')}`);
+    return port() !== undefined;
   });
-  await listening(port);
-  return host;
+  return `localhost:${port()}`;
 }
 
 /** `secret`, by bcrypt: the only hash that the registry takes. */
@@ -56,30 +66,6 @@ function htpasswd(directory: string): string {
   const path = join(directory, 'htpasswd');
   writeFileSync(path, `somebody:${hash}\n`);
   return path;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
-}
-
-async function listening(port: number): Promise<void> {
-  const { connect } = await import('node:net');
-  for (let attempt = 0; attempt < 1200; attempt++) {
-    const socket = connect(port, '127.0.0.1');
-    const result = await Promise.race([
-      once(socket, 'connect').then(() => true),
-      once(socket, 'error').then(() => false),
-    ]).catch(() => false);
-    socket.destroy();
-    if (result) return;
-    await sleep(50);
-  }
-  throw new Error('the registry does not listen');
 }
 
 export interface TestAuthority {

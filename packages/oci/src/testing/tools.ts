@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 
 /** Why a test cannot run here, or false: a tool is missing, or `root`. */
 export function needs(...what: readonly string[]): string | false {
@@ -25,6 +26,13 @@ export function run(...command: readonly string[]): string {
   if (error) throw error;
   if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}: ${stderr}`);
   return stdout.toString();
+}
+
+/** Waits until something is so, however slow this computer is; fails after five minutes, in which nothing helps. */
+export async function until(what: string, isSo: () => boolean | Promise<boolean>): Promise<void> {
+  for (const end = performance.now() + 300_000; !(await isSo()); await sleep(20)) {
+    if (performance.now() > end) throw new Error(`For five minutes it has not come true: ${what}`);
+  }
 }
 
 /** What helpers need of a test. */
