@@ -14,7 +14,7 @@ import {
   sha256,
 } from './archive.fixture.ts';
 import { download, type Target } from './download.ts';
-import { HttpClient } from './http.ts';
+import { HttpClient, type NetworkOptions } from './http.ts';
 
 const content = Buffer.alloc(500_000, 'a package of some size ');
 const size = content.length;
@@ -27,15 +27,15 @@ interface Bench {
   get(uris?: readonly string[], signal?: AbortSignal): Promise<Buffer>;
 }
 
-async function bench(context: TestContext): Promise<Bench> {
+async function bench(context: TestContext, options: NetworkOptions = network): Promise<Bench> {
   const mirror = await serve(context, new Map([['file', content]]));
   const store = new ContentStore(scratchDirectory(context));
-  const client = new HttpClient(network);
+  const client = new HttpClient(options);
   context.after(() => client[Symbol.dispose]());
   const target = { uris: [`${mirror.uri}file`], size, sha256: sha256(content) };
   const get = async (uris: readonly string[] = target.uris, signal?: AbortSignal) => {
-    const options = { network, ...(signal === undefined ? {} : { signal }) };
-    return readFileSync(await download(client, store, { ...target, uris }, options));
+    const wanted = { network: options, ...(signal === undefined ? {} : { signal }) };
+    return readFileSync(await download(client, store, { ...target, uris }, wanted));
   };
   return { mirror, store, target, get };
 }
@@ -85,7 +85,7 @@ test('a server that keeps failing, or forbids, is given up', async (context) => 
 });
 
 test('a server that falls silent is left, and asked for the rest', async (context) => {
-  const { mirror, get } = await bench(context);
+  const { mirror, get } = await bench(context, { ...network, stall: 2000 });
   let first = true;
   const ranges: (string | undefined)[] = [];
   mirror.hook = (_path, request, response) => {
@@ -220,7 +220,7 @@ test('a download whose process is killed is continued by another process', async
   const code = `
     import { ContentStore } from '@anole/host';
     import { download } from './download.ts';
-    import { HttpClient } from './http.ts';
+    import { HttpClient, type NetworkOptions } from './http.ts';
     const target = ${JSON.stringify(target)};
     await download(new HttpClient(), new ContentStore(${JSON.stringify(store.directory)}), target, {
       onBytes: (bytes) => bytes === 100_000 && console.log('there'),

@@ -9,7 +9,7 @@ import { openArchive } from '../archive/open.ts';
 import type { PackageIndex } from '../archive/types.ts';
 import { solve } from './solve.ts';
 
-test('the solver picks the packages that apt picks', { timeout: 300_000 }, async (context) => {
+test('the solver picks the packages that apt picks', async (context) => {
   if (spawnSync('apt-get', ['--version']).error) return context.skip('apt-get is not installed');
   const cache = scratchDirectory(context);
   const index = await openIndex(cache);

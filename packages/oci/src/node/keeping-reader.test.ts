@@ -132,7 +132,7 @@ describe('a reader that keeps what it reads', () => {
     }
   });
 
-  it('has each layer converted before the next has come', { timeout: 60_000 }, async (test) => {
+  it('has each layer converted before the next has come', { timeout: 600_000 }, async (test) => {
     const { directory, raw, from } = world(test);
     const made = raw.image({ layers: (await twoLayers()).map((tar) => ({ tar })) });
     const image = await openImage(from, made, parsePlatform('riscv64'));

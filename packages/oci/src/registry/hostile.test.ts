@@ -124,7 +124,7 @@ describe('a registry that fails for a while is asked again', () => {
     const { fake, read } = await pull(test, [status(500)]);
     await assert.rejects(read(), { code: 'OCI_BAD_ANSWER' });
     assert.equal(fake.asked.length, 4);
-    const silent = await pull(test, [() => true], 1, 200);
+    const silent = await pull(test, [() => true], 1, 2000);
     await assert.rejects(silent.read(), { code: 'OCI_UNREACHABLE' });
     assert.equal(silent.fake.asked.length, 2);
   });
