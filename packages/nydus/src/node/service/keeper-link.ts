@@ -16,7 +16,7 @@ interface Opened {
 
 /** A service's end of the link to its keeper. */
 export class KeeperLink implements DescriptorKeeper {
-  readonly #waiting = new Map<number, () => void>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<void>>();
   /** Also where the keeper says so before the service has begun. */
   readonly #ending = Promise.withResolvers<'stop' | 'yield'>();
   #turn = 0;
@@ -30,6 +30,7 @@ export class KeeperLink implements DescriptorKeeper {
     }
     const link = new KeeperLink();
     const first = await new Promise<Extract<ToService, { type: 'start' }>>((resolve) => {
+      process.on('disconnect', () => link.#left());
       process.on('message', (message: ToService) => {
         if (message.type === 'start') resolve(message);
         else if (message.type === 'kept') link.#kept(message.id);
@@ -47,25 +48,18 @@ export class KeeperLink implements DescriptorKeeper {
   }
 
   keep(name: string, fd: number): Promise<void> {
-    if (!process.connected) {
-      const message = 'Cannot mount: the keeper of this service is gone';
-      const hint = 'What is mounted is served on. Start the service again: anole image serve';
-      return Promise.reject(new HostError('HOST_IO', message, { hint }));
-    }
-    const id = this.#turn++;
-    return new Promise((resolve) => {
-      this.#waiting.set(id, resolve);
-      sendDescriptors(inherited.socket, Uint8Array.of(1), [fd]);
-      this.#tell({ type: 'keep', id, name });
-    });
+    if (process.connected) sendDescriptors(inherited.socket, Uint8Array.of(1), [fd]);
+    return this.#confirmed((id) => ({ type: 'keep', id, name }));
   }
 
   release(name: string): void {
     this.#tell({ type: 'release', name });
   }
 
-  mounts(mounts: readonly MountRecord[]): void {
-    this.#tell({ type: 'mounts', mounts });
+  /** Resolves when the next keeper would know them; at once where there is none. */
+  async mounts(mounts: readonly MountRecord[]): Promise<void> {
+    // Without a keeper the mounts go on as long as this process does; their holder has what it needs to know.
+    await this.#confirmed((id) => ({ type: 'mounts', id, mounts })).catch(() => {});
   }
 
   settings(settings: Settings): void {
@@ -90,15 +84,36 @@ export class KeeperLink implements DescriptorKeeper {
     });
   }
 
+  /** Tells the keeper, and waits until it has done it. @throws HostError where it is gone */
+  #confirmed(message: (id: number) => ToKeeper): Promise<void> {
+    if (!process.connected) return Promise.reject(keeperIsGone());
+    const id = this.#turn++;
+    const waiting = Promise.withResolvers<void>();
+    this.#waiting.set(id, waiting);
+    this.#tell(message(id));
+    return waiting.promise;
+  }
+
   #kept(id: number): void {
-    this.#waiting.get(id)?.();
+    this.#waiting.get(id)?.resolve();
     this.#waiting.delete(id);
   }
 
+  /** The keeper has ended, and confirms nothing any more. */
+  #left(): void {
+    for (const { reject } of this.#waiting.values()) reject(keeperIsGone());
+    this.#waiting.clear();
+  }
+
   #tell(message: ToKeeper): void {
-    // Without a keeper the mounts go on as long as this process does; their holder has what it needs to know.
     if (process.connected) process.send?.(message, () => {});
   }
+}
+
+function keeperIsGone(): HostError {
+  return new HostError('HOST_IO', 'Cannot mount: the keeper of this service is gone', {
+    hint: 'What is mounted is served on. Start the service again: anole image serve',
+  });
 }
 
 async function receiveAll(names: readonly string[]): Promise<ReadonlyMap<string, number>> {

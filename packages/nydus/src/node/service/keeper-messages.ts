@@ -20,6 +20,7 @@ export type ToService =
       /** As the service before left them. */
       readonly settings?: Settings;
     }
+  /** What came with that number outlives the keeper, too. */
   | { readonly type: 'kept'; readonly id: number }
   | { readonly type: 'stop' }
   /** Ends, and leaves all that is mounted to the next. */
@@ -30,7 +31,7 @@ export type ToKeeper =
   /** A descriptor has been sent over the socket. */
   | { readonly type: 'keep'; readonly id: number; readonly name: string }
   | { readonly type: 'release'; readonly name: string }
-  | { readonly type: 'mounts'; readonly mounts: readonly MountRecord[] }
+  | { readonly type: 'mounts'; readonly id: number; readonly mounts: readonly MountRecord[] }
   | { readonly type: 'settings'; readonly settings: Settings }
   | { readonly type: 'ready' }
   /** The service has unmounted everything, and ends. */

@@ -251,7 +251,7 @@ export class Keeper {
         this.#drop(message.name);
         this.#kept.set(message.name, fd);
         this.#isHeld = false;
-        void this.#seal().then(() => this.#send({ type: 'kept', id: message.id }));
+        this.#confirm(message.id);
         return;
       }
       case 'release':
@@ -260,7 +260,7 @@ export class Keeper {
         return;
       case 'mounts':
         this.#mounts = message.mounts;
-        void this.#seal();
+        this.#confirm(message.id);
         return;
       case 'settings':
         this.#settings?.close();
@@ -274,6 +274,10 @@ export class Keeper {
       case 'ready':
         this.#wasReady = true;
     }
+  }
+
+  #confirm(id: number): void {
+    void this.#seal().then(() => this.#send({ type: 'kept', id }));
   }
 
   #drop(name: string): void {

@@ -52,8 +52,8 @@ export interface ServiceOptions extends FillerEvents {
    * mounted by the kernel: holes would be read as zeros when this process ends.
    */
   readonly group?: number;
-  /** Told whenever mounts come or go. */
-  onMounts?(mounts: readonly MountRecord[]): void;
+  /** Told whenever mounts come or go, which is not over before it resolves. */
+  onMounts?(mounts: readonly MountRecord[]): Promise<void>;
   /** A mount of the former service cannot be taken over yet. It is tried again. */
   onStranded?(mount: MountRecord, error: unknown): void;
 }
@@ -81,7 +81,7 @@ export class ImageService {
   readonly #detached = new Set<Entry>();
   readonly #stranded = new StrandedMounts({
     onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
-    onChange: () => this.#changed(),
+    onChange: () => void this.#changed(),
   });
   #sweeper: NodeJS.Timeout | undefined;
   #filler: Filler | undefined;
@@ -158,7 +158,7 @@ export class ImageService {
       await opened.close();
       throw error;
     }
-    this.#changed();
+    await this.#changed();
     return record;
   }
 
@@ -175,14 +175,14 @@ export class ImageService {
   async unmount(at: string): Promise<void> {
     // Asking the directory itself could mean to wait for what cannot be fetched.
     const entry = this.#mounts.get(at);
-    if (entry === undefined && this.#unmountStranded(at)) return;
+    if (entry === undefined && this.#unmountStranded(at)) return await this.#changed();
     if (entry === undefined) {
       throw new HostError('HOST_NOT_FOUND', `Cannot unmount ${at}: no image is mounted there`);
     }
     await entry.mount.unmount();
     this.#mounts.delete(at);
     await this.#letGo(entry);
-    this.#changed();
+    await this.#changed();
   }
 
   #unmountStranded(at: string): boolean {
@@ -192,7 +192,6 @@ export class ImageService {
     unmount(at, { lazy: record.kind === 'fuse' });
     this.#stranded.unmounted(record);
     if (record.kind === 'fuse') this.#options.keeper.release(descriptorName(record));
-    this.#changed();
     return true;
   }
 
@@ -248,7 +247,7 @@ export class ImageService {
       if (entry.mount.isInUse()) continue;
       this.#detached.delete(entry);
       await entry.mount.release();
-      this.#changed();
+      await this.#changed();
     }
     if (this.#detached.size > 0) return;
     clearInterval(this.#sweeper);
@@ -267,7 +266,7 @@ export class ImageService {
     if (this.#stranded.records.length === 0) await this.#pool.letGo();
     filler?.start();
     this.#filler = filler;
-    this.#changed();
+    void this.#changed();
   }
 
   /** Goes on with a mount, whose FUSE has a descriptor. */
@@ -309,8 +308,8 @@ export class ImageService {
     return new Filler(new PreContentGroup(bell, group), this.#options);
   }
 
-  #changed(): void {
-    this.#options.onMounts?.(this.mounts);
+  async #changed(): Promise<void> {
+    await this.#options.onMounts?.(this.mounts);
   }
 }
 
