@@ -92,9 +92,9 @@ test('a peer that does not read makes the writer wait', { skip }, async () => {
   const chunk = Buffer.alloc(1 << 20, 1);
   let written = 0;
   while (written < 64 && socket.write(chunk)) written++;
-  await sleep(200);
   // The peer may not have had a processor yet.
   while (smcState(socket)?.transport === 'pending') await sleep(20);
+  await sleep(200);
   assert.ok(socket.writableNeedDrain);
   assert.ok(socket.writableLength > 0);
   assert.equal(smcState(socket)?.transport, 'smc-d');
@@ -214,14 +214,14 @@ test('a client that connects, and is held up before it can say so, is waited for
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
-  // The first connection makes the link. The second is accepted 300 ms before it is claimed.
+  // The first connection makes the link. The second is accepted 100 ms before it is claimed.
   const source = `
     const net = require('node:net');
     net.connect(${port}, '127.0.0.1').resume().on('close', () => {
       net.connect(${port}, '127.0.0.1', function () { process.send(this.smc.transport); })
         .on('data', (bytes) => process.send(String(bytes))).on('close', () => process.exit());
       // Node connects in a tick before this one, and what claims is in one after it.
-      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300));
+      process.nextTick(() => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 100));
     });`;
   const args = ['-C', 'anole-source', '--import', register, '-e', source];
   const client = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });

@@ -72,7 +72,9 @@ export async function shakeHands(
 /** Waits for the other side's message. Node must not read it: it would drop the descriptor. */
 async function receive(fd: number, patience: number): Promise<Received> {
   const deadline = Date.now() + patience;
-  for (let turn = 0; Date.now() <= deadline; turn++) {
+  for (let turn = 0, isOver = false; !isOver; turn++) {
+    // It may have come while this process had no processor: time is up once nothing is there after that.
+    isOver = Date.now() > deadline;
     const received = receiveDescriptors(fd, HELLO_BYTES);
     if (received !== undefined) return received;
     await (turn < EAGER_TURNS ? nextTurn() : sleep(1));

@@ -170,7 +170,12 @@ class Acceptor {
 
   /** The client may be waiting for this processor: it is not looked out for, but rings. */
   private wait(key: string, port: number, found: Waiting['found']): void {
-    const timer = setTimeout(() => this.settle(waiting, this.take(key)), PATIENCE);
+    const giveUp = () => {
+      // It may have claimed while this process had no processor, so that nobody heard it ring.
+      for (const link of this.rendezvous.links) link.poll();
+      this.settle(waiting, this.take(key));
+    };
+    const timer = setTimeout(giveUp, PATIENCE);
     const waiting: Waiting = { key, port, found, timer };
     this.waiting.set(key, waiting);
     for (const link of this.rendezvous.links) {
