@@ -1,6 +1,16 @@
 // `npm run bundle`, and after `npm ci`: the command's modules as a few files. Three hundred of them take
 // longer to load than all that `anole run` does with them. See docs/decisions/0066.
-import { mkdirSync, realpathSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -59,8 +69,21 @@ async function bundle(make: typeof import('rolldown').rolldown): Promise<void> {
   });
   const index = { root, entries: Object.fromEntries(files), stamps };
   writeFileSync(join(temporary, 'index.json'), JSON.stringify(index));
-  rmSync(directory, { recursive: true, force: true });
-  renameSync(temporary, directory);
+  // Where it is what is there, commands may be running from that, and load more of it.
+  if (isSame(temporary, directory)) rmSync(temporary, { recursive: true });
+  else {
+    rmSync(directory, { recursive: true, force: true });
+    renameSync(temporary, directory);
+  }
+}
+
+/** Whether two directories have the same files. */
+function isSame(one: string, other: string): boolean {
+  const names = readdirSync(one).sort();
+  if (!existsSync(other) || readdirSync(other).sort().join() !== names.join()) return false;
+  return names.every((name) =>
+    readFileSync(join(one, name)).equals(readFileSync(join(other, name))),
+  );
 }
 
 /** Files beside a module are looked for where its source is, as without a bundle. */
