@@ -1,12 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { GrpcClient } from '@anole/containerd';
 import { Snapshots } from '../../packages/containerd/src/api/snapshots.ts';
-import { needs, run, temporary } from '../../packages/oci/src/testing/tools.ts';
+import { needs, run, temporary, until } from '../../packages/oci/src/testing/tools.ts';
 import { anoleProgram } from './anole-program.ts';
 
 const anole = [process.execPath, anoleProgram] as const;
@@ -52,10 +51,12 @@ it('the snapshotter takes a socket that systemd listens on', { skip }, async (te
     stdio: 'ignore',
   });
   test.after(() => child.kill('SIGKILL'));
-  for (let attempt = 0; !existsSync(socket); attempt++) {
-    assert.ok(attempt < 200, 'systemd listens');
-    await sleep(20);
-  }
+  // Its name is there a moment earlier.
+  const isListening = () =>
+    readFileSync('/proc/net/unix', 'latin1')
+      .split('\n')
+      .some((line) => line.endsWith(` ${socket}`) && line.includes(' 00010000 '));
+  await until('systemd listens', isListening);
   using client = new GrpcClient(socket);
   // The call is made before the process is there that answers it.
   const { mounts } = await client.call(Snapshots.prepare, { key: 'a' });

@@ -1,15 +1,15 @@
 // A containerd of Debian's, with our snapshotter and a registry, for tests.
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
-import { run as tool } from '../../packages/oci/src/testing/tools.ts';
+import { run as tool, until } from '../../packages/oci/src/testing/tools.ts';
 import { anoleProgram } from './anole-program.ts';
-import { environmentOf, mountsBelow } from './left-over.ts';
+import { endProcess, environmentOf, mountsBelow } from './left-over.ts';
 import { type Ran, runApart } from './ran.ts';
 
 export class ContainerdWorld {
@@ -130,16 +130,25 @@ state = "${this.at('state')}"
   }
 
   async #until(child: ChildProcess, isThere: () => boolean | Promise<boolean>): Promise<void> {
-    for (let attempt = 0; !(await isThere()); attempt++) {
+    await until('it has started', async () => {
       const state = `${this.log('containerd')}\n${this.log('snapshotter')}`;
-      assert.ok(attempt < 600 && child.exitCode === null, `it does not start: ${state}`);
-      await sleep(50);
-    }
+      assert.equal(child.exitCode, null, `it does not start: ${state}`);
+      return await isThere();
+    });
+  }
+
+  /** Until none is left, also of those that others start again. */
+  #killAll(word: string): Promise<void> {
+    return until(`no ${word} is left`, () => {
+      const left = this.pids(word);
+      for (const pid of left) endProcess(pid);
+      return left.length === 0;
+    });
   }
 
   async #end(): Promise<void> {
-    for (const child of this.#children) child.kill('SIGKILL');
-    for (const pid of this.pids('containerd-shim')) process.kill(pid, 'SIGKILL');
+    await Promise.all([...this.#children].map(killed));
+    await this.#killAll('containerd-shim');
     for (const namespace of ['default', 'k8s.io']) {
       const runc = ['--root', this.at('runc', namespace)];
       const left = spawnSync('runc', [...runc, 'list', '--quiet'], { encoding: 'utf8' }).stdout;
@@ -147,13 +156,19 @@ state = "${this.at('state')}"
         spawnSync('runc', [...runc, 'delete', '--force', id]);
       }
     }
-    for (const pid of this.pids('image serve')) process.kill(pid, 'SIGKILL');
-    await sleep(200);
+    await this.#killAll('image serve');
     for (const point of mountsBelow(this.directory).toReversed()) {
       spawnSync('umount', ['--lazy', point]);
     }
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+async function killed(child: ChildProcess): Promise<void> {
+  const isRunning = child.exitCode === null && child.signalCode === null;
+  const ended = isRunning && once(child, 'exit');
+  child.kill('SIGKILL');
+  await ended;
 }
 
 /** A tree with programs of this computer, and the libraries that they need. */

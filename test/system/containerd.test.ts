@@ -3,14 +3,13 @@ import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { MemoryTree } from '@anole/vfs';
 import { RawLayout, tarOf } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
-import { needs } from '../../packages/oci/src/testing/tools.ts';
+import { needs, until } from '../../packages/oci/src/testing/tools.ts';
 import { ContainerdWorld, treeWithPrograms } from './containerd-world.ts';
 import { Kubelet } from './cri.ts';
-import { mountsBelow } from './left-over.ts';
+import { endProcess, mountsBelow } from './left-over.ts';
 
 const SIZE = 2_000_000;
 const contentOf = (file: number) =>
@@ -83,7 +82,8 @@ async function setUp(context: TestContext) {
   };
   const stop = async (container: string) => {
     await world.ctrOk('task', 'kill', '--signal', 'KILL', container);
-    await sleep(200);
+    const isOver = async () => /STOPPED/.test(await world.ctrOk('task', 'ls'));
+    await until('the container has ended', isOver);
     await world.ctrOk('task', 'rm', container);
     await world.ctrOk('container', 'rm', container);
   };
@@ -151,10 +151,7 @@ test('containerd with images on demand', { skip }, async (context) => {
     assert.doesNotMatch(await world.ctrOk(...kubernetes, 'content', 'ls'), /uncompressed/);
     const logs = world.at('logs');
     const pod = await kubelet.run(imageRef, ['sh', '-c', 'cat etc/new; sha256sum data-1'], logs);
-    for (let attempt = 0; !textOf(join(logs, 'one.log')).includes('data-1'); attempt++) {
-      assert.ok(attempt < 200, 'the container ends');
-      await sleep(50);
-    }
+    await until('it says all', () => textOf(join(logs, 'one.log')).includes('data-1'));
     const said = textOf(join(logs, 'one.log')).replace(/^\S+ stdout F /gm, '');
     assert.equal(said, `new\n${hashOf(1)}  data-1\n`);
     await kubelet.remove(pod);
@@ -165,15 +162,13 @@ test('containerd with images on demand', { skip }, async (context) => {
     const list = ['snapshot', '--snapshotter', 'anole', 'usage'];
     await world.ctrOk(...world.runFlags, '--detach', name('made'), 'lasting', 'sh', '-c', script);
     snapshotter.kill('SIGKILL');
-    for (const pid of world.pids('image serve --kept')) process.kill(pid, 'SIGKILL');
+    for (const pid of world.pids('image serve --kept')) endProcess(pid);
     const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data-2'];
     assert.equal(await world.ctrOk(...inside), `${hashOf(2)}  data-2\n`);
     snapshotter = await world.startSnapshotter();
     // containerd calls again when it has waited a while.
-    for (let attempt = 0; (await world.ctr(...list)).status !== 0; attempt++) {
-      assert.ok(attempt < 200, 'containerd finds the snapshotter again');
-      await sleep(50);
-    }
+    const isFound = async () => (await world.ctr(...list)).status === 0;
+    await until('containerd finds the snapshotter again', isFound);
     assert.equal((await run(name('made'), 'sha256sum data-3')).slice(0, 64), hashOf(3));
     await stop('lasting');
   });
@@ -182,11 +177,8 @@ test('containerd with images on demand', { skip }, async (context) => {
     // Other bytes than those that came: of another image.
     assert.deepEqual(await pull(name('large')), ['on demand']);
     await world.ctrOk(...world.runFlags, '--detach', name('large'), 'lasting', 'sleep', '1000');
-    for (const pid of world.pids('image serve --quiet')) process.kill(pid, 'SIGTERM');
-    for (let attempt = 0; world.pids('image serve').length > 0; attempt++) {
-      assert.ok(attempt < 600, 'the service ends');
-      await sleep(50);
-    }
+    for (const pid of world.pids('image serve --quiet')) endProcess(pid, 'SIGTERM');
+    await until('the service has ended', () => world.pids('image serve').length === 0);
     assert.equal(mountsBelow(images).length, 0);
     const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data'];
     assert.equal(await world.ctrOk(...inside), `${hashOf(9)}  data\n`);
@@ -198,7 +190,7 @@ test('containerd with images on demand', { skip }, async (context) => {
     await world.ctrOk(...world.runFlags, '--detach', name('other'), 'lasting', 'sleep', '1000');
     for (const point of mountsBelow(images)) await world.anoleOk('image', 'umount', point);
     assert.equal(mountsBelow(images).length, 0);
-    for (const pid of world.pids('image serve --kept')) process.kill(pid, 'SIGKILL');
+    for (const pid of world.pids('image serve --kept')) endProcess(pid);
     const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data'];
     assert.equal(await world.ctrOk(...inside), `${hashOf(8)}  data\n`);
     await stop('lasting');
@@ -211,10 +203,8 @@ test('containerd with images on demand', { skip }, async (context) => {
     const kubernetes = ['--namespace', 'k8s.io', 'image'];
     const known = (await world.ctrOk(...kubernetes, 'ls', '-q')).trim().split('\n');
     await world.ctrOk(...kubernetes, 'rm', '--sync', ...known);
-    for (let attempt = 0; mountsBelow(images).length > 0; attempt++) {
-      assert.ok(attempt < 100, 'the image is not mounted any more');
-      await sleep(50);
-    }
-    assert.deepEqual(readdirSync(world.at('snapshots/snapshots')), []);
+    await until('no image is mounted any more', () => mountsBelow(images).length === 0);
+    const left = () => readdirSync(world.at('snapshots/snapshots'));
+    await until('no snapshot is left', () => left().length === 0);
   });
 });

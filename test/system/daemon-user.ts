@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -46,9 +46,6 @@ export function daemonUser() {
     return JSON.parse(Buffer.concat(answer).subarray(5).toString()).ok.pid;
   }
 
-  const lives = (pid: number) =>
-    existsSync(`/proc/${pid}/stat`) && !/\) Z/.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
-
   async function gone(): Promise<void> {
     while (existsSync(place('daemon.sock'))) await delay(50);
   }
@@ -59,5 +56,5 @@ export function daemonUser() {
     rmSync(runtime, { recursive: true, force: true });
   }
 
-  return { runtime, environment, place, start, run, daemon, lives, gone, leave };
+  return { runtime, environment, place, start, run, daemon, gone, leave };
 }

@@ -11,11 +11,13 @@ import {
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { until } from '../../packages/oci/src/testing/tools.ts';
 import { daemonUser } from './daemon-user.ts';
+import { environmentOf, isAlive } from './left-over.ts';
 import { needsTerminal, onTerminal } from './on-terminal.ts';
 
 describe('sandboxes that live on', () => {
-  const { runtime, environment, place, start, run, daemon, lives, gone, leave } = daemonUser();
+  const { runtime, environment, place, start, run, daemon, gone, leave } = daemonUser();
   after(leave);
 
   test('run, are listed, take commands, and are killed', async () => {
@@ -168,17 +170,9 @@ describe('sandboxes that live on', () => {
     await run('exec', 'web', 'true');
     process.kill(pid, 'SIGKILL');
     assert.equal(await ended, 125);
-    while (lives(pid)) await delay(20);
-    const children = readdirSync('/proc').filter((name) => {
-      try {
-        return readFileSync(`/proc/${name}/environ`, 'latin1').includes(
-          `XDG_RUNTIME_DIR=${runtime}`,
-        );
-      } catch {
-        return false;
-      }
-    });
-    assert.deepEqual(children, []);
+    const isOurs = (each: number) => environmentOf(each).includes(`XDG_RUNTIME_DIR=${runtime}`);
+    const left = () => readdirSync('/proc').filter((name) => isOurs(Number(name)));
+    await until('all of its processes have ended', () => !isAlive(pid) && left().length === 0);
     assert.doesNotMatch(readFileSync('/proc/mounts', 'utf8'), /anole-daemon-/);
     assert.deepEqual(JSON.parse((await run('ps', '-a', '--json')).out), []);
     assert.equal((await run('run', '-d', '--name', 'web', 'os:base')).out, 'web\n');
@@ -190,6 +184,6 @@ describe('sandboxes that live on', () => {
     const pid = await daemon();
     await run('kill', 'web');
     await gone();
-    while (lives(pid)) await delay(20);
+    await until('the daemon has ended', () => !isAlive(pid));
   });
 });

@@ -10,6 +10,7 @@ import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
 import { Chromium, noChromium } from '../browser/chromium.ts';
 import { ModuleServer } from '../browser/module-server.ts';
 import { contentOf, FILES, hashOf, nameOf, type Place, SIZE, setUp } from './image-world.ts';
+import { endProcess } from './left-over.ts';
 import { bootFrom, guestBusybox } from './nbd-guest.ts';
 
 /** A service that exports an image as `web`, by names of sockets or ports, and what it listens at. */
@@ -102,7 +103,7 @@ describe('exported images', { skip }, () => {
 
   it('outlive the service for clients that come again, and never lie', async () => {
     const { path, run, pids, proxy, service, stop } = await exporting(place, '--nbd', './web.sock');
-    const node = `driver=nbd,server.type=unix,server.path=${path},export=web,reconnect-delay=30`;
+    const node = `driver=nbd,server.type=unix,server.path=${path},export=web,reconnect-delay=300`;
     const read = (at: number) =>
       run(
         'qemu-io',
@@ -125,11 +126,12 @@ describe('exported images', { skip }, () => {
       '--image-opts',
       '-O',
       'raw',
-      `driver=raw,file.${node.replaceAll(',', ',file.')}`,
+      // It may be that the service is killed before they have come for the first time.
+      `driver=raw,file.${node.replaceAll(',', ',file.')},file.open-timeout=300`,
       'copy',
     );
     await sleep(60);
-    for (const pid of pids('kept')) process.kill(pid, 'SIGKILL');
+    for (const pid of pids('kept')) endProcess(pid);
     const { status, stderr } = await copying;
     assert.equal(status, 0, stderr);
     const again = await run('qemu-io', '-r', '-f', 'raw', '-c', 'read -v 2000000 64', 'copy');

@@ -5,7 +5,7 @@ import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:f
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
+import { needs, sharedBySuite, until } from '../../packages/oci/src/testing/tools.ts';
 import {
   allHashes,
   contentOf,
@@ -18,7 +18,7 @@ import {
   publish,
   setUp,
 } from './image-world.ts';
-import { endProcess } from './left-over.ts';
+import { commandOf, endProcess } from './left-over.ts';
 
 /** Counters of all mounts together. */
 async function counted({ ask }: Place, name: 'damaged' | 'unstored' | 'fetched'): Promise<number> {
@@ -78,7 +78,7 @@ describe('faults of what mounted images stand on', {
     const name = `docker://${place.proxy.host}/made:1`;
     const web = ['--socket', './other.sock', '--nbd', './web.sock', `web=${name}`];
     const exporting = place.start('image', 'serve', '--quiet', ...web);
-    while (!exporting.said.includes('"ready"')) await sleep(20);
+    await until('it serves', () => exporting.said.includes('"ready"'));
     // Opens it while there is room.
     const uri = `nbd+unix:///web?socket=${join(directory, 'web.sock')}`;
     assert.equal((await run('qemu-img', 'info', uri)).status, 0);
@@ -87,7 +87,7 @@ describe('faults of what mounted images stand on', {
     const trace = ['image', 'trace', '--platform', 'linux/amd64', '-o', 'it.trace', name, 'own'];
     const reading = `while [ ! -e go ]; do sleep 0.05; done; sha256sum own/${nameOf(9)}`;
     const traced = place.start(...trace, '--', 'sh', '-c', `echo opened; ${reading}`);
-    while (!traced.said.includes('opened')) await sleep(20);
+    await until('it has begun', () => traced.said.includes('opened'));
     const makeRoom = fillUp(place);
     if (mounted.includes('kernel')) {
       assert.equal(await sum('kernel', 20), 'error');
@@ -149,19 +149,19 @@ describe('faults of what mounted images stand on', {
     const { ask, anole, sum, sums, pids, directory } = place;
     const [kind] = await mountAll(test, place);
     const other = place.start('image', 'serve', '--quiet', '--socket', './other.sock');
-    while (!other.said.includes('"ready"')) await sleep(20);
+    await until('the other one serves', () => other.said.includes('"ready"'));
     const point = join(directory, 'other');
     mkdirSync(point);
     const image = `docker://${place.proxy.host}/made:1`;
     const request = { image, directory: point, kind: 'fuse', platform: 'linux/amd64' };
     const made = await ask('POST', '/v1/mounts', request, 'other.sock');
     assert.equal(made.status, 200, made.text);
-    const isOther = (pid: number) =>
-      readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes('other.sock');
     const kill = (all: readonly number[], other: boolean) => {
-      const chosen = all.filter((pid) => isOther(pid) === other);
-      assert.ok(chosen.length > 0);
-      for (const pid of chosen) process.kill(pid, 'SIGKILL');
+      const commands = all.map((pid) => ({ pid, command: commandOf(pid) }));
+      const chosen = commands.filter(({ command }) => command.includes('other.sock') === other);
+      // Nothing is left of the command of one that is being killed already.
+      assert.ok(chosen.some(({ command }) => command !== ''));
+      for (const { pid } of chosen) endProcess(pid);
     };
     const reading = [kind!, 'other'].map((at) =>
       Promise.all(Array.from({ length: FILES }, (_, file) => sum(at, file))),

@@ -11,7 +11,7 @@ import {
 import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { needs, sharedBySuite } from '../../packages/oci/src/testing/tools.ts';
+import { needs, sharedBySuite, until } from '../../packages/oci/src/testing/tools.ts';
 import { anoleProgram } from './anole-program.ts';
 import {
   allHashes,
@@ -25,6 +25,7 @@ import {
   SIZE,
   setUp,
 } from './image-world.ts';
+import { endProcess, isAlive } from './left-over.ts';
 
 const skip = needs('docker-registry', 'root');
 
@@ -69,7 +70,7 @@ describe('mounted images', { skip }, () => {
         Array.from({ length: FILES }, async (_, file) => [file, await sum(kind, file)] as const),
       );
       await sleep(30);
-      for (const pid of pids('kept')) process.kill(pid, 'SIGKILL');
+      for (const pid of pids('kept')) endProcess(pid);
       for (const [file, met] of await reading) {
         assert.ok(met === 'error' || met === hashOf(contentOf(file)), `file ${file} is wrong`);
       }
@@ -131,7 +132,7 @@ describe('mounted images', { skip }, () => {
         const [start, end] = image.layers[0].annotations['dev.anole.on-demand.first'].split('-');
         return present >= end - start;
       };
-      for (let turn = 0; turn < 100 && !(await isHere()); turn++) await sleep(20);
+      await until('what was traced is here', isHere);
       proxy.state.mode = 'down';
       for (const file of [17, 4]) assert.equal(await sum(kind, file), hashOf(contentOf(file)));
       assert.equal(await sum(kind, 9), 'error');
@@ -210,7 +211,7 @@ describe('mounted images', { skip }, () => {
       const came = proxy.state.bytes - before;
       assert.ok(came < (FILES * SIZE) / 3, `${came} bytes came for a file of ${name}`);
       proxy.state.mode = 'down';
-      for (const pid of pids('kept')) process.kill(pid, 'SIGKILL');
+      for (const pid of pids('kept')) endProcess(pid);
       // Who asked the one that died may be refused.
       await sum(kind, 3);
       assert.equal(await sum(kind, 3), hashOf(contentOf(3)), `${name}, ${kind}: what has come`);
@@ -243,7 +244,7 @@ describe('mounted images', { skip }, () => {
     for (const name of readdirSync(blobs)) {
       if (!own.has(name)) rmSync(join(blobs, name), { recursive: true });
     }
-    for (const pid of pids('kept')) process.kill(pid, 'SIGKILL');
+    for (const pid of pids('kept')) endProcess(pid);
     assert.equal(await sum('fuse', 3), hashOf(contentOf(3)));
     if (kind) assert.equal(await sum(kind, 20), 'error');
     const log = readFileSync(join(directory, 'anole/images.log'), 'utf8');
@@ -251,10 +252,7 @@ describe('mounted images', { skip }, () => {
     const mounts = JSON.parse((await anole('image', 'mounts', '--json')).stdout);
     assert.equal(mounts.length, kind ? 2 : 1);
     proxy.state.mode = 'through';
-    for (let turn = 0; kind && turn < 100; turn++) {
-      if ((await sum(kind, 20)) !== 'error') break;
-      await sleep(100);
-    }
+    if (kind) await until('it can be read', async () => (await sum(kind, 20)) !== 'error');
     for (const each of kind ? ['fuse', kind] : ['fuse']) {
       assert.equal(await sum(each, 20), hashOf(contentOf(20)));
       assert.equal((await anole('image', 'umount', each)).status, 0);
@@ -266,7 +264,7 @@ describe('mounted images', { skip }, () => {
     const { sum, sums, pids, anole, directory } = place;
     const mounted = await mountAll(test, place);
     const kill = () => {
-      for (const pid of [...pids('quiet'), ...pids('kept')]) process.kill(pid, 'SIGKILL');
+      for (const pid of [...pids('quiet'), ...pids('kept')]) endProcess(pid);
     };
     const read = (kind: string) =>
       Promise.all(
@@ -293,22 +291,21 @@ describe('mounted images', { skip }, () => {
     }
     const log = readFileSync(join(directory, 'anole/images.log'), 'utf8');
     assert.match(log, /goes on for a keeper that was killed/);
-    // The keeper is told of it behind the answer.
+    // A reader that is slow to let go is waited for behind the answer.
     const left = () =>
       readdirSync(join(directory, 'cache/blobs')).filter((each) => /^mounts-.*\.json$/.test(each));
-    for (let turn = 0; left().length > 0 && turn < 100; turn++) await sleep(50);
-    assert.deepEqual(left(), []);
+    await until('nothing is noted any more', () => left().length === 0);
   });
 
   it('are cleared away by the next service where all processes were killed', async (test) => {
     const place = await setUp(test, published);
     const { sum, pids, holders, anole, directory } = place;
     const mounted = await mountAll(test, place);
-    while (holders().length !== 1) await sleep(10);
+    await until('one holder is left', () => holders().length === 1);
     const all = [...holders(), ...pids('quiet'), ...pids('kept')];
     assert.equal(all.length, 3);
-    for (const pid of all) process.kill(pid, 'SIGKILL');
-    await sleep(100);
+    for (const pid of all) endProcess(pid);
+    await until('all have ended', () => !all.some(isAlive));
     for (const kind of await mountAll(test, place)) {
       assert.equal(await sum(kind, 9), hashOf(contentOf(9)));
       assert.equal((await anole('image', 'umount', kind)).status, 0);

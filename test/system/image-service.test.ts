@@ -15,6 +15,7 @@ import {
   type Place,
   setUp,
 } from './image-world.ts';
+import { endProcess } from './left-over.ts';
 
 describe('the service of images', { skip: needs('docker-registry', 'root') }, () => {
   const suite = sharedBySuite();
@@ -51,7 +52,7 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     const limits = { quota: 1e9, rate: 300_000 };
     assert.deepEqual(await json('PUT', '/v1/limits', limits), limits);
     const [service] = pids('kept');
-    process.kill(service!, 'SIGKILL');
+    endProcess(service!);
     // The login is the keeper's to give: there is none in any file.
     assert.equal(await sum('fuse', 9), hashOf(contentOf(9)));
     await isBack();

@@ -1,18 +1,32 @@
 import { readFileSync } from 'node:fs';
 
 /** The environment of a process, as one text; nothing where it has ended. */
-export function environmentOf(pid: number): string {
+export const environmentOf = (pid: number): string => textOf(pid, 'environ');
+
+/** Its command line, likewise. */
+export const commandOf = (pid: number): string => textOf(pid, 'cmdline');
+
+function textOf(pid: number, file: string): string {
   try {
-    return readFileSync(`/proc/${pid}/environ`, 'utf8');
+    return readFileSync(`/proc/${pid}/${file}`, 'utf8');
   } catch {
     return '';
   }
 }
 
-/** Kills a process that may have ended. */
-export function endProcess(pid: number): void {
+/** Whether a process is there, and not only its end. */
+export function isAlive(pid: number): boolean {
   try {
-    process.kill(pid, 'SIGKILL');
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'latin1'));
+  } catch {
+    return false;
+  }
+}
+
+/** Kills a process that may have ended, or has it end. */
+export function endProcess(pid: number, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): void {
+  try {
+    process.kill(pid, signal);
   } catch {
     // It has.
   }

@@ -11,7 +11,7 @@ const anole = join(import.meta.dirname, '../../packages/cli/bin/anole.js');
 function run(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [anole, 'machine', ...args], {
     encoding: 'utf8',
-    timeout: 60_000,
+    timeout: 600_000,
   });
   return { status, stdout, stderr };
 }

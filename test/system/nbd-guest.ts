@@ -41,7 +41,7 @@ export async function bootFrom(disk: string, command: string, scratch: string): 
       ...['-drive', `file=${disk},format=raw,readonly=on,if=none,id=root`],
       ...['-device', 'virtio-blk-pci,drive=root'],
     ],
-    { stdio: ['ignore', 'pipe', 'pipe'], timeout: 110_000 },
+    { stdio: ['ignore', 'pipe', 'pipe'], timeout: 600_000 },
   );
   let text = '';
   for (const stream of [machine.stdout, machine.stderr]) {

@@ -7,7 +7,7 @@ export interface Ran {
   readonly stderr: string;
 }
 
-/** Runs a program without input, while the test's own servers go on; after two minutes it is ended. */
+/** Runs a program without input, while the test's own servers go on; after ten minutes it is ended. */
 export function runApart(
   program: string,
   args: readonly string[],
@@ -16,7 +16,7 @@ export function runApart(
   return new Promise((resolve) => {
     const child = spawn(program, args, {
       ...place,
-      timeout: 120_000,
+      timeout: 600_000,
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     let stdout = '';

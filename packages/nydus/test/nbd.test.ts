@@ -55,7 +55,7 @@ async function serve(test: TestContext, source?: Source) {
 }
 
 async function run(program: string, ...args: readonly string[]) {
-  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 30_000 });
+  const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'], timeout: 600_000 });
   let said = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.on('data', (piece: Buffer) => {
