@@ -1,18 +1,10 @@
 import assert from 'node:assert/strict';
-import {
-  linkSync,
-  mkdirSync,
-  readdirSync,
-  renameSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { describeDifferences, findNode, walk } from '@anole/vfs';
-import { needs, run, temporary } from '../test/tools.ts';
+import { needs, openBelow, run, temporary } from '../test/tools.ts';
 import { hostTree } from './index.ts';
 
 describe('hostTree', () => {
@@ -143,12 +135,12 @@ describe('hostTree', () => {
       writeFileSync(join(directory, `d${index}`, 'file'), String(index));
     }
     mkdirSync(join(directory, ...Array<string>(100).fill('deep')), { recursive: true });
-    const before = readdirSync('/proc/self/fd').length;
     const tree = hostTree(directory);
     assert.equal(await describeDifferences(tree, tree), '');
-    assert.ok(readdirSync('/proc/self/fd').length - before <= 128);
+    const open = openBelow(directory);
+    assert.ok(open > 0 && open <= 128, `${open} are open`);
     tree.close();
-    assert.equal(readdirSync('/proc/self/fd').length, before);
+    assert.equal(openBelow(directory), 0);
     assert.throws(() => tree.root.list(), { code: 'VFS_IO' });
   });
 

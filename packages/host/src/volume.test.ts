@@ -99,8 +99,8 @@ describe('hostVolume', () => {
       now(node.write(0, encoder.encode(`${index}`)));
       nodes.push(node);
     }
-    const before = readdirSync('/proc/self/fd').length;
-    assert.ok(before < 900, `${before} descriptors are open`);
+    const { length } = readdirSync('/proc/self/fd');
+    assert.ok(length < 900, `${length} descriptors are open`);
     nodes.forEach((node, index) => {
       assert.equal(decoder.decode(now(node.read(0, 10))), `${index}`);
     });

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
@@ -41,6 +41,21 @@ export function run(command: readonly string[], cwd?: string): Buffer {
   if (error) throw error;
   if (status !== 0) throw new Error(`${command.join(' ')} ended with ${status}: ${stderr}`);
   return stdout;
+}
+
+/**
+ * How many descriptors of this process stand for a file or what is below it: what else Node opens and closes in
+ * the meantime is no matter.
+ */
+export function openBelow(path: string): number {
+  const targets = readdirSync('/proc/self/fd').map((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      return ''; // that of the listing itself
+    }
+  });
+  return targets.filter((target) => target === path || target.startsWith(`${path}/`)).length;
 }
 
 /** A directory that goes with the test. */

@@ -1,21 +1,34 @@
 import assert from 'node:assert/strict';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { type AddressInfo, createServer, type Server } from 'node:net';
 import { describe, it } from 'node:test';
 import { readQuestion, writeAddresses, writeQuery } from '@anole/net';
 import { Resolver } from './resolver.ts';
 
-async function nameServer(
-  answer: (query: Uint8Array, reply: (bytes: Uint8Array) => void) => void,
-): Promise<{ socket: Socket; at: string; port: number }> {
+type Answer = (query: Uint8Array, reply: (bytes: Uint8Array) => void) => void;
+
+async function nameServer(answer: Answer, at = 0): Promise<{ socket: Socket; at: string }> {
   const socket = createSocket('udp4', (query, { port, address }) =>
     answer(Uint8Array.from(query), (bytes) => socket.send(bytes, port, address)),
   );
-  socket.bind(0, '127.0.0.1');
+  socket.bind(at, '127.0.0.1');
   await once(socket, 'listening');
-  const { port } = socket.address();
-  return { socket, at: `127.0.0.1:${port}`, port };
+  return { socket, at: `127.0.0.1:${socket.address().port}` };
+}
+
+/** At the same port as a server of TCP, which is to listen: at one that nobody else has for UDP. */
+async function nameServerBeside(server: Server, answer: Answer): ReturnType<typeof nameServer> {
+  for (;;) {
+    await once(server.listen(0, '127.0.0.1'), 'listening');
+    const { port } = server.address() as AddressInfo;
+    try {
+      return await nameServer(answer, port);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+      await new Promise((closed) => server.close(closed));
+    }
+  }
 }
 
 describe('the resolver', () => {
@@ -51,11 +64,6 @@ describe('the resolver', () => {
   });
 
   it('asks again over TCP for what was cut', async () => {
-    const { socket, at, port } = await nameServer((asked, reply) => {
-      const cut = writeAddresses(asked, []);
-      cut[2]! |= 2;
-      reply(cut);
-    });
     const server = createServer((connection) => {
       connection.on('data', (bytes: Buffer) => {
         if (bytes.length <= 2) return;
@@ -66,9 +74,11 @@ describe('the resolver', () => {
         connection.write(answer);
       });
     });
-    server.listen(port, '127.0.0.1');
-    await once(server, 'listening');
-    assert.equal((server.address() as AddressInfo).port, port);
+    const { socket, at } = await nameServerBeside(server, (asked, reply) => {
+      const cut = writeAddresses(asked, []);
+      cut[2]! |= 2;
+      reply(cut);
+    });
     const answer = await new Resolver([at]).query(query);
     socket.close();
     server.close();
