@@ -117,6 +117,16 @@ test('a path is no port', { skip }, async (t) => {
   assert.equal(String(Buffer.concat(await client.toArray())), 'local');
 });
 
+test('a client may end what it writes before there is a connection', { skip }, async () => {
+  const client = tls.connect({ ...ofClient, port });
+  client.end('all of it');
+  const [accepted] = (await once(server, 'secureConnection')) as [TLSSocket];
+  assert.equal(String(Buffer.concat(await accepted.toArray())), 'all of it');
+  accepted.end();
+  await once(client.resume(), 'close');
+  assert.equal(smcState(client)?.transport, 'smc-d');
+});
+
 test('listeners of before the connection hear of keys and sessions', { skip }, async () => {
   const client = tls.connect({ ...ofClient, port });
   const heard: string[] = [];

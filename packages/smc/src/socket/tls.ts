@@ -47,7 +47,14 @@ export function putTlsUpon(handle: SmcHandle, socket: HandledSocket): void {
   const before = socket._handle as TlsHandle;
   // It would close the TCP connection as well, which is the other handle's now.
   before.close = () => before.destroySSL();
-  (socket[reinitialize!] as Reinitialize).call(socket, handle);
+  // It would take back that the program has ended what it writes.
+  const ending = socket as { _undestroy?: () => void };
+  ending._undestroy = () => {};
+  try {
+    (socket[reinitialize!] as Reinitialize).call(socket, handle);
+  } finally {
+    delete ending._undestroy;
+  }
   // What follows Node does not carry over.
   const upper = socket._handle as TlsHandle;
   Object.assign(socket, { ssl: upper });
