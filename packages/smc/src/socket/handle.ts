@@ -1,5 +1,6 @@
 import type { Connection } from '../shm/connection.ts';
 import type { RingReader } from '../shm/ring-reader.ts';
+import { countGiven } from './collect.ts';
 import {
   adoptHandles,
   asyncResource,
@@ -233,8 +234,11 @@ function makeClass() {
         const bytes = Buffer.allocUnsafe(count);
         reader.takeInto(bytes);
         this.readBuffer(bytes);
-      } else if (this.userBuffer === undefined) this.give(count, reader.take(count));
-      else {
+        countGiven(count);
+      } else if (this.userBuffer === undefined) {
+        this.give(count, reader.take(count));
+        countGiven(count);
+      } else {
         reader.takeInto(this.userBuffer.subarray(0, count));
         this.give(count);
       }
