@@ -55,6 +55,9 @@ export function dispatch(
 /** Major opcode and funct3. The two low bits are always ones here. */
 const FIRST_BITS = 0x707f;
 
+/** So many values are compared with one by one. */
+const MOST_COMPARED = 8;
+
 /** Second levels: code that tells apart what the first level could not. */
 class Groups {
   readonly #labels: ReadonlyMap<Instruction, Label>;
@@ -103,11 +106,14 @@ class Groups {
       (_, v) => targets.get(v) ?? this.#illegal,
     );
     const shifted = op('i32.shr_u', get(this.#word), i32(field.low));
-    let code: Code = brTable(
-      op('i32.and', shifted, i32((1 << field.width) - 1)),
-      table,
-      this.#illegal,
-    );
+    const value = op('i32.and', shifted, i32((1 << field.width) - 1));
+    let code: Code = brTable(value, table, this.#illegal);
+    if (targets.size <= MOST_COMPARED) {
+      code = [
+        [...targets].map(([of, target]) => brIf(op('i32.eq', value, i32(of)), target)),
+        br(this.#illegal),
+      ];
+    }
     for (const [value, group] of values) {
       code = [block(targets.get(value)!, code), this.#choose(group, seen)];
     }
