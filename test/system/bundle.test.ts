@@ -28,6 +28,12 @@ describe('the bundle of the command', () => {
     const [number, from] = version();
     assert.equal(from, 'bundle');
     assert.deepEqual(version({ ANOLE_BUNDLE: '0' }), [number, 'sources']);
+    // What is loaded later shares modules with what waits for it.
+    for (const verb of ['run', 'fs']) {
+      const help = spawnSync(process.execPath, [bin, verb, '--help'], { encoding: 'utf8' });
+      assert.match(help.stdout, new RegExp(`^Usage: anole ${verb} `));
+      assert.deepEqual([help.status, help.stderr], [0, '']);
+    }
     const { atime, mtime } = statSync(source);
     utimesSync(source, atime, new Date(mtime.getTime() + 1000));
     try {

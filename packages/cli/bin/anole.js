@@ -19,15 +19,15 @@ async function run() {
   nodeModule.enableCompileCache();
   if (fromSource) resolveToSource();
   silenceExperiments();
-  // For threads, which start from a module of it, too: `startThread` of @anole/host.
+  // For threads, which start from a module of it, too (`startThread` of @anole/host), and `machineStamp`.
   if (bundle) globalThis[Symbol.for('anole.bundle')] = bundle;
   const main = fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href;
-  await import(bundle?.[main] ?? main);
+  await import(bundle?.entries[main] ?? main);
 }
 
 /**
- * The files that `tools/bundle.ts` made of the sources, by the sources' URLs, if those are still what they
- * were; ANOLE_BUNDLE=0 has the sources run all the same.
+ * The index of what `tools/bundle.ts` made of the sources, if those are still what they were;
+ * ANOLE_BUNDLE=0 has the sources run all the same.
  */
 function freshBundle() {
   if (process.env.ANOLE_BUNDLE === '0') return undefined;
@@ -40,7 +40,7 @@ function freshBundle() {
       const found = statSync(`${root}/${path}`);
       if (found.size !== size || Math.floor(found.mtimeMs) !== time) return undefined;
     }
-    return index.entries;
+    return index;
   } catch {
     return undefined;
   }

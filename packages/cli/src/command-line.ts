@@ -121,7 +121,10 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
     else program.command(name, { hidden: false }).description(verb.summary).allowUnknownOption();
   }
   const json = argv.includes('--json');
+  // Where the first word is one of them, the others are not even listed.
+  const isOne = wanted !== undefined && argv[2] === wanted && wanted in verbs;
   forEachCommand(program, [], (command, path) => {
+    if (isOne && path.length > 0 && path[0] !== wanted) return;
     addGlobalOptions(command);
     command.exitOverride().configureOutput({
       outputError: (text) => printError(asUsageError(text, path), { json }),

@@ -47,7 +47,7 @@ export function guardThreads(): void {
  * its first module that has types, since removing them takes longer than all the rest of a start.
  */
 export function startThread(module: URL, options: WorkerOptions = {}): Worker {
-  const file = bundled()?.[module.href] ?? module.href;
+  const file = bundled()?.entries[module.href] ?? module.href;
   const start = `require('node:module').enableCompileCache(); import(${JSON.stringify(file)});`;
   return new Thread(start, { ...options, eval: true, execArgv: threadArguments() });
 }
@@ -57,8 +57,13 @@ function shutGates(): void {
   for (const gate of gates.values()) shutNow(gate);
 }
 
-/** Where the command runs from a bundle: files of it by the modules whose place they take. */
-function bundled(): Readonly<Record<string, string>> | undefined {
+interface Bundle {
+  /** Files by the modules whose place they take. */
+  readonly entries: Readonly<Record<string, string>>;
+}
+
+/** Where the command runs from a bundle. */
+function bundled(): Bundle | undefined {
   return Reflect.get(globalThis, Symbol.for('anole.bundle'));
 }
 

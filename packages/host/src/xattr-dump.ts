@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import { decodeName, encodeName } from '@anole/bytes';
 import { HostError, systemCode } from './errors.ts';
 
@@ -15,6 +14,8 @@ const MAX_DUMP = 256 * 1024 * 1024;
  * @throws HostError `HOST_NO_TOOL`, `HOST_IO`
  */
 export function readXattrDump(directory: string): XattrDump {
+  // Loaded here only: Node's networking comes with it, and who reads a directory's files needs neither.
+  const { spawnSync } = process.getBuiltinModule('node:child_process');
   const { stdout, error, status } = spawnSync(
     'getfattr',
     [

@@ -1,7 +1,11 @@
 import type { LayerBetweenOptions } from './layer-between.ts';
 import type { ChunkStore, StoredChunk } from './memory-overlay/chunk.ts';
 import type { OverlayState } from './memory-overlay/state.ts';
-import { type MemoryOverlayOptions, OverlayTree } from './memory-overlay/tree.ts';
+import {
+  type MemoryOverlayOptions,
+  OverlayTree,
+  type SaveOverlayOptions,
+} from './memory-overlay/tree.ts';
 import type { Stat, Tree, TreeNode } from './tree.ts';
 import type { WritableNode, WritableTree } from './writable.ts';
 
@@ -18,7 +22,7 @@ export interface MemoryOverlay extends WritableTree {
    * Takes the overlay as it is, as data that can be posted to another thread. Costs what was written
    * since the last time; bytes of files are shared, and copied when one side writes them.
    */
-  save(): OverlayState;
+  save(options?: SaveOverlayOptions): OverlayState;
   /**
    * What was changed, as the tree of an OCI layer: see {@link layerBetween}. Contents are read from the
    * overlay, which must not change meanwhile.

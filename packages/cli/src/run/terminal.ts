@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import type { TerminalSize } from '@anole/sandbox';
 
 const escapeKey = 0x1d; // Ctrl-]
@@ -24,6 +23,7 @@ export class RawTerminal implements Disposable {
     process.on('exit', this.#restore);
     input.setRawMode(true);
     // Node's raw mode still turns LF into CR LF; the guest's terminal has done so where it should.
+    const { spawnSync } = process.getBuiltinModule('node:child_process');
     spawnSync('stty', ['-opost'], { stdio: [input, 'ignore', 'ignore'] });
   }
 

@@ -2,13 +2,14 @@ import { readSync } from 'node:fs';
 import { checkRange, type Source } from '@anole/bytes';
 import type { FileSource } from '@anole/host';
 
-const chunkBytes = 0x1_0000;
-/** Chunks that are kept: 4 MiB. */
-const chunkCount = 64;
+/** A page of the guest's: what it touches lies apart, and more would be read in vain. */
+const chunkBytes = 0x1000;
+/** Chunks that are kept, 8 MiB: what a start touches, for the next machine. */
+const chunkCount = 2048;
 
 /**
- * A file read in chunks that are kept for a while: pages that a guest touches lie near each other. What
- * a read gives is valid until the next one.
+ * A file read in chunks that are kept for a while: machines of a thread touch the same pages as they start.
+ * What a read gives is valid until the next one.
  */
 export function chunkedSource(file: FileSource): Source {
   const memory = new Uint8Array(chunkCount * chunkBytes);

@@ -29,8 +29,10 @@ export async function fileSystems(
   order: MachineOrder,
   onLimit: (limit: 'disk') => void,
 ): Promise<FileSystems> {
-  const tree = memoryOverlay(await openTree(order.root), {
+  const { tree: image, found } = await openTree(order.root);
+  const tree = memoryOverlay(image, {
     maxBytes: order.maxWritten,
+    ...(found && { found }),
     onFull: () => onLimit('disk'),
   });
   // That of a fork comes as it is, and so does that of a saved sandbox.

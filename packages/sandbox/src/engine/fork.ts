@@ -1,3 +1,4 @@
+import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Machine } from '@anole/machine/runtime';
 import type { ChunkStore } from '@anole/vfs';
 import type { GuestNetwork } from '../network/serve-network.ts';
@@ -14,7 +15,7 @@ interface Forked {
 /**
  * Takes a running machine and what is behind its devices, at one moment.
  *
- * @param code whether compiled code is taken, too
+ * @param code whether compiled code is taken, too: for a copy of this process, not for a file
  */
 export async function forkSandbox(
   { machine, files, network, base }: Forked,
@@ -24,13 +25,21 @@ export async function forkSandbox(
   const { root, volumes } = files;
   const taken = await machine.fork(
     () => ({
-      root: { tree: root.tree.save(), server: root.server.forkState() },
+      root: { tree: root.tree.save({ brief: code }), server: root.server.forkState() },
       volumes: volumes.map((volume) => volume.saveNamed()),
       connections: network?.stack.connections ?? [],
     }),
     { quiet: () => root.tree.idle, code },
   );
   return { machine: taken.machine, ...taken.alongside, hello, ...(base !== undefined && { base }) };
+}
+
+/** The fork that waits in a port: the port has nothing else to give. */
+export function forkIn(port: MessagePort): SandboxFork {
+  const received = receiveMessageOnPort(port);
+  port.close();
+  if (received === undefined) throw new Error('no fork is in the port');
+  return received.message as SandboxFork;
 }
 
 /** Puts the file systems of a new machine where those of the forked one were. */

@@ -14,7 +14,8 @@ import type {
   Terminal,
   TerminalSize,
 } from './engine.ts';
-import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
+import { forkIn } from './fork.ts';
+import type { Command, MachineOrder, Report } from './messages.ts';
 import { errorOf } from './reported.ts';
 import { type MachineHandle, type MachineThread, takeThread } from './threads.ts';
 
@@ -38,14 +39,14 @@ export class MachineEngine implements Engine {
   readonly #terminals: WorkerTerminal[] = [];
   #onAgent: (bytes: Uint8Array) => void = () => {};
   readonly #order: MachineOrder;
-  readonly #forks = new Map<number, PromiseWithResolvers<SandboxFork>>();
+  readonly #forks = new Map<number, PromiseWithResolvers<void>>();
   readonly #statistics = new Map<number, PromiseWithResolvers<EngineStatistics>>();
   onLimit: Engine['onLimit'] = () => {};
   #nextFork = 1;
   readonly #onNetwork: (event: NetworkEvent) => void;
 
   constructor(order: MachineOrder, onNetwork: (event: NetworkEvent) => void = () => {}) {
-    const { fork: _, files: __, saved: ___, ...lasting } = order;
+    const { fork, files: _, saved: __, ...lasting } = order;
     this.#order = lasting;
     this.#onNetwork = onNetwork;
     this.ended = this.#end.promise;
@@ -56,7 +57,8 @@ export class MachineEngine implements Engine {
       this.#finish(error === undefined ? 'closed' : 'failed', error === undefined ? {} : { error });
       this.#stopped.resolve();
     };
-    this.#handle = this.#thread.start({ ...order, files: port2 }, [port2], onLost);
+    const moved = fork === undefined ? [port2] : [port2, fork];
+    this.#handle = this.#thread.start({ ...order, files: port2 }, moved, onLost);
     for (let index = 0; index < order.terminals; index++) {
       this.#terminals.push(new WorkerTerminal(index, (command) => this.#tell(command)));
     }
@@ -96,7 +98,7 @@ export class MachineEngine implements Engine {
     await saveSandbox(
       path,
       about,
-      { order: this.#order, take: () => this.#take({ code: false }) },
+      { order: this.#order, take: async () => forkIn(await this.#take({ code: false })) },
       options,
     );
   }
@@ -105,17 +107,25 @@ export class MachineEngine implements Engine {
     return this.#order.cpuShare;
   }
 
-  /** Takes the machine as it is now. */
-  async #take({ code }: { readonly code: boolean }): Promise<SandboxFork> {
-    const taken = Promise.withResolvers<SandboxFork>();
+  /**
+   * Takes the machine as it is now: a {@link SandboxFork} that waits in a port. Whoever goes on with it
+   * reads it; a thread on the way would read it only to write it again.
+   */
+  async #take({ code }: { readonly code: boolean }): Promise<MessagePort> {
+    const taken = Promise.withResolvers<void>();
     const id = this.#nextFork++;
+    const { port1, port2 } = new MessageChannel();
     this.#forks.set(id, taken);
-    this.#tell({ type: 'fork', id, code });
+    this.#handle.port.postMessage({ type: 'fork', id, code, to: port2 } satisfies Command, [port2]);
     try {
       const end = this.ended.then((): never => {
         throw new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended');
       });
-      return await Promise.race([taken.promise, end]);
+      await Promise.race([taken.promise, end]);
+      return port1;
+    } catch (error) {
+      port1.close();
+      throw error;
     } finally {
       this.#forks.delete(id);
     }
@@ -183,7 +193,7 @@ export class MachineEngine implements Engine {
       this.#statistics.get(report.id)?.resolve(report.value);
     } else if (report.type === 'panic')
       this.#finish('panic', { panic: report.message, console: report.console });
-    else if (report.type === 'forked') this.#forks.get(report.id)?.resolve(report.fork);
+    else if (report.type === 'forked') this.#forks.get(report.id)?.resolve();
     else if (report.type === 'not-forked') {
       this.#forks.get(report.id)?.reject(errorOf(report.error));
     } else this.#finish('failed', { error: errorOf(report.error), console: report.console });

@@ -80,8 +80,8 @@ export interface MachineOrder {
   readonly rehearsed?: Rehearsal;
   /** Takes calls for the guest's files: see `files/messages.ts`. */
   readonly files?: MessagePort;
-  /** The machine to go on from. Absent: `saved`, the template, or a boot. */
-  readonly fork?: SandboxFork;
+  /** Has the machine to go on from, a {@link SandboxFork}. Absent: `saved`, the template, or a boot. */
+  readonly fork?: MessagePort;
   /** Path of a file with the sandbox to go on from. */
   readonly saved?: string;
 }
@@ -110,6 +110,8 @@ export interface ThreadOrder {
 export interface ThreadData {
   /** Of the first worker, for those after it. */
   readonly code: HartParts | undefined;
+  /** See `machineStamp`. */
+  readonly stamp: string;
 }
 
 /** How the machine runs. */
@@ -127,8 +129,13 @@ export type Command =
   | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'resize'; readonly terminal: number; readonly size: TerminalSize }
   | { readonly type: 'connect'; readonly guest: number; readonly port: MessagePort }
-  /** `code`: with what its hart has compiled. */
-  | { readonly type: 'fork'; readonly id: number; readonly code: boolean }
+  /** Asks for a {@link SandboxFork}, posted to `to`. `code`: with what its hart has compiled. */
+  | {
+      readonly type: 'fork';
+      readonly id: number;
+      readonly code: boolean;
+      readonly to: MessagePort;
+    }
   | { readonly type: 'stop' };
 
 /** From a thread, once it is ready for orders. */
@@ -149,7 +156,8 @@ export type Report =
   /** The published ports, before all else. */
   | { readonly type: 'listening'; readonly ports: readonly PublishedPort[] }
   | { readonly type: 'network'; readonly event: NetworkEvent }
-  | { readonly type: 'forked'; readonly id: number; readonly fork: SandboxFork }
+  /** The fork waits in the port that was given. */
+  | { readonly type: 'forked'; readonly id: number }
   | { readonly type: 'not-forked'; readonly id: number; readonly error: ReportedError }
   | (EndReport & {
       /** The end of what the kernel said. */

@@ -33,7 +33,7 @@ test('machines of a thread read an image through one descriptor, and none once i
     const [path, other] = [join(directory, 'a.erofs'), join(directory, 'b.erofs')];
     await image(path, 'first');
     await image(other, 'second');
-    const open = (path: string) => openTree({ kind: 'erofs', path });
+    const open = async (path: string) => (await openTree({ kind: 'erofs', path })).tree;
     const trees = [await open(path), await open(path), await open(path)];
     assert.equal(openBelow(directory), 1);
     await trees[0]!.close!();

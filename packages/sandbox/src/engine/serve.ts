@@ -3,6 +3,7 @@
  * thread by turns; each talks through a port of its own, and leaves nothing when it ends.
  */
 import { readFile } from 'node:fs/promises';
+import { flushCompileCache } from 'node:module';
 import type { MessagePort } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
 import {
@@ -26,7 +27,7 @@ import { AgentLine } from './agent-line.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
-import { continueFiles, forkSandbox } from './fork.ts';
+import { continueFiles, forkIn, forkSandbox } from './fork.ts';
 import { jit } from './hart-parts.ts';
 import type {
   BaseFile,
@@ -72,6 +73,8 @@ export async function serve(order: MachineOrder, port: MessagePort): Promise<voi
     }
     link.end({ type: 'failed', error: reported(error) });
   }
+  // Threads end at once, and nothing would be kept of what they compiled: what a machine needs is known now.
+  flushCompileCache();
   link.tell({ type: 'ended' });
   port.close();
 }
@@ -177,7 +180,7 @@ interface Start extends Disposable {
 /** A fork or a saved sandbox, else a template that fits; undefined: boot. */
 async function startOf(order: MachineOrder, files: FileSystems): Promise<Start | undefined> {
   const { fork, saved, template } = order;
-  if (fork !== undefined) return await startOfFork(fork, files);
+  if (fork !== undefined) return await startOfFork(forkIn(fork), files);
   if (saved !== undefined) return await startOfSaved(saved, files);
   const { root } = files;
   if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;
@@ -320,7 +323,7 @@ function obey(command: Command, served: Served, hello: Promise<Uint8Array>): voi
 }
 
 async function forkFor(
-  { id, code }: Command & { readonly type: 'fork' },
+  { id, code, to }: Command & { readonly type: 'fork' },
   served: Served,
   greeting: Promise<Uint8Array>,
 ): Promise<void> {
@@ -328,7 +331,8 @@ async function forkFor(
   const taken = link.lastFork.then(async () => forkSandbox(served, await greeting, code));
   link.lastFork = taken.catch(() => {});
   try {
-    link.tell({ type: 'forked', id, fork: await taken });
+    to.postMessage(await taken);
+    link.tell({ type: 'forked', id });
   } catch (error) {
     link.tell({ type: 'not-forked', id, error: reported(error) });
   }

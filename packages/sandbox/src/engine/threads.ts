@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { startThread } from '@anole/host/threads';
 import type { HartParts } from '@anole/machine/runtime';
+import { machineStamp } from './machine-stamp.ts';
 import type { MachineOrder, ThreadData, ThreadOrder, ThreadReport } from './messages.ts';
 
 const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
@@ -23,7 +24,7 @@ export class MachineThread {
   #alone = false;
 
   constructor() {
-    const data: ThreadData = { code };
+    const data: ThreadData = { code, stamp: machineStamp() };
     this.#worker = startThread(new URL(`./machine-worker.${extension}`, import.meta.url), {
       name: 'anole machine',
       // Loading code makes much garbage: with room for it, starts are shorter.

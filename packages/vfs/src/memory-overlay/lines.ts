@@ -29,12 +29,14 @@ interface NodeLine {
  * Writes the state of an overlay as lines of JSON, without its files' bytes: the first one is about the
  * whole, then comes one for each node.
  *
+ * @param state not saved briefly
  * @param store puts bytes of a chunk where {@link readOverlay}'s user will find them
  */
 export function* writeOverlay(
-  { nextIno, renumbered, used, nodes }: OverlayState,
+  { nextIno, renumbered, used, nodes, same }: OverlayState,
   store: (chunk: Uint8Array | StoredChunk) => StoredChunk,
 ): Generator<string> {
+  if (same !== undefined) throw bad('brief state');
   yield JSON.stringify({ nextIno, renumbered, used, nodes: nodes.length });
   for (const node of nodes) yield JSON.stringify(lineOf(node, store));
 }

@@ -74,6 +74,12 @@ export class OverlayNode implements WritableNode {
     return this.#changed;
   }
 
+  /** Whether all that is known of it is the lower node's. */
+  get isLower(): boolean {
+    const isPlain = !this.#changed && this.#content === undefined && this.attributes === undefined;
+    return isPlain && this.lowerPath !== undefined && this.names.size === 0 && !this.removed;
+  }
+
   /** Changes attributes; the time of change is now. */
   restat(change: Partial<Stat>): void {
     this.own();

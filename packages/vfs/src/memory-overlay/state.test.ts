@@ -12,6 +12,7 @@ import {
   writeOverlay,
 } from '../memory-overlay.ts';
 import { MemoryTree } from '../memory-tree.ts';
+import type { TreeNode } from '../tree.ts';
 import type { WritableNode } from '../writable.ts';
 
 const text = (string: string) => new TextEncoder().encode(string);
@@ -27,9 +28,13 @@ function image(): MemoryTree {
 const shared = image();
 
 /** The other side of a posting. */
-async function forked(tree: MemoryOverlay, lower: MemoryTree = shared): Promise<MemoryOverlay> {
+async function forked(
+  tree: MemoryOverlay,
+  lower: MemoryTree = shared,
+  brief = true,
+): Promise<MemoryOverlay> {
   const copy = memoryOverlay(lower);
-  await copy.restore(structuredClone(tree.save()));
+  await copy.restore(structuredClone(tree.save({ brief })));
   return copy;
 }
 
@@ -127,7 +132,7 @@ describe('an overlay that goes on from another one', () => {
         for (const step of before) await act(origin, step);
         const copy = await forked(origin);
         await assertSame(copy, origin);
-        const untouched = await forked(origin);
+        const untouched = await forked(origin, shared, false);
         const again = await forked(copy);
         const saved = new Saved(copy);
         const stored = await saved.restored(now);
@@ -207,6 +212,22 @@ describe('an overlay that goes on from another one', () => {
       ),
       { seed: 104, numRuns: 2000 },
     );
+  });
+
+  it('takes nodes that were found before, and is not written as lines where it was saved briefly', async () => {
+    const origin = memoryOverlay(shared);
+    for (const path of [['a'], ['d', 'e', 'a']]) await find(origin, path);
+    const state = origin.save({ brief: true });
+    assert.deepEqual(state.nodes, []);
+    const found = new Map<string, TreeNode>();
+    await memoryOverlay(shared, { found }).restore(structuredClone(state));
+    assert.deepEqual([...found.keys()].sort(), ['', 'a', 'd', 'd/e', 'd/e/a']);
+    found.set('a', { ...found.get('a')!, stat: { ...found.get('a')!.stat, ino: 4711 } });
+    const other = memoryOverlay(shared, { found });
+    await assert.rejects(other.restore(state), { code: 'VFS_NOT_FOUND' });
+    assert.throws(() => [...writeOverlay(state, (chunk) => chunk as StoredChunk)], {
+      code: 'VFS_INVALID',
+    });
   });
 
   it('refuses another lower tree', async () => {

@@ -14,7 +14,12 @@ export interface OverlayState {
   readonly renumbered: readonly (readonly [number, number])[];
   readonly used: number;
   readonly nodes: readonly NodeState[];
+  /** Nodes beside those that are as the lower tree has them. */
+  readonly same?: readonly SameNode[];
 }
+
+/** Path in the lower tree, ino, and the ino of the directory that it was seen in, where that is known. */
+export type SameNode = readonly [path: string, ino: number, parent: number | undefined];
 
 export interface NodeState {
   readonly stat: Stat;
@@ -29,19 +34,48 @@ export interface NodeState {
   readonly content: ContentState | undefined;
 }
 
-/** Takes an overlay as it is. Chunks of files that it alone had are moved into shared memory. */
-export function saveOverlay(tree: OverlayTree, nodes: Iterable<OverlayNode>): NodeState[] {
+/** Nodes of a lower tree with which others begin; a guest that walked all of a large image left more. */
+const maxFound = 10_000;
+
+/**
+ * Takes an overlay as it is. Chunks of files that it alone had are moved into shared memory.
+ *
+ * @param brief whether nodes that are as the lower tree has them go into `same`: a third of the time to post
+ * them, as most are
+ */
+export function saveOverlay(
+  tree: OverlayTree,
+  nodes: Iterable<OverlayNode>,
+  brief: boolean,
+): Pick<OverlayState, 'nodes' | 'same'> {
   const all = new Set(nodes);
   // A set also gives what is added to it meanwhile.
   for (const node of all) if (node.parent !== undefined) all.add(node.parent);
   all.add(tree.root);
-  return Array.from(all, (node) => node.save());
+  if (!brief) return { nodes: Array.from(all, (node) => node.save()) };
+  const states: NodeState[] = [];
+  const same: SameNode[] = [];
+  for (const node of all) {
+    if (!node.isLower) states.push(node.save());
+    else same.push([node.lowerPath!, node.stat.ino, node.parent?.stat.ino]);
+  }
+  return { nodes: states, same };
 }
 
 /** Puts nodes into an overlay in which nothing was changed: a fork waits for hundreds. */
-export function* restoreNodes(tree: OverlayTree, states: readonly NodeState[]): Flow<void> {
-  const lowers = new Map<string, TreeNode | undefined>([['', tree.root.lower]]);
+export function* restoreNodes(
+  tree: OverlayTree,
+  { nodes: states, same = [] }: Pick<OverlayState, 'nodes' | 'same'>,
+): Flow<void> {
+  const lowers = tree.found ?? new Map<string, TreeNode>();
+  if (lowers.size > maxFound) lowers.clear();
+  lowers.set('', tree.root.lower!);
   const nodes = new Map<number, OverlayNode>();
+  for (const [path, ino] of same) {
+    const lower = yield* findLower(lowers, path);
+    if (tree.inoOf(lower.stat.ino) !== ino) throw changed(path);
+    nodes.set(ino, tree.wrap(lower, path));
+  }
   for (const { stat, lowerPath } of states) {
     const lower = lowerPath === undefined ? undefined : yield* findLower(lowers, lowerPath);
     if (lower !== undefined && !isSame(tree, lower, stat)) throw changed(lowerPath!);
@@ -49,19 +83,21 @@ export function* restoreNodes(tree: OverlayTree, states: readonly NodeState[]): 
     nodes.set(stat.ino, node);
     tree.keep(node);
   }
+  for (const [, ino, parent] of same) {
+    if (parent !== undefined) nodes.get(ino)!.parent = nodes.get(parent);
+  }
   for (const state of states) nodes.get(state.stat.ino)!.restore(state, (ino) => nodes.get(ino));
 }
 
-function* findLower(known: Map<string, TreeNode | undefined>, path: string): Flow<TreeNode> {
-  let lower = known.get(path);
-  if (lower === undefined) {
-    const slash = path.lastIndexOf('/');
-    const parent = yield* findLower(known, path.slice(0, Math.max(0, slash)));
-    lower = yield* wait(parent.lookup(path.slice(slash + 1)));
-    known.set(path, lower);
-  }
-  if (lower !== undefined) return lower;
-  throw changed(path);
+function* findLower(known: Map<string, TreeNode>, path: string): Flow<TreeNode> {
+  const there = known.get(path);
+  if (there !== undefined) return there;
+  const slash = path.lastIndexOf('/');
+  const parent = yield* findLower(known, path.slice(0, Math.max(0, slash)));
+  const lower = yield* wait(parent.lookup(path.slice(slash + 1)));
+  if (lower === undefined) throw changed(path);
+  known.set(path, lower);
+  return lower;
 }
 
 /** Whether a lower node is the one that `stat` was of, when it was first seen. */

@@ -18,6 +18,19 @@ export interface MemoryOverlayOptions {
   readonly onFull?: () => void;
   /** The time written into changed nodes. Default: the clock, to the millisecond. */
   readonly now?: () => Timestamp;
+  /**
+   * Nodes of the lower tree by their paths there, kept for others that are restored over the same tree.
+   * Only for trees that nobody changes.
+   */
+  readonly found?: Map<string, TreeNode>;
+}
+
+export interface SaveOverlayOptions {
+  /**
+   * Of nodes that are as the lower tree has them, says only where they are: less to post, and not for
+   * `writeOverlay`. Default false.
+   */
+  readonly brief?: boolean;
 }
 
 /** What all nodes of one overlay share. */
@@ -27,6 +40,8 @@ export class OverlayTree implements WritableTree {
   readonly now: () => Timestamp;
   /** Where chunks of restored files are that were not written since. */
   store: ChunkStore | undefined;
+  /** See {@link MemoryOverlayOptions.found}. */
+  readonly found: Map<string, TreeNode> | undefined;
   readonly #lower: Tree;
   /** Every node that is in use or changed, by its ino: so hard links meet in one node. */
   readonly #nodes = new Map<number, OverlayNode>();
@@ -36,6 +51,7 @@ export class OverlayTree implements WritableTree {
 
   constructor(lower: Tree, options: MemoryOverlayOptions) {
     this.#lower = lower;
+    this.found = options.found;
     this.budget = new Budget(options.maxBytes ?? 2 ** 30, options.onFull);
     this.now = options.now ?? clock;
     this.root = this.wrap(lower.root, '');
@@ -85,17 +101,17 @@ export class OverlayTree implements WritableTree {
     return this.#nodes.get(ino);
   }
 
-  save(): OverlayState {
+  save({ brief = false }: SaveOverlayOptions = {}): OverlayState {
     return {
       nextIno: this.#nextIno,
       renumbered: [...this.#renumbered],
       used: this.budget.used,
-      nodes: saveOverlay(this, this.#nodes.values()),
+      ...saveOverlay(this, this.#nodes.values(), brief),
     };
   }
 
   async restore(
-    { nextIno, renumbered, used, nodes }: OverlayState,
+    { nextIno, renumbered, used, ...nodes }: OverlayState,
     store?: ChunkStore,
   ): Promise<void> {
     this.store = store;
