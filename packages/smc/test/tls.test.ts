@@ -97,6 +97,23 @@ test('TLS upon a socket that is still connecting goes over TCP, and says so', {
   client.destroy();
 });
 
+test('TLS within TLS works, of which the outer one goes over TCP', { skip }, async () => {
+  const outer = tls.createServer(ofServer, (socket) => {
+    const inner = net.connect(port, '127.0.0.1');
+    inner.pipe(socket).pipe(inner);
+  });
+  outer.listen(0, '127.0.0.1');
+  await once(outer, 'listening');
+  const socket = tls.connect({ ...ofClient, port: (outer.address() as AddressInfo).port });
+  const client = tls.connect({ ...ofClient, socket });
+  const [accepted] = (await once(server, 'secureConnection')) as [TLSSocket];
+  accepted.end('within');
+  assert.equal(String(Buffer.concat(await client.toArray())), 'within');
+  assert.equal(smcState(socket)?.reason?.name, 'tls');
+  client.destroy();
+  outer.close();
+});
+
 test('a client that is destroyed at once takes its socket along', { skip }, async () => {
   const client = tls.connect({ ...ofClient, port: 1 });
   client.on('error', (error) => assert.fail(error));
@@ -124,6 +141,31 @@ test('a client may end what it writes before there is a connection', { skip }, a
   assert.equal(String(Buffer.concat(await accepted.toArray())), 'all of it');
   accepted.end();
   await once(client.resume(), 'close');
+  assert.equal(smcState(client)?.transport, 'smc-d');
+});
+
+test('a client that gives buffers to be read into is asked for one for each read', {
+  skip,
+}, async () => {
+  let asked = 0;
+  const got: string[] = [];
+  const onread = {
+    buffer: () => {
+      asked++;
+      return Buffer.alloc(4);
+    },
+    callback: (count: number, bytes: Uint8Array) => {
+      got.push(Buffer.from(bytes.subarray(0, count)).toString());
+      return true;
+    },
+  };
+  const options = { ...ofClient, port, onread } as tls.ConnectionOptions;
+  const client = tls.connect(options);
+  const [accepted] = (await once(server, 'secureConnection')) as [TLSSocket];
+  accepted.end('0123456789');
+  await once(client, 'close');
+  assert.deepEqual(got, ['0123', '4567', '89']);
+  assert.equal(asked, got.length + 1);
   assert.equal(smcState(client)?.transport, 'smc-d');
 });
 

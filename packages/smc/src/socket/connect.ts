@@ -117,7 +117,7 @@ class Attempt {
 
   /** Whether TLS was put upon the socket below JavaScript, by whoever has it. */
   private get isTaken(): boolean {
-    return isTakenOver(this.handle) && !this.isTls;
+    return isTakenOver(this.isTls ? (this.socket!._handle as object) : this.handle);
   }
 
   /** The first links to the port are there, or there are none. */

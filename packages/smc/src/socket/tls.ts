@@ -47,17 +47,33 @@ export function putTlsUpon(handle: SmcHandle, socket: HandledSocket): void {
   const before = socket._handle as TlsHandle;
   // It would close the TCP connection as well, which is the other handle's now.
   before.close = () => before.destroySSL();
-  // It would take back that the program has ended what it writes.
-  const ending = socket as { _undestroy?: () => void };
-  ending._undestroy = () => {};
+  const restore = keepAsItIs(socket);
   try {
     (socket[reinitialize!] as Reinitialize).call(socket, handle);
   } finally {
-    delete ending._undestroy;
+    restore();
   }
   // What follows Node does not carry over.
   const upper = socket._handle as TlsHandle;
   Object.assign(socket, { ssl: upper });
   if (socket.listenerCount('keylog') > 0) upper.enableKeylogCallback();
   if (socket.listenerCount('session') > 0) upper.enableSessionCallbacks();
+}
+
+/**
+ * Has Node leave alone what is not the handle's: that the program has ended what it writes, and the buffer that it wants
+ * bytes in (the option `onread`), of which it would be asked for another.
+ */
+function keepAsItIs(socket: HandledSocket): () => void {
+  const ending = socket as { _undestroy?: () => void };
+  ending._undestroy = () => {};
+  const symbol = Object.getOwnPropertySymbols(socket).find(
+    ({ description }) => description === 'kBufferGen',
+  );
+  const generator = symbol && socket[symbol];
+  if (symbol !== undefined) socket[symbol] = null;
+  return () => {
+    delete ending._undestroy;
+    if (symbol !== undefined) socket[symbol] = generator;
+  };
 }
