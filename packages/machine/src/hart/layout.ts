@@ -119,7 +119,9 @@ export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
 
 /**
  * For each half-word two u32: the 32-bit instruction it stands for, all ones where illegal, and that
- * instruction's index in the table.
+ * instruction's index in the table. In the order of the half-words turned right by two bits: those that differ
+ * in the lower bits of a register or an immediate lie in one line of the host's cache, and what is no
+ * compressed instruction lies apart.
  */
 export const EXPANSIONS = 0x4_0000;
 

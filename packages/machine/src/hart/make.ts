@@ -15,8 +15,9 @@ export function expansionTable(): Uint32Array<ArrayBuffer> {
   for (let half = 0; half < 0x10000; half++) {
     const word = expandCompressed(half) || ILLEGAL;
     const instruction = findInstruction(word);
-    table[2 * half] = word;
-    table[2 * half + 1] = instruction === undefined ? ILLEGAL : indexes.get(instruction)!;
+    const at = 2 * ((half >>> 2) | ((half & 3) << 14));
+    table[at] = word;
+    table[at + 1] = instruction === undefined ? ILLEGAL : indexes.get(instruction)!;
   }
   return table;
 }

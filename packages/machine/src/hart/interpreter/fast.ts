@@ -48,7 +48,14 @@ import { LocalPool } from './atomics.ts';
 import { dispatch } from './dispatch.ts';
 import type { Define } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
-import { branchOffset, immediate32, readF, readX, registerAt } from './operands.ts';
+import {
+  branchOffset,
+  expansionOffset,
+  immediate32,
+  readF,
+  readX,
+  registerAt,
+} from './operands.ts';
 import { quickFloat } from './quick/quick-float.ts';
 import {
   add32,
@@ -255,11 +262,10 @@ class FastLoop {
 
   /** Compressed instructions find their expansion and its handler in a table. */
   #decodeLength(direct: (index: Code) => Code): Code {
-    const half = and32(get(this.#word), 0xffff);
     return [
       when(op('i32.ne', and32(get(this.#word), 3), i32(3)), [
         set(this.#next, add32(get(this.#ip), i32(2))),
-        set(this.#entry, op('i32.shl', half, i32(3))),
+        set(this.#entry, expansionOffset(this.#word)),
         set(this.#word, load('i32.load', get(this.#entry), EXPANSIONS)),
         direct(load('i32.load', get(this.#entry), EXPANSIONS + 4)),
       ]),

@@ -63,3 +63,9 @@ export function branchOffset(word: Local): Code {
     and(shr(word, 7), 0x1e),
   );
 }
+
+/** Offset from EXPANSIONS of the entry for the half-word in the lower bits of `word`. */
+export function expansionOffset(word: Local): Code {
+  const upper = op('i32.shl', op('i32.and', get(word), i32(0xfffc)), i32(1));
+  return op('i32.or', upper, op('i32.shl', op('i32.and', get(word), i32(3)), i32(17)));
+}

@@ -49,7 +49,7 @@ import { dispatch } from './dispatch.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
-import { immediate32, readF, readX, registerAt } from './operands.ts';
+import { expansionOffset, immediate32, readF, readX, registerAt } from './operands.ts';
 import { ramPlace } from './physical.ts';
 import { sharedUpdateAt } from './shared-atomics.ts';
 import {
@@ -147,7 +147,7 @@ class SlowStep {
           set(this.#next, add64(get(this.#pc), i64(4))),
         ],
         [
-          set(this.#word, load('i32.load', op('i32.shl', get(this.#raw), i32(3)), EXPANSIONS)),
+          set(this.#word, load('i32.load', expansionOffset(this.#raw), EXPANSIONS)),
           set(this.#next, add64(get(this.#pc), i64(2))),
         ],
       ),
