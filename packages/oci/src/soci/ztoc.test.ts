@@ -122,6 +122,27 @@ for (const compression of ['gzip', 'none', 'zstd'] as const) {
   });
 }
 
+it('a ztoc may end with its archive, before the zeros that fill the last record', async () => {
+  const tar = await tarOf(sampleTree());
+  for (const [last, isSound] of [
+    [0, true],
+    [1, false],
+  ] as const) {
+    const filled = new Uint8Array(Math.ceil((tar.length + 1) / 10_240) * 10_240);
+    filled.set(tar);
+    filled[filled.length - 1] = last;
+    const [index, bytes] = await indexed(filled, 'gzip');
+    // As SOCI's builder has it.
+    const { length: size } = tar;
+    const short = parseZtoc(
+      encodeZtoc({ ...index, size, gzip: { ...index.gzip!, size }, tool: 'test' }),
+    );
+    const checked = checkLayerIndex(short, memorySource(bytes), sha256(filled));
+    if (isSound) await checked;
+    else await assert.rejects(checked, { code: 'OCI_WRONG_CONTENT' });
+  }
+});
+
 /** As the public schema has it. */
 const schema = `namespace ztoc;
 table Xattr { key:string; value:string; }
