@@ -268,45 +268,6 @@ test('what becomes of a connection is told through diagnostics_channel', { skip 
   ]);
 });
 
-test('a client that has no descriptors left goes over TCP, and shares memory when it has', {
-  skip,
-}, async () => {
-  const source = `
-    const fs = require('node:fs'), net = require('node:net');
-    const ask = () => new Promise((resolve, reject) => {
-      const socket = net.connect(${echo.port}, '127.0.0.1');
-      socket.end('asked');
-      socket.on('error', reject);
-      socket.on('data', (bytes) => resolve(bytes + ' ' + socket.smc.transport));
-    });
-    (async () => {
-      await new Promise((resolve) => net.connect(1, '127.0.0.1').on('error', resolve));
-      const taken = [];
-      try { for (;;) taken.push(fs.openSync('/dev/null')); } catch {}
-      // One for TCP; one for the Unix socket, but none for memory.
-      for (const free of [1, 2, 3]) {
-        fs.closeSync(taken.pop());
-        console.log(free, await ask());
-      }
-      for (const each of taken) fs.closeSync(each);
-      console.log('all', await ask());
-    })();`;
-  const node = [process.execPath, '-C', 'anole-source', '--import', register, '-e', source];
-  const child = spawn('sh', ['-c', 'ulimit -n 100; exec "$@"', 'sh', ...node], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
-  const lines = Buffer.concat(await child.stdout.toArray())
-    .toString()
-    .trim()
-    .split('\n');
-  assert.deepEqual(lines[0], '1 asked tcp');
-  assert.ok(
-    lines.slice(1, 3).every((line) => /^\d asked (tcp|smc-d)$/.test(line)),
-    lines.join(),
-  );
-  assert.equal(lines[3], 'all asked smc-d');
-});
-
 test('without koffi everything goes over TCP, and says so at both ends', { skip }, async () => {
   const hide = `
     import Module from 'node:module';
