@@ -1,5 +1,5 @@
 import { completeLaunch } from './launch-request.ts';
-import { takeLauncher } from './launcher.ts';
+import { prepareAfterEnd, takeLauncher } from './launcher.ts';
 import { lookForKills, lookForRefusals, metSince, metSoFar } from './limits.ts';
 import type { Outlet } from './port.ts';
 import { busybox, examine } from './process.ts';
@@ -97,7 +97,10 @@ export class Command {
     this.#stdin?.close();
     this.#exited = true;
     let waiting = this.#outputs.length;
-    const report = () => this.#port.sendJson(toHost.exit, this.id, this.#report(status));
+    const report = () => {
+      this.#port.sendJson(toHost.exit, this.id, this.#report(status));
+      prepareAfterEnd();
+    };
     if (waiting === 0) {
       report();
       return;

@@ -10,18 +10,27 @@ export interface Launcher {
   readonly stderr: number;
 }
 
-/** How long after a command was started the next process is: a short command has ended by then. */
-const pause = 30; // ms
+/**
+ * When the next process is started, since it would take its time from what the command says first: once the
+ * command has ended, which a short one has soon, however slow the computer is; or after a while.
+ */
+const pauses = { atLatest: 500, afterEnd: 10 } as const; // ms
 
 let ready: Launcher | undefined;
-let waiting = false;
+/** The timer, and the pause that it was set for. */
+let waiting: { readonly timer: unknown; readonly pause: number } | undefined;
 
 /** A process to become a command; the one that was started ahead where there is one. */
 export function takeLauncher(): Launcher {
   const launcher = ready ?? start();
   ready = undefined;
-  prepareSoon();
+  prepareIn(pauses.atLatest);
   return launcher;
+}
+
+/** A command has ended, and the host was told. */
+export function prepareAfterEnd(): void {
+  if (ready === undefined) prepareIn(pauses.afterEnd);
 }
 
 /** Starts a process ahead: starting one takes longer than becoming a command. */
@@ -33,13 +42,16 @@ export function prepareLauncher(): void {
   }
 }
 
-function prepareSoon(): void {
-  if (waiting) return;
-  waiting = true;
-  os.setTimeout(() => {
-    waiting = false;
+function prepareIn(pause: number): void {
+  if (waiting !== undefined) {
+    if (waiting.pause <= pause) return;
+    os.clearTimeout(waiting.timer);
+  }
+  const timer = os.setTimeout(() => {
+    waiting = undefined;
     prepareLauncher();
   }, pause);
+  waiting = { timer, pause };
 }
 
 /** The process that was started ahead has ended: somebody killed it. */
@@ -47,7 +59,7 @@ export function launcherEnded(pid: number): void {
   if (ready?.pid !== pid) return;
   closeLauncher(ready);
   ready = undefined;
-  prepareSoon();
+  prepareIn(pauses.afterEnd);
 }
 
 function closeLauncher({ stdin, stdout, stderr }: Launcher): void {
