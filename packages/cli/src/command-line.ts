@@ -126,6 +126,7 @@ export async function runCommandLine(argv: readonly string[]): Promise<void> {
   forEachCommand(program, [], (command, path) => {
     if (isOne && path.length > 0 && path[0] !== wanted) return;
     addGlobalOptions(command);
+    checkRequiredLast(command);
     command.exitOverride().configureOutput({
       outputError: (text) => printError(asUsageError(text, path), { json }),
     });
@@ -163,6 +164,18 @@ function addGlobalOptions(command: Command): void {
   for (const [flags, description] of options) {
     const long = flags.slice(flags.indexOf('--'));
     if (command.options.every((option) => option.long !== long)) command.option(flags, description);
+  }
+}
+
+/** Required options are asked for last: commander would say nothing of unknown ones before. */
+function checkRequiredLast(command: Command): void {
+  const required = command.options.filter(({ mandatory }) => mandatory);
+  for (const option of required) {
+    option.mandatory = false;
+    command.hook('preAction', () => {
+      if (command.getOptionValue(option.attributeName()) !== undefined) return;
+      command.error(`error: required option '${option.flags}' not specified`);
+    });
   }
 }
 

@@ -3,6 +3,7 @@
  * them, such as RAFS.
  */
 export { CHUNK_INDEX_SIZE, CHUNK_INDEXES, ChunkIndex } from './layout/chunk.ts';
+export { algorithms } from './layout/compression-config.ts';
 export { DEVICE_SLOT_SIZE, DeviceSlot } from './layout/device.ts';
 export { NAME_MAX } from './layout/dirent.ts';
 export {

@@ -38,9 +38,10 @@ export class DirectoryCalls {
     else rows.set(0, fstatSync(fd, { bigint: true }));
   }
 
-  open(directory: number, name: string, flags: number): number {
-    if (!this.#useNative(name)) return openSync(pathIn(directory, name), flags);
-    const fd = openIn(directory, name, flags);
+  /** @param mode of a file that is made by that */
+  open(directory: number, name: string, flags: number, mode = 0): number {
+    if (!this.#useNative(name)) return openSync(pathIn(directory, name), flags, mode);
+    const fd = openIn(directory, name, flags, mode);
     this.#opened.add(fd);
     return fd;
   }

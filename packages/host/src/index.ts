@@ -28,7 +28,7 @@ export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { startThread } from './threads.ts';
 export { checkGoal, type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
-export { type Elsewhere, fileUnpacker } from './unpack-elsewhere.ts';
+export type { Elsewhere } from './unpack-elsewhere.ts';
 export type { SkippedPart } from './unpacking.ts';
 export { type HostVolume, hostVolume, type VolumeOptions } from './volume.ts';
 export { zlibEncoders } from './zlib-encoders.ts';

@@ -1,5 +1,4 @@
 import type { WalkEntry } from '@anole/vfs';
-import { Unpacking } from './unpacking.ts';
 
 /**
  * Writes files of a tree that is being unpacked, in other threads: they read the same tree on their
@@ -19,15 +18,4 @@ export interface Elsewhere {
   finish(): Promise<void>;
   /** Resolves when no more is written, whatever was still to come. */
   stop(): Promise<void>;
-}
-
-/** What such a thread does with a file. Gives the bytes written. */
-export function fileUnpacker(base: string, owners: boolean): (entry: WalkEntry) => Promise<number> {
-  const unpacking = new Unpacking(base, { owners, xattrs: false });
-  return async (entry) => {
-    const before = unpacking.bytes;
-    const copying = unpacking.put(entry);
-    if (copying) for await (const _ of copying);
-    return unpacking.bytes - before;
-  };
 }

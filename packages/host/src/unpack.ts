@@ -1,7 +1,7 @@
 import { lstatSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import type { CallOptions } from '@anole/bytes';
+import { type CallOptions, isPromise } from '@anole/bytes';
 import { type Tree, type WalkEntry, walk } from '@anole/vfs';
 import { HostError, hostError } from './errors.ts';
 import type { Elsewhere } from './unpack-elsewhere.ts';
@@ -35,7 +35,8 @@ export interface UnpackReport {
  * at the end. So nothing the tree holds, and nobody meanwhile, can lead a write elsewhere through a
  * symbolic link.
  *
- * Times are kept to the microsecond (Node offers no more), holes where the tree knows them.
+ * Times are kept to the nanosecond where native calls can be had, else to the microsecond; holes where the tree
+ * knows them.
  *
  * @throws HostError `HOST_EXISTS`, `HOST_NO_SPACE`, `HOST_NOT_PERMITTED` and so on; VfsError of the
  * tree, and `VFS_INVALID` for a name that is none.
@@ -68,6 +69,8 @@ export async function unpackTree(
       rmSync(unpacking.base, { recursive: true, force: true });
     }
     throw hostError(error, action);
+  } finally {
+    unpacking?.[Symbol.dispose]();
   }
 }
 
@@ -87,7 +90,7 @@ async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions
     return setImmediate();
   };
   for await (const entry of walk(tree, options)) {
-    if (elsewhere && (await isPlainFile(entry, options))) {
+    if (elsewhere && isPlainFile(entry, options)) {
       unpacking.entries++;
       const waiting = elsewhere.put(entry);
       if (waiting) await waiting;
@@ -103,9 +106,14 @@ async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions
 }
 
 /** Whether nothing of a file must be known but what it holds: no other name, no attributes. */
-async function isPlainFile({ node }: WalkEntry, { xattrs }: UnpackOptions): Promise<boolean> {
+function isPlainFile({ node }: WalkEntry, options: UnpackOptions): boolean {
   if (node.stat.type !== 'file' || node.stat.nlink > 1) return false;
-  return xattrs === false || (await node.xattrs()).size === 0;
+  if (options.xattrs === false) return true;
+  const xattrs = node.xattrs();
+  if (!isPromise(xattrs)) return xattrs.size === 0;
+  // Where they come later, they are asked for again, by who can wait.
+  xattrs.catch(() => undefined);
+  return false;
 }
 
 /**

@@ -4,7 +4,7 @@ import { type Attributes, MemoryTree } from '@anole/vfs';
 /** A tree of what every file system can hold; with `root`, of what only root can make. */
 export function sampleTree(options: { readonly root: boolean }): MemoryTree {
   const user = options.root ? {} : { uid: process.geteuid!(), gid: process.getegid!() };
-  const mtime = { seconds: 1_600_000_000, nanoseconds: 123_456_000 };
+  const mtime = { seconds: 1_600_000_000, nanoseconds: 123_456_789 };
   const put = (mode: number, more: Attributes = {}): Attributes => ({
     mode,
     mtime,

@@ -50,6 +50,15 @@ before(() => {
 });
 after(() => rmSync(base, { recursive: true, force: true }));
 
+test('fs mk says first what is wrong about what it was given, then what is missing', () => {
+  const wrong = anole(['mk', source, '--nonsense']);
+  assert.equal(wrong.status, 2);
+  assert.match(wrong.stderr, /unknown option '--nonsense'/);
+  const less = anole(['mk', source]);
+  assert.equal(less.status, 2);
+  assert.match(less.stderr, /required option '-o, --output <image>' not specified/);
+});
+
 test('fs ls shows what is in a directory, as text and as JSON', () => {
   const plain = anole(['ls', image]);
   assert.equal(plain.stdout.toString(), 'again\nlink\nsub\n');

@@ -6,16 +6,23 @@ import type { UnpackJob, UnpackWork } from './unpack-worker.ts';
 
 /** More would wait for the disk, and each opens the image anew. */
 const MOST_THREADS = 4;
-/** Files and bytes that go to a thread at once. */
+/** Files and bytes that are enough for a job, and files that end one within a directory. */
 const JOB_FILES = 64;
 const JOB_BYTES = 4 * 1024 * 1024;
+const MOST_FILES = 1024;
 
-/** Threads that write files of an image of this computer while it is unpacked. */
+/**
+ * Threads that write files of an image of this computer while it is unpacked. Files of a directory go to one thread
+ * where they are not too many: the kernel lets one at a time make names in a directory.
+ */
 export class UnpackThreads implements Elsewhere, AsyncDisposable {
   bytes = 0;
   private readonly image: string;
   private crew: Crew<UnpackJob, number> | undefined;
-  private job: (readonly [string, number])[] = [];
+  // The job at hand. Many small objects would take longer to hand over than they take to make.
+  private directories: string[] = [];
+  private names: string[] = [];
+  private numbers: number[] = [];
   private jobBytes = 0;
 
   constructor(image: string) {
@@ -31,14 +38,21 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
   }
 
   put({ path, node }: WalkEntry): Promise<void> | undefined {
-    this.job.push([path, (node as ErofsNode).nid]);
+    const slash = path.lastIndexOf('/');
+    const directory = path.slice(0, Math.max(slash, 0));
+    const isNew = directory !== this.directories.at(-1);
+    const { length } = this.names;
+    const isFull = isNew ? length >= JOB_FILES : length >= MOST_FILES;
+    const sent = isFull || this.jobBytes >= JOB_BYTES ? this.send() : undefined;
+    if (isNew || this.directories.length === 0) this.directories.push(directory);
+    this.names.push(path.slice(slash + 1));
+    this.numbers.push(this.directories.length - 1, (node as ErofsNode).nid);
     this.jobBytes += node.stat.size;
-    if (this.job.length < JOB_FILES && this.jobBytes < JOB_BYTES) return undefined;
-    return this.send();
+    return sent;
   }
 
   async finish(): Promise<void> {
-    if (this.job.length > 0) await this.send();
+    if (this.names.length > 0) await this.send();
     await this.crew!.finish();
   }
 
@@ -51,10 +65,14 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
   }
 
   private send(): Promise<void> | undefined {
-    const { job } = this;
-    this.job = [];
+    const directories = this.directories.join('\0');
+    const names = this.names.join('/');
+    const job: UnpackJob = { directories, names, numbers: Float64Array.from(this.numbers) };
+    this.directories = [];
+    this.names = [];
+    this.numbers = [];
     this.jobBytes = 0;
-    const written = this.crew!.ask(job);
+    const written = this.crew!.ask(job, [job.numbers.buffer]);
     written.then(
       (bytes) => {
         this.bytes += bytes;

@@ -1,6 +1,8 @@
 import { workerData } from 'node:worker_threads';
-import { openErofs } from '@anole/erofs/reader';
-import { fileSource, fileUnpacker, hostDecoders, serveCrew } from '@anole/host';
+import { isPromise } from '@anole/bytes';
+import { algorithms } from '@anole/erofs/format';
+import { type ErofsTree, openErofs } from '@anole/erofs/reader';
+import { FileMaker, fileSource, serveCrew } from '@anole/host/in-thread';
 
 /** What a thread that unpacks files is started with. */
 export interface UnpackWork {
@@ -9,16 +11,42 @@ export interface UnpackWork {
   readonly owners: boolean;
 }
 
-/** Files to write: their names below `base`, and their inodes. Answered by the bytes written. */
-export type UnpackJob = readonly (readonly [path: string, nid: number])[];
+/** Files to make. Answered by the bytes written. */
+export interface UnpackJob {
+  /** Paths below `base`, with NUL between them. */
+  readonly directories: string;
+  /** One for each file, with slashes between them. */
+  readonly names: string;
+  /** For each file the number of its directory, and its inode. */
+  readonly numbers: Float64Array<ArrayBuffer>;
+}
 
 const { image, base, owners } = workerData as UnpackWork;
-const opened = openErofs(fileSource(image), { decoders: hostDecoders });
-const write = fileUnpacker(base, owners);
+const opened = open();
+const maker = new FileMaker(base, { owners });
 
-serveCrew(async (job: UnpackJob): Promise<number> => {
+async function open(): Promise<ErofsTree> {
+  const source = fileSource(image);
+  const tree = await openErofs(source);
+  const ours = (1 << algorithms.lz4) | (1 << algorithms.lzma);
+  if ((tree.info.algorithms & ~ours) === 0) return tree;
+  // They take longer to load than an image takes that needs none.
+  const { hostDecoders } = await import('@anole/host/decoders');
+  return await openErofs(source, { decoders: hostDecoders });
+}
+
+serveCrew(async ({ directories, names, numbers }: UnpackJob): Promise<number> => {
   const tree = await opened;
-  let bytes = 0;
-  for (const [path, nid] of job) bytes += await write({ path, node: await tree.node(nid) });
-  return bytes;
+  const before = maker.bytes;
+  const above = directories.split('\0');
+  for (const [index, name] of names.split('/').entries()) {
+    const directory = above[numbers[2 * index]!]!;
+    const found = tree.node(numbers[2 * index + 1]!);
+    // Awaiting what is there costs, too.
+    const node = isPromise(found) ? await found : found;
+    const making = maker.make(directory === '' ? name : `${directory}/${name}`, node, false);
+    if (making) for await (const _ of making);
+  }
+  maker.release();
+  return maker.bytes - before;
 });

@@ -84,12 +84,24 @@ export class DataReader {
     const first = yield* this.#longRun(inode, offset, wanted);
     if (first.length === wanted) return yield* this.#bytes(inode, first);
     const out = new Uint8Array(wanted);
+    yield* this.readInto(inode, offset, out);
+    return out;
+  }
+
+  /** As `read`, into `target`. Gives how many bytes there were. */
+  *readInto(inode: InodeInfo, offset: number, target: Uint8Array): Flow<number> {
+    const wanted = Math.max(0, Math.min(target.length, inode.stat.size - offset));
+    const room = target.subarray(0, wanted);
+    if (wanted > 0 && isCompressed(inode)) {
+      yield* this.#compressed.readInto(inode, offset, room);
+      return wanted;
+    }
     for (let done = 0; done < wanted; ) {
       const run = yield* this.#longRun(inode, offset + done, wanted - done);
-      out.set(yield* this.#bytes(inode, run), done);
+      yield* this.#fill(inode, run, room.subarray(done, done + run.length));
       done += run.length;
     }
-    return out;
+    return wanted;
   }
 
   /** Ranges that are not holes. */
@@ -345,6 +357,15 @@ export class DataReader {
       `Cannot read inode ${inode.nid}: its data end outside the ${source.size} bytes there are`,
       offset,
     );
+  }
+
+  *#fill(inode: InodeInfo, run: Run, target: Uint8Array): Flow<void> {
+    const { device, offset, length } = run;
+    const source =
+      typeof device === 'number' ? this.#source(inode, device, offset, length) : undefined;
+    if (device === undefined) target.fill(0);
+    else if (source?.readInto) source.readInto(offset, target);
+    else target.set(yield* this.#bytes(inode, run));
   }
 
   *#bytes(inode: InodeInfo, { device, offset, length }: Run): Flow<Uint8Array> {

@@ -3,6 +3,11 @@ import { damaged } from '../errors.ts';
 
 /** Bytes of the image read and kept at once. What is far apart shall not cost much over a network. */
 const WINDOW = 4096;
+/**
+ * Windows read at once where the one before was read last: of Sources that answer at once, which are near. Then it is
+ * the number of reads that costs.
+ */
+const AHEAD = 16;
 
 /**
  * Metadata of an image through a cache of windows, the longest unused of which goes first. Ranges
@@ -14,6 +19,8 @@ export class Metadata {
   readonly name: string;
   readonly #windows = new Map<number, Uint8Array>();
   readonly #budget: BytesBudget;
+  /** The window behind those that were read last. */
+  #next = -1;
 
   /** @param memory bytes to keep, at least one window; or what is shared with others */
   constructor(source: Source, memory: number | BytesBudget, name = '') {
@@ -55,12 +62,22 @@ export class Metadata {
   }
 
   *#load(index: number): Flow<Uint8Array> {
+    const { source } = this;
+    const count = index === this.#next && source.readInto ? AHEAD : 1;
+    this.#next = index + count;
     const offset = index * WINDOW;
-    const length = Math.min(WINDOW, this.source.size - offset);
+    const length = Math.min(count * WINDOW, source.size - offset);
+    const bytes = new Uint8Array(length);
+    if (source.readInto) source.readInto(offset, bytes);
     // A Source may reuse the memory of what it gave.
-    const window = new Uint8Array(yield* wait(this.source.read(offset, length)));
-    this.#windows.set(index, window);
-    this.#budget.keep({ bytes: window, drop: () => void this.#windows.delete(index) });
-    return window;
+    else bytes.set(yield* wait(source.read(offset, length)));
+    for (let at = 0; at < length; at += WINDOW) {
+      this.#windows.set(index + at / WINDOW, bytes.subarray(at, at + WINDOW));
+    }
+    const drop = () => {
+      for (let at = 0; at < length; at += WINDOW) this.#windows.delete(index + at / WINDOW);
+    };
+    this.#budget.keep({ bytes, drop });
+    return this.#windows.get(index)!;
   }
 }

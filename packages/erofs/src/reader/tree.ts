@@ -205,6 +205,15 @@ export class ErofsNode implements TreeNode {
     return yield* this.#image.data.read(this.#inode, offset, length);
   }
 
+  readInto(offset: number, target: Uint8Array): Awaitable<number> {
+    return flow(() => this.#readInto(offset, target));
+  }
+
+  *#readInto(offset: number, target: Uint8Array): Flow<number> {
+    this.#check('file', 'VFS_NOT_FILE');
+    return yield* this.#image.data.readInto(this.#inode, offset, target);
+  }
+
   extents(): Awaitable<readonly Extent[]> {
     return flow(() => this.#extents());
   }

@@ -1,3 +1,4 @@
+import type { Timestamp } from '@anole/vfs';
 import type { StatRows } from '../stat-rows.ts';
 import { native, systemError } from './koffi.ts';
 
@@ -5,9 +6,12 @@ const statx = native(
   'int statx(int fd, const char *name, int flags, unsigned int mask, void *out)',
 );
 const close = native('int close(int fd)');
-const openat = native('int openat(int fd, const char *name, int flags)');
+const openat = native('int openat(int fd, const char *name, int flags, unsigned int mode)');
+const futimens = native('int futimens(int fd, const void *times)');
+const utimensat = native('int utimensat(int fd, const char *path, const void *times, int flags)');
 
 /** linux/fcntl.h, linux/stat.h */
+const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
@@ -33,9 +37,13 @@ export function statInto(rows: StatRows, row: number, directory: number, name: s
   return true;
 }
 
-/** Opens a name of an open directory. The name is one component, and well-formed. */
-export function openIn(directory: number, name: string, flags: number): number {
-  const fd = openat(directory, name, flags | O_CLOEXEC);
+/**
+ * Opens a name of an open directory. The name is one component, and well-formed.
+ *
+ * @param mode of a file that is made by that
+ */
+export function openIn(directory: number, name: string, flags: number, mode: number): number {
+  const fd = openat(directory, name, flags | O_CLOEXEC, mode);
   if (fd < 0) throw systemError();
   return fd;
 }
@@ -43,4 +51,19 @@ export function openIn(directory: number, name: string, flags: number): number {
 /** Closes what {@link openIn} opened. */
 export function closeNative(fd: number): void {
   if (close(fd) < 0) throw systemError();
+}
+
+/** Two of struct timespec, of the last access and of the last change: seconds of 64 bits, nanoseconds. */
+const times = new Uint32Array(8);
+
+/** Gives an open file, or what a path that is well-formed stands for, one time for both. */
+export function setTimesOf(file: number | string, { seconds, nanoseconds }: Timestamp): void {
+  times[0] = times[4] = seconds;
+  times[1] = times[5] = Math.floor(seconds / 2 ** 32);
+  times[2] = times[6] = nanoseconds;
+  const failed =
+    typeof file === 'number'
+      ? futimens(file, times)
+      : utimensat(AT_FDCWD, file, times, AT_SYMLINK_NOFOLLOW);
+  if (failed < 0) throw systemError();
 }

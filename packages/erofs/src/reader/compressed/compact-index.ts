@@ -68,13 +68,19 @@ export class CompactIndexReader {
     return offset + size;
   }
 
+  /** Where what is in memory tells it: most are in the same pack as the one before. */
+  here(number: number): Lcluster | undefined {
+    const pack = this.#pack;
+    if (pack === undefined || number < pack.first || number >= pack.first + pack.entries) {
+      return undefined;
+    }
+    return this.#entry(pack, number, number - pack.first);
+  }
+
   /** @throws ErofsError `EROFS_BAD_INODE`, `EROFS_OUT_OF_RANGE` */
   *at(number: number): Flow<Lcluster> {
-    let pack = this.#pack;
-    if (pack === undefined || number < pack.first || number >= pack.first + pack.entries) {
-      pack = this.#packOf(number);
-      this.#unpack(pack, yield* this.#inode.space.read(pack.offset, pack.size, 'indexes'));
-    }
+    const pack = this.#packOf(number);
+    this.#unpack(pack, yield* this.#inode.space.read(pack.offset, pack.size, 'indexes'));
     return this.#entry(pack, number, number - pack.first);
   }
 

@@ -34,26 +34,35 @@ export class FullIndexReader {
 
   /** Byte after the last index. */
   get end(): number {
-    return this.#header.end + FULL_INDEX_GAP + this.#count * FULL_INDEX_SIZE;
+    return this.#base + this.#count * FULL_INDEX_SIZE;
+  }
+
+  /** Where what is in memory tells it: most are in the same group as the one before. */
+  here(number: number): Lcluster | undefined {
+    return Math.floor(number / GROUP) === this.#group ? this.#decode(number) : undefined;
   }
 
   /** @throws ErofsError `EROFS_BAD_INODE`, `EROFS_OUT_OF_RANGE` */
   *at(number: number): Flow<Lcluster> {
     const group = Math.floor(number / GROUP);
-    const base = this.#header.end + FULL_INDEX_GAP;
-    let view = this.#view;
-    if (group !== this.#group) {
-      const count = Math.min(GROUP, this.#count - group * GROUP);
-      const start = base + group * GROUP * FULL_INDEX_SIZE;
-      view = viewOf(yield* this.#inode.space.read(start, count * FULL_INDEX_SIZE, 'indexes'));
-      this.#group = group;
-      this.#view = view;
-    }
-    const at = (number % GROUP) * FULL_INDEX_SIZE;
-    return this.#decode(view, at, number, base + number * FULL_INDEX_SIZE);
+    const count = Math.min(GROUP, this.#count - group * GROUP);
+    const start = this.#base + group * GROUP * FULL_INDEX_SIZE;
+    const size = count * FULL_INDEX_SIZE;
+    this.#view = viewOf(yield* this.#inode.space.read(start, size, 'indexes'));
+    this.#group = group;
+    return this.#decode(number);
   }
 
-  #decode(view: DataView, at: number, number: number, offset: number): Lcluster {
+  /** Byte of the first index. */
+  get #base(): number {
+    return this.#header.end + FULL_INDEX_GAP;
+  }
+
+  /** Of the group at hand. */
+  #decode(number: number): Lcluster {
+    const view = this.#view;
+    const at = (number % GROUP) * FULL_INDEX_SIZE;
+    const offset = this.#base + number * FULL_INDEX_SIZE;
     const advise = view.getUint16(at, true);
     const type = advise & INDEX_TYPE_MASK;
     const block = view.getUint32(at + FullIndex.offsets.block, true);

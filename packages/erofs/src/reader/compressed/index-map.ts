@@ -31,6 +31,8 @@ export class IndexMap {
   /** Most lclusters that an extent reaches over. */
   readonly #reach: number;
   #tail: Tail | undefined;
+  /** The head behind the piece that was found last: who reads on begins there. */
+  #next: Lcluster | undefined;
 
   constructor(inode: InodeInfo, header: CompressionHeader, info: ImageInfo) {
     this.#inode = inode;
@@ -57,8 +59,11 @@ export class IndexMap {
     if (wholeFragment !== undefined) {
       return unstored('fragment', 0, this.#inode.stat.size, wholeFragment);
     }
-    const first = yield* this.#indexes.at(Math.floor(offset / this.#lclusterSize));
-    const head = yield* this.#head(first, offset);
+    const next = this.#next;
+    const goesOn = next !== undefined && this.#startOf(next) === offset;
+    const number = Math.floor(offset / this.#lclusterSize);
+    const first = goesOn ? next : (this.#indexes.here(number) ?? (yield* this.#indexes.at(number)));
+    const head = goesOn ? next : yield* this.#head(first, offset);
     const start = this.#startOf(head);
     const end = yield* this.#end(head, first);
     if (this.#hasTail) this.#tail ??= yield* this.#findTail();
@@ -68,8 +73,9 @@ export class IndexMap {
       if (this.#header.inlineSize === 0) return unstored('fragment', start, length, tail.start);
       return this.#stored(head, start, length, 'inline', tail.start, this.#header.inlineSize);
     }
-    const size = (yield* this.#blocks(head)) * this.#blockSize;
-    return this.#stored(head, start, length, 'image', head.block * this.#blockSize, size);
+    const blocks = this.#mayBeBig(head) ? yield* this.#blocks(head) : 1;
+    const at = head.block * this.#blockSize;
+    return this.#stored(head, start, length, 'image', at, blocks * this.#blockSize);
   }
 
   get #hasTail(): boolean {
@@ -104,7 +110,8 @@ export class IndexMap {
       if (back === 0 || back > index.number || steps > this.#reach) {
         badIndex(this.#inode, index.number, `lies ${back} behind its head`, index.end);
       }
-      index = yield* this.#indexes.at(index.number - back);
+      const number = index.number - back;
+      index = this.#indexes.here(number) ?? (yield* this.#indexes.at(number));
     }
   }
 
@@ -115,11 +122,14 @@ export class IndexMap {
     let number = index === undefined ? first.number : index.number;
     for (let steps = 0; ; steps++) {
       if (number * this.#lclusterSize >= size) return size;
-      index ??= yield* this.#indexes.at(number);
+      index ??= this.#indexes.here(number) ?? (yield* this.#indexes.at(number));
       const isHead = index.type !== lclusterTypes.nonhead;
       if (isHead && number !== head.number) {
-        if (index.clusterOffset < this.#lclusterSize) return Math.min(size, this.#startOf(index));
-        badIndex(this.#inode, number, `begins at byte ${index.clusterOffset}`, index.end);
+        if (index.clusterOffset >= this.#lclusterSize) {
+          badIndex(this.#inode, number, `begins at byte ${index.clusterOffset}`, index.end);
+        }
+        this.#next = index;
+        return Math.min(size, this.#startOf(index));
       }
       if (steps > this.#reach) badIndex(this.#inode, number, 'has no end', index.end);
       // Old versions of mkfs wrote 0 for 1.
@@ -128,12 +138,16 @@ export class IndexMap {
     }
   }
 
+  /** Whether a pcluster may have several blocks. */
+  #mayBeBig({ type, number }: Lcluster): boolean {
+    const flag = type === lclusterTypes.head1 ? ADVISE_BIG_PCLUSTER_1 : ADVISE_BIG_PCLUSTER_2;
+    const isLast = (number + 1) * this.#lclusterSize >= this.#inode.stat.size;
+    return (this.#header.advise & flag) !== 0 && !isLast;
+  }
+
   *#blocks(head: Lcluster): Flow<number> {
-    const flag = head.type === lclusterTypes.head1 ? ADVISE_BIG_PCLUSTER_1 : ADVISE_BIG_PCLUSTER_2;
     const next = head.number + 1;
-    const isBig = (this.#header.advise & flag) !== 0;
-    if (!isBig || next * this.#lclusterSize >= this.#inode.stat.size) return 1;
-    const index = yield* this.#indexes.at(next);
+    const index = this.#indexes.here(next) ?? (yield* this.#indexes.at(next));
     if (index.type !== lclusterTypes.nonhead) return 1;
     if (index.blocks > 0) return index.blocks;
     return badIndex(this.#inode, next, 'lacks the size of its pcluster', index.end);

@@ -49,6 +49,24 @@ interface Run {
   memory: Uint8Array | undefined;
 }
 
+/** What is stored of a piece, where it was read with those before it. */
+function within({ start, bytes }: Run, piece: Piece): Uint8Array | undefined {
+  const at = piece.start - start;
+  const isHere = piece.kind === 'image' && at >= 0 && at + piece.size <= bytes.length;
+  return isHere ? bytes.subarray(at, at + piece.size) : undefined;
+}
+
+function noRun(): Run {
+  return { start: 0, bytes: new Uint8Array(0), memory: undefined };
+}
+
+/** Where all bytes of a piece go. */
+interface Whole {
+  readonly target: Uint8Array;
+  /** Others who ask for them meanwhile may be given the same memory. */
+  readonly stays: boolean;
+}
+
 /** Reads compressed files. */
 export class CompressedReader {
   readonly #info: ImageInfo;
@@ -74,43 +92,67 @@ export class CompressedReader {
 
   /** `length` bytes from `offset`, all of which must lie in the file. May alias the cache. */
   *read(inode: InodeInfo, offset: number, length: number): Flow<Uint8Array> {
-    const run: Run = { start: 0, bytes: new Uint8Array(0), memory: undefined };
-    try {
-      return yield* this.#read(inode, offset, length, run);
-    } finally {
-      if (run.memory && this.#spare.length < SPARE) this.#spare.push(run.memory);
-    }
-  }
-
-  *#read(inode: InodeInfo, offset: number, length: number, run: Run): Flow<Uint8Array> {
     const pieces = yield* this.#pieces(inode, offset, offset + length);
     const [only] = pieces;
     // Holes and fragments may be far longer than what is wanted of them.
     const isStored = only?.kind === 'image' || only?.kind === 'inline';
-    if (pieces.length === 1 && isStored) {
-      // What is read wholly is not read again soon: it is not kept.
-      const target = length === only.length ? new Uint8Array(length) : undefined;
-      const bytes = yield* this.#bytes(inode, pieces, 0, run, target);
+    if (pieces.length === 1 && isStored && length < only.length) {
+      const bytes = yield* this.#kept(inode, pieces);
       return bytes.subarray(offset - only.offset, offset - only.offset + length);
     }
     const out = new Uint8Array(length);
-    for (let index = 0; index < pieces.length; index++) {
-      const piece = pieces[index]!;
-      const from = Math.max(offset, piece.offset);
-      const end = Math.min(offset + length, piece.offset + piece.length);
-      const target = out.subarray(from - offset, end - offset);
-      if (piece.kind === 'hole') continue;
-      if (piece.kind === 'fragment') {
-        target.set(yield* this.#fragment(inode, piece, from - piece.offset, target.length));
-        continue;
-      }
-      const isWhole = target.length === piece.length;
-      const bytes = yield* this.#bytes(inode, pieces, index, run, isWhole ? target : undefined);
-      if (bytes.buffer !== out.buffer) {
-        target.set(bytes.subarray(from - piece.offset, end - piece.offset));
-      }
-    }
+    yield* this.#fill(inode, pieces, offset, out, true);
     return out;
+  }
+
+  /** As `read`, all of `target`, which belongs to the caller again afterwards. */
+  *readInto(inode: InodeInfo, offset: number, target: Uint8Array): Flow<void> {
+    const pieces = yield* this.#pieces(inode, offset, offset + target.length);
+    yield* this.#fill(inode, pieces, offset, target, false);
+  }
+
+  /** All bytes of the only piece. */
+  *#kept(inode: InodeInfo, pieces: readonly Piece[]): Flow<Uint8Array> {
+    const run = noRun();
+    try {
+      return yield* this.#bytes(inode, pieces, 0, run);
+    } finally {
+      this.#takeBack(run);
+    }
+  }
+
+  /** @param stays whether `out` keeps what is read into it, so that others may be given of it */
+  *#fill(
+    inode: InodeInfo,
+    pieces: readonly Piece[],
+    offset: number,
+    out: Uint8Array,
+    stays: boolean,
+  ): Flow<void> {
+    const run = noRun();
+    try {
+      for (let index = 0; index < pieces.length; index++) {
+        const piece = pieces[index]!;
+        const from = Math.max(offset, piece.offset);
+        const end = Math.min(offset + out.length, piece.offset + piece.length);
+        const target = out.subarray(from - offset, end - offset);
+        if (piece.kind === 'hole') target.fill(0);
+        else if (piece.kind === 'fragment') {
+          target.set(yield* this.#fragment(inode, piece, from - piece.offset, target.length));
+        } else {
+          // What is read wholly is not read again soon: it is not kept.
+          const whole = target.length === piece.length ? { target, stays } : undefined;
+          const bytes = yield* this.#bytes(inode, pieces, index, run, whole);
+          if (bytes !== target) target.set(bytes.subarray(from - piece.offset, end - piece.offset));
+        }
+      }
+    } finally {
+      this.#takeBack(run);
+    }
+  }
+
+  #takeBack({ memory }: Run): void {
+    if (memory && this.#spare.length < SPARE) this.#spare.push(memory);
   }
 
   /** Ranges that are not holes. */
@@ -120,7 +162,7 @@ export class CompressedReader {
     const map = yield* this.#map(inode);
     if (map instanceof IndexMap) return [{ offset: 0, length: size }];
     for (let offset = 0; offset < size; ) {
-      const piece = yield* this.#piece(map, inode, offset);
+      const piece = this.#checked(inode, yield* map.piece(offset), offset);
       const last = extents.at(-1);
       if (piece.kind !== 'hole') {
         if (last && last.offset + last.length === piece.offset) last.length += piece.length;
@@ -133,7 +175,8 @@ export class CompressedReader {
 
   /** Where the byte at `offset`, which the file must have, lies. */
   *piece(inode: InodeInfo, offset: number): Flow<Piece> {
-    return yield* this.#piece(yield* this.#map(inode), inode, offset);
+    const map = yield* this.#map(inode);
+    return this.#checked(inode, yield* map.piece(offset), offset);
   }
 
   /** Bytes after the inode and its attributes that tell where its data lie. */
@@ -146,7 +189,8 @@ export class CompressedReader {
   *end(inode: InodeInfo): Flow<number> {
     // Not kept: whoever asks this goes over all inodes.
     const map = this.#maps.get(inode) ?? (yield* this.#makeMap(inode));
-    const last = yield* this.#piece(map, inode, inode.stat.size - 1);
+    const at = inode.stat.size - 1;
+    const last = this.#checked(inode, yield* map.piece(at), at);
     return last.kind === 'inline' ? Math.max(map.end, last.start + last.size) : map.end;
   }
 
@@ -154,7 +198,7 @@ export class CompressedReader {
     const map = yield* this.#map(inode);
     const pieces: Piece[] = [];
     for (let at = offset; at < end; ) {
-      const piece = yield* this.#piece(map, inode, at);
+      const piece = this.#checked(inode, yield* map.piece(at), at);
       pieces.push(piece);
       at = piece.offset + piece.length;
     }
@@ -177,9 +221,8 @@ export class CompressedReader {
       : new ExtentMap(inode, header, this.#info, extents);
   }
 
-  /** The piece of a byte, with every number in bounds. */
-  *#piece(map: PieceMap, inode: InodeInfo, at: number): Flow<Piece> {
-    const piece = yield* map.piece(at);
+  /** The piece of the byte `at`, with every number in bounds. */
+  #checked(inode: InodeInfo, piece: Piece, at: number): Piece {
     const { offset, length, size, format, kind } = piece;
     const bad = (reason: string) =>
       damaged('EROFS_BAD_INODE', `Cannot read inode ${inode.nid}: ${reason}`, piece.start);
@@ -217,20 +260,21 @@ export class CompressedReader {
     );
   }
 
-  /** All bytes of the piece at `index`; in `target` if given, unless they are here already. */
+  /** All bytes of the piece at `index`; where `whole` says, unless they are here already. */
   *#bytes(
     inode: InodeInfo,
     pieces: readonly Piece[],
     index: number,
     run: Run,
-    target: Uint8Array | undefined,
+    whole?: Whole,
   ): Flow<Uint8Array> {
-    const piece = pieces[index]!;
-    const key = keyOf(piece, inode, this.#info.blockSize);
+    const steps = () => this.#decoded(inode, pieces, index, run, whole?.target);
+    // Looking it up costs, too: those before read parts of it at most.
+    if (whole && !whole.stays) return yield* steps();
+    const key = keyOf(pieces[index]!, inode, this.#info.blockSize);
     const known = this.#cache.get(key);
     if (known !== undefined) return yield* wait(known);
-    const steps = () => this.#decoded(inode, pieces, index, run, target);
-    const made = this.#cache.make(key, target === undefined, () => flow(steps));
+    const made = this.#cache.make(key, whole === undefined, () => flow(steps));
     return yield* wait(made);
   }
 
@@ -243,7 +287,7 @@ export class CompressedReader {
   ): Flow<Uint8Array> {
     const piece = pieces[index]!;
     const output = target ?? new Uint8Array(piece.length);
-    const input = yield* this.#stored(inode, pieces, index, run);
+    const input = within(run, piece) ?? (yield* this.#stored(inode, pieces, index, run));
     const done = decodePiece(piece, input, output, {
       nid: inode.nid,
       blockSize: this.#info.blockSize,
@@ -263,17 +307,15 @@ export class CompressedReader {
     const piece = pieces[index]!;
     const { start, size, kind } = piece;
     if (kind === 'inline') return yield* inode.space.read(start, size, 'a pcluster');
-    if (start < run.start || start + size > run.start + run.bytes.length) {
-      let end = start + size;
-      for (let next = index + 1; next < pieces.length; next++) {
-        const neighbour = pieces[next]!;
-        if (neighbour.kind !== 'image' || neighbour.start !== end) break;
-        if (end + neighbour.size - start > RUN) break;
-        end += neighbour.size;
-      }
-      yield* this.#load(inode, start, end - start, run);
+    let end = start + size;
+    for (let next = index + 1; next < pieces.length; next++) {
+      const neighbour = pieces[next]!;
+      if (neighbour.kind !== 'image' || neighbour.start !== end) break;
+      if (end + neighbour.size - start > RUN) break;
+      end += neighbour.size;
     }
-    return run.bytes.subarray(start - run.start, start - run.start + size);
+    yield* this.#load(inode, start, end - start, run);
+    return run.bytes.subarray(0, size);
   }
 
   *#load(inode: InodeInfo, start: number, length: number, run: Run): Flow<void> {
