@@ -7,6 +7,8 @@ export class FileListing {
   #tree: string | undefined;
   /** Numbers by the nodes. */
   readonly #directories = new Map<HostNode, number>();
+  #last: HostNode | undefined;
+  #lastNumber = 0;
   #names: string[] = [];
   #keys: number[] = [];
 
@@ -19,11 +21,20 @@ export class FileListing {
     if (!(node instanceof HostNode) || node.parent === undefined) return false;
     this.#tree ??= node.tree;
     if (node.tree !== this.#tree) return false;
-    const directory = this.#directories.get(node.parent) ?? this.#directories.size;
-    this.#directories.set(node.parent, directory);
     this.#names.push(node.name);
-    this.#keys.push(directory, ...node.identity());
+    this.#keys.push(this.#numberOf(node.parent));
+    node.putIdentity(this.#keys);
     return true;
+  }
+
+  /** Files of one directory come together, mostly. */
+  #numberOf(directory: HostNode): number {
+    if (directory === this.#last) return this.#lastNumber;
+    const number = this.#directories.get(directory) ?? this.#directories.size;
+    this.#directories.set(directory, number);
+    this.#last = directory;
+    this.#lastNumber = number;
+    return number;
   }
 
   /** The list. Begins another one, of the same tree. */
@@ -35,6 +46,7 @@ export class FileListing {
       keys: Uint32Array.from(this.#keys),
     };
     this.#directories.clear();
+    this.#last = undefined;
     this.#names = [];
     this.#keys = [];
     return list;

@@ -8,7 +8,6 @@ import {
   ftruncateSync,
   openSync,
   unlinkSync,
-  writeSync,
 } from 'node:fs';
 import { threadId } from 'node:worker_threads';
 import { type Awaitable, encodeName, isPromise } from '@anole/bytes';
@@ -16,6 +15,7 @@ import { type Extent, type Stat, type TreeNode, VfsError } from '@anole/vfs';
 import { Descriptors } from './descriptors.ts';
 import { DIRECTORY, DirectoryCalls } from './directory-calls.ts';
 import { setTimes } from './set-times.ts';
+import { writeAt } from './write-at.ts';
 
 /** Names that are no UTF-8 are bytes. */
 export type Path = string | Buffer;
@@ -98,7 +98,7 @@ export class FileMaker implements Disposable {
     const mode = this.#birthMode(stat, isLate);
     const fd = this.#create(path, mode);
     try {
-      if (bytes) writeWhole(fd, bytes, 0);
+      if (bytes) writeAt(fd, 0, bytes);
       this.#settle(fd, stat, mode, isLate);
     } finally {
       this.#calls.close(fd);
@@ -135,7 +135,7 @@ export class FileMaker implements Disposable {
           `Cannot copy ${path}: it ends at byte ${at} of ${node.stat.size}`,
         );
       }
-      writeWhole(fd, bytes, at);
+      writeAt(fd, at, bytes);
       at += bytes.length;
       this.bytes += bytes.length;
       yield this.bytes;
@@ -212,11 +212,5 @@ function bornIn(directory: string): Born {
   } finally {
     closeSync(fd);
     unlinkSync(path);
-  }
-}
-
-function writeWhole(fd: number, bytes: Uint8Array, at: number): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(fd, bytes, done, bytes.length - done, at + done);
   }
 }

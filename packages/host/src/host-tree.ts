@@ -285,16 +285,16 @@ export class HostNode implements TreeNode {
   /** Whether a row is about the same file. */
   is(rows: FileRows, row = 0): boolean {
     const met = rows.identity(row);
-    return this.identity().every((word, at) => word === met[at]);
+    return this.rows.identity(this.row).every((word, at) => word === met[at]);
   }
 
   isSame(other: HostNode): boolean {
     return this.is(other.rows, other.row);
   }
 
-  /** What tells this file from all others of this machine, in words. */
-  identity(): number[] {
-    return this.rows.identity(this.row);
+  /** Adds what tells this file from all others of this machine, in words. */
+  putIdentity(words: number[]): void {
+    this.rows.putIdentity(this.row, words);
   }
 
   /** The directory that the tree is made of, as it was named. */

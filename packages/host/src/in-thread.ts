@@ -7,3 +7,4 @@ export { serveCrew } from './crew.ts';
 export { FileMaker } from './file-maker.ts';
 export { fileSource } from './file-source.ts';
 export { ListedFiles } from './listed-files.ts';
+export { writeAt } from './write-at.ts';

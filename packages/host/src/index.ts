@@ -31,4 +31,5 @@ export { checkGoal, type UnpackOptions, type UnpackReport, unpackTree } from './
 export type { Elsewhere } from './unpack-elsewhere.ts';
 export type { SkippedPart } from './unpacking.ts';
 export { type HostVolume, hostVolume, type VolumeOptions } from './volume.ts';
+export { writeAt } from './write-at.ts';
 export { zlibEncoders } from './zlib-encoders.ts';

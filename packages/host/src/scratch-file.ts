@@ -1,6 +1,7 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostError } from './errors.ts';
+import { writeAt } from './write-at.ts';
 
 /** A file without a name, gone when it is closed, or when this process ends. */
 export interface ScratchFile extends Disposable {
@@ -39,10 +40,7 @@ export function scratchFile(directory: string): ScratchFile {
   };
   return {
     write(offset, bytes) {
-      for (let done = 0; done < bytes.length; ) {
-        const at = done;
-        done += attempt('write', () => writeSync(fd, bytes, at, bytes.length - at, offset + at));
-      }
+      attempt('write', () => writeAt(fd, offset, bytes));
     },
     read(offset, length) {
       const bytes = new Uint8Array(length);

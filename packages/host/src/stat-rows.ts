@@ -39,6 +39,8 @@ export interface FileRows {
   size(row: number): number;
   /** The words that tell one file of this machine from all others: {@link IDENTITY_WORDS}. */
   identity(row: number): number[];
+  /** Adds them to others. */
+  putIdentity(row: number, words: number[]): void;
   /** In terms of a Tree. Undefined where that has been let go of. */
   stat(row: number): Stat | undefined;
 }
@@ -104,6 +106,11 @@ export class StatRows implements FileRows {
 
   identity(row: number): number[] {
     return identity.map((field) => this.#get(row, field));
+  }
+
+  putIdentity(row: number, words: number[]): void {
+    for (let index = 0; index < IDENTITY_WORDS; index++)
+      words.push(this.#get(row, identity[index]!));
   }
 
   /** Whether a row is about the file whose identity stands in `words` from `at` on. */
@@ -181,8 +188,14 @@ export class KeyRows implements FileRows {
   }
 
   identity(row: number): number[] {
+    const words: number[] = [];
+    this.putIdentity(row, words);
+    return words;
+  }
+
+  putIdentity(row: number, words: number[]): void {
     const at = row * key.length;
-    return [...this.#words.subarray(at, at + IDENTITY_WORDS)];
+    for (let index = 0; index < IDENTITY_WORDS; index++) words.push(this.#words[at + index]!);
   }
 
   stat(): undefined {

@@ -1,4 +1,4 @@
-import { readSync, writeSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import {
   type BlobDevice,
@@ -7,7 +7,7 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { createFileAtomically, HostNode, scratchFile } from '@anole/host';
+import { createFileAtomically, HostNode, scratchFile, writeAt } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 import { SourceThreads } from './source-threads.ts';
 
@@ -90,11 +90,4 @@ function fileSpool(fd: number): Spool {
       return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
     },
   };
-}
-
-/** Files answer at once: waiting for each part would take longer than writing it. */
-function writeAt(fd: number, offset: number, bytes: Uint8Array): void {
-  for (let done = 0; done < bytes.length; ) {
-    done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
-  }
 }

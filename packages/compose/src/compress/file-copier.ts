@@ -1,9 +1,11 @@
-import { writeSync } from 'node:fs';
+import { writeAt } from '@anole/host/in-thread';
 import type { SourceFiles } from './source-files.ts';
 import { COPY_COLUMNS, type CopyJob } from './source-job.ts';
 
 /** Blocks of small files are written together. */
 const GATHERED = 1024 * 1024;
+/** What is read of a large file at once stays in the processor's cache until it is written. */
+const PART = 256 * 1024;
 
 interface Range {
   readonly from: number;
@@ -71,8 +73,8 @@ export class FileCopier {
 
   #copyLarge(file: number, { from, length, to }: Range): void {
     this.#flush();
-    for (let done = 0; done < length; done += GATHERED) {
-      const part = this.#gathered.subarray(0, Math.min(GATHERED, length - done));
+    for (let done = 0; done < length; done += PART) {
+      const part = this.#gathered.subarray(0, Math.min(PART, length - done));
       this.#source.read(file, from + done, part);
       this.#write(part, to + done);
     }
@@ -84,8 +86,6 @@ export class FileCopier {
   }
 
   #write(bytes: Uint8Array, at: number): void {
-    for (let done = 0; done < bytes.length; ) {
-      done += writeSync(this.#fd, bytes, done, bytes.length - done, at + done);
-    }
+    writeAt(this.#fd, at, bytes);
   }
 }

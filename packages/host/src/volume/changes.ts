@@ -9,9 +9,9 @@ import {
   lutimesSync,
   openSync,
   utimesSync,
-  writeSync,
 } from 'node:fs';
 import { type NewNode, type Stat, type StatChange, type Timestamp, VfsError } from '@anole/vfs';
+import { writeAt } from '../write-at.ts';
 import type { VolumeNode } from './node.ts';
 
 const SET_ID = 0o6000;
@@ -85,10 +85,7 @@ export function checkMode(type: string, added: number): void {
 
 export function write(node: VolumeNode, offset: number, bytes: Uint8Array): void {
   const fd = node.volume.data(node, true);
-  let done = 0;
-  while (done < bytes.length) {
-    done += writeSync(fd, bytes, done, bytes.length - done, offset + done);
-  }
+  writeAt(fd, offset, bytes);
 }
 
 export function sync(node: VolumeNode): void {
