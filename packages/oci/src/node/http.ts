@@ -131,17 +131,20 @@ async function answered(
   { body, method, lent = false }: HttpRequest,
 ): Promise<Answered> {
   const { promise, resolve, reject } = Promise.withResolvers<Answered>();
+  const isStream = body !== undefined && !(body instanceof Uint8Array);
   let early = false;
   sent.on('response', (response) => {
     early = true;
-    // An answer before the body has been sent is the end of both; waiting for the server to end it takes long.
+    const { socket } = response;
     response.once('end', () => {
-      if (!sent.writableFinished) sent.destroy();
+      // A server that refuses a body may never read it: what came behind it on this connection would wait.
+      const isRefused = isStream && (response.statusCode ?? 0) >= 400;
+      if (isRefused || !sent.writableFinished) socket.destroy();
     });
     resolve({ response, body: method === 'GET' ? takeBody(response, lent) : undefined });
   });
   sent.on('error', reject);
-  if (body === undefined || body instanceof Uint8Array) sent.end(body);
+  if (!isStream) sent.end(body);
   else {
     send(sent, body).catch((error: unknown) => {
       sent.destroy();
@@ -154,15 +157,17 @@ async function answered(
 
 /** Sends a body chunk by chunk: the next one is asked for when the kernel has the one before. */
 async function send(sent: ClientRequest, body: AsyncIterable<Uint8Array>): Promise<void> {
-  const closed = Promise.withResolvers<never>();
-  const onClose = () => closed.reject(sent.errored ?? new Error('the connection ended'));
-  closed.promise.catch(() => {});
+  const ended = () => sent.errored ?? new Error('the connection ended');
+  let fail: (error: Error) => void = () => {};
+  const onClose = () => fail(ended());
   sent.on('close', onClose);
   try {
     for await (const chunk of body) {
+      if (sent.destroyed) throw ended();
       const { promise, resolve, reject } = Promise.withResolvers<void>();
+      fail = reject;
       sent.write(chunk, (error) => (error ? reject(error) : resolve()));
-      await Promise.race([promise, closed.promise]);
+      await promise;
     }
     sent.end();
   } finally {
