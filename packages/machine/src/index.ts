@@ -36,7 +36,7 @@ export { createHart, type HartParts, makeHartParts, useHartParts } from './hart/
 export { type HartCode, HartError } from './hart/errors.ts';
 export { GuestMemory } from './hart/guest-memory.ts';
 export type { Bus, Clock, Hart, HartOptions, ResetState, RunExit } from './hart/hart.ts';
-export { hasFusedMultiplyAdd } from './hart/interpreter/fused.ts';
+export { hasFusedMultiplyAdd } from './hart/interpreter/has-fused.ts';
 export type { JitOptions } from './hart/jit/options.ts';
 export type { SharedCode } from './hart/jit/shared-code.ts';
 export { type LoopName, loopNames, prepareLoop } from './hart/microbench.ts';

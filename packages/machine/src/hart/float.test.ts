@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { instructions } from '../isa/table.ts';
-import { hasFusedMultiplyAdd } from './interpreter/fused.ts';
+import { hasFusedMultiplyAdd } from './interpreter/has-fused.ts';
 import { BASE, makeHart, place, type TestHart } from './testing.ts';
 
 const FFLAGS = 0x001;

@@ -2,7 +2,7 @@
 import { expandCompressed } from '../isa/expand.ts';
 import { findInstruction, instructions } from '../isa/table.ts';
 
-export { hasFusedMultiplyAdd } from './interpreter/fused.ts';
+export { hasFusedMultiplyAdd } from './interpreter/has-fused.ts';
 export { interpreterModule } from './interpreter/module.ts';
 
 /** A word of a major opcode that nothing uses, for halves that are illegal. */
