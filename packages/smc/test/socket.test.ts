@@ -325,3 +325,31 @@ test('HTTP and HTTP/2 work over such sockets', { skip }, async () => {
   session.close();
   second.close();
 });
+
+test('what a stream of HTTP/2 has written arrives, though it is destroyed at once', {
+  skip,
+}, async (t) => {
+  const server = new net.Server();
+  const app = http2.createServer();
+  app.on('stream', (stream) => {
+    stream.on('end', () => {
+      stream.respond({ ':status': 200 });
+      stream.write('last words');
+      stream.destroy();
+    });
+    stream.resume();
+  });
+  server.on('connection', (socket) => app.emit('connection', socket));
+  server.listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const socket = net.connect(port, '127.0.0.1');
+  const session = http2.connect('http://127.0.0.1', { createConnection: () => socket });
+  const stream = session.request({ ':method': 'POST' }).end();
+  const closed = once(stream, 'close').then(() => [{}]);
+  const [headers] = await Promise.race([once(stream, 'response'), closed]);
+  assert.equal(headers[':status'], 200);
+  assert.equal(smcState(socket)?.transport, 'smc-d');
+  session.destroy();
+});

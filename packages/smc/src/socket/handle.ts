@@ -67,6 +67,8 @@ function makeClass() {
     /** Somebody may have taken the handle over below JavaScript, who must get the bytes there. */
     private isTaken = false;
     private userBuffer: Uint8Array | undefined;
+    /** Writes from below JavaScript that are done, which has not been told yet. */
+    private readonly written: WriteRequest[] = [];
 
     constructor(leg: TcpHandle, candidates: readonly Connection[], events: TransportEvents) {
       super();
@@ -211,10 +213,20 @@ function makeClass() {
       const finish = (status: number) => this.finishWrite(request, status);
       const bytes = buffers.length === 1 ? buffers[0]! : Buffer.concat(buffers);
       const problem = this.send(bytes, finish);
-      // JSStream calls back for all writes, but for those that fail at once. Before anything else is read: TLS
-      // says nothing of an error in it while a write is under way.
-      if (problem === 0 && state[kLastWriteWasAsync] === 0) process.nextTick(finish, 0);
+      // JSStream calls back for all writes, but for those that fail at once.
+      if (problem === 0 && state[kLastWriteWasAsync] === 0) {
+        if (this.written.length === 0) process.nextTick(() => this.tellWritten());
+        this.written.push(request);
+      }
       return problem;
+    }
+
+    /**
+     * Before anything else is read, and before the program hears of what was: while a write is under way, TLS does not
+     * tell the peer of an error, and HTTP/2 does not send what a stream has that is destroyed.
+     */
+    private tellWritten(): void {
+      for (const request of this.written.splice(0)) this.finishWrite(request, 0);
     }
 
     onshutdown(request: ShutdownRequest): number {
@@ -234,6 +246,7 @@ function makeClass() {
         const bytes = Buffer.allocUnsafe(count);
         reader.takeInto(bytes);
         this.readBuffer(bytes);
+        if (this.written.length > 0) this.tellWritten();
         countGiven(count);
       } else if (this.userBuffer === undefined) {
         this.give(count, reader.take(count));
