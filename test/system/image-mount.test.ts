@@ -18,6 +18,7 @@ import {
   contentOf,
   FILES,
   hashOf,
+  kinds,
   mountAll,
   nameOf,
   type Published,
@@ -220,6 +221,53 @@ describe('mounted images', { skip }, () => {
       assert.equal(await sum(kind, 20), hashOf(contentOf(20)));
       assert.equal((await anole('image', 'umount', kind)).status, 0);
       await place.run('rm', '-r', 'cache/blobs/blobs');
+    }
+  });
+
+  it('fetch nothing for a second start, whatever their form is', async (test) => {
+    const place = await setUp(test, published);
+    const { anole, run, sum, proxy, mount, pids } = place;
+    const at = (tag: string) => `docker://${proxy.host}/made:${tag}`;
+    const convert = ['image', 'convert', 'oci:layout:made'];
+    const bind = ['--bind', at('soci'), '--min-layer', '0', '--span', '262144'];
+    for (const command of [
+      [...convert, at('rafs'), '--format', 'rafs'],
+      [...convert, at('stargz'), '--format', 'estargz'],
+      [...convert, at('chunked'), '--format', 'zstd:chunked'],
+      ['image', 'copy', 'oci:layout:made', at('plain')],
+      ['image', 'index', at('plain'), ...bind],
+    ]) {
+      const { status, stderr } = await anole(...command);
+      assert.equal(status, 0, stderr);
+    }
+    const names = ['1', 'rafs', 'stargz', 'chunked', 'soci'].map(at);
+    for (const name of [...names, `indexed:${at('plain')}`]) {
+      for (const kind of kinds) {
+        await run('rm', '-r', '-f', 'cache/blobs');
+        const { state } = proxy;
+        const start = async () => {
+          const { status, stderr } = await mount(kind, name);
+          if (status !== 0 && kind === 'kernel' && /HOST_IO/.test(stderr)) return false;
+          assert.equal(status, 0, stderr);
+          for (const file of [3, 11]) assert.equal(await sum(kind, file), hashOf(contentOf(file)));
+          return true;
+        };
+        const before = state.contentBytes;
+        if (!(await start())) {
+          test.diagnostic('no kernel mount');
+          continue;
+        }
+        assert.ok(state.contentBytes > before);
+        // The next one knows only what is on the disk.
+        for (const pid of pids('quiet')) process.kill(pid, 'SIGTERM');
+        while (pids('quiet').length > 0) await sleep(20);
+        const first = state.contentBytes;
+        await start();
+        assert.equal(state.contentBytes - first, 0, `${name}, ${kind}: bytes that came again`);
+        assert.equal((await anole('image', 'umount', kind)).status, 0);
+        for (const pid of pids('quiet')) process.kill(pid, 'SIGTERM');
+        while (pids('quiet').length > 0) await sleep(20);
+      }
     }
   });
 

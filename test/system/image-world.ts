@@ -54,28 +54,49 @@ interface Tokens {
 }
 
 interface Broken {
-  mode: 'through' | 'down' | 'lying';
+  /** Of `slow` half of a piece of a blob comes, and the rest when it is released. */
+  mode: 'through' | 'down' | 'lying' | 'slow';
+  /** Of all answers, and of those that have something of an image. */
   bytes: number;
+  contentBytes: number;
   tokens?: Tokens;
+  /** Lets go on what is slow. */
+  slow: (() => void)[];
+}
+
+/** Blobs and manifests. What stands for a list of referrers is none: it is asked for anew each time. */
+const isContent = /\/(?:blobs\/|manifests\/(?!sha256-))/;
+
+/** Sends an answer on, as the proxy is. */
+async function sendOn(state: Broken, url: string, from: IncomingMessage, answer: ServerResponse) {
+  answer.writeHead(from.statusCode ?? 500, from.headers);
+  const isBlob = url.includes('/blobs/');
+  for await (const piece of from as AsyncIterable<Buffer>) {
+    state.bytes += piece.length;
+    if (isContent.test(url)) state.contentBytes += piece.length;
+    if (isBlob && state.mode === 'lying') piece[piece.length >> 1]! ^= 1;
+    if (isBlob && state.mode === 'slow') {
+      answer.write(piece.subarray(0, piece.length >> 1));
+      await new Promise<void>((goOn) => state.slow.push(goOn));
+      answer.write(piece.subarray(piece.length >> 1));
+    } else answer.write(piece);
+  }
+  answer.end();
 }
 
 /** Something between client and registry that can be broken. */
 async function startProxy(test: Test, registry: string) {
-  const state: Broken = { mode: 'through', bytes: 0 };
+  const state: Broken = { mode: 'through', bytes: 0, contentBytes: 0, slow: [] };
   const server = createServer((asked, answer) => {
     if (state.mode === 'down') return void asked.socket.destroy();
     if (state.tokens && !isAllowed(state.tokens, asked, answer)) return;
-    const { method, url, headers } = asked;
+    const { method, url = '', headers } = asked;
     const [host, port] = registry.split(':');
     const forwarded = httpRequest({ host, port, method, path: url, headers }, (response) => {
-      answer.writeHead(response.statusCode ?? 500, response.headers);
-      response.on('data', (piece: Buffer) => {
-        state.bytes += piece.length;
-        if (state.mode === 'lying' && url?.includes('/blobs/')) piece[piece.length >> 1]! ^= 1;
-        answer.write(piece);
-      });
-      response.on('end', () => answer.end());
+      sendOn(state, url, response, answer).catch(() => asked.socket.destroy());
     });
+    // Who asked may have given up.
+    answer.on('error', () => {});
     forwarded.on('error', () => asked.socket.destroy());
     asked.pipe(forwarded);
   });
@@ -86,7 +107,13 @@ async function startProxy(test: Test, registry: string) {
     server.close();
     server.closeAllConnections();
   });
-  return { host: `localhost:${(server.address() as AddressInfo).port}`, state };
+  /** All goes through again, also what has been slow so far. */
+  const release = () => {
+    state.mode = 'through';
+    for (const goOn of state.slow.splice(0)) goOn();
+  };
+  const { port } = server.address() as AddressInfo;
+  return { host: `localhost:${port}`, state, release };
 }
 
 /** Checks the token of a request, or gives one; answers what is not allowed. */

@@ -90,6 +90,7 @@ export {
 export { type Challenge, parseChallenges } from './registry/challenge.ts';
 export { type Call, type ClientOptions, RegistryClient } from './registry/client.ts';
 export type { CredentialProvider, Credentials } from './registry/credentials.ts';
+export type { Documents, NamedDocument } from './registry/documents.ts';
 export { Repository } from './registry/repository.ts';
 export type { Patience } from './registry/retry.ts';
 export {

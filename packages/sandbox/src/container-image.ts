@@ -22,6 +22,7 @@ import {
   type ImageLocation,
   ImageStore,
   imageTree,
+  KeptDocuments,
   type OpenedReader,
   openReader,
   Registries,
@@ -69,7 +70,8 @@ export async function ensureContainer(
   location: ImageLocation,
   { cache = cacheDirectory(), ...call }: CallOptions & { readonly cache?: string },
 ): Promise<ContainerImage> {
-  using registries = await Registries.load();
+  const documents = new KeptDocuments(join(cache, 'blobs/documents'));
+  using registries = await Registries.load({ documents });
   const store = new ImageStore(join(cache, 'oci'));
   const { signal } = call;
   await using _held = await store.hold(signal ? { signal } : {});

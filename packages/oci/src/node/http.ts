@@ -20,7 +20,7 @@ export interface Certificates {
 
 export interface NodeTransportOptions {
   /** Milliseconds of silence after which a connection is given up. Default 30,000. */
-  readonly stall?: number;
+  readonly stall?: number | undefined;
   /** Connections to one host. Default 8. */
   readonly connections?: number;
   /** Certificates for a host with its port, as in the URL. */
@@ -55,7 +55,11 @@ export class NodeTransport implements HttpTransport, Disposable {
       timeout: stall,
       ...(signal && { signal }),
     });
-    sent.on('timeout', () => sent.destroy(new Error(`silent for ${stall} ms`)));
+    let silence: Error | undefined;
+    sent.on('timeout', () => {
+      silence = new Error(`silent for ${stall} ms`);
+      sent.destroy(silence);
+    });
     const { response, body } = await answered(sent, request);
     return {
       status: response.statusCode ?? 0,
@@ -63,7 +67,7 @@ export class NodeTransport implements HttpTransport, Disposable {
         const value = response.headers[name];
         return Array.isArray(value) ? value[0] : value;
       },
-      body: body ?? bodyOf(response, sent),
+      body: explained(body ?? bodyOf(response, sent), () => silence),
       close: () => closeAnswer(response, request.method === 'HEAD'),
     };
   }
@@ -181,6 +185,18 @@ async function* bodyOf(response: IncomingMessage, sent: ClientRequest): AsyncGen
     // A body that ends early, with its length known, is an error of its own in Node.
   } finally {
     if (!response.complete) sent.destroy();
+  }
+}
+
+/** A body that fails says why, where that is known: to Node it has just been aborted. */
+async function* explained(
+  body: AsyncIterable<Uint8Array>,
+  reason: () => Error | undefined,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* body;
+  } catch (error) {
+    throw reason() ?? error;
   }
 }
 

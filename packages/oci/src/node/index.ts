@@ -57,6 +57,7 @@ export { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export { refName } from './index-names.ts';
 export { type FindIndex, indexedTree, sha256 } from './indexed-tree.ts';
 export { KeepingReader } from './keeping-reader.ts';
+export { KeptDocuments } from './kept-documents.ts';
 export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';

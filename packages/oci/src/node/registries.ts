@@ -5,6 +5,7 @@ import type { Descriptor } from '../manifest.ts';
 import type { Reference, ShortReference } from '../reference.ts';
 import { RegistryClient } from '../registry/client.ts';
 import type { CredentialProvider } from '../registry/credentials.ts';
+import type { Documents } from '../registry/documents.ts';
 import { unreachable } from '../registry/exchange.ts';
 import { Repository } from '../registry/repository.ts';
 import type { Patience } from '../registry/retry.ts';
@@ -32,7 +33,9 @@ export interface RegistriesOptions extends Patience {
   /** Plain HTTP, and certificates nobody knows, will do. Default: as registries.conf says. */
   readonly insecure?: boolean;
   /** Milliseconds of silence after which a connection is given up. Default 30,000. */
-  readonly stall?: number;
+  readonly stall?: number | undefined;
+  /** Where manifests are kept, for programs that open the same images again and again. Default: nowhere. */
+  readonly documents?: Documents;
 }
 
 /**
@@ -63,7 +66,8 @@ export class Registries implements Disposable {
   /** The repository itself, to write to. */
   async repository(reference: Reference, options: CallOptions = {}): Promise<Repository> {
     const place = this.configuration.places(reference).at(-1)!;
-    return new Repository(await this.client(place, options), place.reference);
+    const { documents } = this.options;
+    return new Repository(await this.client(place, options), place.reference, documents);
   }
 
   /** The repository to read from: its mirrors, and itself where they fail. */
@@ -71,7 +75,8 @@ export class Registries implements Disposable {
     const places = this.configuration.places(reference);
     if (places.length === 1) return this.repository(reference, options);
     const open = places.map((place) => async () => {
-      return new Repository(await this.client(place, options), place.reference);
+      const { documents } = this.options;
+      return new Repository(await this.client(place, options), place.reference, documents);
     });
     return new Mirrored(`${reference.host}/${reference.repository}`, open);
   }
@@ -174,7 +179,8 @@ export class Registries implements Disposable {
 
   /** One for all hosts: it keeps their connections apart. */
   #direct(insecure: boolean, other: NodeTransportOptions = {}): NodeTransport {
-    const { environment = process.env, stall } = this.options;
+    const { options } = this;
+    const { environment = process.env } = options;
     const key = `${insecure} ${JSON.stringify(other)}`;
     let transport = this.transports.get(key);
     if (transport === undefined) {
@@ -182,8 +188,11 @@ export class Registries implements Disposable {
         insecure,
         proxies: environment,
         certificatesFor: (each) => this.certificates(each),
-        ...(stall !== undefined && { stall }),
         ...other,
+        // It may change while connections are in use.
+        get stall() {
+          return other.stall ?? options.stall;
+        },
       });
       this.transports.set(key, transport);
     }

@@ -15,6 +15,7 @@ import { manifestTypes } from '../media-types.ts';
 import { isTag, type Reference } from '../reference.ts';
 import { readBlobRange } from './blob-ranges.ts';
 import type { Call, RegistryClient } from './client.ts';
+import type { Documents } from './documents.ts';
 import { nextPage } from './pages.ts';
 import { addReferrer, listReferrers } from './referrers.ts';
 import { uploadBlob } from './upload.ts';
@@ -42,9 +43,12 @@ export class Repository implements ImageReader, ImageWriter {
     { readonly mediaType: string; readonly bytes: Uint8Array }
   >();
   #remembered = 0;
+  readonly #kept: Documents | undefined;
 
-  constructor(client: RegistryClient, reference: Pick<Reference, 'repository'>) {
+  /** @param kept documents of earlier times; without them, all is asked for */
+  constructor(client: RegistryClient, reference: Pick<Reference, 'repository'>, kept?: Documents) {
     this.client = client;
+    this.#kept = kept;
     this.path = reference.repository;
     this.origin = { host: client.host, repository: reference.repository };
     this.name = `${client.host}/${reference.repository}`;
@@ -76,20 +80,40 @@ export class Repository implements ImageReader, ImageWriter {
     options: ReadOptions = {},
   ): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
     checkSelector(selector);
-    const call = this.pull('GET', `manifests/${selector}`, [200], options);
+    const kept = await this.#keptDocument(selector);
+    if (kept && isDigest(selector)) return kept;
+    const call = this.pull('GET', `manifests/${selector}`, kept ? [200, 304] : [200], options);
+    // RFC 9110: the tag of a document is its digest (distribution-spec leaves that open; registries do so).
+    const known = kept && { 'if-none-match': `"${kept.descriptor.digest}"` };
     const { answer, bytes } = await this.client.document(
-      { ...call, headers: acceptManifests },
+      { ...call, headers: { ...acceptManifests, ...known } },
       MAX_MANIFEST,
     );
+    if (answer.status === 304 && kept) return kept;
     const { mediaType } = parseManifest(bytes, contentType(answer.header('content-type')));
     const digest = await digestOf(bytes);
-    this.#remember(digest, mediaType, bytes);
+    await this.#remember(digest, mediaType, bytes);
     const descriptor = {
       mediaType,
       digest: isDigest(selector) ? selector : digest,
       size: bytes.length,
     };
+    await this.#kept?.note(`${this.name} ${selector}`, { digest, mediaType });
     return { descriptor, bytes };
+  }
+
+  /** What a tag or a digest stood for when it was asked for last. */
+  async #keptDocument(selector: string) {
+    const named = await this.#kept?.named(`${this.name} ${selector}`);
+    if (named === undefined || (isDigest(selector) && named.digest !== selector)) return undefined;
+    const bytes = await this.#keptBytes(named.digest);
+    return bytes && { descriptor: { ...named, size: bytes.length }, bytes };
+  }
+
+  /** Bytes that have the digest; what is kept may have rotted. */
+  async #keptBytes(digest: string): Promise<Uint8Array | undefined> {
+    const bytes = await this.#kept?.get(digest);
+    return bytes && (await digestOf(bytes)) === digest ? bytes : undefined;
   }
 
   async manifest(
@@ -98,12 +122,14 @@ export class Repository implements ImageReader, ImageWriter {
   ): Promise<Uint8Array> {
     const known = this.#documents.get(digest);
     if (known) return known.bytes;
-    const call = this.pull('GET', `manifests/${checkDigest(digest)}`, [200], options);
+    const kept = await this.#keptBytes(checkDigest(digest));
+    if (kept) return kept;
+    const call = this.pull('GET', `manifests/${digest}`, [200], options);
     const { bytes } = await this.client.document(
       { ...call, headers: acceptManifests },
       MAX_MANIFEST,
     );
-    if ((await digestOf(bytes)) === digest) this.#remember(digest, mediaType, bytes);
+    if ((await digestOf(bytes)) === digest) await this.#remember(digest, mediaType, bytes);
     return bytes;
   }
 
@@ -201,13 +227,14 @@ export class Repository implements ImageReader, ImageWriter {
     return listReferrers(this, subject, options);
   }
 
-  #remember(digest: string, mediaType: string, bytes: Uint8Array): void {
+  async #remember(digest: string, mediaType: string, bytes: Uint8Array): Promise<void> {
     if (this.#remembered + bytes.length > MAX_REMEMBERED) {
       this.#documents.clear();
       this.#remembered = 0;
     }
     if (!this.#documents.has(digest)) this.#remembered += bytes.length;
     this.#documents.set(digest, { mediaType, bytes });
+    await this.#kept?.put(digest, bytes);
   }
 
   /** A call that reads. */

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { TestContext } from 'node:test';
-import { RegistryClient, Repository } from '../index.ts';
+import { type Documents, RegistryClient, Repository } from '../index.ts';
 import { NodeTransport } from '../node/index.ts';
 
 /** Answers a request, or leaves it to the next. */
@@ -26,6 +26,7 @@ export interface FakeOptions {
   readonly retries?: number;
   readonly stall?: number;
   readonly login?: readonly [string, string];
+  readonly documents?: Documents;
 }
 
 export async function fakeRegistry(test: TestContext, ...tricks: Trick[]): Promise<FakeRegistry> {
@@ -55,7 +56,7 @@ export async function fakeRegistry(test: TestContext, ...tricks: Trick[]): Promi
     blobs,
     asked,
     headers,
-    repository({ retries = 3, stall = 60_000, login } = {}) {
+    repository({ retries = 3, stall = 60_000, login, documents } = {}) {
       const transport = new NodeTransport({ stall });
       test.after(() => transport[Symbol.dispose]());
       const client = new RegistryClient(url.host, url, {
@@ -64,7 +65,7 @@ export async function fakeRegistry(test: TestContext, ...tricks: Trick[]): Promi
         pause: 1,
         credentials: async () => login && { username: login[0], password: login[1] },
       });
-      return new Repository(client, { repository: 'a/b' });
+      return new Repository(client, { repository: 'a/b' }, documents);
     },
   };
   return fake;

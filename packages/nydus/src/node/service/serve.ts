@@ -1,6 +1,14 @@
 import { chmod, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { parsePlatform } from '@anole/oci';
-import { authFiles, findCredentials, ImageStore, parseLocation, Registries } from '@anole/oci/node';
+import {
+  authFiles,
+  findCredentials,
+  ImageStore,
+  KeptDocuments,
+  parseLocation,
+  Registries,
+} from '@anole/oci/node';
 import { findOnDemand } from '../on-demand/find.ts';
 import { warmUp } from '../on-demand/open.ts';
 import { placeBlobs } from '../on-demand/place-blobs.ts';
@@ -43,6 +51,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     link.settings(changed);
   });
   using registries = await Registries.load({
+    documents: new KeptDocuments(join(options.cache, 'documents')),
     credentials: async (host) =>
       settings.loginOf(host) ?? (await findCredentials(host, authFiles())),
     get retries() {
