@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -69,6 +69,46 @@ describe('faults of what mounted images stand on', {
       file -= 3;
     }
     if (mounted.includes('kernel')) assert.match(logOf(place), /"refused".*Cannot log in to/);
+  });
+
+  it('a registry that is slow: who reads from it waits, nobody else does, and not for ever', async (test) => {
+    const place = await setUp(test, published);
+    const { sum, ask, proxy, directory } = place;
+    const isSlow = async () => {
+      while (proxy.state.slow.length === 0) await sleep(5);
+    };
+    let file = FILES - 1;
+    for (const kind of await mountAll(test, place)) {
+      const here = file;
+      assert.equal(await sum(kind, here), hashOf(contentOf(here)));
+      // Apart: what is read ahead of one must not be the next.
+      file -= 3;
+      proxy.state.mode = 'slow';
+      const waiting = sum(kind, file);
+      await isSlow();
+      assert.equal(await sum(kind, here), hashOf(contentOf(here)), 'what has come does not wait');
+      assert.equal((await ask('GET', '/healthz')).status, 200);
+      proxy.release();
+      assert.equal(await waiting, hashOf(contentOf(file)));
+      file -= 3;
+      proxy.state.mode = 'slow';
+      const killed = spawn('cat', [join(directory, kind, nameOf(file))], { stdio: 'ignore' });
+      await isSlow();
+      killed.kill('SIGKILL');
+      await once(killed, 'exit');
+      proxy.release();
+      assert.equal(await sum(kind, file), hashOf(contentOf(file)));
+      file -= 3;
+      const limits = { retries: 0, stall: 300 };
+      assert.equal((await ask('PUT', '/v1/limits', limits)).status, 200);
+      proxy.state.mode = 'slow';
+      assert.equal(await sum(kind, file), 'error');
+      await ask('PUT', '/v1/limits', { retries: null, stall: null });
+      proxy.release();
+      assert.equal(await sum(kind, file), hashOf(contentOf(file)));
+      file -= 3;
+      if (kind === 'kernel') assert.match(logOf(place), /"refused".*silent for 300 ms/);
+    }
   });
 
   it('a full disk: what must be on it is an error, all else is read from memory', async (test) => {

@@ -79,6 +79,7 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
       { rate: 0 },
       { quota: -1 },
       { retries: 101 },
+      { stall: 0 },
       { speed: 1 },
       { quota: '1' },
     ]) {
@@ -94,7 +95,7 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     const { sum, pids, anole, directory } = place;
     rmSync(join(directory, 'cache/blobs/blobs'), { recursive: true, force: true });
     const mounted = await mountAll(test, place);
-    const limits = { rate: 50_000_000, retries: 7 };
+    const limits = { rate: 50_000_000, retries: 7, stall: 20_000 };
     assert.deepEqual(await json('PUT', '/v1/limits', { ...limits, quota: null }), limits);
     assert.deepEqual(
       await json('PUT', '/v1/logins', { host: 'h', username: 'u', password: 'p' }),

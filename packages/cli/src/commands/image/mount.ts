@@ -96,8 +96,8 @@ everything is unmounted; an image that is in use is fetched whole and stays.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT
-/v1/limits {quota, rate, retries}, GET and PUT /v1/logins {host, username, password}, DELETE /v1/logins?host=…,
-GET /metrics, GET /healthz. On SIGHUP it goes on as the program that is installed by now.
+/v1/limits {quota, rate, retries, stall}, GET and PUT /v1/logins {host, username, password}, DELETE
+/v1/logins?host=…, GET /metrics, GET /healthz. On SIGHUP it goes on as the program that is installed by now.
 
 Exports need no root. Each is a disk that is read, and has the image's EROFS; what clients read is fetched.
 Whoever reaches a port may read what is exported there, pages of any origin over HTTP too. A service that

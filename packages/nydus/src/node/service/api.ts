@@ -33,7 +33,8 @@ const http = () => process.getBuiltinModule('node:http');
  * - `GET /v1/mounts`, `POST /v1/mounts` ({@link MountRequest}), `DELETE /v1/mounts?directory=…`
  * - `GET /v1/cache`, `POST /v1/cache/evict?quota=BYTES`
  * - `GET /v1/back-ends`: what was asked of each registry, and what failed
- * - `GET /v1/limits`, `PUT /v1/limits`: `{ quota, rate }`, in bytes and bytes a second; null is no bound
+ * - `GET /v1/limits`, `PUT /v1/limits`: `{ quota, rate, retries, stall }`, in bytes, bytes a second, times and
+ *   milliseconds of silence; null is what holds without one
  * - `GET /v1/logins`, `PUT /v1/logins`: `{ host, username, password }`, before those of files, kept in memory;
  *   `DELETE /v1/logins?host=…`
  * - `GET /metrics` for Prometheus, `GET /healthz`

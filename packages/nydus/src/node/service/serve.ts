@@ -57,6 +57,9 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     get retries() {
       return settings.limits.retries;
     },
+    get stall() {
+      return settings.limits.stall;
+    },
   });
   const around = { registries, store: new ImageStore() };
   const service = await ImageService.start(

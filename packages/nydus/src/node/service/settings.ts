@@ -9,6 +9,8 @@ export interface Limits {
   readonly rate?: number;
   /** How often a back end is asked again before a reader gets an error. */
   readonly retries?: number;
+  /** Milliseconds of silence after which a connection to a back end is given up. */
+  readonly stall?: number;
 }
 
 /** A login that goes before those of this computer's files. */
@@ -25,6 +27,8 @@ export interface Settings {
 
 /** Pauses double, up to a minute. */
 const MAX_RETRIES = 100;
+/** Milliseconds: ten minutes. */
+const MAX_STALL = 600_000;
 const MAX_LOGINS = 256;
 const MAX_TEXT = 8192;
 
@@ -59,16 +63,20 @@ export class LiveSettings {
    * @throws HostError `HOST_WRONG_CONTENT`
    */
   changeLimits(change: unknown): Limits {
-    const { quota, rate, retries, ...others } = objectOf(change);
+    const { quota, rate, retries, stall, ...others } = objectOf(change);
     if (Object.keys(others).length > 0) throw badRequest(`there is no ${Object.keys(others)[0]}`);
     if (rate === 0) throw badRequest('rate is at least 1');
     if (typeof retries === 'number' && retries > MAX_RETRIES) {
       throw badRequest(`retries are ${MAX_RETRIES} at most`);
     }
+    if (stall === 0 || (typeof stall === 'number' && stall > MAX_STALL)) {
+      throw badRequest(`stall is from 1 to ${MAX_STALL} milliseconds`);
+    }
     const limits = {
       ...bound('quota', quota, this.limits.quota),
       ...bound('rate', rate, this.limits.rate),
       ...bound('retries', retries, this.limits.retries),
+      ...bound('stall', stall, this.limits.stall),
     };
     this.#change({ ...this.#settings, limits });
     return limits;
@@ -103,6 +111,13 @@ export function badRequest(what: string): HostError {
   return new HostError('HOST_WRONG_CONTENT', `Cannot do as asked: ${what}`);
 }
 
+const units: Readonly<Record<keyof Limits, string>> = {
+  quota: 'bytes',
+  rate: 'bytes',
+  retries: 'times',
+  stall: 'milliseconds',
+};
+
 function bound(
   name: keyof Limits,
   given: unknown,
@@ -111,7 +126,7 @@ function bound(
   if (given === null) return {};
   if (given === undefined) return before === undefined ? {} : { [name]: before };
   if (Number.isSafeInteger(given) && (given as number) >= 0) return { [name]: given as number };
-  throw badRequest(`${name} is no number of ${name === 'retries' ? 'times' : 'bytes'}`);
+  throw badRequest(`${name} is no number of ${units[name]}`);
 }
 
 function objectOf(value: unknown): Record<string, unknown> {
