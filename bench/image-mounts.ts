@@ -67,10 +67,12 @@ export class ImageMounts implements AsyncDisposable {
     await finish(process.execPath, [command, 'image', 'umount', this.point], this.#environment);
   }
 
-  /** Files of blobs in the cache, as large as those, with holes. */
+  /** Files of blobs in the cache, as large as those, with holes; those of their hashes are left out. */
   blobs(): string[] {
     const all = join(this.#directory, 'cache/blobs/blobs');
-    return readdirSync(all).map((name) => join(all, name, 'data'));
+    return readdirSync(all)
+      .filter((name) => !readFileSync(join(all, name, 'id'), 'utf8').endsWith(' hashes'))
+      .map((name) => join(all, name, 'data'));
   }
 
   /** Memory of the service, of its keeper, and of whoever else is of them, in bytes: what is shared in parts. */

@@ -20,6 +20,7 @@ export {
   type Usage,
   UsageMeter,
 } from './inspect/usage.ts';
+export type { DecodedStore } from './reader/compressed/decoded-store.ts';
 export type { ImageDevice } from './reader/devices.ts';
 export type { Mapping } from './reader/mapping.ts';
 export type { OpenOptions } from './reader/open.ts';

@@ -55,6 +55,16 @@ describe('FuseServer, first words', () => {
     assert.equal(shared & InitFlag.WRITEBACK_CACHE, 0);
   });
 
+  it('has a kernel whose mount is read-only open files without asking', () => {
+    const options = { readOnly: true };
+    const asking = new Kernel(lower(), options);
+    const asked = asking.walk('dir', 'file').nodeid;
+    assert.equal(asking.ask('OPEN', asked, u32(0, 0)).error, 0);
+    assert.equal(asking.ask('OPEN', asked, u32(1, 0)).error, EROFS);
+    const free = new Kernel(lower(), { ...options, mountedReadOnly: true });
+    assert.equal(free.ask('OPEN', free.walk('dir', 'file').nodeid, u32(0, 0)).error, ENOSYS);
+  });
+
   it('tells a newer kernel its version, and refuses an older one', () => {
     const kernel = new Kernel(memoryOverlay());
     const newer = kernel.ask('INIT', 0, u32(8, 0, 0, 0));

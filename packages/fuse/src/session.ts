@@ -17,6 +17,11 @@ export interface FuseOptions {
   /** Refuse every change, also where the tree could be changed. */
   readonly readOnly?: boolean;
   /**
+   * The kernel has the file system mounted read-only (`ro`): it refuses to change anything by itself, and opens files
+   * without asking. Default false.
+   */
+  readonly mountedReadOnly?: boolean;
+  /**
    * Nothing changes the tree but requests to this server: the kernel may keep names, attributes and
    * data for good, and the server is asked far less. Default true.
    */
@@ -69,6 +74,8 @@ export class Session {
   readonly #settled: Terms;
   readonly exclusive: boolean;
   readonly writable: boolean;
+  /** Whether the kernel may open files without asking: nothing has to be refused then. */
+  readonly opensFreely: boolean;
   readonly writebackCache: boolean;
   readonly maxTransfer: number;
   /** Flags of INIT that both sides have; undefined until INIT was answered. */
@@ -89,6 +96,7 @@ export class Session {
     this.drops = new Drops(this.nodes, options.keeper ?? 1);
     this.exclusive = options.exclusive ?? true;
     this.writable = 'usage' in tree && options.readOnly !== true;
+    this.opensFreely = this.writable || options.mountedReadOnly === true;
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
     this.maxTransfer = maxTransfer;
     const seconds = this.exclusive ? FOR_GOOD : SHARED;

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { close, open, read, writev } from 'node:fs';
+import { close, open, read, writevSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { type Awaitable, isPromise } from '@anole/bytes';
@@ -18,6 +18,8 @@ export interface FuseMountOptions {
    * the mount outlives this one, and {@link resumeFuse} goes on with it.
    */
   readonly onDescriptor?: (fd: number) => Promise<void>;
+  /** Bytes that one WRITE has at most, as the server says in INIT. Default 1 MiB. */
+  readonly maxWrite?: number;
 }
 
 export interface FuseMount extends AsyncDisposable {
@@ -31,8 +33,11 @@ export interface FuseMount extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-/** The largest WRITE, its header, and room for what FUSE may add: fuse_dev_do_read's minimum. */
-const BUFFER = 1024 * 1024 + 8192;
+const MAX_WRITE = 1024 * 1024;
+/** Room for the header of a WRITE, and for what FUSE may add: fuse_dev_do_read's minimum. */
+const HEADERS = 8192;
+/** Requests that are none have at most so many bytes: those of an ioctl. */
+const OTHERS = 32 * 1024;
 /** A read of /dev/fuse ends so when the file system is unmounted. */
 const UNMOUNTED = 'ENODEV';
 /** The request was given up before its reply came; the mount lives on. */
@@ -40,7 +45,6 @@ const GIVEN_UP = 'ENOENT';
 const interrupted: ReadonlySet<string | undefined> = new Set(['EINTR', 'EAGAIN', GIVEN_UP]);
 
 const readDevice = promisify(read);
-const writeDevice = promisify(writev);
 
 /**
  * Mounts a file system whose requests `handle` serves, on a directory of this machine, through
@@ -55,7 +59,7 @@ const writeDevice = promisify(writev);
 export async function mountFuse(
   directory: string,
   handle: FuseHandler,
-  { source = 'anole', options = [], onDescriptor }: FuseMountOptions = {},
+  { source = 'anole', options = [], onDescriptor, maxWrite = MAX_WRITE }: FuseMountOptions = {},
 ): Promise<FuseMount> {
   const at = await realpath(directory).catch((error: unknown) => {
     throw hostError(error, `mount on ${directory}`);
@@ -69,7 +73,7 @@ export async function mountFuse(
     await promisify(close)(fd);
     throw error;
   }
-  return served(at, fd, handle);
+  return served(at, fd, handle, maxWrite);
 }
 
 /**
@@ -82,13 +86,14 @@ export async function resumeFuse(
   fd: number,
   handle: FuseHandler,
   greeting: Uint8Array,
+  { maxWrite = MAX_WRITE }: Pick<FuseMountOptions, 'maxWrite'> = {},
 ): Promise<FuseMount> {
-  await answer(fd, [greeting]);
-  return served(directory, fd, handle);
+  answer(fd, [greeting]);
+  return served(directory, fd, handle, maxWrite);
 }
 
-function served(at: string, fd: number, handle: FuseHandler): FuseMount {
-  const serving = serve(fd, handle).finally(() => promisify(close)(fd));
+function served(at: string, fd: number, handle: FuseHandler, maxWrite: number): FuseMount {
+  const serving = serve(new Requests(fd, maxWrite), handle).finally(() => promisify(close)(fd));
   serving.catch(() => {});
   let isMounted = true;
   const unmount = async () => {
@@ -145,39 +150,62 @@ function tool(program: string, args: readonly string[], fd?: number): Promise<st
   return promise;
 }
 
-/** Reads and answers requests, one after the other, until the file system is unmounted. */
-async function serve(fd: number, handle: FuseHandler): Promise<void> {
-  let buffer = new Uint8Array(BUFFER);
-  for (;;) {
-    const length = await nextRequest(fd, buffer);
-    if (length === undefined) return;
-    const reply = handle(buffer.subarray(0, length));
-    if (isPromise(reply)) {
-      // The request is read until it is answered; others must not wait for it.
-      buffer = new Uint8Array(BUFFER);
-      reply.then((chunks) => answer(fd, chunks)).catch(() => {});
-    } else {
-      await answer(fd, reply);
-    }
+/** Reads and answers requests until the file system is unmounted: the next one comes meanwhile. */
+async function serve(requests: Requests, handle: FuseHandler): Promise<void> {
+  const { fd } = requests;
+  for (let coming = requests.next(); ; ) {
+    const request = await coming;
+    if (request === undefined) return;
+    coming = requests.next();
+    // Who fails here is met where it is waited for.
+    coming.catch(() => {});
+    const reply = handle(request);
+    if (isPromise(reply)) reply.then((chunks) => answer(fd, chunks)).catch(() => {});
+    else answer(fd, reply);
+    requests.free(request, reply);
   }
 }
 
-async function nextRequest(fd: number, buffer: Uint8Array): Promise<number | undefined> {
-  for (;;) {
-    try {
-      return (await readDevice(fd, buffer, 0, buffer.length, null)).bytesRead;
-    } catch (error) {
-      const code = systemCode(error);
-      if (code === UNMOUNTED) return undefined;
-      if (!interrupted.has(code)) throw hostError(error, 'read a request from /dev/fuse');
+/** Requests as the kernel hands them out, each in memory of its own until it is answered. */
+class Requests {
+  readonly fd: number;
+  #size: number;
+  #spare: Uint8Array | undefined;
+
+  constructor(fd: number, maxWrite: number) {
+    this.fd = fd;
+    this.#size = Math.max(OTHERS, maxWrite + HEADERS);
+  }
+
+  /** Undefined when the file system has been unmounted. */
+  async next(): Promise<Uint8Array | undefined> {
+    for (;;) {
+      const buffer = this.#spare ?? new Uint8Array(this.#size);
+      this.#spare = undefined;
+      try {
+        const { bytesRead } = await readDevice(this.fd, buffer, 0, buffer.length, null);
+        return buffer.subarray(0, bytesRead);
+      } catch (error) {
+        const code = systemCode(error);
+        if (code === UNMOUNTED) return undefined;
+        // A server before this one told the kernel of a larger size.
+        if (code === 'EINVAL' && this.#size < MAX_WRITE) this.#size = MAX_WRITE + HEADERS;
+        else if (!interrupted.has(code)) throw hostError(error, 'read a request from /dev/fuse');
+      }
     }
+  }
+
+  /** Takes back the memory of a request, unless it is still being served. */
+  free(request: Uint8Array, reply: Awaitable<unknown>): void {
+    if (!isPromise(reply)) this.#spare = new Uint8Array(request.buffer);
   }
 }
 
-async function answer(fd: number, chunks: readonly Uint8Array[]): Promise<void> {
+/** At once: the kernel takes an answer without waiting, and sooner than another thread could begin. */
+function answer(fd: number, chunks: readonly Uint8Array[]): void {
   if (chunks.length === 0) return;
   try {
-    await writeDevice(fd, [...chunks]);
+    writevSync(fd, [...chunks]);
   } catch (error) {
     const code = systemCode(error);
     if (code !== GIVEN_UP && code !== UNMOUNTED) throw hostError(error, 'answer through /dev/fuse');

@@ -14,6 +14,7 @@ import {
 } from '../layout/chunk.ts';
 import { algorithmNames } from '../layout/compression-config.ts';
 import { layouts, NO_BLOCK } from '../layout/inode.ts';
+import type { DecodedStore } from './compressed/decoded-store.ts';
 import { INTERLACED } from './compressed/piece.ts';
 import { CompressedReader } from './compressed/reader.ts';
 import { type ImageDevice, type Place, resolve } from './devices.ts';
@@ -38,6 +39,7 @@ export interface DataOptions {
   readonly decoders: Required<Decoders>;
   /** Bytes of decoded pclusters to keep, or what is shared with others. */
   readonly decodedCache: number | BytesBudget;
+  readonly decodedStore?: DecodedStore | undefined;
 }
 
 /** Reads what inodes hold: files, link targets and directories alike. */
@@ -54,7 +56,7 @@ export class DataReader {
     spaces: Spaces,
     info: ImageInfo,
     table: readonly ImageDevice[],
-    { devices, decoders, decodedCache }: DataOptions,
+    { devices, decoders, decodedCache, decodedStore }: DataOptions,
   ) {
     this.#spaces = spaces;
     this.#info = info;
@@ -69,7 +71,7 @@ export class DataReader {
         this.#into(inode, offset, length, take),
       packed: (offset: number, length: number) => this.#readPacked(offset, length),
     };
-    this.#compressed = new CompressedReader(info, storage, decoders, decodedCache);
+    this.#compressed = new CompressedReader(info, storage, decoders, decodedCache, decodedStore);
   }
 
   /**

@@ -1,5 +1,6 @@
 import { type BytesBudget, type Flow, flow, type Source } from '@anole/bytes';
 import { builtInDecoders, type Decoders } from '../codecs.ts';
+import type { DecodedStore } from './compressed/decoded-store.ts';
 import { DataReader } from './data.ts';
 import { type ImageDevice, readDevices } from './devices.ts';
 import { readInode } from './inode.ts';
@@ -15,6 +16,8 @@ export interface OpenOptions {
   readonly metadataCache?: number | BytesBudget;
   /** Bytes of decoded compressed data to keep in memory, or what is shared. 16 MiB unless told. */
   readonly decodedCache?: number | BytesBudget;
+  /** Where more of them is kept. Default: nowhere. */
+  readonly decodedStore?: DecodedStore;
   /** Decoders to use instead of the built-in ones, where there are faster ones. */
   readonly decoders?: Decoders;
 }
@@ -43,6 +46,7 @@ export function* openImage(
     devices: options.devices ?? [],
     decoders: { ...builtInDecoders, ...options.decoders },
     decodedCache: options.decodedCache ?? 16 * 1024 * 1024,
+    decodedStore: options.decodedStore,
   });
   yield* openMetabox(spaces, info, data, cacheSize);
   const prefixes = yield* readLongPrefixes(spaces, data, info);

@@ -40,8 +40,8 @@ function flagsFor(session: Session): number {
   // Attributes are cheap here, and stay true: whoever lists a directory gets those of all entries, and no
   // LOOKUP follows.
   const cached = wanted | InitFlag.CACHE_SYMLINKS | InitFlag.NO_OPENDIR_SUPPORT;
-  // Without OPEN nothing would refuse to open a file for writing in a tree that is only read.
-  const flags = session.writable ? cached | InitFlag.NO_OPEN_SUPPORT : cached;
+  // Without OPEN nothing here would refuse to open a file for writing in a tree that is only read.
+  const flags = session.opensFreely ? cached | InitFlag.NO_OPEN_SUPPORT : cached;
   return session.writebackCache ? flags | InitFlag.WRITEBACK_CACHE : flags;
 }
 
@@ -54,7 +54,8 @@ function reply(session: Session, request: Request, maxReadahead: number, flags: 
       flags,
       maxBackground: 64,
       congestionThreshold: 48,
-      maxWrite: session.maxTransfer,
+      // What the kernel writes tells how large its requests are.
+      maxWrite: session.writable ? session.maxTransfer : PAGE,
       timeGranularity: 1,
       maxPages: Math.ceil(session.maxTransfer / PAGE),
       mapAlignment: 0,

@@ -9,6 +9,7 @@ import type { InodeInfo } from '../inode.ts';
 import type { ImageInfo } from '../superblock.ts';
 
 import { decodePiece } from './decode.ts';
+import type { DecodedStore } from './decoded-store.ts';
 import { ExtentMap } from './extent-map.ts';
 import { readCompressionHeader } from './header.ts';
 import { IndexMap } from './index-map.ts';
@@ -73,21 +74,27 @@ export class CompressedReader {
   readonly #storage: Storage;
   readonly #decoders: Required<Decoders>;
   readonly #cache: BytesCache;
+  readonly #store: DecodedStore | undefined;
   /** Memory for runs that nobody uses at the moment. */
   readonly #spare: Uint8Array[] = [];
   readonly #maps = new WeakMap<InodeInfo, PieceMap>();
 
-  /** @param memory bytes of decoded pclusters to keep, or what is shared with others */
+  /**
+   * @param memory bytes of decoded pclusters to keep, or what is shared with others
+   * @param store for more of them
+   */
   constructor(
     info: ImageInfo,
     storage: Storage,
     decoders: Required<Decoders>,
     memory: number | BytesBudget,
+    store?: DecodedStore,
   ) {
     this.#info = info;
     this.#storage = storage;
     this.#decoders = decoders;
     this.#cache = new BytesCache(memory);
+    this.#store = store;
   }
 
   /** `length` bytes from `offset`, all of which must lie in the file. May alias the cache. */
@@ -96,7 +103,8 @@ export class CompressedReader {
     const [only] = pieces;
     // Holes and fragments may be far longer than what is wanted of them.
     const isStored = only?.kind === 'image' || only?.kind === 'inline';
-    if (pieces.length === 1 && isStored && length < only.length) {
+    // The store would give a part of it without the rest.
+    if (pieces.length === 1 && isStored && length < only.length && this.#store === undefined) {
       const bytes = yield* this.#kept(inode, pieces);
       return bytes.subarray(offset - only.offset, offset - only.offset + length);
     }
@@ -139,7 +147,7 @@ export class CompressedReader {
         if (piece.kind === 'hole') target.fill(0);
         else if (piece.kind === 'fragment') {
           target.set(yield* this.#fragment(inode, piece, from - piece.offset, target.length));
-        } else {
+        } else if (!this.#isStored(inode, piece, from, target)) {
           // What is read wholly is not read again soon: it is not kept.
           const whole = target.length === piece.length ? { target, stays } : undefined;
           const bytes = yield* this.#bytes(inode, pieces, index, run, whole);
@@ -149,6 +157,13 @@ export class CompressedReader {
     } finally {
       this.#takeBack(run);
     }
+  }
+
+  /** Fills `target` with bytes from a byte of the file on, where the store has them. */
+  #isStored(inode: InodeInfo, piece: Piece, from: number, target: Uint8Array): boolean {
+    if (this.#store === undefined) return false;
+    const key = keyOf(piece, inode, this.#info.blockSize);
+    return this.#store.readInto(key, from - piece.offset, target);
   }
 
   #takeBack({ memory }: Run): void {
@@ -298,6 +313,10 @@ export class CompressedReader {
       // While it decodes, another read may take the memory that the run lies in.
       run.bytes = new Uint8Array(run.bytes);
       yield* wait(done);
+    }
+    // Plain ones are read as fast where they are.
+    if (piece.kind === 'image' && piece.format !== PLAIN && piece.format !== INTERLACED) {
+      this.#store?.keep(keyOf(piece, inode, this.#info.blockSize), output);
     }
     return output;
   }

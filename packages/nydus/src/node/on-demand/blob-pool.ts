@@ -2,6 +2,7 @@ import { closeSync } from 'node:fs';
 import type { ReadOptions } from '@anole/bytes';
 import type { CachedBlob, RemoteBlob } from '../cache/blob.ts';
 import type { BlobCache } from '../cache/cache.ts';
+import { DecodedFile } from './decoded-file.ts';
 import { ImageMemory } from './memory.ts';
 
 interface Entry {
@@ -16,6 +17,8 @@ interface Entry {
 export class BlobPool {
   /** Of all images whose blobs these are. */
   readonly memory = new ImageMemory();
+  /** What was decoded of them, for readers whose kernel does not do that. */
+  readonly decoded: DecodedFile;
   readonly #cache: BlobCache;
   readonly #descriptors: Map<string, number>;
   readonly #open = new Map<string, Entry>();
@@ -30,6 +33,7 @@ export class BlobPool {
    */
   constructor(cache: BlobCache, descriptors: ReadonlyMap<string, number> = new Map()) {
     this.#cache = cache;
+    this.decoded = new DecodedFile(cache.directory);
     this.#descriptors = new Map(descriptors);
     this.#inherited = new Set(descriptors.keys());
   }

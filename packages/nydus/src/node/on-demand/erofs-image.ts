@@ -36,7 +36,11 @@ export async function openErofsImage(
     blob.expect(start, end - start);
   }
   if (first.length > 0) void blob.bringAhead(first.map(within));
-  const tree = await openErofs(blob, { decoders: hostDecoders, ...cachesIn(memory) });
+  const tree = await openErofs(blob, {
+    decoders: hostDecoders,
+    ...cachesIn(memory),
+    decodedStore: pool.decoded.ofImage(),
+  });
   const opened = resources.move();
   return {
     digest: layer.digest,

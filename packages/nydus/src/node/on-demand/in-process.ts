@@ -28,6 +28,7 @@ export async function openTreeOnDemand(
     store: new ImageStore(),
   };
   const pool = new BlobPool(new BlobCache(directory));
+  resources.use(pool.decoded);
   const opened = await openOnDemand(image, placeBlobs(image.name, around), pool, call);
   resources.defer(() => opened.close());
   const kept = resources.move();

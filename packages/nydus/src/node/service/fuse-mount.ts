@@ -12,6 +12,8 @@ export interface FuseLeft {
   readonly agreed: number;
 }
 
+/** As the server of a tree that is only read says. */
+const MAX_WRITE = 4096;
 /** How long the kernel may take to end what nobody has any more, in milliseconds. */
 const PATIENCE = 200;
 
@@ -31,13 +33,15 @@ export async function mountThroughFuse(
   const { tree } = image;
   const server = new FuseServer(tree, {
     nodeOf: (ino) => tree.byIno(ino),
+    mountedReadOnly: true,
     ...(left && { agreed: left.agreed }),
   });
   const handle = (request: Uint8Array) => server.handle(request);
   const mounted: FuseMount = left
-    ? await resumeFuse(directory, left.fd, handle, resendRequests())
+    ? await resumeFuse(directory, left.fd, handle, resendRequests(), { maxWrite: MAX_WRITE })
     : await mountFuse(directory, handle, {
         options: ['ro'],
+        maxWrite: MAX_WRITE,
         onDescriptor: (fd) => keeper.keep(name, fd),
       });
   // Asks the root, so that the kernel has introduced itself.
