@@ -10,9 +10,9 @@ export interface Span {
   readonly start: number;
   readonly end: number;
   /** SHA-256 in hexadecimal of what is stored. */
-  readonly storedDigest?: string;
+  readonly storedDigest?: string | undefined;
   /** And of what it decodes to. */
-  readonly digest?: string;
+  readonly digest?: string | undefined;
 }
 
 /** Data in spans, in their order; the first begins at 0. */

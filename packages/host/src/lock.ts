@@ -69,7 +69,8 @@ async function tryLock(path: string, shared: boolean): Promise<Lock | undefined>
     const sqlite = await import('node:sqlite');
     database = new sqlite.DatabaseSync(path, { timeout: 0 });
     const begin = shared ? beginShared : 'BEGIN EXCLUSIVE';
-    database.exec(`PRAGMA journal_mode = MEMORY; ${begin}`);
+    // SQLite sets memory aside for twenty pages, though there are none.
+    database.exec(`PRAGMA page_size = 512; PRAGMA journal_mode = MEMORY; ${begin}`);
   } catch (error) {
     database?.close();
     if (isBusy(error)) return undefined;

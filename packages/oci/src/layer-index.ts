@@ -9,6 +9,7 @@ import {
 } from '@anole/bytes';
 import { applyMembers, MemoryTree, sliceSource, type TarMember, type Tree } from '@anole/vfs';
 import { OciError } from './errors.ts';
+import { PartSpans } from './part-spans.ts';
 
 /** What is known of a tar layer, so that it can be read by ranges without unpacking it. */
 export interface LayerIndex {
@@ -67,7 +68,7 @@ export function layerSpans(index: LayerIndex): Spans {
   const { gzip, plain, parts, size } = index;
   if (gzip) return gzipSpans(gzip);
   if (plain) return plainSpans(plain, size);
-  if (parts) return partSpans(parts, size);
+  if (parts) return new PartSpans(parts, size);
   throw new OciError(
     'OCI_BAD_INDEX',
     'Cannot use the index of a layer: it says not how to read it',
@@ -108,18 +109,5 @@ function plainSpans({ span, digests }: NonNullable<LayerIndex['plain']>, size: n
       return { out: start, start, end, storedDigest: digests[index]! };
     },
     decode: (_, bytes, from, length) => bytes.subarray(from, from + length),
-  };
-}
-
-function partSpans({ spans, decode }: LayerParts, size: number): Spans {
-  return {
-    size,
-    count: spans.length,
-    at: (index) => spans[index]!,
-    decode(index, bytes, from, length) {
-      const { out, inner = 0 } = spans[index]!;
-      const whole = decode(bytes, (spans[index + 1]?.out ?? size) - out, inner);
-      return whole.subarray(from, from + length);
-    },
   };
 }

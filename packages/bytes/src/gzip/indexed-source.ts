@@ -1,7 +1,7 @@
 import type { Source } from '../source.ts';
 import { type Span, type SpanOptions, type Spans, spanSource } from '../spans.ts';
 import { GunzipStream } from './gunzip.ts';
-import { badIndex, checkGzipIndex, type GzipIndex } from './gzip-index.ts';
+import { badIndex, checkGzipIndex, type GzipCheckpoint, type GzipIndex } from './gzip-index.ts';
 
 /**
  * The decompressed bytes of a gzip stream that has an index, by ranges. A read takes the spans that it
@@ -39,7 +39,9 @@ class GzipSpans implements Spans {
   private readonly gunzip = new GunzipStream();
 
   constructor(index: GzipIndex) {
-    this.index = index;
+    // Windows of an index that was read are a part of all that was read.
+    const own = ({ window, ...place }: GzipCheckpoint) => ({ ...place, window: window.slice() });
+    this.index = { ...index, checkpoints: index.checkpoints.map(own) };
     this.size = index.size;
     this.count = index.checkpoints.length;
   }

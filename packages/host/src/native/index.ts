@@ -12,6 +12,7 @@
 export { BpfTable, ownCgroup, SocketProgram } from './bpf.ts';
 export { assembleBpf, type BpfInstruction, bpf } from './bpf-program.ts';
 export { eventCounter } from './event-counter.ts';
+export { giveBackMemory } from './give-back.ts';
 export {
   type Holder,
   holdDescriptors,

@@ -10,6 +10,8 @@ import { LayerLayout } from './layer-layout.ts';
 const SPAN_MAX = 256 * 1024 * 1024;
 /** Stored bytes between two spans for which no second request is made. */
 const GAP = 64 * 1024;
+/** Characters of a fingerprint that are hashed at once. */
+const PIECE = 64 * 1024;
 
 /** A layer as a device of an EROFS image. */
 export interface LayerDevice {
@@ -146,15 +148,26 @@ function verify(bytes: Uint8Array, { start, end }: Span, digest: string | undefi
  */
 function fingerprint(index: LayerIndex, spans: Spans): string {
   const hash = createHash('sha256');
+  // In large pieces: there may be a hundred thousand lines.
+  let lines = '';
+  const add = (line: string) => {
+    lines += line;
+    if (lines.length > PIECE) flush();
+  };
+  const flush = () => {
+    hash.update(lines);
+    lines = '';
+  };
   for (let number = 0; number < spans.count; number++) {
     const { out, start, end, digest = '', storedDigest = '' } = spans.at(number);
-    hash.update(`${out} ${start} ${end} ${digest} ${storedDigest}\n`);
+    add(`${out} ${start} ${end} ${digest} ${storedDigest}\n`);
   }
+  flush();
   for (const { bits, window } of index.gzip?.checkpoints ?? [])
     hash.update(`${bits}\n`).update(window);
-  for (const { inner = 0 } of index.parts?.spans ?? []) hash.update(`${inner}\n`);
-  for (const { dataOffset, storedSize } of index.members)
-    hash.update(`${dataOffset} ${storedSize}\n`);
+  for (const { inner = 0 } of index.parts?.spans ?? []) add(`${inner}\n`);
+  for (const { dataOffset, storedSize } of index.members) add(`${dataOffset} ${storedSize}\n`);
+  flush();
   return hash.digest('hex');
 }
 

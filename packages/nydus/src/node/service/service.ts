@@ -13,6 +13,7 @@ import { OpenImages } from './images.ts';
 import { filesAmong, mountByKernel } from './kernel-mount.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
 import { StrandedMounts } from './stranded.ts';
+import { Tidying } from './tidying.ts';
 
 /** A mount as the next service, and users, are told of it. */
 export interface MountRecord {
@@ -83,6 +84,7 @@ export class ImageService {
     onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
     onChange: () => void this.#changed(),
   });
+  readonly #tidying = new Tidying();
   #sweeper: NodeJS.Timeout | undefined;
   #filler: Filler | undefined;
 
@@ -222,6 +224,7 @@ export class ImageService {
       await this.unmount(directory).catch(() => stuck.push(mount));
     }
     clearInterval(this.#sweeper);
+    this.#tidying[Symbol.dispose]();
     for (const { mount } of this.#detached) if (mount.isInUse()) stuck.push(mount);
     for (const { kind, blobs } of stuck) {
       if (kind === 'kernel') for (const blob of blobs) await wholly(blob);
@@ -309,6 +312,7 @@ export class ImageService {
   }
 
   async #changed(): Promise<void> {
+    this.#tidying.note();
     await this.#options.onMounts?.(this.mounts);
   }
 }
