@@ -64,7 +64,8 @@ export async function prepareImage(
   const tag = (tag: string) => `docker://${host}/${name}:${tag}`;
   const recipe = writeRecipe(image, scratch);
   await ours('os', 'build', recipe, '--arch', 'amd64', '--format', 'oci', '-o', layout);
-  await ours('image', 'copy', `oci:${layout}`, tag('plain'));
+  // As images of languages have it.
+  await ours('image', 'config', `oci:${layout}`, tag('plain'), '--cmd', JSON.stringify(argv));
   await ours('image', 'convert', tag('plain'), tag('lazy'), ...FORM);
   const trace = join(scratch, `${name}.trace`);
   const point = join(scratch, 'traced');

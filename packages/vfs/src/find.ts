@@ -1,4 +1,4 @@
-import { type Awaitable, type Flow, flow, wait } from '@anole/bytes';
+import { type Awaitable, chain, type Flow, flow, wait } from '@anole/bytes';
 import { VfsError } from './errors.ts';
 import { splitPath } from './paths.ts';
 import type { Tree, TreeNode } from './tree.ts';
@@ -23,16 +23,32 @@ export function findNode(
   path: string,
   options: FindOptions = {},
 ): Awaitable<TreeNode | undefined> {
-  return flow(() => find(tree.root, path, options.followSymlinks ?? true));
+  return chain(
+    flow(() => find(tree.root, path, options.followSymlinks ?? true)),
+    (found) => found?.node,
+  );
 }
 
-function* find(root: TreeNode, path: string, followLast: boolean): Flow<TreeNode | undefined> {
+/** A node, and the path at which it lies: relative to the root, without symbolic links; the root's is empty. */
+export interface Found {
+  readonly node: TreeNode;
+  readonly path: string;
+}
+
+/** As {@link findNode}, following all symbolic links, with the path that is behind them. */
+export function findFollowed(tree: Tree, path: string): Awaitable<Found | undefined> {
+  return flow(() => find(tree.root, path, true));
+}
+
+function* find(root: TreeNode, path: string, followLast: boolean): Flow<Found | undefined> {
   const trail: TreeNode[] = [root];
+  const names: string[] = [];
   const todo = splitPath(path).reverse();
   let links = 0;
   for (let part = todo.pop(); part !== undefined; part = todo.pop()) {
     if (part === '..') {
       if (trail.length > 1) trail.pop();
+      names.pop();
       continue;
     }
     const directory = trail.at(-1)!;
@@ -41,14 +57,18 @@ function* find(root: TreeNode, path: string, followLast: boolean): Flow<TreeNode
     if (node === undefined) return undefined;
     if (node.stat.type !== 'symlink' || (todo.length === 0 && !followLast)) {
       trail.push(node);
+      names.push(part);
       continue;
     }
     if (++links > MAX_LINKS) throw tooManyLinks(path);
     const target = yield* wait(node.readLink());
-    if (target.startsWith('/')) trail.length = 1;
+    if (target.startsWith('/')) {
+      trail.length = 1;
+      names.length = 0;
+    }
     todo.push(...splitPath(target).reverse());
   }
-  return trail.at(-1);
+  return { node: trail.at(-1)!, path: names.join('/') };
 }
 
 export function tooManyLinks(path: string): VfsError {

@@ -11,7 +11,14 @@ export { type CompareOptions, compareTrees, describeDifferences } from './compar
 export { type CopyOptions, copyTree, graftTree, nodeContent } from './copy.ts';
 export { type Aspect, type Difference, renderDifference } from './difference.ts';
 export { errnoOf, type VfsCode, VfsError } from './errors.ts';
-export { type FindOptions, findNode, MAX_LINKS, tooManyLinks } from './find.ts';
+export {
+  type FindOptions,
+  type Found,
+  findFollowed,
+  findNode,
+  MAX_LINKS,
+  tooManyLinks,
+} from './find.ts';
 export { type LayerBetweenOptions, layerBetween } from './layer-between.ts';
 export { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
 export {

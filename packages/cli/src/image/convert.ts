@@ -3,7 +3,14 @@ import { tmpdir } from 'node:os';
 import { lendingSource } from '@anole/bytes';
 import { openErofs, writeErofs } from '@anole/erofs';
 import { fileSource, hostDecoders, hostError } from '@anole/host';
-import { findHints, nodeEncoders, parseTrace, rafsVariant, type Trace } from '@anole/nydus/node';
+import {
+  commandNeeds,
+  findHints,
+  nodeEncoders,
+  parseTrace,
+  rafsVariant,
+  type Trace,
+} from '@anole/nydus/node';
 import {
   copyImage,
   type Descriptor,
@@ -153,7 +160,7 @@ async function pathsIn(file: string): Promise<readonly string[]> {
   }
 }
 
-/** EROFS, each image whole: what a trace names lies first, in its order. */
+/** EROFS, each image whole: what a trace names, or else what its command needs, lies first, in its order. */
 function erofsFormat(
   flags: Omit<CompressionFlags, 'output'>,
   trace: Trace,
@@ -162,13 +169,14 @@ function erofsFormat(
   const compression = compressionOf({ ...flags, output: '-' }, resources, 'image convert');
   return {
     feature: 'erofs',
-    write: (staging, call) => ({
+    write: (staging, call, { execution }) => ({
       async finish(tree) {
-        const first = [...new Set(trace.map(({ path }) => path))];
+        const wanted = trace.length > 0 ? trace : await commandNeeds(tree, execution);
+        const first = [...new Set(wanted.map(({ path }) => path))];
         const options = { ...call, first, ...(compression && { compression }) };
         const image = await writeErofs(tree, options);
         const staged = await staging.addProtected(image, mediaTypes.erofsLayer);
-        return [await withHints(staged, trace)];
+        return [await withHints(staged, wanted)];
       },
     }),
     async open([layer]) {

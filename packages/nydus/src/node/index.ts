@@ -2,6 +2,7 @@
 export { BlobFiles, createBlobFile } from './blob-files.ts';
 export { checkBlobNames } from './check-names.ts';
 export { nodeCodecs } from './codecs.ts';
+export { commandNeeds } from './command/needs.ts';
 export { type EncoderOptions, nodeEncoders } from './encoders.ts';
 export {
   type ErofsIndexOptions,

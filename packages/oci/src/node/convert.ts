@@ -1,6 +1,6 @@
 import type { Awaitable, CallOptions, ReadOptions, Source } from '@anole/bytes';
 import { compareTrees, renderDifference, type Tree } from '@anole/vfs';
-import { MAX_CONFIG } from '../config.ts';
+import { type ImageConfig, MAX_CONFIG } from '../config.ts';
 import { describe, type Image, type ImageWriter, readBlob } from '../content.ts';
 import { OciError } from '../errors.ts';
 import { type Descriptor, encodeJson, encodeManifest, type Manifest } from '../manifest.ts';
@@ -17,8 +17,8 @@ export interface VariantFormat {
   readonly feature?: string;
   /** What the manifest says that it is, where that is more than an image. */
   readonly artifactType?: string;
-  /** Begins to write a variant. */
-  write(staging: Staging, options: CallOptions): VariantWriter;
+  /** Begins to write a variant of an image that has this configuration. */
+  write(staging: Staging, options: CallOptions, config: ImageConfig): VariantWriter;
   /** Whether a file is the format's own, and none of the image's. */
   isOwn?(path: string): boolean;
   /** Reads what was written, for its verification. */
@@ -58,7 +58,7 @@ export async function convertImage(
   options: ConvertOptions,
 ): Promise<Descriptor> {
   await using staging = await Staging.open(to, options);
-  const writer = format.write(staging, options);
+  const writer = format.write(staging, options, image.config);
   const tree = await imageTree(image, {
     ...options,
     onLayer: (archive) => writer.layer?.(archive),

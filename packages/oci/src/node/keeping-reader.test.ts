@@ -150,8 +150,8 @@ describe('a reader that keeps what it reads', () => {
     const inner = chunkedVariant('estargz');
     const format: VariantFormat = {
       ...inner,
-      write(staging, options) {
-        const writer = inner.write(staging, options);
+      write(staging, options, config) {
+        const writer = inner.write(staging, options, config);
         return {
           ...writer,
           async layer(archive) {

@@ -1,0 +1,145 @@
+import { decodeName, viewOf } from '@anole/bytes';
+import type { TreeNode } from '@anole/vfs';
+
+/** What a program says that it needs: elf(5), ld.so(8). */
+export interface ElfNeeds {
+  /** The dynamic loader; libraries have none. */
+  readonly interpreter?: string;
+  /** Names of libraries. */
+  readonly libraries: readonly string[];
+  /** Directories where to look for them first. */
+  readonly directories: readonly string[];
+  /** The processor: 62 is x86-64. */
+  readonly machine: number;
+}
+
+const MAGIC = [0x7f, 0x45, 0x4c, 0x46];
+/** 64 bits, least significant byte first: all processors that matter. */
+const CLASS_64 = 2;
+const LITTLE = 1;
+const HEADER = 64;
+const PROGRAM_HEADER = 56;
+/** Of what others say, so much is read at most: headers, bytes of the dynamic section, of a table of names. */
+const MAX_HEADERS = 256;
+const MAX_DYNAMIC = 64 * 1024;
+const MAX_NAMES = 4 * 1024 * 1024;
+const MAX_PATH = 4096;
+const MAX_LIBRARIES = 1024;
+
+/** p_type */
+const PT_LOAD = 1;
+const PT_DYNAMIC = 2;
+const PT_INTERP = 3;
+/** d_tag */
+const DT_NEEDED = 1;
+const DT_STRTAB = 5;
+const DT_STRSZ = 10;
+const DT_RPATH = 15;
+const DT_RUNPATH = 29;
+
+interface Segment {
+  readonly type: number;
+  readonly offset: number;
+  readonly address: number;
+  readonly size: number;
+}
+
+/** Reads what an ELF file needs. Undefined for what is none, or makes no sense: nobody is to be stopped by it. */
+export async function elfNeeds(file: TreeNode): Promise<ElfNeeds | undefined> {
+  const header = await exactly(file, 0, HEADER);
+  if (header === undefined || MAGIC.some((byte, at) => header[at] !== byte)) return undefined;
+  if (header[4] !== CLASS_64 || header[5] !== LITTLE) return undefined;
+  const view = viewOf(header);
+  const machine = view.getUint16(18, true);
+  const segments = await segmentsOf(file, view);
+  if (segments === undefined) return undefined;
+  const interpreter = segments.find(({ type }) => type === PT_INTERP);
+  const path = interpreter && (await textAt(file, interpreter.offset, interpreter.size));
+  const dynamic = await dynamicOf(file, segments);
+  return {
+    machine,
+    libraries: dynamic.texts(DT_NEEDED).slice(0, MAX_LIBRARIES),
+    directories: [...dynamic.texts(DT_RUNPATH), ...dynamic.texts(DT_RPATH)]
+      .flatMap((list) => list.split(':'))
+      .filter((each) => each !== ''),
+    ...(path && { interpreter: path }),
+  };
+}
+
+async function segmentsOf(
+  file: TreeNode,
+  header: DataView,
+): Promise<readonly Segment[] | undefined> {
+  const start = Number(header.getBigUint64(32, true));
+  const size = header.getUint16(54, true);
+  const count = Math.min(header.getUint16(56, true), MAX_HEADERS);
+  if (size !== PROGRAM_HEADER) return undefined;
+  const bytes = await exactly(file, start, count * size);
+  if (bytes === undefined) return undefined;
+  const view = viewOf(bytes);
+  return Array.from({ length: count }, (_, index) => {
+    const at = index * size;
+    return {
+      type: view.getUint32(at, true),
+      offset: Number(view.getBigUint64(at + 8, true)),
+      address: Number(view.getBigUint64(at + 16, true)),
+      size: Number(view.getBigUint64(at + 32, true)),
+    };
+  });
+}
+
+/** Texts of a dynamic section. */
+interface Dynamic {
+  texts(tag: number): readonly string[];
+}
+
+const none: Dynamic = { texts: () => [] };
+
+async function dynamicOf(file: TreeNode, segments: readonly Segment[]): Promise<Dynamic> {
+  const section = segments.find(({ type }) => type === PT_DYNAMIC);
+  if (section === undefined) return none;
+  const bytes = await exactly(file, section.offset, Math.min(section.size, MAX_DYNAMIC));
+  if (bytes === undefined) return none;
+  const view = viewOf(bytes);
+  const entries: [tag: number, value: number][] = [];
+  for (let at = 0; at + 16 <= bytes.length; at += 16) {
+    const value = Number(view.getBigUint64(at + 8, true));
+    entries.push([Number(view.getBigInt64(at, true)), value]);
+  }
+  const valueBy = (tag: number) => entries.find(([each]) => each === tag)?.[1];
+  const address = valueBy(DT_STRTAB);
+  const place = segments.find(
+    ({ type, address: from, size }) =>
+      type === PT_LOAD && address !== undefined && address >= from && address < from + size,
+  );
+  const size = valueBy(DT_STRSZ) ?? 0;
+  if (place === undefined || address === undefined || size > MAX_NAMES) return none;
+  const names = await exactly(file, place.offset + address - place.address, size);
+  if (names === undefined) return none;
+  return {
+    texts: (tag) =>
+      entries.filter(([each]) => each === tag).map(([, offset]) => textIn(names, offset)),
+  };
+}
+
+async function textAt(file: TreeNode, offset: number, size: number): Promise<string | undefined> {
+  const bytes = await exactly(file, offset, Math.min(size, MAX_PATH));
+  return bytes && textIn(bytes, 0);
+}
+
+/** Up to the next zero. */
+function textIn(bytes: Uint8Array, offset: number): string {
+  const part = bytes.subarray(offset, offset + MAX_PATH);
+  const end = part.indexOf(0);
+  return decodeName(end < 0 ? part : part.subarray(0, end));
+}
+
+/** A copy of bytes that the file must have. */
+async function exactly(
+  file: TreeNode,
+  offset: number,
+  length: number,
+): Promise<Uint8Array | undefined> {
+  const isInside = Number.isSafeInteger(offset) && offset + length <= file.stat.size;
+  return isInside ? new Uint8Array(await file.read(offset, length)) : undefined;
+}

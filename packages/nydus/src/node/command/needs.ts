@@ -1,0 +1,130 @@
+import { decodeName } from '@anole/bytes';
+import type { Execution } from '@anole/oci';
+import { type Found, findFollowed, type Tree, VfsError } from '@anole/vfs';
+import type { Trace } from '../trace.ts';
+import { type ElfNeeds, elfNeeds } from './elf.ts';
+
+/** Files at most, and their bytes: beyond that nobody waits for all of it. */
+const MAX_FILES = 256;
+const MAX_BYTES = 128 * 1024 * 1024;
+/** Scripts whose interpreters are scripts. */
+const MAX_SCRIPTS = 4;
+const MAX_LINE = 256;
+const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
+
+/** Debian's names of processors, by those of ELF: libraries lie in directories of such names. */
+const triplets: Readonly<Record<number, string>> = {
+  62: 'x86_64-linux-gnu',
+  183: 'aarch64-linux-gnu',
+  243: 'riscv64-linux-gnu',
+};
+const directories = ['usr/local/lib', 'lib64', 'usr/lib64', 'lib', 'usr/lib'];
+
+/**
+ * What an image's own command reads when it starts, as far as its files say: the program, the loader and the libraries
+ * that it names, and those that these name; of a script its interpreter. Nothing is run. What is not there, or makes no
+ * sense, is left out.
+ */
+export async function commandNeeds(
+  tree: Tree,
+  { entrypoint, cmd, env }: Pick<Execution, 'entrypoint' | 'cmd' | 'env'>,
+): Promise<Trace> {
+  const [word] = [...entrypoint, ...cmd];
+  const needed = new Needed(tree);
+  if (word !== undefined) await needed.program(word, searchPath(env));
+  return needed.trace;
+}
+
+function searchPath(env: readonly string[]): readonly string[] {
+  const set = env.find((each) => each.startsWith('PATH='))?.slice('PATH='.length);
+  return (set ?? PATH).split(':');
+}
+
+class Needed {
+  readonly #tree: Tree;
+  readonly #files = new Map<string, number>();
+  #bytes = 0;
+
+  constructor(tree: Tree) {
+    this.#tree = tree;
+  }
+
+  get trace(): Trace {
+    return [...this.#files].map(([path, length]) => ({ path, offset: 0, length }));
+  }
+
+  async program(word: string, search: readonly string[]): Promise<void> {
+    let name = word;
+    for (let depth = 0; depth < MAX_SCRIPTS; depth++) {
+      const places = name.includes('/') ? [name] : search.map((each) => `${each}/${name}`);
+      const found = await this.#first(places);
+      if (found === undefined || !this.#add(found)) return;
+      const words = await interpreterOf(found);
+      if (words === undefined) return await this.#libraries(found);
+      // `#!/usr/bin/env python3` is python3, too.
+      const [program = '', argument] = words;
+      if (/(?:^|\/)env$/.test(program) && argument !== undefined) {
+        await this.program(program, search);
+        name = argument;
+      } else name = program;
+    }
+  }
+
+  /** The loader first, then libraries in the order in which it reads them. */
+  async #libraries(program: Found): Promise<void> {
+    const left: Found[] = [program];
+    for (let each = left.shift(); each; each = left.shift()) {
+      const needs = await elfNeeds(each.node);
+      if (needs === undefined) continue;
+      const loader = needs.interpreter && (await this.#first([needs.interpreter]));
+      if (loader) this.#add(loader);
+      for (const library of needs.libraries) {
+        const found = await this.#first(placesOf(library, each, needs));
+        if (found && this.#add(found)) left.push(found);
+      }
+    }
+  }
+
+  async #first(places: readonly string[]): Promise<Found | undefined> {
+    for (const place of places) {
+      const found = await this.#find(place);
+      if (found?.node.stat.type === 'file') return found;
+    }
+    return undefined;
+  }
+
+  async #find(path: string): Promise<Found | undefined> {
+    try {
+      return await findFollowed(this.#tree, path);
+    } catch (error) {
+      if (error instanceof VfsError) return undefined;
+      throw error;
+    }
+  }
+
+  /** False where it is known, or too much. */
+  #add({ path, node }: Found): boolean {
+    const { size } = node.stat;
+    const isTooMuch = this.#files.size >= MAX_FILES || this.#bytes + size > MAX_BYTES;
+    if (this.#files.has(path) || size === 0 || isTooMuch) return false;
+    this.#files.set(path, size);
+    this.#bytes += size;
+    return true;
+  }
+}
+
+function placesOf(library: string, { path }: Found, needs: ElfNeeds): readonly string[] {
+  if (library.includes('/')) return [library];
+  const origin = path.slice(0, Math.max(0, path.lastIndexOf('/')));
+  const own = needs.directories.map((each) => each.replace(/\$(?:ORIGIN|\{ORIGIN\})/, origin));
+  const triplet = triplets[needs.machine];
+  const named = triplet === undefined ? [] : [`usr/lib/${triplet}`, `lib/${triplet}`];
+  return [...own, ...named, ...directories].map((each) => `${each}/${library}`);
+}
+
+/** Words of a script's first line: the interpreter, and its argument. */
+async function interpreterOf({ node }: Found): Promise<readonly string[] | undefined> {
+  const line = decodeName(await node.read(0, Math.min(MAX_LINE, node.stat.size)));
+  const [, words] = /^#![ \t]*([^\n]+)/.exec(line) ?? [];
+  return words?.trim().split(/[ \t]+/);
+}

@@ -1,0 +1,78 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync, realpathSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { hostTree } from '@anole/host';
+import { MemoryTree } from '@anole/vfs';
+import fc from 'fast-check';
+import { needs } from '../../oci/src/testing/tools.ts';
+import { elfNeeds } from '../src/node/command/elf.ts';
+import { commandNeeds } from '../src/node/command/needs.ts';
+
+const encode = (text: string) => new TextEncoder().encode(text);
+const execution = (cmd: readonly string[], env: readonly string[] = []) => ({
+  entrypoint: [],
+  cmd,
+  env,
+});
+
+/** Files that the loader of this computer takes for a program, as ldd(1) has it. */
+function filesByLdd(program: string): string[] {
+  const { stdout } = spawnSync('ldd', [program], { encoding: 'utf8' });
+  const paths = [...stdout.matchAll(/(?:=> |^\s+)(\/\S+) \(0x/gm)].map(([, path]) => path!);
+  return [program, ...paths].map((path) => realpathSync(path).slice(1)).sort();
+}
+
+describe('what a command needs', () => {
+  it('is what the loader takes', { skip: needs('ldd') }, async () => {
+    using tree = hostTree('/', {});
+    for (const program of ['/bin/ls', '/usr/bin/perl', '/bin/sh']) {
+      const trace = await commandNeeds(tree, execution([program]));
+      assert.deepEqual(trace.map(({ path }) => path).sort(), filesByLdd(program), program);
+      assert.ok(trace.every(({ offset, length }) => offset === 0 && length > 0));
+    }
+  });
+
+  it('is found by the search path, behind links and scripts', async () => {
+    const tree = new MemoryTree();
+    const program = readFileSync(realpathSync('/bin/sh'));
+    tree.putFile('usr/bin/dash', program);
+    tree.putSymlink('bin', 'usr/bin');
+    tree.putSymlink('usr/bin/sh', 'dash');
+    tree.putFile('usr/bin/env', encode('no program'));
+    tree.putFile('opt/tool', encode('#!/usr/bin/env sh\n'));
+    tree.putFile('opt/other', encode('#! /bin/sh -e\necho\n'));
+    const paths = async (cmd: string, env?: readonly string[]) =>
+      (await commandNeeds(tree, execution([cmd], env))).map(({ path }) => path);
+    assert.deepEqual(await paths('sh'), ['usr/bin/dash']);
+    assert.deepEqual(await paths('tool'), []);
+    const found = ['opt/tool', 'usr/bin/env', 'usr/bin/dash'];
+    assert.deepEqual(await paths('tool', ['PATH=/opt']), found.slice(0, 2));
+    assert.deepEqual(await paths('tool', ['PATH=/opt:/bin']), found);
+    assert.deepEqual(await paths('/opt/other'), ['opt/other', 'usr/bin/dash']);
+    assert.deepEqual(await commandNeeds(tree, execution([])), []);
+  });
+
+  it('ends with any program, and any script', async () => {
+    const tree = new MemoryTree();
+    tree.putFile('a', encode('#!/a\n'));
+    tree.putFile('b', encode('#!/usr/bin/env b\n'));
+    tree.putSymlink('c', 'c');
+    for (const cmd of ['/a', '/b', '/c', '/']) await commandNeeds(tree, execution([cmd]));
+    const program = readFileSync(realpathSync('/bin/sh')).subarray(0, 8192);
+    const edits = fc.array(fc.tuple(fc.nat({ max: 1023 }), fc.nat({ max: 255 })), {
+      maxLength: 20,
+    });
+    await fc.assert(
+      fc.asyncProperty(edits, async (all) => {
+        const bytes = new Uint8Array(program);
+        for (const [at, value] of all) bytes[at] = value;
+        const damaged = new MemoryTree();
+        damaged.putFile('it', bytes);
+        await commandNeeds(damaged, execution(['/it']));
+        await elfNeeds((await damaged.root.lookup('it'))!);
+      }),
+      { seed: 3, numRuns: 200 },
+    );
+  });
+});
