@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import {
   existsSync,
   globSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   rmSync,
@@ -12,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ensureImage } from '@anole/compose/ensure';
 import { openErofs } from '@anole/erofs';
 import { cacheDirectory, fileSource } from '@anole/host';
@@ -25,7 +27,14 @@ import { anoleProgram } from './anole-program.ts';
 describe('anole run of container images', () => {
   const directory = mkdtempSync(join(tmpdir(), 'anole-container-'));
   const cache = join(directory, 'cache');
-  after(() => rmSync(directory, { recursive: true, force: true }));
+  const runtime = join(directory, 'run');
+  mkdirSync(runtime, { mode: 0o700 });
+  after(async () => {
+    const socket = join(runtime, 'anole/daemon.sock');
+    if (existsSync(socket)) anole('kill', '--all');
+    while (existsSync(socket)) await sleep(50);
+    rmSync(directory, { recursive: true, force: true });
+  });
 
   before(async () => {
     // Of the cache that is there, all but images: those are of this test.
@@ -65,7 +74,8 @@ describe('anole run of container images', () => {
 
   function anole(...args: readonly string[]) {
     const argv = [anoleProgram, ...args];
-    const env = { ...process.env, ANOLE_CACHE: cache, HOME: directory };
+    const daemon = { XDG_RUNTIME_DIR: runtime, ANOLE_DAEMON_IDLE: '1s' };
+    const env = { ...process.env, ...daemon, ANOLE_CACHE: cache, HOME: directory };
     const { status, stdout, stderr } = spawnSync(process.execPath, argv, { env, cwd: directory });
     return { status, stdout: stdout.toString(), stderr: stderr.toString() };
   }
@@ -142,6 +152,19 @@ describe('anole run of container images', () => {
     }
     for (const name of ['estargz', 'zstd:chunked', 'rafs', 'soci']) {
       rmSync(join(cache, 'blobs'), { recursive: true, force: true });
+      // In the background first, where the daemon opens it.
+      const box = `box-${name.replace(':', '-')}`;
+      const flags = ['-d', '--name', box, '--entrypoint', 'sleep'];
+      const made = anole('run', ...flags, form(name), '1d');
+      assert.equal(made.stdout, `${box}\n`, made.stderr);
+      const script = anole('exec', box, 'cat', '/usr/local/bin/greet');
+      assert.match(script.stdout, /echo "\$GREETING from/, script.stderr);
+      // By the image's own entrypoint.
+      const other = `${box}-2`;
+      assert.equal(anole('run', '-d', '--name', other, form(name), 'you').status, 0);
+      while (anole('ps').stdout.includes(other)) await sleep(50);
+      assert.match(anole('logs', other).stdout, /^hello from .* as 1000:50: you\n$/);
+      assert.equal(anole('kill', box).status, 0);
       const { stdout, stderr } = anole('run', form(name), name);
       assert.equal(stdout, `hello from /srv/made/on demand as 1000:50: ${name}\n`, stderr);
       const parts = globSync(join(cache, 'blobs/blobs/*/data')).map((path) => statSync(path));

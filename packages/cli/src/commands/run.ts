@@ -133,12 +133,17 @@ async function detach(
   const hasNetwork = Object.keys(network).length > 0;
   const { image, argv } = targetOf(words, isBare(words), true);
   const given = words.filter((word) => word !== '--').length - (isBare(words) ? 0 : 1) > 0;
+  const { entrypoint } = flags;
+  const isCommand = given || flags.tty || entrypoint !== undefined;
   const { runDetached } = await import('../run/detached.ts');
   return await runDetached(context, {
     image,
     options: { ...machineOptions(flags), ...(hasNetwork && { network }) },
     ...(flags.name !== undefined && { name: flags.name }),
-    ...((given || flags.tty) && { command: { argv, ...plainExec(flags), ...streamsOf(flags) } }),
+    ...(entrypoint !== undefined && { entrypoint }),
+    ...(isCommand && {
+      command: { argv: given || flags.tty ? argv : [], ...plainExec(flags), ...streamsOf(flags) },
+    }),
   });
 }
 

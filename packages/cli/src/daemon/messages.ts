@@ -71,6 +71,8 @@ export interface RunRequest {
   readonly options: PlainOptions;
   /** Its end is the sandbox's. Absent: the sandbox stays until it is killed. */
   readonly command?: CommandRequest;
+  /** Before the command's arguments, in the place of the image's own; '' for none. */
+  readonly entrypoint?: string;
 }
 
 export interface ExecRequest extends CommandRequest {

@@ -6,6 +6,7 @@ import { acquireLock } from '@anole/host';
 import { type ExecOptions, Sandbox, type SandboxCommand } from '@anole/sandbox';
 import packageJson from '../../package.json' with { type: 'json' };
 import { Queue } from '../queue.ts';
+import { commandOf } from '../run/arguments.ts';
 import { FrameSocket, jsonOf, kind } from './frames.ts';
 import type { Printed } from './log.ts';
 import type {
@@ -154,7 +155,10 @@ class Daemon {
     }
   }
 
-  async #run({ name, image, options, command }: RunRequest, call: Call): Promise<unknown> {
+  async #run(
+    { name, image, options, command, entrypoint }: RunRequest,
+    call: Call,
+  ): Promise<unknown> {
     const argv = command?.argv ?? [];
     const entry = await this.#registry.add(name, { image, argv }, (hostname) =>
       Sandbox.create(image, {
@@ -168,7 +172,9 @@ class Daemon {
         const input = command.stdin ? new Queue<Uint8Array>() : undefined;
         entry.tty = command.tty !== undefined;
         const options = { ...execOptions(command), ...(input && { stdin: input }) };
-        this.#registry.follow(entry, await entry.sandbox.exec(argv, options), input);
+        const given = { tty: entry.tty, ...(entrypoint !== undefined && { entrypoint }) };
+        const whole = commandOf({ image, argv }, entry.sandbox.execution, given);
+        this.#registry.follow(entry, await entry.sandbox.exec(whole, options), input);
       } catch (error) {
         await entry.sandbox.close();
         throw error;
