@@ -86,6 +86,8 @@ export class Session {
   observer: ((change: TreeChange) => void) | undefined;
   /** Requests that wait for the tree. */
   #waiting = 0;
+  /** For data that are read. */
+  #memory: Uint8Array | undefined;
   #released: Pick<KnownNode, 'node' | 'ino'>[] = [];
 
   constructor(tree: Tree | WritableTree, options: FuseOptions, maxTransfer: number) {
@@ -136,6 +138,17 @@ export class Session {
     if (above === undefined) return;
     const path = name === undefined ? above : [...above, name];
     this.observer({ kind, path, ...(from && { from }) });
+  }
+
+  /** Memory of at least so many bytes, which have been used before. */
+  lend(length: number): Uint8Array {
+    const memory = this.#memory;
+    this.#memory = undefined;
+    return memory && memory.length >= length ? memory : new Uint8Array(length);
+  }
+
+  giveBack(memory: Uint8Array): void {
+    this.#memory = memory;
   }
 
   settle(): void {

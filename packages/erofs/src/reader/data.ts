@@ -69,7 +69,7 @@ export class DataReader {
         this.#bytes(inode, { length, ...this.#resolve(offset) }),
       into: (inode: InodeInfo, offset: number, length: number, take: () => Uint8Array) =>
         this.#into(inode, offset, length, take),
-      packed: (offset: number, length: number) => this.#readPacked(offset, length),
+      packed: (offset: number, target: Uint8Array) => this.#readPacked(offset, target),
     };
     this.#compressed = new CompressedReader(info, storage, decoders, decodedCache, decodedStore);
   }
@@ -244,8 +244,8 @@ export class DataReader {
     return this.#packed;
   }
 
-  *#readPacked(offset: number, length: number): Flow<Uint8Array> {
-    return yield* this.read(yield* this.packedInode(), offset, length);
+  *#readPacked(offset: number, target: Uint8Array): Flow<number> {
+    return yield* this.readInto(yield* this.packedInode(), offset, target);
   }
 
   #flat({ data, dataHigh }: InodeInfo, offset: number, length: number): Run {

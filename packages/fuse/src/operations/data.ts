@@ -1,4 +1,4 @@
-import { type Awaitable, chain, type Flow, flow, wait } from '@anole/bytes';
+import { type Awaitable, chain, type Flow, flow, isPromise, wait } from '@anole/bytes';
 import { type Extent, type TreeNode, VfsError, type WritableNode } from '@anole/vfs';
 import { Errno, refused } from '../errors.ts';
 import { FallocateFlag, InitFlag, Seek, WRITE_KILL_SUIDGID } from '../layout/flags.ts';
@@ -40,8 +40,15 @@ export function open(session: Session, request: Request): Reply {
 export function read(session: Session, request: Request): Awaitable<Reply> {
   const { offset, size } = request.args(ReadIn);
   const length = Math.min(size, session.maxTransfer);
-  const data = session.known(request).node.read(offset, length);
-  return chain(data, (bytes) => session.replies.data(request, bytes));
+  const { node } = session.known(request);
+  if (node.readInto === undefined) {
+    return chain(node.read(offset, length), (bytes) => session.replies.data(request, bytes));
+  }
+  const memory = session.lend(length);
+  const count = node.readInto(offset, memory.subarray(0, length));
+  // A reply that is there at once is sent before the next request; others keep their memory.
+  if (!isPromise(count)) session.giveBack(memory);
+  return chain(count, (there) => session.replies.data(request, memory.subarray(0, there)));
 }
 
 export function write(session: Session, request: Request): Awaitable<Reply> {

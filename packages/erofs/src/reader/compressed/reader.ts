@@ -35,8 +35,8 @@ export interface Storage {
     length: number,
     take: () => Uint8Array,
   ): Uint8Array | undefined;
-  /** Bytes of the packed inode, short only at its end. */
-  packed(offset: number, length: number): Flow<Uint8Array>;
+  /** Fills `target` with bytes of the packed inode. Gives how many there were: fewer only at its end. */
+  packed(offset: number, target: Uint8Array): Flow<number>;
 }
 
 /** How the pieces of one file are found. */
@@ -146,7 +146,7 @@ export class CompressedReader {
         const target = out.subarray(from - offset, end - offset);
         if (piece.kind === 'hole') target.fill(0);
         else if (piece.kind === 'fragment') {
-          target.set(yield* this.#fragment(inode, piece, from - piece.offset, target.length));
+          yield* this.#fragment(inode, piece, from - piece.offset, target);
         } else if (!this.#isStored(inode, piece, from, target)) {
           // What is read wholly is not read again soon: it is not kept.
           const whole = target.length === piece.length ? { target, stays } : undefined;
@@ -257,7 +257,8 @@ export class CompressedReader {
     return (this.#info.algorithms & (1 << algorithm)) !== 0;
   }
 
-  *#fragment(inode: InodeInfo, piece: Piece, skip: number, length: number): Flow<Uint8Array> {
+  *#fragment(inode: InodeInfo, piece: Piece, skip: number, target: Uint8Array): Flow<void> {
+    const { length } = target;
     const place = piece.start + skip;
     if (BigInt(inode.nid) === this.#info.packedNid) {
       throw damaged(
@@ -266,8 +267,8 @@ export class CompressedReader {
         inode.offset,
       );
     }
-    const bytes = yield* this.#storage.packed(place, length);
-    if (bytes.length === length) return bytes;
+    const count = yield* this.#storage.packed(place, target);
+    if (count === length) return;
     throw damaged(
       'EROFS_BAD_INODE',
       `Cannot read inode ${inode.nid}: its fragment of ${length} bytes at ${place} is not there`,
