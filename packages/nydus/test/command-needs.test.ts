@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync, realpathSync } from 'node:fs';
+import { readFileSync, realpathSync, statSync } from 'node:fs';
 import { describe, it } from 'node:test';
 import { hostTree } from '@anole/host';
 import { MemoryTree } from '@anole/vfs';
@@ -28,8 +28,11 @@ describe('what a command needs', () => {
     using tree = hostTree('/', {});
     for (const program of ['/bin/ls', '/usr/bin/perl', '/bin/sh']) {
       const trace = await commandNeeds(tree, execution([program]));
-      assert.deepEqual(trace.map(({ path }) => path).sort(), filesByLdd(program), program);
-      assert.ok(trace.every(({ offset, length }) => offset === 0 && length > 0));
+      const paths = new Set(trace.map(({ path }) => path));
+      assert.deepEqual([...paths].sort(), filesByLdd(program), program);
+      for (const { path, offset, length } of trace) {
+        assert.ok(length > 0 && offset + length <= statSync(`/${path}`).size, path);
+      }
     }
   });
 

@@ -11,6 +11,13 @@ export interface ElfNeeds {
   readonly directories: readonly string[];
   /** The processor: 62 is x86-64. */
   readonly machine: number;
+  /** What of the file is read by who starts it, as far as that can be told: ranges in rising order. */
+  readonly parts: readonly ElfPart[];
+}
+
+export interface ElfPart {
+  readonly offset: number;
+  readonly length: number;
 }
 
 const MAGIC = [0x7f, 0x45, 0x4c, 0x46];
@@ -37,8 +44,18 @@ const DT_STRSZ = 10;
 const DT_RPATH = 15;
 const DT_RUNPATH = 29;
 
+/** PF_ */
+const EXECUTABLE = 1;
+const WRITABLE = 2;
+/** Files that are taken whole, and the largest segments of code, of constants, and of what the loader reads. Bytes. */
+const WHOLE = 1024 * 1024;
+const MAX_CODE = 8 * 1024 * 1024;
+const MAX_CONSTANTS = 4 * 1024 * 1024;
+const MAX_LOADED = 16 * 1024 * 1024;
+
 interface Segment {
   readonly type: number;
+  readonly flags: number;
   readonly offset: number;
   readonly address: number;
   readonly size: number;
@@ -58,6 +75,7 @@ export async function elfNeeds(file: TreeNode): Promise<ElfNeeds | undefined> {
   const dynamic = await dynamicOf(file, segments);
   return {
     machine,
+    parts: partsOf(file.stat.size, segments),
     libraries: dynamic.texts(DT_NEEDED).slice(0, MAX_LIBRARIES),
     directories: [...dynamic.texts(DT_RUNPATH), ...dynamic.texts(DT_RPATH)]
       .flatMap((list) => list.split(':'))
@@ -81,11 +99,31 @@ async function segmentsOf(
     const at = index * size;
     return {
       type: view.getUint32(at, true),
+      flags: view.getUint32(at + 4, true),
       offset: Number(view.getBigUint64(at + 8, true)),
       address: Number(view.getBigUint64(at + 16, true)),
       size: Number(view.getBigUint64(at + 32, true)),
     };
   });
+}
+
+/**
+ * The loader reads what is relocated, and the tables for that, which lie in the first segment. Of much code, and of
+ * large tables of constants, a start reads here and there.
+ */
+function partsOf(size: number, segments: readonly Segment[]): readonly ElfPart[] {
+  if (size <= WHOLE) return [{ offset: 0, length: size }];
+  const parts: ElfPart[] = [];
+  for (const { type, flags, offset, size: length } of segments) {
+    const isInside = Number.isSafeInteger(offset) && offset + length <= size;
+    if (type !== PT_LOAD || !isInside || length === 0) continue;
+    const isCode = (flags & EXECUTABLE) !== 0;
+    const isLoaded = (flags & WRITABLE) !== 0 || (offset === 0 && !isCode);
+    const most = isLoaded ? MAX_LOADED : isCode ? MAX_CODE : MAX_CONSTANTS;
+    if (length <= most) parts.push({ offset, length });
+    else if (offset === 0) parts.push({ offset, length: WHOLE });
+  }
+  return parts;
 }
 
 /** Texts of a dynamic section. */

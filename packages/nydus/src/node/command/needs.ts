@@ -2,7 +2,7 @@ import { decodeName } from '@anole/bytes';
 import type { Execution } from '@anole/oci';
 import { type Found, findFollowed, type Tree, VfsError } from '@anole/vfs';
 import type { Trace } from '../trace.ts';
-import { type ElfNeeds, elfNeeds } from './elf.ts';
+import { type ElfNeeds, type ElfPart, elfNeeds } from './elf.ts';
 
 /** Files at most, and their bytes: beyond that nobody waits for all of it. */
 const MAX_FILES = 256;
@@ -42,7 +42,8 @@ function searchPath(env: readonly string[]): readonly string[] {
 
 class Needed {
   readonly #tree: Tree;
-  readonly #files = new Map<string, number>();
+  /** What of each file is read, by their paths. */
+  readonly #files = new Map<string, readonly ElfPart[]>();
   #bytes = 0;
 
   constructor(tree: Tree) {
@@ -50,7 +51,7 @@ class Needed {
   }
 
   get trace(): Trace {
-    return [...this.#files].map(([path, length]) => ({ path, offset: 0, length }));
+    return [...this.#files].flatMap(([path, parts]) => parts.map((part) => ({ path, ...part })));
   }
 
   async program(word: string, search: readonly string[]): Promise<void> {
@@ -58,7 +59,7 @@ class Needed {
     for (let depth = 0; depth < MAX_SCRIPTS; depth++) {
       const places = name.includes('/') ? [name] : search.map((each) => `${each}/${name}`);
       const found = await this.#first(places);
-      if (found === undefined || !this.#add(found)) return;
+      if (found === undefined || !(await this.#add(found))) return;
       const words = await interpreterOf(found);
       if (words === undefined) return await this.#libraries(found);
       // `#!/usr/bin/env python3` is python3, too.
@@ -77,10 +78,10 @@ class Needed {
       const needs = await elfNeeds(each.node);
       if (needs === undefined) continue;
       const loader = needs.interpreter && (await this.#first([needs.interpreter]));
-      if (loader) this.#add(loader);
+      if (loader) await this.#add(loader);
       for (const library of needs.libraries) {
         const found = await this.#first(placesOf(library, each, needs));
-        if (found && this.#add(found)) left.push(found);
+        if (found && (await this.#add(found))) left.push(found);
       }
     }
   }
@@ -103,12 +104,14 @@ class Needed {
   }
 
   /** False where it is known, or too much. */
-  #add({ path, node }: Found): boolean {
+  async #add({ path, node }: Found): Promise<boolean> {
     const { size } = node.stat;
-    const isTooMuch = this.#files.size >= MAX_FILES || this.#bytes + size > MAX_BYTES;
-    if (this.#files.has(path) || size === 0 || isTooMuch) return false;
-    this.#files.set(path, size);
-    this.#bytes += size;
+    if (this.#files.has(path) || size === 0 || this.#files.size >= MAX_FILES) return false;
+    const parts = (await elfNeeds(node))?.parts ?? [{ offset: 0, length: size }];
+    const bytes = parts.reduce((sum, { length }) => sum + length, 0);
+    if (this.#bytes + bytes > MAX_BYTES) return false;
+    this.#files.set(path, parts);
+    this.#bytes += bytes;
     return true;
   }
 }
