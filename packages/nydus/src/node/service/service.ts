@@ -165,8 +165,10 @@ export class ImageService {
   }
 
   /** Opens an image to read it in this process. Who gets it closes it, before the service is closed. */
-  open(image: OnDemandReference, options: CallOptions = {}): Promise<OnDemandImage> {
-    return this.#images.open(image, () => this.#options.blobs(image), options);
+  async open(image: OnDemandReference, options: CallOptions = {}): Promise<OnDemandImage> {
+    const opened = await this.#images.open(image, () => this.#options.blobs(image), options);
+    this.#tidying.note();
+    return opened;
   }
 
   /**
@@ -184,6 +186,7 @@ export class ImageService {
     await entry.mount.unmount();
     this.#mounts.delete(at);
     await this.#letGo(entry);
+    this.#tidying.note();
     await this.#changed();
   }
 
@@ -312,7 +315,6 @@ export class ImageService {
   }
 
   async #changed(): Promise<void> {
-    this.#tidying.note();
     await this.#options.onMounts?.(this.mounts);
   }
 }
