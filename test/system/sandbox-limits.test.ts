@@ -117,15 +117,16 @@ describe('what a hostile guest can do ends at a limit', () => {
     const before = (await sandbox.stats()).cpu;
     const begun = performance.now();
     // A tenth, what may be taken at once, and a slice. On a busy computer a slice may take long; then
-    // the guest rests until it has its share again, and others may keep it from more than that for a
-    // while. Without a share this would never come true.
+    // the guest rests until it has its share again, or it does not get more than that for a while anyway.
+    // Without a share this would never come true.
     for (;;) {
       await delay(100);
       const { cpu } = await sandbox.stats();
       const elapsed = performance.now() - begun;
       const used = cpu.used - before.used;
-      if (elapsed > 1500 && used < elapsed * 0.1 + 120 && cpu.throttled > 0) break;
-      assert.ok(elapsed < 60_000, `${used} of ${elapsed}, held for ${cpu.throttled}`);
+      const isBounded = used < elapsed * 0.1 + 120 && cpu.throttled > 500;
+      if (elapsed > 1500 && isBounded) break;
+      assert.ok(elapsed < 300_000, `${used} of ${elapsed}, ${cpu.throttled} at rest`);
     }
     loop.kill('SIGKILL');
     await loop.output();
