@@ -10,14 +10,17 @@ import { basename, join } from 'node:path';
 import { preloadOptions } from '@anole/smc';
 
 const belowJs = 'puts an HTTP parser below JavaScript upon a handle, before it is connected';
+const afterAll =
+  'hears of streams once all of a piece is handled, as wherever HTTP/2 lies upon a stream in JavaScript';
 /** Tests that cannot pass, and why. */
 const exceptions: Readonly<Record<string, string>> = {
   'test-http-parser-timeout-reset': belowJs,
   'test-http-regr-gh-2928': belowJs,
   'test-http-pause-no-dump':
     'fails wherever the HTTP parser does not read below JavaScript, over TCP, too',
-  'test-http2-session-destroy-during-receive':
-    'hears of all streams of a piece before it can end their session, as wherever HTTP/2 lies upon a stream in JavaScript',
+  'test-http2-max-session-memory-stalled-headers': afterAll,
+  'test-http2-misbehaving-flow-control': afterAll,
+  'test-http2-session-destroy-during-receive': afterAll,
   'test-net-persistent-ref-unref': "counts calls of a TCP handle's ref, and the handle is another",
   'test-tls-socket-close':
     'wants an immediate before `close`; data come among the immediates, so that the next comes after it',
