@@ -9,7 +9,7 @@ import { type LazyImage, PLATFORM } from './lazy-images.ts';
 
 const MEGABYTE = 2 ** 20;
 /** Milliseconds. */
-const REST = 6000;
+const REST = 15_000;
 
 interface Place {
   readonly mounts: ImageMounts;
@@ -131,7 +131,7 @@ export async function memoryOfMany(
     const what = `${images.length} images mounted, ${kind}`;
     const peak = mounts.memory().service;
     report.figure(`memory of the service, ${what}, just now`, peak / MEGABYTE, 'MiB');
-    // It gives memory back when nothing has been opened for a while.
+    // It gives memory back when it has rested for a while.
     await sleep(REST);
     const { service, all } = mounts.memory();
     report.figure(`memory of the service, ${what}`, service / MEGABYTE, 'MiB (target 120)');

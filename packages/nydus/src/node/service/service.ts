@@ -165,10 +165,8 @@ export class ImageService {
   }
 
   /** Opens an image to read it in this process. Who gets it closes it, before the service is closed. */
-  async open(image: OnDemandReference, options: CallOptions = {}): Promise<OnDemandImage> {
-    const opened = await this.#images.open(image, () => this.#options.blobs(image), options);
-    this.#tidying.note();
-    return opened;
+  open(image: OnDemandReference, options: CallOptions = {}): Promise<OnDemandImage> {
+    return this.#images.open(image, () => this.#options.blobs(image), options);
   }
 
   /**
@@ -186,7 +184,6 @@ export class ImageService {
     await entry.mount.unmount();
     this.#mounts.delete(at);
     await this.#letGo(entry);
-    this.#tidying.note();
     await this.#changed();
   }
 
