@@ -1,6 +1,6 @@
 import { BytesCache, type Flow, flow, type Source, viewOf, wait } from '@anole/bytes';
 import { damaged, RafsError } from '../../errors.ts';
-import { algorithmsOf } from '../../layout/algorithms.ts';
+import { algorithmsOf, superFlags } from '../../layout/algorithms.ts';
 import { BLOBS_MAX } from '../../layout/blob.ts';
 import {
   V5_ROOT,
@@ -21,6 +21,13 @@ type Superblock = ReturnType<typeof V5Superblock.read>;
 
 /** Entries of the prefetch table at most: it is read whole. */
 const PREFETCH_MAX = 2 ** 20;
+const COMPRESSORS =
+  superFlags.compressionNone |
+  superFlags.compressionLz4 |
+  superFlags.compressionGzip |
+  superFlags.compressionZstd;
+const DIGESTERS = superFlags.blake3 | superFlags.sha256;
+
 /** Bytes of a blob's name, with what is before and behind it, at most. */
 const BLOB_NAME_MAX = 128;
 
@@ -34,7 +41,7 @@ export function* openV5(source: Source, settings: Settings): Flow<RafsImage> {
   const superblock = V5Superblock.read(viewOf(yield* wait(source.read(0, V5Superblock.size))));
   checkSuperblock(superblock);
   const { flags, blockSize: chunkSize } = superblock;
-  const { compressor, digester, cipher } = algorithmsOf(flags);
+  const { compressor, digester, cipher } = algorithmsOf(withDefaults(flags));
   if (compressor === undefined || digester === undefined) {
     throw bad(`its flags are 0x${flags.toString(16)}`);
   }
@@ -64,6 +71,16 @@ export function* openV5(source: Source, settings: Settings): Flow<RafsImage> {
     prefetch: () => flow(() => readPrefetch(source, superblock)),
     node,
   };
+}
+
+/**
+ * The first images say neither how their chunks are compressed nor by what they are proven: it was LZ4 and BLAKE3
+ * (Nydus, `rafs/src/metadata/mod.rs`, conversions of `RafsSuperFlags`).
+ */
+function withDefaults(flags: number): number {
+  const compressor = (flags & COMPRESSORS) === 0 ? superFlags.compressionLz4 : 0;
+  const digester = (flags & DIGESTERS) === 0 ? superFlags.blake3 : 0;
+  return flags | compressor | digester;
 }
 
 function checkSuperblock({ version, size, blockSize }: Superblock): void {
