@@ -23,6 +23,42 @@ function filesByLdd(program: string): string[] {
   return [program, ...paths].map((path) => realpathSync(path).slice(1)).sort();
 }
 
+/** Names /b and /c, then a thousand libraries that are nowhere, in thousands of directories. */
+function greedyProgram(): Uint8Array {
+  const bytes = Buffer.alloc(64 * 1024);
+  bytes.write('\x7fELF', 'latin1');
+  bytes.set([2, 1], 4);
+  bytes.writeUInt16LE(62, 18);
+  bytes.writeBigUInt64LE(64n, 32);
+  bytes.writeUInt16LE(56, 54);
+  bytes.writeUInt16LE(2, 56);
+  const segment = (at: number, type: number, offset: number, size: number) => {
+    bytes.writeUInt32LE(type, at);
+    bytes.writeBigUInt64LE(BigInt(offset), at + 8);
+    bytes.writeBigUInt64LE(BigInt(offset), at + 16);
+    bytes.writeBigUInt64LE(BigInt(size), at + 32);
+  };
+  const [dynamic, names] = [8192, 256];
+  segment(64, 1, 0, bytes.length);
+  segment(120, 2, dynamic, 40_000);
+  const list = `${'d:'.repeat(2000)}\0/b\0/c\0none\0`;
+  bytes.write(list, names, 'latin1');
+  const offset = (name: string) => list.indexOf(name);
+  const entries = [
+    [5, names],
+    [10, list.length],
+    [1, offset('/b')],
+    [1, offset('/c')],
+    ...Array.from({ length: 1000 }, () => [29, 0]),
+    ...Array.from({ length: 1000 }, () => [1, offset('none')]),
+  ] as const;
+  for (const [index, words] of entries.entries()) {
+    for (const [at, word] of words.entries())
+      bytes.writeBigUInt64LE(BigInt(word!), dynamic + 16 * index + 8 * at);
+  }
+  return bytes;
+}
+
 describe('what a command needs', () => {
   it('is what the loader takes', { skip: needs('ldd') }, async () => {
     using tree = hostTree('/', {});
@@ -54,6 +90,21 @@ describe('what a command needs', () => {
     assert.deepEqual(await paths('tool', ['PATH=/opt:/bin']), found);
     assert.deepEqual(await paths('/opt/other'), ['opt/other', 'usr/bin/dash']);
     assert.deepEqual(await commandNeeds(tree, execution([])), []);
+  });
+
+  it('is looked for in no more places than any program has', async () => {
+    const tree = new MemoryTree();
+    for (const name of ['a', 'b', 'c']) tree.putFile(name, greedyProgram());
+    let lookups = 0;
+    const { root } = tree;
+    const lookup = root.lookup.bind(root);
+    root.lookup = (name) => {
+      lookups++;
+      return lookup(name);
+    };
+    const trace = await commandNeeds(tree, execution(['/a']));
+    assert.deepEqual([...new Set(trace.map(({ path }) => path))], ['a', 'b', 'c']);
+    assert.ok(lookups < 100_000, `${lookups} look-ups`);
   });
 
   it('ends with any program, and any script', async () => {

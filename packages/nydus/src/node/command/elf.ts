@@ -32,6 +32,7 @@ const MAX_DYNAMIC = 64 * 1024;
 const MAX_NAMES = 4 * 1024 * 1024;
 const MAX_PATH = 4096;
 const MAX_LIBRARIES = 1024;
+const MAX_DIRECTORIES = 64;
 
 /** p_type */
 const PT_LOAD = 1;
@@ -78,8 +79,10 @@ export async function elfNeeds(file: TreeNode): Promise<ElfNeeds | undefined> {
     parts: partsOf(file.stat.size, segments),
     libraries: dynamic.texts(DT_NEEDED).slice(0, MAX_LIBRARIES),
     directories: [...dynamic.texts(DT_RUNPATH), ...dynamic.texts(DT_RPATH)]
+      .slice(0, MAX_DIRECTORIES)
       .flatMap((list) => list.split(':'))
-      .filter((each) => each !== ''),
+      .filter((each) => each !== '')
+      .slice(0, MAX_DIRECTORIES),
     ...(path && { interpreter: path }),
   };
 }

@@ -1,12 +1,14 @@
 import { decodeName } from '@anole/bytes';
 import type { Execution } from '@anole/oci';
-import { type Found, findFollowed, type Tree, VfsError } from '@anole/vfs';
+import { type Found, findFollowed, type Tree, type TreeNode, VfsError } from '@anole/vfs';
 import type { Trace } from '../trace.ts';
 import { type ElfNeeds, type ElfPart, elfNeeds } from './elf.ts';
 
 /** Files at most, and their bytes: beyond that nobody waits for all of it. */
 const MAX_FILES = 256;
 const MAX_BYTES = 128 * 1024 * 1024;
+/** Names that are looked for at most: a program may name any number of libraries, in any number of directories. */
+const MAX_LOOKUPS = 20_000;
 /** Scripts whose interpreters are scripts. */
 const MAX_SCRIPTS = 4;
 const MAX_LINE = 256;
@@ -40,11 +42,17 @@ function searchPath(env: readonly string[]): readonly string[] {
   return (set ?? PATH).split(':');
 }
 
+/** A file that was taken, and what it needs, if it is a program or a library. */
+interface Added extends Pick<Found, 'path' | 'node'> {
+  readonly needs: ElfNeeds | undefined;
+}
+
 class Needed {
   readonly #tree: Tree;
   /** What of each file is read, by their paths. */
   readonly #files = new Map<string, readonly ElfPart[]>();
   #bytes = 0;
+  #lookups = 0;
 
   constructor(tree: Tree) {
     this.#tree = tree;
@@ -59,9 +67,10 @@ class Needed {
     for (let depth = 0; depth < MAX_SCRIPTS; depth++) {
       const places = name.includes('/') ? [name] : search.map((each) => `${each}/${name}`);
       const found = await this.#first(places);
-      if (found === undefined || !(await this.#add(found))) return;
-      const words = await interpreterOf(found);
-      if (words === undefined) return await this.#libraries(found);
+      const added = found && (await this.#add(found));
+      if (added === undefined) return;
+      const words = await interpreterOf(added.node);
+      if (words === undefined) return await this.#libraries(added);
       // `#!/usr/bin/env python3` is python3, too.
       const [program = '', argument] = words;
       if (/(?:^|\/)env$/.test(program) && argument !== undefined) {
@@ -72,22 +81,24 @@ class Needed {
   }
 
   /** The loader first, then libraries in the order in which it reads them. */
-  async #libraries(program: Found): Promise<void> {
-    const left: Found[] = [program];
+  async #libraries(program: Added): Promise<void> {
+    const left: Added[] = [program];
     for (let each = left.shift(); each; each = left.shift()) {
-      const needs = await elfNeeds(each.node);
+      const { path, needs } = each;
       if (needs === undefined) continue;
       const loader = needs.interpreter && (await this.#first([needs.interpreter]));
       if (loader) await this.#add(loader);
       for (const library of needs.libraries) {
-        const found = await this.#first(placesOf(library, each, needs));
-        if (found && (await this.#add(found))) left.push(found);
+        const found = await this.#first(placesOf(library, path, needs));
+        const added = found && (await this.#add(found));
+        if (added) left.push(added);
       }
     }
   }
 
   async #first(places: readonly string[]): Promise<Found | undefined> {
     for (const place of places) {
+      if (++this.#lookups > MAX_LOOKUPS) return undefined;
       const found = await this.#find(place);
       if (found?.node.stat.type === 'file') return found;
     }
@@ -103,20 +114,21 @@ class Needed {
     }
   }
 
-  /** False where it is known, or too much. */
-  async #add({ path, node }: Found): Promise<boolean> {
+  /** Undefined where it is known, or too much. */
+  async #add({ path, node }: Found): Promise<Added | undefined> {
     const { size } = node.stat;
-    if (this.#files.has(path) || size === 0 || this.#files.size >= MAX_FILES) return false;
-    const parts = (await elfNeeds(node))?.parts ?? [{ offset: 0, length: size }];
+    if (this.#files.has(path) || size === 0 || this.#files.size >= MAX_FILES) return undefined;
+    const needs = await elfNeeds(node);
+    const parts = needs?.parts ?? [{ offset: 0, length: size }];
     const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-    if (this.#bytes + bytes > MAX_BYTES) return false;
+    if (this.#bytes + bytes > MAX_BYTES) return undefined;
     this.#files.set(path, parts);
     this.#bytes += bytes;
-    return true;
+    return { path, node, needs };
   }
 }
 
-function placesOf(library: string, { path }: Found, needs: ElfNeeds): readonly string[] {
+function placesOf(library: string, path: string, needs: ElfNeeds): readonly string[] {
   if (library.includes('/')) return [library];
   const origin = path.slice(0, Math.max(0, path.lastIndexOf('/')));
   const own = needs.directories.map((each) => each.replace(/\$(?:ORIGIN|\{ORIGIN\})/, origin));
@@ -126,7 +138,7 @@ function placesOf(library: string, { path }: Found, needs: ElfNeeds): readonly s
 }
 
 /** Words of a script's first line: the interpreter, and its argument. */
-async function interpreterOf({ node }: Found): Promise<readonly string[] | undefined> {
+async function interpreterOf(node: TreeNode): Promise<readonly string[] | undefined> {
   const line = decodeName(await node.read(0, Math.min(MAX_LINE, node.stat.size)));
   const [, words] = /^#![ \t]*([^\n]+)/.exec(line) ?? [];
   return words?.trim().split(/[ \t]+/);
