@@ -109,6 +109,7 @@ const verbs: Readonly<Record<string, Verb>> = {
 async function allVerbs(): Promise<Command> {
   const program = newProgram();
   for (const verb of Object.values(verbs)) program.addCommand(await verb.load());
+  forEachCommand(program, [], addGlobalOptions);
   return program;
 }
 

@@ -40,6 +40,7 @@ const codes: Readonly<Record<string, HostCode>> = {
 };
 
 const hints: Partial<Record<HostCode, string>> = {
+  HOST_NOT_FOUND: 'Check the path for a mistake; a relative one starts where the command runs.',
   HOST_NO_SPACE: 'Free some space on that disk, or set ANOLE_CACHE to a directory on another one.',
   HOST_NOT_PERMITTED: 'Check who owns the directory and its permissions.',
 };

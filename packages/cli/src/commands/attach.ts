@@ -24,7 +24,7 @@ Examples:
 export function attachCommand(): Command {
   return new Command('attach')
     .description("talk to a sandbox's command")
-    .argument('<name>', 'name, or beginning of an id')
+    .argument('<sandbox>', 'name, or beginning of an id')
     .addHelpText('after', help)
     .action(act(attach, { failure: exitCodes.runFailure, owns: 'SIGINT' }));
 }

@@ -28,8 +28,8 @@ Examples:
 export function execCommand(): Command {
   const command = new Command('exec')
     .description('run a command in a sandbox that lives on')
-    .argument('<name>', 'name, or beginning of an id')
-    .argument('<words...>', 'the command')
+    .argument('<sandbox>', 'name, or beginning of an id')
+    .argument('<command...>', 'the program and its arguments')
     .passThroughOptions();
   return addExecOptions(command)
     .addHelpText('after', help)

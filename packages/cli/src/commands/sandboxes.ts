@@ -12,15 +12,23 @@ export function psCommand(): Command {
   return new Command('ps')
     .description('list sandboxes that live on')
     .option('-a, --all', 'also those that ended, the newest twenty')
+    .option('--names', 'their names alone, one a line')
     .addHelpText('after', '\nExamples:\n  anole ps\n  anole ps -a --json')
     .action(act(ps));
 }
 
-async function ps(context: CommandContext, flags: { readonly all?: boolean }): Promise<number> {
+async function ps(
+  context: CommandContext,
+  flags: { readonly all?: boolean; readonly names?: boolean },
+): Promise<number> {
   const all = (await askRunning<ListedSandbox[]>({ verb: 'list' })) ?? [];
   const shown = all.filter(({ state }) => flags.all || state !== 'ended');
   if (context.json) {
     context.out(JSON.stringify(shown));
+    return 0;
+  }
+  if (flags.names) {
+    for (const { name } of shown) context.out(name);
     return 0;
   }
   const rows = shown.map(({ id, name, image, state, created, command, exitCode, reason }) => [
@@ -46,7 +54,7 @@ function ago(time: number): string {
 function byName(verb: 'pause' | 'resume', description: string, example: string): Command {
   return new Command(verb)
     .description(description)
-    .argument('<names...>', 'names, or beginnings of ids')
+    .argument('<sandboxes...>', 'names, or beginnings of ids')
     .addHelpText('after', `\nExamples:\n  ${example}`)
     .action(
       act(async (_context, names: readonly string[]) => {
@@ -68,7 +76,7 @@ export function resumeCommand(): Command {
 export function killCommand(): Command {
   return new Command('kill')
     .description('end sandboxes at once')
-    .argument('[names...]', 'names, or beginnings of ids')
+    .argument('[sandboxes...]', 'names, or beginnings of ids')
     .option('-a, --all', 'all that there are')
     .addHelpText('after', '\nExamples:\n  anole kill web\n  anole kill --all')
     .action(act(kill));
@@ -90,7 +98,7 @@ async function kill(
 export function forkCommand(): Command {
   return new Command('fork')
     .description('copy a running sandbox: memory, files and processes')
-    .argument('<name>', 'name, or beginning of an id')
+    .argument('<sandbox>', 'name, or beginning of an id')
     .option('--name <name>', 'name of the copy')
     .addHelpText('after', '\nExamples:\n  anole fork web --name web-2')
     .action(act(fork));
@@ -111,7 +119,7 @@ async function fork(
 export function statsCommand(): Command {
   return new Command('stats')
     .description('say what a sandbox takes')
-    .argument('<name>', 'name, or beginning of an id')
+    .argument('<sandbox>', 'name, or beginning of an id')
     .addHelpText('after', '\nExamples:\n  anole stats web\n  anole stats web --json')
     .action(act(stats));
 }
@@ -145,7 +153,7 @@ async function stats(context: CommandContext, name: string): Promise<number> {
 export function logsCommand(): Command {
   return new Command('logs')
     .description("print what a sandbox's command printed, the last 4 MiB")
-    .argument('<name>', 'name, or beginning of an id')
+    .argument('<sandbox>', 'name, or beginning of an id')
     .option('-f, --follow', 'go on until it ends')
     .addHelpText('after', '\nExamples:\n  anole logs web\n  anole logs -f web')
     .action(act(logs));

@@ -29,7 +29,7 @@ Examples:
 export function snapshotCommand(): Command {
   return new Command('snapshot')
     .description('save a running sandbox in a file: memory, files and processes')
-    .argument('<name>', 'name, or beginning of an id')
+    .argument('<sandbox>', 'name, or beginning of an id')
     .argument('<file>', 'the file to write')
     .option('--stop', 'end the sandbox once it is saved')
     .addHelpText('after', snapshotHelp)
