@@ -16,6 +16,7 @@ import net, {
 import type { HandledServer } from './socket/internals.ts';
 import { hookSockets, listenWithSmc } from './socket/register.ts';
 import { smcState } from './socket/state.ts';
+import { writeUrgent } from './socket/urgent.ts';
 
 /** A `net.Socket` that connects through shared memory where it can. */
 export class Socket extends net.Socket {}
@@ -53,7 +54,7 @@ export function connect(...args: unknown[]): Socket {
 
 export const createConnection: typeof connect = (...args: unknown[]) =>
   Reflect.apply(connect, undefined, args);
-export { smcState };
+export { smcState, writeUrgent };
 
 export default {
   ...net,
@@ -64,4 +65,5 @@ export default {
   connect,
   createConnection,
   smcState,
+  writeUrgent,
 };

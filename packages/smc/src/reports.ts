@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
+import { hasNative, peerCredentials } from '@anole/host/native';
+import type { Handled } from './socket/internals.ts';
 import { type Report, reportPrefix } from './socket/report.ts';
 
 export type { Report, ReportedConnection } from './socket/report.ts';
@@ -21,9 +23,12 @@ export async function smcReports(): Promise<readonly Report[]> {
     .sort((a, b) => a.pid - b.pid || a.thread - b.thread);
 }
 
-/** Undefined where a thread does not answer. */
+/** Undefined where a thread does not answer, or another user has taken the name. */
 async function ask(path: string): Promise<Report | undefined> {
   const socket = connect(path);
+  socket.once('connect', () => {
+    if (!isOwn(socket)) socket.destroy();
+  });
   socket.setTimeout(PATIENCE, () => socket.destroy());
   const pieces: Buffer[] = [];
   let size = 0;
@@ -37,6 +42,12 @@ async function ask(path: string): Promise<Report | undefined> {
   } catch {
     return undefined;
   }
+}
+
+/** Names can be taken by everybody on this host; without native calls the other end remains unknown. */
+function isOwn(socket: Socket): boolean {
+  const { _handle: handle } = socket as unknown as Handled & { _handle: { readonly fd: number } };
+  return !hasNative() || peerCredentials(handle.fd).uid === process.getuid!();
 }
 
 /** Counters in the text format of Prometheus, of all threads together. */

@@ -1,6 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { test } from 'node:test';
-import { prometheusText, type Report } from '@anole/smc';
+import { hasNative } from '@anole/host/native';
+import { prometheusText, type Report, smcReports } from '@anole/smc';
+import { reportPrefix } from '../src/socket/report.ts';
 
 test('counters of all threads are added up for Prometheus, in its text format', () => {
   const report = (fallbacks: Report['counters']['fallbacks']): Report => ({
@@ -35,4 +40,28 @@ test('counters of all threads are added up for Prometheus, in its text format', 
     );
   }
   assert.ok(text.endsWith('\n'));
+});
+
+const skip = hasNative() ? false : 'koffi is not installed for this platform';
+const notRoot = process.getuid!() === 0 ? false : 'only root can become another user';
+
+test('what another user says under a name of ours is not believed', {
+  skip: skip || notRoot,
+}, async (t) => {
+  const claims = (pid: number) => JSON.stringify({ pid, thread: 0, connections: [] });
+  const ours = createServer((socket) => socket.end(claims(1)));
+  ours.listen(`\0${reportPrefix()}own/0`);
+  t.after(() => ours.close());
+  const source = `
+    process.setgid(65534); process.setuid(65534);
+    require('node:net')
+      .createServer((socket) => socket.on('error', () => {}).end(${JSON.stringify(claims(2))}))
+      .listen(${JSON.stringify(`\0${reportPrefix()}other/0`)}, () => process.send('ready'));
+    process.on('disconnect', () => process.exit());`;
+  const stdio = ['ignore', 'inherit', 'inherit', 'ipc'] as const;
+  const other = spawn(process.execPath, ['-e', source], { stdio: [...stdio] });
+  t.after(() => other.disconnect());
+  await once(other, 'message');
+  const found = (await smcReports()).map(({ pid }) => pid);
+  assert.deepEqual([found.includes(1), found.includes(2)], [true, false]);
 });

@@ -43,7 +43,7 @@ export const Slot = {
    */
   ring: 4,
   start: 5,
-  /** Where an urgent byte ends: the producer just behind it. */
+  /** The place just behind the latest urgent byte, as `producer` counts; stored before the producer that shows it. */
   urgent: 6,
   /** Of the client: `local port << 16 | remote port`. */
   ports: 7,
@@ -82,11 +82,9 @@ export const State = {
 export const GENERATION_SHIFT = 4;
 export const STATE_MASK = 15;
 
-/** Bits of `Slot.flags`, with the values of CDC (layout/cdc.ts). */
+/** Bits of `Slot.flags`, with the values of CDC (layout/cdc.ts); urgent bytes have a word of their own. */
 export const Flag = {
   writeBlocked: 0x80,
-  urgentPending: 0x40,
-  urgentPresent: 0x20,
   doneWriting: 0x80 << 8,
   closed: 0x40 << 8,
   abort: 0x20 << 8,

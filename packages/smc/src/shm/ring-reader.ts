@@ -21,6 +21,9 @@ export class RingReader {
   private ring = noRing;
   private bytes: Buffer = Buffer.alloc(0);
   private offset = 0;
+  /** The place of the peer's urgent byte that was last seen, as it tells it. */
+  private mark = 0;
+  private urgent: number | undefined;
   /** The ring that follows, where this one has bytes still. */
   private next: PlacedRing | undefined;
 
@@ -66,7 +69,34 @@ export class RingReader {
     }
     if ((producer - this.consumer) >>> 0 > this.limit()) return false;
     this.producer = producer;
+    this.lookForUrgent();
     return true;
+  }
+
+  private lookForUrgent(): void {
+    const mark = Atomics.load(this.memory.words, this.word + Slot.urgent);
+    if (mark === this.mark) return;
+    const behind = (this.producer - mark) >>> 0;
+    // Else the byte comes with the next producer.
+    if (behind >= this.unread) return;
+    this.mark = mark;
+    this.urgent = this.byteAt((mark - 1) >>> 0);
+  }
+
+  /** An urgent byte that has come, once. */
+  takeUrgent(): number | undefined {
+    const { urgent } = this;
+    this.urgent = undefined;
+    return urgent;
+  }
+
+  /** @param cursor of a byte that is there */
+  private byteAt(cursor: number): number {
+    const { next } = this;
+    const isNext = next !== undefined && (cursor - next.start) >>> 0 < next.size;
+    if (!isNext) return this.bytes[this.offset + this.at(cursor)]!;
+    const { segment, offset } = ringPlace(next.word)!;
+    return this.memory.segment(segment)[offset + this.at(cursor, next)]!;
   }
 
   private readRings(newest: number) {
@@ -145,7 +175,8 @@ export class RingReader {
     this.consumer = (this.consumer + count) >>> 0;
   }
 
-  private at(): number {
-    return (this.consumer - this.ring.start) & (this.ring.size - 1);
+  /** Where a byte lies in its ring. */
+  private at(cursor = this.consumer, ring = this.ring): number {
+    return (cursor - ring.start) & (ring.size - 1);
   }
 }

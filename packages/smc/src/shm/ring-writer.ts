@@ -142,6 +142,11 @@ export class RingWriter {
     return true;
   }
 
+  /** The last byte that was written is urgent. To be called before `publish` shows it. */
+  markUrgent(): void {
+    Atomics.store(this.memory.words, this.word + Slot.urgent, this.producer | 0);
+  }
+
   publish(): void {
     Atomics.store(this.memory.words, this.word + Slot.producer, this.producer | 0);
   }

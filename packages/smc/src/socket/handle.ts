@@ -12,6 +12,7 @@ import {
   type WriteRequest,
 } from './internals.ts';
 import { type Outlet, type Sent, Transport, type TransportEvents } from './transport.ts';
+import { isUrgent, markUrgent } from './urgent.ts';
 
 type Chunks = readonly (Uint8Array | string)[];
 
@@ -114,7 +115,18 @@ function makeClass() {
     }
 
     writev(request: WriteRequest, chunks: Chunks, allBuffers: boolean): number {
-      return this.writeBuffer(request, joined(chunks, allBuffers));
+      const all = buffersOf(chunks, allBuffers);
+      const urgent = all.findLastIndex(isUrgent);
+      if (urgent < 0) return this.writeBuffer(request, Buffer.concat(all));
+      const [first, rest] = [all.slice(0, urgent + 1), all.slice(urgent + 1)].map((each) =>
+        Buffer.concat(each),
+      ) as [Buffer, Buffer];
+      markUrgent(first);
+      if (rest.length === 0) return this.writeBuffer(request, first);
+      this.transport.write(first, () => {}, true);
+      const status = this.writeBuffer(request, rest);
+      state[kBytesWritten] = first.length + rest.length;
+      return status;
     }
 
     writeLatin1String(request: WriteRequest, text: string): number {
@@ -270,6 +282,11 @@ function makeClass() {
       }
     }
 
+    onUrgent(byte: number): void {
+      const owner = ownerOf(this);
+      if (owner !== undefined) this.resource.runInAsyncScope(owner.emit, owner, 'urgent', byte);
+    }
+
     onEnd(): void {
       if (this.isTaken) this.emitEOF();
       else this.give(UV_EOF);
@@ -304,10 +321,11 @@ function makeClass() {
     // Writing.
 
     private send(bytes: Uint8Array, complete: (status: number) => void): number {
-      const sent = this.transport.write(bytes, (failure) => {
+      const done = (failure?: keyof typeof failures) => {
         const status = failure === undefined ? 0 : failures[failure];
         this.resource.runInAsyncScope(complete, null, status);
-      });
+      };
+      const sent = this.transport.write(bytes, done, isUrgent(bytes));
       state[kBytesWritten] = bytes.length;
       state[kLastWriteWasAsync] = sent === 'waiting' ? 1 : 0;
       return results[sent];
@@ -333,13 +351,13 @@ function makeClass() {
   };
 }
 
-function joined(chunks: Chunks, allBuffers: boolean): Uint8Array {
-  if (allBuffers) return Buffer.concat(chunks as readonly Uint8Array[]);
+function buffersOf(chunks: Chunks, allBuffers: boolean): readonly Uint8Array[] {
+  if (allBuffers) return chunks as readonly Uint8Array[];
   const all: Buffer[] = [];
   for (let at = 0; at < chunks.length; at += 2) {
     const chunk = chunks[at]!;
     const encoding = chunks[at + 1] as BufferEncoding;
     all.push(typeof chunk === 'string' ? Buffer.from(chunk, encoding) : (chunk as Buffer));
   }
-  return Buffer.concat(all);
+  return all;
 }

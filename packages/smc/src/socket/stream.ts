@@ -11,6 +11,8 @@ export interface StreamSink {
   /** Takes `count` bytes off the reader. */
   onBytes(reader: RingReader, count: number): void;
   onEnd(): void;
+  /** An urgent byte has come, which is among those that are read, too. */
+  onUrgent(byte: number): void;
   onReset(): void;
   /** The peer goes on over TCP, where this end has to follow. */
   onMoved(): void;
@@ -23,6 +25,8 @@ export interface StreamSink {
 /** Bytes that wait for room. */
 export interface PendingWrite {
   readonly bytes: Uint8Array;
+  /** Whether the last of them is. */
+  readonly isUrgent: boolean;
   done: number;
   /** Called later, never from within `write`. */
   readonly complete: (failure?: 'reset' | 'cancelled') => void;
@@ -90,18 +94,22 @@ export class ShmStream implements ConnectionOwner {
     this.wantsRead = false;
   }
 
-  /** Whether all bytes are written; otherwise `complete` is called when they are. */
-  write(bytes: Uint8Array, complete: PendingWrite['complete']): boolean | 'closed' {
+  /** Whether all bytes are written; otherwise `complete` is called when they are. @param isUrgent the last byte */
+  write(
+    bytes: Uint8Array,
+    complete: PendingWrite['complete'],
+    isUrgent = false,
+  ): boolean | 'closed' {
     const { connection } = this;
     let done = 0;
     this.written += bytes.length;
     this.writes++;
     if (connection !== undefined && this.pending.length === 0) {
       if (connection.peerClosed) return this.writeAfterClose();
-      done = this.fill(connection, bytes, 0);
+      done = this.fill(connection, bytes, 0, isUrgent);
       if (done === bytes.length) return true;
     }
-    this.pending.push({ bytes, done, complete });
+    this.pending.push({ bytes, isUrgent, done, complete });
     return false;
   }
 
@@ -123,13 +131,14 @@ export class ShmStream implements ConnectionOwner {
     return true;
   }
 
-  private fill(connection: Connection, bytes: Uint8Array, from: number): number {
+  private fill(connection: Connection, bytes: Uint8Array, from: number, isUrgent: boolean): number {
     let done = from;
     for (;;) {
       done += connection.writer.write(bytes, done);
       if (done === bytes.length) break;
       if (!connection.waitForRoom()) return done;
     }
+    if (isUrgent) connection.writer.markUrgent();
     connection.publish();
     return done;
   }
@@ -226,6 +235,8 @@ export class ShmStream implements ConnectionOwner {
     if (this.isOver) return;
     if (!this.decided && !this.decide()) return;
     const connection = this.connection!;
+    this.tellUrgent(connection);
+    if (this.isOver) return;
     if (connection.peerMoved) {
       this.sink.onMoved();
       return;
@@ -254,7 +265,7 @@ export class ShmStream implements ConnectionOwner {
       const first = this.pending[0]!;
       const failed = connection.peerClosed || connection.failure !== undefined;
       if (!failed) {
-        first.done = this.fill(connection, first.bytes, first.done);
+        first.done = this.fill(connection, first.bytes, first.done, first.isUrgent);
         if (first.done < first.bytes.length) return;
       }
       this.pending.shift();
@@ -263,6 +274,11 @@ export class ShmStream implements ConnectionOwner {
     }
     connection.hasRoom();
     this.tryFinish();
+  }
+
+  private tellUrgent({ reader }: Connection): void {
+    const byte = reader.takeUrgent();
+    if (byte !== undefined) this.sink.onUrgent(byte);
   }
 
   private deliver(connection: Connection): void {
@@ -278,6 +294,8 @@ export class ShmStream implements ConnectionOwner {
       connection.publishTaken();
       if (!this.wantsRead || this.isOver) return;
       connection.refresh();
+      this.tellUrgent(connection);
+      if (!this.wantsRead || this.isOver) return;
     }
     if (connection.peerMoved) {
       this.sink.onMoved();

@@ -21,6 +21,7 @@ export interface Outlet {
   onBytes(reader: RingReader, count: number): void;
   /** Bytes that came over TCP. */
   onTcpBytes(bytes: Uint8Array): void;
+  onUrgent(byte: number): void;
   onEnd(): void;
   onReset(): void;
   /** An error of libuv, of the TCP connection. */
@@ -88,8 +89,11 @@ export class Transport implements StreamSink, LegSink {
     return this.isRef;
   }
 
-  /** @param complete called later, where the answer is `waiting` */
-  write(bytes: Uint8Array, complete: PendingWrite['complete']): Sent {
+  /**
+   * @param complete called later, where the answer is `waiting`
+   * @param isUrgent whether the last byte is
+   */
+  write(bytes: Uint8Array, complete: PendingWrite['complete'], isUrgent = false): Sent {
     if (this.isClosing) return 'closed';
     const done: PendingWrite['complete'] = (failure) => {
       this.updateRef();
@@ -97,10 +101,10 @@ export class Transport implements StreamSink, LegSink {
     };
     if (this.isOverTcp) {
       this.stream.written += bytes.length;
-      this.tcp.write({ bytes, done: 0, complete: done });
+      this.tcp.write({ bytes, isUrgent, done: 0, complete: done });
       return 'waiting';
     }
-    const written = this.stream.write(bytes, done);
+    const written = this.stream.write(bytes, done, isUrgent);
     if (written !== false) return written === true ? 'written' : 'peer closed';
     this.updateRef();
     return 'waiting';
@@ -165,6 +169,10 @@ export class Transport implements StreamSink, LegSink {
 
   onBytes(reader: RingReader, count: number): void {
     this.outlet.onBytes(reader, count);
+  }
+
+  onUrgent(byte: number): void {
+    this.outlet.onUrgent(byte);
   }
 
   onEnd(): void {
@@ -245,7 +253,7 @@ export class Transport implements StreamSink, LegSink {
   /** @param bytes that were written, and not read by the peer */
   private goOn(bytes: Buffer): void {
     this.isOverTcp = true;
-    if (bytes.length > 0) this.tcp.write({ bytes, done: 0, complete: () => {} });
+    if (bytes.length > 0) this.tcp.write({ bytes, isUrgent: false, done: 0, complete: () => {} });
     for (const each of this.stream.pending.splice(0)) this.tcp.write(each);
     const { isFinished, done } = this.stream.takeFinish();
     if (isFinished || this.isClosing) this.shutdownLeg(() => done?.());
