@@ -100,3 +100,22 @@ function serve(
   });
   response.end(request.method === 'HEAD' ? undefined : bytes.subarray(start, end));
 }
+
+/** A trick for the first `times` requests whose address has the word. */
+export function first(times: number, word: string, trick: Trick): Trick {
+  let left = times;
+  return async (request, response, fake) => {
+    if (left === 0 || !request.url?.includes(word)) return false;
+    left--;
+    return await trick(request, response, fake);
+  };
+}
+
+/** Answers every request with this. */
+export function status(code: number, headers: Record<string, string> = {}, body = ''): Trick {
+  return (_request, response) => {
+    response.writeHead(code, headers);
+    response.end(body);
+    return true;
+  };
+}
