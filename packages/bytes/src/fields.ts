@@ -179,7 +179,8 @@ function ordered<T>(field: Field<T>, little: boolean): Field<T> {
   };
 }
 
-function inRange(kind: string, value: number, min: number, max: number): number {
+/** @throws AnoleError `STRUCT_BAD_VALUE` */
+export function inRange(kind: string, value: number, min: number, max: number): number {
   if (!(Number.isInteger(value) && value >= min && value <= max)) badValue(kind, value);
   return value;
 }

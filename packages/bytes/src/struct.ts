@@ -1,5 +1,5 @@
 import { AnoleError } from './errors.ts';
-import { type Field, outOfRange, type Pad } from './fields.ts';
+import { type Field, inRange, outOfRange, type Pad } from './fields.ts';
 
 /** What a {@link struct} is declared from. Fields lie one after the other, without gaps. */
 export type Fields = Readonly<Record<string, Field<unknown>>>;
@@ -150,9 +150,7 @@ function cursorClass(
     Object.defineProperty(StructCursor.prototype, key, {
       enumerable: true,
       get: getter(field, at, little),
-      set(this: StructCursor, value: unknown) {
-        field.set(this.$view, this.$offset + at, value, little);
-      },
+      set: setter(field, at, little),
     });
   }
   return StructCursor;
@@ -193,6 +191,35 @@ function getter(field: Field<unknown>, at: number, structLittle: boolean): () =>
     default:
       return function (this: Positioned) {
         return field.get(this.$view, this.$offset + at, structLittle);
+      };
+  }
+}
+
+/** As {@link getter}: of what hot paths write. */
+function setter(
+  field: Field<unknown>,
+  at: number,
+  structLittle: boolean,
+): (value: unknown) => void {
+  const little = field.little ?? structLittle;
+  switch (field.scalar) {
+    case 'u8':
+      return function (this: Positioned, value) {
+        this.$view.setUint8(this.$offset + at, inRange('u8', value as number, 0, 0xff));
+      };
+    case 'u16':
+      return function (this: Positioned, value) {
+        const number = inRange('u16', value as number, 0, 0xffff);
+        this.$view.setUint16(this.$offset + at, number, little);
+      };
+    case 'u32':
+      return function (this: Positioned, value) {
+        const number = inRange('u32', value as number, 0, 0xffffffff);
+        this.$view.setUint32(this.$offset + at, number, little);
+      };
+    default:
+      return function (this: Positioned, value) {
+        field.set(this.$view, this.$offset + at, value, structLittle);
       };
   }
 }

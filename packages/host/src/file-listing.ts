@@ -1,6 +1,9 @@
 import type { TreeNode } from '@anole/vfs';
 import { HostNode } from './host-tree.ts';
-import type { FileList } from './listed-files.ts';
+import { type FileList, KEY_WORDS } from './listed-files.ts';
+
+/** Files that there is room for at first. */
+const FILES = 64;
 
 /** Gathers a {@link FileList}: of files to read, or of directories to list. */
 export class FileListing {
@@ -10,7 +13,7 @@ export class FileListing {
   #last: HostNode | undefined;
   #lastNumber = 0;
   #names: string[] = [];
-  #keys: number[] = [];
+  #keys = new Uint32Array(FILES * KEY_WORDS);
 
   get count(): number {
     return this.#names.length;
@@ -21,9 +24,15 @@ export class FileListing {
     if (!(node instanceof HostNode) || node.parent === undefined) return false;
     this.#tree ??= node.tree;
     if (node.tree !== this.#tree) return false;
+    const at = this.#names.length * KEY_WORDS;
+    if (at === this.#keys.length) {
+      const larger = new Uint32Array(at * 2);
+      larger.set(this.#keys);
+      this.#keys = larger;
+    }
     this.#names.push(node.name);
-    this.#keys.push(this.#numberOf(node.parent));
-    node.putIdentity(this.#keys);
+    this.#keys[at] = this.#numberOf(node.parent);
+    node.putIdentity(this.#keys, at + 1);
     return true;
   }
 
@@ -43,12 +52,11 @@ export class FileListing {
       tree: this.#tree ?? '',
       directories: [...this.#directories.keys()].map((node) => node.path()).join('\0'),
       names: this.#names.join('/'),
-      keys: Uint32Array.from(this.#keys),
+      keys: this.#keys.slice(0, this.#names.length * KEY_WORDS),
     };
     this.#directories.clear();
     this.#last = undefined;
     this.#names = [];
-    this.#keys = [];
     return list;
   }
 }

@@ -292,9 +292,9 @@ export class HostNode implements TreeNode {
     return this.is(other.rows, other.row);
   }
 
-  /** Adds what tells this file from all others of this machine, in words. */
-  putIdentity(words: number[]): void {
-    this.rows.putIdentity(this.row, words);
+  /** Puts what tells this file from all others of this machine to `words`, from `at` on. */
+  putIdentity(words: Uint32Array, at: number): void {
+    this.rows.putIdentity(this.row, words, at);
   }
 
   /** The directory that the tree is made of, as it was named. */

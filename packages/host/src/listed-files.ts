@@ -18,7 +18,8 @@ export interface FileList {
   readonly keys: Uint32Array<ArrayBuffer>;
 }
 
-const KEY_WORDS = 1 + IDENTITY_WORDS;
+/** Of `keys` for each file. */
+export const KEY_WORDS = 1 + IDENTITY_WORDS;
 
 /** Directories that are kept open: files of a list are in few, or in many of one tree in turn. */
 const DIRECTORIES = 32;

@@ -39,8 +39,8 @@ export interface FileRows {
   size(row: number): number;
   /** The words that tell one file of this machine from all others: {@link IDENTITY_WORDS}. */
   identity(row: number): number[];
-  /** Adds them to others. */
-  putIdentity(row: number, words: number[]): void;
+  /** Puts them to others, from `at` on. */
+  putIdentity(row: number, words: Uint32Array, at: number): void;
   /** In terms of a Tree. Undefined where that has been let go of. */
   stat(row: number): Stat | undefined;
 }
@@ -108,9 +108,10 @@ export class StatRows implements FileRows {
     return identity.map((field) => this.#get(row, field));
   }
 
-  putIdentity(row: number, words: number[]): void {
-    for (let index = 0; index < IDENTITY_WORDS; index++)
-      words.push(this.#get(row, identity[index]!));
+  putIdentity(row: number, words: Uint32Array, at: number): void {
+    for (let index = 0; index < IDENTITY_WORDS; index++) {
+      words[at + index] = this.#get(row, identity[index]!);
+    }
   }
 
   /** Whether a row is about the file whose identity stands in `words` from `at` on. */
@@ -121,9 +122,11 @@ export class StatRows implements FileRows {
     return true;
   }
 
-  /** Those of a key. */
-  key(row: number): number[] {
-    return key.map((field) => this.#get(row, field));
+  /** Puts those of a key to others, from `at` on. */
+  putKey(row: number, words: Uint32Array, at: number): void {
+    for (let index = 0; index < key.length; index++) {
+      words[at + index] = this.#get(row, key[index]!);
+    }
   }
 
   stat(row: number): Stat {
@@ -175,7 +178,7 @@ export class KeyRows implements FileRows {
   }
 
   set(row: number, rows: StatRows, from: number): void {
-    this.#words.set(rows.key(from), row * key.length);
+    rows.putKey(from, this.#words, row * key.length);
   }
 
   type(row: number): FileType {
@@ -188,14 +191,15 @@ export class KeyRows implements FileRows {
   }
 
   identity(row: number): number[] {
-    const words: number[] = [];
-    this.putIdentity(row, words);
-    return words;
+    const at = row * key.length;
+    return [...this.#words.subarray(at, at + IDENTITY_WORDS)];
   }
 
-  putIdentity(row: number, words: number[]): void {
-    const at = row * key.length;
-    for (let index = 0; index < IDENTITY_WORDS; index++) words.push(this.#words[at + index]!);
+  putIdentity(row: number, words: Uint32Array, at: number): void {
+    const from = row * key.length;
+    for (let index = 0; index < IDENTITY_WORDS; index++) {
+      words[at + index] = this.#words[from + index]!;
+    }
   }
 
   stat(): undefined {

@@ -1,7 +1,9 @@
-import type { ImagePart } from '@anole/erofs';
+import type { FileCopy, ImagePart } from '@anole/erofs';
 import { FileListing } from '@anole/host';
-import type { CopyJob, SourceCrew } from './source-job.ts';
+import { COPY_COLUMNS, type CopyJob, type SourceCrew } from './source-job.ts';
 
+/** Files that there is room for at first. */
+const FILES = 256;
 /** Bytes that make a job. */
 const JOB_BYTES = 2 * 1024 * 1024;
 
@@ -14,8 +16,9 @@ export class CopyThreads {
   readonly #image: Pick<CopyJob, 'fd' | 'blockSize'>;
   // Many small objects would take longer to hand over than the copying takes.
   readonly #files = new FileListing();
-  #numbers: number[] = [];
+  #numbers = new Float64Array(FILES * COPY_COLUMNS);
   #bytes = 0;
+  readonly #rooms: Uint8Array[] = [];
 
   constructor(crew: () => SourceCrew, image: Pick<CopyJob, 'fd' | 'blockSize'>) {
     this.#crew = crew;
@@ -24,14 +27,15 @@ export class CopyThreads {
 
   /** Takes a part of an image whose copies are its to make. Gives what to wait for before the next. */
   put({ offset, bytes, copies = [] }: ImagePart): Promise<void> | undefined {
-    for (const { node, from, length, to, tail, tailTo } of copies) {
+    for (const copy of copies) {
+      const { node, length, tail } = copy;
+      this.#put(this.#files.count, copy);
       if (!this.#files.add(node)) throw new TypeError('a file to copy is none of this machine');
-      this.#numbers.push(from, length, to, tail, tailTo);
       this.#bytes += length + tail;
     }
     // What lies beside inodes goes with them.
     if (bytes.length === 0 && this.#bytes < JOB_BYTES) return undefined;
-    return this.#send(offset, bytes.slice());
+    return this.#send(offset, bytes);
   }
 
   async finish(): Promise<void> {
@@ -39,12 +43,39 @@ export class CopyThreads {
     await this.#crew().finish();
   }
 
-  #send(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> | undefined {
-    const numbers = Float64Array.from(this.#numbers);
+  #put(file: number, { from, length, to, tail, tailTo }: FileCopy): void {
+    const at = file * COPY_COLUMNS;
+    if (at === this.#numbers.length) {
+      const larger = new Float64Array(at * 2);
+      larger.set(this.#numbers);
+      this.#numbers = larger;
+    }
+    const numbers = this.#numbers;
+    numbers[at] = from;
+    numbers[at + 1] = length;
+    numbers[at + 2] = to;
+    numbers[at + 3] = tail;
+    numbers[at + 4] = tailTo;
+  }
+
+  #send(offset: number, part: Uint8Array): Promise<void> | undefined {
+    const numbers = this.#numbers.slice(0, this.#files.count * COPY_COLUMNS);
     const files = this.#files.take();
+    const room = this.#roomFor(part);
+    const bytes = room.subarray(0, part.length);
+    bytes.set(part);
     const job: CopyJob = { kind: 'copy', ...this.#image, offset, bytes, files, numbers };
-    this.#numbers = [];
     this.#bytes = 0;
-    return this.#crew().put(job, [bytes.buffer, numbers.buffer]);
+    const crew = this.#crew();
+    const again = () => void this.#rooms.push(room);
+    // What fails is raised by the next call.
+    crew.ask(job, [files.keys.buffer, numbers.buffer]).then(again, () => {});
+    return crew.room();
+  }
+
+  /** Memory that threads have done with: new memory for each part takes longer than copying it does. */
+  #roomFor({ length }: Uint8Array): Uint8Array {
+    const room = this.#rooms.pop();
+    return room && room.length >= length ? room : new Uint8Array(new SharedArrayBuffer(length));
   }
 }

@@ -11,9 +11,9 @@ import { createFileAtomically, HostNode, scratchFile, writeAt } from '@anole/hos
 import type { Tree } from '@anole/vfs';
 import { SourceThreads } from './source-threads.ts';
 
-/** Images of so many bytes, or inodes, are worth starting threads for. */
+/** So many bytes, or files, to copy are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
-const FOR_THREADS_INODES = 10_000;
+const FOR_THREADS_FILES = 10_000;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
@@ -68,7 +68,8 @@ async function writeParts(
   threads: SourceThreads | undefined,
   { blockSize = 4096 }: WriteOptions,
 ): Promise<void> {
-  const isWorth = image.size >= FOR_THREADS || image.inodes >= FOR_THREADS_INODES;
+  const { files, bytes } = image.plain;
+  const isWorth = bytes >= FOR_THREADS || files >= FOR_THREADS_FILES;
   if (!isWorth || threads === undefined) {
     for await (const { offset, bytes } of image.parts()) writeAt(fd, offset, bytes);
     return;

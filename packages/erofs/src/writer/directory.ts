@@ -3,7 +3,6 @@ import type { FileType } from '@anole/vfs';
 import { compareBytes } from '../compare-bytes.ts';
 import { DIRENT_SIZE, Dirent, fileTypes } from '../layout/dirent.ts';
 
-const ascii = /^[\0-\x7f]*$/;
 /** Where UTF-16 sorts otherwise than UTF-8: surrogates, and what comes after them. */
 const sortsOtherwise = /[\ud800-\uffff]/;
 
@@ -15,7 +14,13 @@ export function sortNames(names: string[]): string[] {
 }
 
 export function nameLength(name: string): number {
-  return ascii.test(name) ? name.length : encodeName(name).length;
+  return isAscii(name) ? name.length : encodeName(name).length;
+}
+
+/** Names are short, and many: a loop takes a part of what a regular expression does. */
+function isAscii(name: string): boolean {
+  for (let at = 0; at < name.length; at++) if (name.charCodeAt(at) > 0x7f) return false;
+  return true;
 }
 
 /** Bytes of a directory: whole blocks, and of the last one what it fills. */
@@ -68,21 +73,16 @@ function directoryBlock(
   end: number,
   block: Uint8Array,
 ): Uint8Array {
-  const view = viewOf(block);
+  const dirent = Dirent.at(viewOf(block));
   let nameOffset = (end - first) * DIRENT_SIZE;
   for (let index = first; index < end; index++) {
     const child = children[index]!;
-    Dirent.set(
-      view,
-      (index - first) * DIRENT_SIZE,
-      {
-        nidLow: child.nid % 2 ** 32,
-        nidHigh: Math.floor(child.nid / 2 ** 32),
-        nameOffset,
-        fileType: fileTypes.indexOf(child.type),
-      },
-      true,
-    );
+    const { nid } = child;
+    dirent.$move((index - first) * DIRENT_SIZE);
+    dirent.nidLow = nid % 2 ** 32;
+    dirent.nidHigh = Math.floor(nid / 2 ** 32);
+    dirent.nameOffset = nameOffset;
+    dirent.fileType = fileTypes.indexOf(child.type);
     nameOffset += putName(block, nameOffset, names[index]!);
   }
   return block;
@@ -90,7 +90,7 @@ function directoryBlock(
 
 /** Encodes a name in its place: an array for each name of a large tree would be much to collect. */
 function putName(block: Uint8Array, at: number, name: string): number {
-  if (!ascii.test(name)) {
+  if (!isAscii(name)) {
     const bytes = encodeName(name);
     block.set(bytes, at);
     return bytes.length;

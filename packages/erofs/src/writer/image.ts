@@ -5,7 +5,7 @@ import { measureInode, measureInodes } from './measure.ts';
 import { settle, type WriteOptions } from './options.ts';
 import { inOrder } from './order.ts';
 import type { ImagePart } from './output.ts';
-import { PartWriter } from './parts.ts';
+import { isPlainFile, PartWriter } from './parts.ts';
 import { type Plan, plan } from './plan.ts';
 import { scan } from './scan.ts';
 import { devicesOf, storeData } from './store-data.ts';
@@ -21,6 +21,8 @@ export interface ErofsImage extends AsyncIterable<Uint8Array> {
   readonly size: number;
   readonly uuid: Uint8Array;
   readonly inodes: number;
+  /** Files whose data parts with `copies` leave out, how many and of how many bytes. */
+  readonly plain: { readonly files: number; readonly bytes: number };
   /** Bytes on the device given as `blob`, which they are written to by now; 0 where none was. */
   readonly blobSize: number;
   /**
@@ -65,12 +67,24 @@ export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promis
     size: layout.blocks * settings.blockSize,
     uuid,
     inodes: layout.inodes.length,
+    plain: plainOf(layout),
     blobSize: settings.hasBlob ? (stored?.blocks ?? 0) * settings.blockSize : 0,
     parts: ({ copies = false } = {}) => parts(options.target === undefined, copies),
     async *[Symbol.asyncIterator]() {
       for await (const { bytes } of parts(true, false)) yield bytes;
     },
   };
+}
+
+function plainOf(layout: Plan): ErofsImage['plain'] {
+  let files = 0;
+  let bytes = 0;
+  for (const inode of layout.inodes) {
+    if (!isPlainFile(inode, layout)) continue;
+    files++;
+    bytes += inode.size;
+  }
+  return { files, bytes };
 }
 
 async function* reporting(

@@ -19,39 +19,49 @@ import type { Settings } from './options.ts';
 import type { Plan } from './plan.ts';
 
 // Images have as many inodes as files: they are encoded in one place, which is used again.
-const memory = new Uint8Array(EXTENDED_SIZE);
-const view = viewOf(memory);
-const compact = memory.subarray(0, COMPACT_SIZE);
+const compactBytes = new Uint8Array(COMPACT_SIZE);
+const extendedBytes = new Uint8Array(EXTENDED_SIZE);
+const compact = CompactInode.at(viewOf(compactBytes));
+const extended = ExtendedInode.at(viewOf(extendedBytes));
 
 /** The inode itself, without what follows it. Valid until the next call. */
 export function encodeInode(
   inode: Inode,
   { settings, epoch }: Pick<Plan, 'settings' | 'epoch'>,
 ): Uint8Array {
-  const { type, mode, uid, gid, size, ino, nlink, seconds, nanoseconds, extended } = inode;
-  const common = {
-    format: formatOf(inode, settings),
-    xattrCount: xattrCountOf(inode.xattrSize),
-    mode: modeOfType[type] | mode,
-    nlink,
-    size,
-    data: dataOf(inode, settings.chunks?.indexes ?? false),
-    ino: ino >>> 0,
-    uid,
-    gid,
-  };
-  if (!extended) {
-    CompactInode.write(view, 0, { ...common, mtime: compactTime(inode, epoch, settings) ?? 0 });
-    return compact;
+  const { extended: isExtended, type } = inode;
+  // By cursors, which make no objects.
+  if (isExtended) {
+    extended.format = formatOf(inode, settings);
+    extended.xattrCount = xattrCountOf(inode.xattrSize);
+    extended.mode = modeOfType[type] | inode.mode;
+    extended.size = inode.size;
+    extended.data = dataOf(inode, settings.chunks?.indexes ?? false);
+    extended.ino = inode.ino >>> 0;
+    extended.uid = inode.uid;
+    extended.gid = inode.gid;
+    extended.mtime = inode.seconds;
+    extended.mtimeNanoseconds = inode.nanoseconds;
+    extended.nlink = inode.nlink;
+    return extendedBytes;
   }
-  const times = { mtime: seconds, mtimeNanoseconds: nanoseconds };
-  ExtendedInode.write(view, 0, { ...common, dataHigh: 0, ...times });
-  return memory;
+  compact.format = formatOf(inode, settings);
+  compact.xattrCount = xattrCountOf(inode.xattrSize);
+  compact.mode = modeOfType[type] | inode.mode;
+  compact.nlink = inode.nlink;
+  compact.size = inode.size;
+  compact.mtime = compactTime(inode, epoch, settings) ?? 0;
+  compact.data = dataOf(inode, settings.chunks?.indexes ?? false);
+  compact.ino = inode.ino >>> 0;
+  compact.uid = inode.uid;
+  compact.gid = inode.gid;
+  return compactBytes;
 }
 
-function layoutOf({ tailSize, chunks, compressed }: Inode): number {
-  if (compressed !== undefined) {
-    return compressed.places ? layouts.compressedFull : layouts.compressedCompact;
+function layoutOf(inode: Inode): number {
+  const { tailSize, chunks } = inode;
+  if (inode.isCompressed) {
+    return inode.compressed?.places ? layouts.compressedFull : layouts.compressedCompact;
   }
   if (chunks !== undefined) return layouts.chunked;
   return tailSize > 0 ? layouts.inline : layouts.plain;

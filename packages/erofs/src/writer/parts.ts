@@ -38,6 +38,12 @@ interface Choices {
   readonly copies: boolean;
 }
 
+/** Whether an inode's data are bytes of a file as they are, and in order. */
+export function isPlainFile(inode: Inode, { stored }: Pick<Plan, 'stored'>): boolean {
+  const { type, chunks, isCompressed } = inode;
+  return type === 'file' && chunks === undefined && !isCompressed && inode !== stored?.packed;
+}
+
 /** Gives the bytes of an image that is laid out, from the first to the last. */
 export class PartWriter {
   readonly #plan: Plan;
@@ -176,9 +182,7 @@ export class PartWriter {
 
   /** Whether the data of an inode are for others to copy. */
   #canLeave(inode: Inode): boolean {
-    const { type, chunks, isCompressed } = inode;
-    const isPlain = type === 'file' && chunks === undefined && !isCompressed;
-    return this.#choices.copies && isPlain && inode !== this.#plan.stored?.packed;
+    return this.#choices.copies && isPlainFile(inode, this.#plan);
   }
 
   #leaveTail(inode: Inode): void {

@@ -26,6 +26,9 @@ export async function scan(
   return scanner.inodes;
 }
 
+/** Names between looks at the clock: many are gone through in the time that a look takes. */
+const PACE = 16;
+
 /** The attribute that holds the label of SELinux. */
 const LABEL = 'security.selinux';
 
@@ -51,6 +54,8 @@ class Scanner {
     const pending: [directory: Inode, parent: Inode][] = [[root, root]];
     for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
       const [inode, parent] = next;
+      const turn = this.#pacer.turn();
+      if (turn) await turn;
       const subdirectories = await this.#directory(inode, parent);
       // Last in, first out: the first subdirectory is next.
       for (const child of subdirectories.reverse()) pending.push([child, inode]);
@@ -81,7 +86,7 @@ class Scanner {
       const added = known ?? this.#child(inode, entry);
       const child = isPromise(added) ? await added : added;
       children.push(child);
-      const turn = this.#pacer.turn();
+      const turn = children.length % PACE === 0 && this.#pacer.turn();
       if (turn) await turn;
       this.#call.signal?.throwIfAborted();
       if (child.type !== 'directory') {
