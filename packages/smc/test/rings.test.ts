@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { hasNative } from '@anole/host/native';
 import { Slot, slotWord } from '../src/shm/layout.ts';
@@ -6,6 +7,7 @@ import { LinkMemory } from '../src/shm/memory.ts';
 import { RingReader } from '../src/shm/ring-reader.ts';
 import { RingSpace } from '../src/shm/ring-space.ts';
 import { RingWriter } from '../src/shm/ring-writer.ts';
+import { linkPair } from './link-pair.ts';
 
 const skip = hasNative() ? false : 'koffi is not installed for this platform';
 
@@ -54,4 +56,44 @@ test('what has not been read stays as it is when the cursors of a connection hav
   writer.publish();
   assert.ok(reader.look());
   assert.ok(reader.take(bytes.length).equals(bytes));
+});
+
+/** Writes that this thread has asked the kernel for: a doorbell is one. */
+function writes(): number {
+  return Number(/^syscw: (\d+)/m.exec(readFileSync('/proc/thread-self/io', 'latin1'))![1]);
+}
+
+test('while both ends are awake messages take no system call, and where one sleeps they do', {
+  skip,
+}, () => {
+  using pair = linkPair();
+  const { client, server, near, far } = pair;
+  const message = Buffer.alloc(64, 1);
+  const roundTrips = (count: number) => {
+    const before = writes();
+    for (let at = 0; at < count; at++) {
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        from.writer.write(message, 0);
+        from.publish();
+        to.link.poll();
+        assert.ok(to.reader.take(message.length).equals(message));
+        to.publishTaken();
+      }
+    }
+    return writes() - before;
+  };
+  for (const [link, connection] of [
+    [client, near],
+    [server, far],
+  ] as const) {
+    link.later(connection);
+  }
+  assert.equal(roundTrips(1000), 0);
+  using asleep = linkPair();
+  const before = writes();
+  asleep.near.publish();
+  assert.equal(writes() - before, 1);
 });
