@@ -160,6 +160,30 @@ test('compact inodes have seconds of their own where Linux 6.15 is enough', {
   }
 });
 
+test('an image says when it was made, if told, and files keep their times', {
+  skip: noJudge,
+}, async () => {
+  // Before the time that most files have, and after it.
+  for (const buildTime of [5, 1_800_000_000]) {
+    for (const compactTimes of [false, true]) {
+      const image = await judged(edgeTree(), { buildTime, compactTimes });
+      const { info } = await openErofs(memorySource(image));
+      assert.equal(info.epoch + info.buildTime, buildTime);
+    }
+  }
+});
+
+test('an image has no checksum where none is wanted', { skip: noJudge }, async () => {
+  const image = await judged(edgeTree(), { checksum: false });
+  using scratch = new Scratch();
+  const file = scratch.at('image');
+  writeFileSync(file, image);
+  const features = /^Filesystem features:.*$/m;
+  assert.doesNotMatch(features.exec(run(['dump.erofs', '-s', file]).toString())![0], /sb_csum/);
+  writeFileSync(file, await imageOf(edgeTree(), {}));
+  assert.match(features.exec(run(['dump.erofs', '-s', file]).toString())![0], /sb_csum/);
+});
+
 test('names of one file become files of their own', { skip: noJudge }, async () => {
   const tree = new MemoryTree();
   const [content, mtime] = [patterned(9000), { seconds: 1, nanoseconds: 0 }];

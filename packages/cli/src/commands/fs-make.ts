@@ -15,6 +15,8 @@ export function makeCommand(): Command {
     .option('-L, --name <name>', 'volume name, at most 16 bytes')
     .option('-U, --uuid <uuid>', 'identifier (default: derived from names and attributes)')
     .option('-T, --time <seconds>', 'modification time of everything, in seconds since 1970')
+    .option('--all-time', 'let -T be the time of all files (default)')
+    .option('--mkfs-time', 'let -T be the time at which the image is made alone')
     .option(
       '-b, --block-size <bytes>',
       'from 512 to 65536, 4096 unless told; Linux mounts what fits its pages',
@@ -73,7 +75,8 @@ Features: ztailpacking (ends of compressed files beside their inodes), fragments
 (ends and small files in one inode, compressed to units of so many), all-fragments (all files there),
 dedupe (what files have in common once), noinline_data, force-inode-extended, force-inode-compact (32
 bytes for all, no times of their own), 48bit (32 bytes and seconds of their own, from Linux 6.15 on),
-dot-omitted (and directories that do not list themselves), force-chunk-indexes (addresses of 8 bytes).
+dot-omitted (and directories that do not list themselves), force-chunk-indexes (addresses of 8 bytes),
+nosbcrc (no checksum of the superblock).
 With --incremental, the new image holds the files of the old one and of the source, which counts where
 both have one; compressed data are taken over. Until it is whole, the old one stays.
 Lines of --file-contexts are an expression for whole paths, perhaps a type (--, -d, -l, -c, -b, -p, -s) and a

@@ -2,7 +2,7 @@ import type { TailMode, WriteOptions } from '@anole/erofs';
 
 /** What `-E` chose, as options of the writer. */
 export interface Features
-  extends Pick<WriteOptions, 'compactTimes' | 'inlineTails' | 'inodes' | 'listDots'> {
+  extends Pick<WriteOptions, 'checksum' | 'compactTimes' | 'inlineTails' | 'inodes' | 'listDots'> {
   readonly tails?: TailMode;
   /** Whether whole files go into the packed inode. */
   readonly allFragments?: boolean;
@@ -30,6 +30,8 @@ const known: Readonly<Record<string, Features>> = {
   'force-chunk-indexes': { indexes: true },
   'force-inode-blockmap': { indexes: false },
   'xattr-name-filter': {},
+  nosbcrc: { checksum: false },
+  '^nosbcrc': { checksum: true },
   '^dedupe': {},
   '^all-fragments': {},
   '48bit': { compactTimes: true },
@@ -42,7 +44,6 @@ const refused: Readonly<Record<string, string>> = {
   fragdedupe: 'equal fragments are always stored once',
   '^fragdedupe': 'equal fragments are always stored once',
   'legacy-compress': 'it is for kernels before 5.3; indexes are compact',
-  nosbcrc: 'images always have a checksum',
   'plain-xattr-prefixes': 'kernels before 6.18 look for them beside fragments',
   '^xattr-name-filter': 'images always have the name filter',
 };
@@ -68,8 +69,8 @@ export function featuresOf(texts: readonly string[]): Features {
 /** As `featuresOf`, for commands that choose nothing but compression. @throws WrongFlag */
 export function compressionFeaturesOf(texts: readonly string[]): Features {
   const features = featuresOf(texts);
-  const { inlineTails, inodes, indexes, compactTimes } = features;
-  const others = [inlineTails, inodes, indexes, compactTimes];
+  const { inlineTails, inodes, indexes, compactTimes, checksum } = features;
+  const others = [inlineTails, inodes, indexes, compactTimes, checksum];
   if (others.every((one) => one === undefined)) return features;
   throw new WrongFlag(
     'Cannot use these features here: give ztailpacking, fragments, all-fragments or dedupe',

@@ -24,6 +24,8 @@ interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly name?: string;
   readonly uuid?: string;
   readonly time?: string;
+  readonly allTime?: boolean;
+  readonly mkfsTime?: boolean;
   readonly blockSize?: string;
   readonly inline: boolean;
   readonly extended?: boolean;
@@ -113,7 +115,7 @@ function optionsOf(
   context: CommandContext,
   resources: AsyncDisposableStack,
 ): WriteOptions {
-  const { name, uuid, time, tar } = flags;
+  const { name, uuid, tar } = flags;
   const blockSize = Number(flags.blockSize ?? (tar === 'i' ? TAR_BLOCK : 4096));
   return {
     signal: context.signal,
@@ -123,7 +125,7 @@ function optionsOf(
     ...layoutOf(flags, resources, blockSize),
     ...(name !== undefined && { volumeName: name }),
     ...(uuid !== undefined && { uuid: uuidOf(uuid) }),
-    ...(time !== undefined && { time: timeOf(time) }),
+    ...timesOf(flags),
   };
 }
 
@@ -136,7 +138,7 @@ function layoutOf(
   const { inline, extended, chunksize, output, dsunit } = flags;
   const chosen = chosenFeatures(flags);
   const { inlineTails = true, inodes = 'auto', indexes = false } = chosen;
-  const { compactTimes = false, listDots = true } = chosen;
+  const { compactTimes = false, listDots = true, checksum = true } = chosen;
   const directory = output === '-' ? tmpdir() : dirname(resolve(output));
   const spool = () => resources.use(scratchFile(directory));
   return {
@@ -144,6 +146,7 @@ function layoutOf(
     inodes: extended ? 'extended' : inodes,
     compactTimes,
     listDots,
+    checksum,
     ...(dsunit !== undefined && { dataAlignment: Number(dsunit) * blockSize }),
     ...(chunksize !== undefined && { chunks: { size: Number(chunksize), indexes, spool } }),
   };
@@ -170,8 +173,19 @@ function uuidOf(text: string): Uint8Array {
   throw usageError(`Cannot read the UUID ${text}: it has 32 hexadecimal digits`, 'fs mk');
 }
 
-function timeOf(text: string): { seconds: number; nanoseconds: number } {
-  const seconds = Number(text);
-  if (/^-?\d+$/.test(text) && Number.isSafeInteger(seconds)) return { seconds, nanoseconds: 0 };
-  throw usageError(`Cannot read the time ${text}: give seconds since 1970`, 'fs mk');
+function timesOf({
+  time,
+  allTime = false,
+  mkfsTime = false,
+}: MakeFlags): Pick<WriteOptions, 'time' | 'buildTime'> {
+  if (allTime && mkfsTime) throw usageError('Cannot use --all-time with --mkfs-time', 'fs mk');
+  if (time === undefined) {
+    if (!mkfsTime) return {};
+    throw usageError('Cannot use --mkfs-time without a time: give -T too', 'fs mk');
+  }
+  const seconds = Number(time);
+  if (!/^-?\d+$/.test(time) || !Number.isSafeInteger(seconds)) {
+    throw usageError(`Cannot read the time ${time}: give seconds since 1970`, 'fs mk');
+  }
+  return mkfsTime ? { buildTime: seconds } : { time: { seconds, nanoseconds: 0 } };
 }

@@ -40,6 +40,7 @@ export const Superblock = struct('erofs_super_block', SUPERBLOCK_SIZE, {
   /** Not 0 where the name filter of this image means something newer. */
   xattrFilterReserved: u8,
   reserved: pad(3),
+  /** Seconds after the epoch at which the image was made, where its maker says. */
   buildTime: u32,
   rootNid64: u64,
   reserved2: pad(8),

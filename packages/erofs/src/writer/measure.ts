@@ -10,7 +10,10 @@ import { xattrSize } from './xattrs.ts';
  * none of their own. To be called once all attributes are known.
  */
 export function measureInodes(inodes: readonly Inode[], settings: Settings): Timestamp {
-  const epoch = settings.compactTimes ? earliest(inodes) : commonTime(inodes);
+  const { compactTimes, buildTime } = settings;
+  const common = compactTimes ? earliest(inodes) : commonTime(inodes);
+  const isCounted = buildTime === undefined || isAfter(buildTime, common.seconds);
+  const epoch = isCounted ? common : { ...common, seconds: buildTime };
   for (const inode of inodes) measureInode(inode, epoch, settings);
   return epoch;
 }
@@ -30,6 +33,11 @@ export function measureInode(inode: Inode, epoch: Timestamp, settings: Settings)
 
 export function coreSize(inode: Inode): number {
   return inode.extended ? EXTENDED_SIZE : COMPACT_SIZE;
+}
+
+/** Whether 32 bits count the seconds from a time to another. */
+function isAfter(seconds: number, epoch: number): boolean {
+  return seconds >= epoch && seconds - epoch <= 0xffffffff;
 }
 
 /**

@@ -29,6 +29,10 @@ export interface WriteOptions extends CallOptions {
   readonly volumeName?: string;
   /** The modification time of everything, in place of the tree's own. */
   readonly time?: Timestamp;
+  /** When the image was made, in seconds since 1970. Unless told, it does not say. */
+  readonly buildTime?: number;
+  /** Whether the superblock has a checksum. True unless told. */
+  readonly checksum?: boolean;
   /**
    * `extended` gives every inode 64 bytes. Unless told, those that fit take 32. `compact` gives all 32,
    * without times of their own, and refuses what does not fit.
@@ -111,6 +115,8 @@ export interface Settings {
   readonly uuid: Uint8Array | undefined;
   readonly volumeName: Uint8Array;
   readonly time: Timestamp | undefined;
+  readonly buildTime: number | undefined;
+  readonly checksum: boolean;
   readonly inodes: 'auto' | 'extended' | 'compact';
   readonly ignoreTimes: boolean;
   readonly compactTimes: boolean;
@@ -157,6 +163,8 @@ export function settle(options: WriteOptions): Settings {
     uuid,
     volumeName: name,
     time: options.time,
+    buildTime: buildTimeOf(options),
+    checksum: options.checksum ?? true,
     inodes: options.inodes ?? 'auto',
     ignoreTimes: options.ignoreTimes ?? false,
     compactTimes: options.compactTimes ?? false,
@@ -174,6 +182,11 @@ export function settle(options: WriteOptions): Settings {
     compression: options.compression && settleCompression(options.compression, blockSize, dataUnit),
     ...settleDevices(options, blockSize),
   };
+}
+
+function buildTimeOf({ buildTime }: WriteOptions): number | undefined {
+  if (buildTime === undefined || Number.isSafeInteger(buildTime)) return buildTime;
+  throw badOption('buildTime', buildTime, 'give whole seconds since 1970');
 }
 
 function settleDevices({ chunks, blob, external }: WriteOptions, blockSize: number) {

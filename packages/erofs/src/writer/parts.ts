@@ -12,6 +12,7 @@ import { encodeLongPrefixes } from './long-prefixes.ts';
 import { coreSize } from './measure.ts';
 import { encodeInode } from './metadata.ts';
 import { type ImagePart, Output } from './output.ts';
+import { byPlace } from './places.ts';
 import {
   devicesStart,
   hasPackedPrefixes,
@@ -59,9 +60,10 @@ export class PartWriter {
   }
 
   async *parts(uuid: Uint8Array): AsyncGenerator<ImagePart> {
+    const { blockSize, checksum } = this.#plan.settings;
     let first = true;
     for await (const part of this.#all(uuid)) {
-      if (first) seal(part.bytes, this.#plan.settings.blockSize);
+      if (first && checksum) seal(part.bytes, blockSize);
       first = false;
       yield part;
     }
@@ -117,7 +119,9 @@ export class PartWriter {
     const { settings, inodes, metaBlock, sharedXattrs, xattrBlock } = this.#plan;
     const output = this.#output;
     const start = metaBlock * settings.blockSize;
-    for (const inode of [...inodes].sort((a, b) => a.nid - b.nid)) {
+    const perBlock = settings.blockSize / INODE_SLOT;
+    for (const index of byPlace(inodes, perBlock)) {
+      const inode = inodes[index]!;
       const at = start + inode.nid * INODE_SLOT;
       if (output.position < at) yield* output.skipTo(at);
       if (inode.tailSize > 0 && this.#canLeave(inode)) {

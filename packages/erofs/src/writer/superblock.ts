@@ -27,7 +27,10 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
   return Superblock.encode({
     magic: SUPERBLOCK_MAGIC,
     checksum: 0,
-    featureCompat: COMPAT_CHECKSUM | COMPAT_MTIME | (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0),
+    featureCompat:
+      COMPAT_MTIME |
+      (settings.checksum ? COMPAT_CHECKSUM : 0) |
+      (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0),
     blockBits: settings.blockBits,
     extensionSlots: 0,
     // With 48 bits it lies elsewhere: here are more bits of the number of blocks.
@@ -54,7 +57,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     xattrPrefixStart: prefixStartOf(settings),
     packedNid: BigInt(plan.stored?.packed?.nid ?? 0),
     xattrFilterReserved: 0,
-    buildTime: 0,
+    buildTime: settings.buildTime === undefined ? 0 : settings.buildTime - epoch.seconds,
     rootNid64: settings.compactTimes ? BigInt(inodes[0]!.nid) : 0n,
   });
 }

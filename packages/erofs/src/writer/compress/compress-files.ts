@@ -40,14 +40,13 @@ export async function compressFiles(
   const ends = tails === 'inline' ? await settings.spool() : undefined;
   const shared = settings.shares ? new SharedBlocks(spool, settings.blockSize) : undefined;
   const builder = new FileBuilder(settings, { blocks: spool, ends, packed, shared });
-  const wanted = inodes.flatMap((inode) => {
-    const variant = variantOf(inode, settings);
-    return variant === undefined ? [] : [{ inode, variant }];
-  });
-  const files = await takeOver(wanted, settings, builder, call);
-  const total = files.reduce((sum, { inode }) => sum + inode.size, 0);
+  const chosen = Uint16Array.from(inodes, (inode) => (variantOf(inode, settings) ?? -1) + 1);
+  await takeOver(inodes, chosen, settings, builder, call);
+  const total = inodes.reduce((sum, { size }, at) => sum + (chosen[at] === 0 ? 0 : size), 0);
   const queue = new Queue(settings, builder, call, total);
-  for (const { inode, variant } of files) {
+  for (const [at, inode] of inodes.entries()) {
+    if (chosen[at] === 0) continue;
+    const variant = chosen[at]! - 1;
     if (packed && settings.allFragments && inode.size <= WHOLE_FRAGMENT_MAX) {
       inode.compressed = await packed.placeFile(inode, settings);
       continue;
@@ -68,36 +67,34 @@ export async function compressFiles(
   return { ...result, blocks: builder.blocks, packed: inode };
 }
 
-/** A file, and by which of the settings it is compressed. */
-interface Chosen {
-  readonly inode: Inode;
-  readonly variant: number;
-}
-
-/** Takes over what another image has compressed. Returns the files that are left. */
+/**
+ * Takes over what another image has compressed.
+ *
+ * @param chosen for each inode by which of the settings it is to be compressed, from 1, or 0: becomes 0 for
+ *   what was taken over
+ */
 async function takeOver(
-  files: readonly Chosen[],
+  inodes: readonly Inode[],
+  chosen: Uint16Array,
   settings: CompressionSettings,
   builder: FileBuilder,
   { signal, onProgress }: CallOptions,
-): Promise<readonly Chosen[]> {
+): Promise<void> {
   const reuse = settings.reuse && (await Reuse.from(settings.reuse, settings));
-  if (reuse === undefined) return files;
-  const left: Chosen[] = [];
-  for (const [index, chosen] of files.entries()) {
+  if (reuse === undefined) return;
+  for (const [done, inode] of inodes.entries()) {
+    if (chosen[done] === 0) continue;
     signal?.throwIfAborted();
-    const { inode, variant } = chosen;
+    const variant = chosen[done]! - 1;
     const pieces = await reuse.find(inode, settings.variants[variant]!);
-    if (pieces === undefined) left.push(chosen);
-    else {
-      for await (const { bytes, piece } of pieces) {
-        await builder.add(inode, piece, variant, { memory: bytes, fragmentAt: piece.end });
-        await builder.flush();
-      }
+    if (pieces === undefined) continue;
+    chosen[done] = 0;
+    for await (const { bytes, piece } of pieces) {
+      await builder.add(inode, piece, variant, { memory: bytes, fragmentAt: piece.end });
+      await builder.flush();
     }
-    onProgress?.({ step: 'take over files', done: index, total: files.length, unit: 'items' });
+    onProgress?.({ step: 'take over files', done, total: inodes.length, unit: 'items' });
   }
-  return left;
 }
 
 /** By which of the settings a file is compressed, if it is at all. */

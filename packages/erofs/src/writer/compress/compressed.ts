@@ -23,7 +23,7 @@ export interface Compressed {
   readonly blocks: number;
   /** Stored bytes of a last pcluster that lies beside the inode, or 0. */
   readonly inlineSize: number;
-  /** Byte of the scratch file for those at which they lie. */
+  /** Byte of the scratch file for those at which they lie; 0 where there are none. */
   readonly inlineAt: number;
   /** Byte of the packed inode at which the end of the file lies. */
   readonly fragmentOffset: number | undefined;
