@@ -19,16 +19,19 @@ export function xxh32(bytes: Uint8Array, seed = 0): number {
       third = mixed(third, word(bytes, at + 8));
       fourth = mixed(fourth, word(bytes, at + 12));
     }
-    hash = rotate(first, 1) + rotate(second, 7) + rotate(third, 12) + rotate(fourth, 18);
+    // Each sum has 32 bits again: engines compile what stays an integer.
+    hash = (rotate(first, 1) + rotate(second, 7)) | 0;
+    hash = (hash + rotate(third, 12)) | 0;
+    hash = (hash + rotate(fourth, 18)) | 0;
   } else {
-    hash = seed + PRIME_5;
+    hash = (seed + PRIME_5) | 0;
   }
   hash = (hash + bytes.length) | 0;
   for (; at + 4 <= bytes.length; at += 4) {
-    hash = Math.imul(rotate(hash + Math.imul(word(bytes, at), PRIME_3), 17), PRIME_4);
+    hash = Math.imul(rotate((hash + Math.imul(word(bytes, at), PRIME_3)) | 0, 17), PRIME_4);
   }
   for (; at < bytes.length; at++) {
-    hash = Math.imul(rotate(hash + Math.imul(bytes[at]!, PRIME_5), 11), PRIME_1);
+    hash = Math.imul(rotate((hash + Math.imul(bytes[at]!, PRIME_5)) | 0, 11), PRIME_1);
   }
   hash = Math.imul(hash ^ (hash >>> 15), PRIME_2);
   hash = Math.imul(hash ^ (hash >>> 13), PRIME_3);
@@ -36,7 +39,7 @@ export function xxh32(bytes: Uint8Array, seed = 0): number {
 }
 
 function mixed(lane: number, word: number): number {
-  return Math.imul(rotate(lane + Math.imul(word, PRIME_2), 13), PRIME_1);
+  return Math.imul(rotate((lane + Math.imul(word, PRIME_2)) | 0, 13), PRIME_1);
 }
 
 function word(bytes: Uint8Array, at: number): number {

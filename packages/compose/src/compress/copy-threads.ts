@@ -27,12 +27,7 @@ export class CopyThreads {
 
   /** Takes a part of an image whose copies are its to make. Gives what to wait for before the next. */
   put({ offset, bytes, copies = [] }: ImagePart): Promise<void> | undefined {
-    for (const copy of copies) {
-      const { node, length, tail } = copy;
-      this.#put(this.#files.count, copy);
-      if (!this.#files.add(node)) throw new TypeError('a file to copy is none of this machine');
-      this.#bytes += length + tail;
-    }
+    for (const copy of copies) this.#put(copy);
     // What lies beside inodes goes with them.
     if (bytes.length === 0 && this.#bytes < JOB_BYTES) return undefined;
     return this.#send(offset, bytes);
@@ -43,8 +38,10 @@ export class CopyThreads {
     await this.#crew().finish();
   }
 
-  #put(file: number, { from, length, to, tail, tailTo }: FileCopy): void {
-    const at = file * COPY_COLUMNS;
+  #put({ node, from, length, to, tail, tailTo }: FileCopy): void {
+    const at = this.#files.count * COPY_COLUMNS;
+    if (!this.#files.add(node)) throw new TypeError('a file to copy is none of this machine');
+    this.#bytes += length + tail;
     if (at === this.#numbers.length) {
       const larger = new Float64Array(at * 2);
       larger.set(this.#numbers);
