@@ -14,36 +14,53 @@ else (await import('./relaunch.js')).relaunch(floor);
 async function run() {
   const source = new URL('../src/main.ts', import.meta.url);
   const fromSource = existsSync(source);
-  const bundle = fromSource ? freshBundle() : undefined;
+  const bundle = fromSource ? findBundle() : undefined;
   // Before the first module that has types: removing them takes longer than all the rest of a start.
   nodeModule.enableCompileCache();
   if (fromSource) resolveToSource();
   silenceExperiments();
-  // For threads, which start from a module of it, too (`startThread` of @anole/host), and `machineStamp`.
-  if (bundle) globalThis[Symbol.for('anole.bundle')] = bundle;
   const main = fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href;
-  await import(bundle?.entries[main] ?? main);
+  if (!bundle || !(await runBundle(bundle, main))) await import(main);
 }
 
-/**
- * The index of what `tools/bundle.ts` made of the sources, if those are still what they were;
- * ANOLE_BUNDLE=0 has the sources run all the same.
- */
-function freshBundle() {
+/** Runs the command from its bundle. False: it found that the sources have changed, and did nothing. */
+async function runBundle(bundle, main) {
+  const changed = Symbol('the sources have changed');
+  const check = () => {
+    if (!isFresh(bundle)) throw changed;
+  };
+  // For threads, which start from a module of it, too (`startThread` of @anole/host), `machineStamp`, and the
+  // command: it checks the sources while its thread starts (`checkBundle`).
+  globalThis[Symbol.for('anole.bundle')] = { ...bundle, check };
+  try {
+    await import(bundle.entries[main]);
+    return true;
+  } catch (error) {
+    if (error !== changed) throw error;
+    delete globalThis[Symbol.for('anole.bundle')];
+    return false;
+  }
+}
+
+/** The index of what `tools/bundle.ts` made of the sources; ANOLE_BUNDLE=0 has these run all the same. */
+function findBundle() {
   if (process.env.ANOLE_BUNDLE === '0') return undefined;
   const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
   const directory = join(root, 'node_modules/.cache/anole-bundle');
   try {
     const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));
-    if (index.root !== root) return undefined;
-    for (const [path, size, time] of index.stamps) {
-      const found = statSync(`${root}/${path}`);
-      if (found.size !== size || Math.floor(found.mtimeMs) !== time) return undefined;
-    }
-    return index;
+    return index.root === root ? index : undefined;
   } catch {
     return undefined;
   }
+}
+
+/** Whether the sources are still what they were when the bundle was made. */
+function isFresh({ root, stamps }) {
+  return stamps.every(([path, size, time]) => {
+    const found = statSync(`${root}/${path}`, { throwIfNoEntry: false });
+    return found?.size === size && Math.floor(found.mtimeMs) === time;
+  });
 }
 
 /** Does what `-C anole-source` would: packages of this checkout are their sources. */

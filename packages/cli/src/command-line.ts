@@ -1,6 +1,7 @@
 import type { AnoleError } from '@anole/bytes';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
+import { checkBundle } from './check-bundle.ts';
 import { exitCodes } from './exit-codes.ts';
 import { printError, usageError } from './frame.ts';
 
@@ -19,8 +20,9 @@ const verbs: Readonly<Record<string, Verb>> = {
   run: {
     summary: 'run a command in a virtual machine',
     load: async () => {
-      // The machine's thread loads while this one does.
+      // The machine's thread loads while this one does, and looks at a thousand files.
       (await import('@anole/sandbox/threads')).warmUp();
+      checkBundle();
       return (await import('./commands/run.ts')).runCommand();
     },
   },
@@ -117,6 +119,7 @@ async function allVerbs(): Promise<Command> {
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
   const program = newProgram();
   const wanted = argv.slice(2).find((word) => !word.startsWith('-'));
+  if (wanted !== 'run') checkBundle();
   for (const [name, verb] of Object.entries(verbs)) {
     if (name === wanted) program.addCommand(await verb.load());
     else program.command(name, { hidden: false }).description(verb.summary).allowUnknownOption();
