@@ -18,7 +18,7 @@ export async function awaitAgent(
 ): Promise<void> {
   const begun = Date.now();
   const report = () =>
-    options.onProgress?.({ step: 'boot', done: (Date.now() - begun) / 1000, unit: 'seconds' });
+    options.onProgress?.({ step: 'start', done: (Date.now() - begun) / 1000, unit: 'seconds' });
   const late = Promise.withResolvers<never>();
   const onAbort = () => late.reject(options.signal?.reason);
   options.signal?.addEventListener('abort', onAbort, { once: true });

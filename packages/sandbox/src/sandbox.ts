@@ -6,10 +6,11 @@ import type { Configuration } from './agent/wire.ts';
 import { awaitAgent } from './boot.ts';
 import { checkArguments, checkRange, checkShare, configuration, forkName } from './checks.ts';
 import { AgentClient } from './client/agent-client.ts';
-import { type ExecOptions, SandboxCommand, spawnRequest } from './command.ts';
+import type { ExecOptions, SandboxCommand } from './command.ts';
+import { Commands } from './commands.ts';
 import type { ImageExecution } from './container-image.ts';
 import { endError } from './end.ts';
-import type { Engine, TerminalSize } from './engine/engine.ts';
+import type { Engine } from './engine/engine.ts';
 import { MachineEngine } from './engine/machine-engine.ts';
 import { SandboxError } from './errors.ts';
 import { SandboxFiles } from './files/files.ts';
@@ -39,7 +40,6 @@ type Events = { -readonly [K in keyof SandboxEvents]: SandboxEvents[K] };
 const statsPatience = 2000; // ms
 /** How long a guest that is closed may take to write what it has to volumes. */
 const closePatience = 30_000; // ms
-const defaultSize: TerminalSize = { columns: 80, rows: 24 };
 
 /**
  * A virtual machine of an image, in which commands run. What they write stays in the sandbox and is
@@ -56,8 +56,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   /** Its files: its image with what was written over it, and its volumes. */
   readonly files: SandboxFiles;
   readonly #begun = Date.now();
-  /** What runs, or may run in the sandbox that this one is a copy of. */
-  readonly #commands = new Map<number, readonly string[]>();
+  readonly #commands: Commands;
   #state: SandboxState = 'running';
   readonly #lifetime = new Lifetime((lifetime) => this.#timeOut(lifetime));
   #cpuShare: number | undefined;
@@ -78,8 +77,10 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     this.#engine = engine;
     this.#traits = traits;
     this.#cpuShare = engine.cpuShare;
-    for (const { id, argv } of commands) this.#commands.set(id, argv);
     this.#client = new AgentClient(engine.agent, next);
+    this.#commands = new Commands(this.#client, engine, traits, commands, (limit) =>
+      this.emit('limit', limit),
+    );
     this.files = new SandboxFiles(engine.files, this.#client);
     this.#client.onLimit = (limit) => this.emit('limit', limit);
     engine.onLimit = (limit) => this.emit('limit', limit);
@@ -131,21 +132,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     checkArguments(argv, options);
     options.signal?.throwIfAborted();
     this.#checkRunning();
-    const terminal = options.tty ? await this.#engine.openTerminal() : undefined;
-    try {
-      const size = typeof options.tty === 'object' ? options.tty : defaultSize;
-      terminal?.resize?.(size);
-      const guest = this.#client.spawn(spawnRequest(argv, options, this.#traits, terminal?.name));
-      await guest.started;
-      if (terminal !== undefined && terminal.resize === undefined) {
-        guest.resize(size.columns, size.rows);
-      }
-      this.#commands.set(guest.id, argv);
-      return this.#watched(new SandboxCommand(guest, options, terminal));
-    } catch (error) {
-      terminal?.release();
-      throw error;
-    }
+    return await this.#commands.start(argv, options);
   }
 
   /**
@@ -235,9 +222,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
 
   /** Commands that run; of a copy those that were not attached yet, too: for {@link attach}. */
   get commands(): readonly RunningCommand[] {
-    return [...this.#commands]
-      .filter(([id]) => this.#client.command(id) !== undefined)
-      .map(([id, argv]) => ({ id, argv }));
+    return this.#commands.running;
   }
 
   /**
@@ -249,11 +234,7 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
    * @throws SandboxError `SANDBOX_NOT_FOUND` where it had ended, or has
    */
   attach(command: Pick<SandboxCommand, 'id'>, options: AttachOptions = {}): SandboxCommand {
-    const guest = this.#client.command(command.id);
-    if (guest === undefined) {
-      throw new SandboxError('SANDBOX_NOT_FOUND', `Cannot find command ${command.id}: it ended`);
-    }
-    return this.#watched(new SandboxCommand(guest, options));
+    return this.#commands.attach(command.id, options);
   }
 
   /** Has all of it stand still; its clock goes on. Files can be read and written meanwhile. */
@@ -373,13 +354,6 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     throw new SandboxError('SANDBOX_PAUSED', 'Cannot do that: the sandbox is paused', {
       hint: 'Resume it first',
     });
-  }
-
-  #watched(command: SandboxCommand): SandboxCommand {
-    command.onLimit = (limit) => this.emit('limit', limit);
-    const forget = () => this.#commands.delete(command.id);
-    command.exit.then(forget, forget);
-    return command;
   }
 
   #timeOut(lifetime: number): void {
