@@ -11,13 +11,15 @@ import { FuseServer } from '@anole/fuse';
 import { fileSource } from '@anole/host';
 import { Machine, VirtioFs } from '@anole/machine';
 import { memoryOverlay } from '@anole/vfs';
+import { kernelCommandLine } from '../packages/sandbox/src/guest/boot.ts';
 import { type BenchGuest, benchGuest } from './guest.ts';
 import type { Bench, Report } from './harness.ts';
 import { hasProgram, runProgram } from './programs.ts';
 
 const qemu = 'qemu-system-riscv64';
 const virtiofsd = '/usr/lib/qemu/virtiofsd';
-const commandLine = 'console=ttyS0 quiet cryptomgr.notests';
+/** What a sandbox's kernel is told, for both: what it leaves out it leaves out in either machine. */
+const commandLine = kernelCommandLine.replace('console=hvc0', 'console=ttyS0');
 const anole = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 const bb = '/bin/busybox';
 const begin = 'WORK-BEGIN';
