@@ -2,6 +2,7 @@ import { AnoleError } from '@anole/bytes';
 import {
   asciiBytes,
   asciiJson,
+  protocolVersion,
   streamWindow,
   toHost,
 } from '../../packages/sandbox/src/agent/wire.ts';
@@ -19,9 +20,9 @@ function conversation(): Uint8Array {
   const text = new TextEncoder().encode('some output of a command\n');
   return Buffer.concat([
     Uint8Array.of(200),
-    json(toHost.hello, 0, { version: 5 }),
-    json(toHost.configured, 0, { commands: [{ id: 9, streams: [0, 1] }] }),
-    json(toHost.started, 1, { pid: 40 }),
+    json(toHost.hello, 0, { version: protocolVersion }),
+    writeFrame(toHost.configured, 0, Uint8Array.of(9, 0, 0, 0, 3, 0, 0, 0)),
+    writeFrame(toHost.started, 1, Uint8Array.of(40, 0, 0, 0)),
     writeFrame(toHost.stdout, 1, text),
     writeFrame(toHost.credit, 2, credit),
     json(toHost.refused, 3, { reason: 'not-found', code: 127, message: 'x: not found' }),
@@ -30,9 +31,9 @@ function conversation(): Uint8Array {
     writeFrame(toHost.synced, 4, new Uint8Array(0)),
     json(toHost.statistics, 5, { processes: 3, memory: { total: 9, available: 4 } }),
     writeFrame(toHost.streamEnd, 1, Uint8Array.of(1)),
-    json(toHost.exit, 1, { code: 3 }),
+    writeFrame(toHost.exit, 1, Uint8Array.of(3, 0, 0, 0)),
     writeFrame(toHost.streamEnd, 1, Uint8Array.of(2)),
-    json(toHost.exit, 2, { signal: 9, outOfMemory: true }),
+    writeFrame(toHost.exit, 2, Uint8Array.of(0, 9, 1, 0)),
     writeFrame(toHost.dropped, 4, new Uint8Array(0)),
   ]);
 }

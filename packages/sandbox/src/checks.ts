@@ -36,7 +36,7 @@ export function configuration(hostname: string, volumes: readonly VolumeSource[]
     hostname,
     seconds: Math.floor(now / 1000),
     nanoseconds: (now % 1000) * 1e6,
-    entropy: randomBytes(32).toString('hex'),
+    entropy: randomBytes(32),
     volumes: volumes.map(({ path, readOnly }, index) => ({
       tag: volumeTag(index),
       path,

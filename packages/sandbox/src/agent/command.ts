@@ -1,10 +1,11 @@
-import { completeLaunch } from './launch-request.ts';
+import { withIdentity } from './launch-request.ts';
 import { prepareAfterEnd, takeLauncher } from './launcher.ts';
 import { lookForKills, lookForRefusals, metSince, metSoFar } from './limits.ts';
 import type { Outlet } from './port.ts';
 import { busybox, examine } from './process.ts';
+import { SpawnOrder } from './spawn-order.ts';
 import { InputStream, OutputStream } from './streams.ts';
-import { asciiText, type ExitReport, type Refusal, type SpawnOrder, toHost } from './wire.ts';
+import { type ExitReport, exitWord, type Refusal, spawnField, toHost } from './wire.ts';
 
 const hangUp = 1;
 const kill = 9;
@@ -14,6 +15,7 @@ export class Command {
   readonly id: number;
   readonly pid: number;
   readonly #port: Outlet;
+  /** Path of its device. */
   readonly #terminal: string | undefined;
   /** Limits that were met before it. */
   readonly #met = metSoFar();
@@ -24,19 +26,20 @@ export class Command {
   private constructor(port: Outlet, id: number, payload: Uint8Array) {
     this.#port = port;
     this.id = id;
-    const length = new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
-    const order = JSON.parse(asciiText(payload.subarray(4, 4 + length))) as SpawnOrder;
-    this.#terminal = order.terminal;
+    const order = new SpawnOrder(payload);
+    if (order.has(spawnField.terminal)) this.#terminal = order.text(spawnField.terminal);
     const checked = examine(order);
     if ('reason' in checked) throw checked;
     const launcher = takeLauncher();
     this.pid = launcher.pid;
-    const bytes = completeLaunch(payload.subarray(4 + length), checked.program, checked.identity);
-    const input = new InputStream(port, id, launcher.stdin, bytes.length);
-    input.write(bytes.buffer, 0, bytes.length);
-    if (order.stdin && order.terminal === undefined) this.#stdin = input;
+    const begun = order.memory(checked.candidate);
+    const { identity } = checked;
+    const memory = identity === undefined ? begun : withIdentity(begun, identity);
+    const input = new InputStream(port, id, launcher.stdin, memory.length);
+    input.write(memory.buffer as ArrayBuffer, memory.byteOffset, memory.length);
+    if (order.stdin && this.#terminal === undefined) this.#stdin = input;
     else input.end();
-    if (order.terminal !== undefined) {
+    if (this.#terminal !== undefined) {
       os.close(launcher.stdout);
       os.close(launcher.stderr);
       return;
@@ -53,7 +56,7 @@ export class Command {
   static start(port: Outlet, id: number, payload: Uint8Array): Command | undefined {
     try {
       const command = new Command(port, id, payload);
-      port.sendJson(toHost.started, id, { pid: command.pid });
+      port.sendWord(toHost.started, id, command.pid);
       return command;
     } catch (error) {
       const refusal: Refusal = isRefusal(error)
@@ -84,7 +87,7 @@ export class Command {
 
   resize(columns: number, rows: number): void {
     if (this.#terminal === undefined) return;
-    busybox(['stty', '-F', `/dev/${this.#terminal}`, 'cols', `${columns}`, 'rows', `${rows}`]);
+    busybox(['stty', '-F', this.#terminal, 'cols', `${columns}`, 'rows', `${rows}`]);
   }
 
   /** Streams listen again, or pause, as the port drains or blocks. */
@@ -98,7 +101,7 @@ export class Command {
     this.#exited = true;
     let waiting = this.#outputs.length;
     const report = () => {
-      this.#port.sendJson(toHost.exit, this.id, this.#report(status));
+      this.#port.sendWord(toHost.exit, this.id, exitWord(this.#report(status)));
       prepareAfterEnd();
     };
     if (waiting === 0) {
@@ -115,9 +118,9 @@ export class Command {
    * Begins anew with another host: each stream has a whole window again. One whose terminal is gone is
    * hung up, and what an ended command left behind is let write to nobody.
    *
-   * @returns the streams that are open; undefined where the host has nothing to do with it
+   * @returns a bit for each stream that is open; undefined where the host has nothing to do with it
    */
-  restart(): number[] | undefined {
+  restart(): number | undefined {
     if (this.#terminal !== undefined) {
       this.signal(hangUp);
       os.setTimeout(() => this.signal(kill), 1000);
@@ -127,9 +130,9 @@ export class Command {
       for (const output of this.#outputs) output.discard();
       return undefined;
     }
-    const outputs = this.#outputs.filter((output) => output.restart());
-    const streams = outputs.map((output) => output.number);
-    return this.#stdin?.restart() ? [0, ...streams] : streams;
+    let streams = this.#stdin?.restart() ? 1 : 0;
+    for (const output of this.#outputs) if (output.restart()) streams |= 1 << output.number;
+    return streams;
   }
 
   /** Nothing will be said of it any more. */

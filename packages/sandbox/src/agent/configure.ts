@@ -1,22 +1,50 @@
 import { boundProcesses } from './limits.ts';
 import { busybox } from './process.ts';
-import { kindOf, openFlags, toolsDirectory, writeText } from './system.ts';
-import type { Configuration, GuestVolume } from './wire.ts';
+import { kindOf, openFlags, toolsDirectory, writeBytes } from './system.ts';
+import { asciiText, configureField, type GuestVolume } from './wire.ts';
 
-/** Bytes of entropy that the kernel gets; `renew` expects them so (guest/renew.ts). */
-const entropyBytes = 32;
+/** Bytes of a message to `renew` (guest/renew.ts), which a payload begins with. */
+const renewalBytes = 48;
 const machineIdFile = '/etc/machine-id';
+/** When the machine id goes to the file system: after the answer, which would wait for the host to take it. */
+const closeAfter = 10; // ms
 
-/** Makes the guest a sandbox's own. Throws what went wrong. */
-export function configure(configuration: Configuration): void {
-  const { hostname, volumes, fork, maxProcesses, ...moment } = configuration;
-  renew(moment);
-  writeText('/proc/sys/kernel/hostname', hostname);
-  if (fork !== undefined && kindOf(machineIdFile) === 'file') {
-    writeText(machineIdFile, `${fork.machineId}\n`);
+/**
+ * Makes the guest a sandbox's own. Throws what went wrong.
+ *
+ * @param payload of a frame `configure`
+ * @returns whether this is a copy of a machine that ran
+ */
+export function configure(payload: Uint8Array): boolean {
+  const view = new DataView(payload.buffer, payload.byteOffset, payload.length);
+  renew(payload);
+  let at: number = configureField.texts;
+  const next = (field: number): Uint8Array | undefined => {
+    const length = view.getUint32(field, true);
+    if (length === 0) return undefined;
+    at += length;
+    return payload.subarray(at - length, at);
+  };
+  const hostname = next(configureField.hostnameLength);
+  if (hostname !== undefined) writeBytes('/proc/sys/kernel/hostname', hostname);
+  const processes = next(configureField.processesLength);
+  if (processes !== undefined) boundProcesses(processes);
+  const machineId = next(configureField.machineIdLength);
+  if (machineId !== undefined) writeMachineId(machineId);
+  const volumes = next(configureField.volumesLength);
+  if (volumes !== undefined) {
+    for (const volume of JSON.parse(asciiText(volumes)) as GuestVolume[]) mount(volume);
   }
-  boundProcesses(maxProcesses);
-  for (const volume of volumes) mount(volume);
+  return machineId !== undefined;
+}
+
+/** Writes it where there is one. What is there in its place must not keep the agent. */
+function writeMachineId({ buffer, byteOffset, length }: Uint8Array): void {
+  const { writeOnly, nonBlock, noControl } = openFlags;
+  const fd = os.open(machineIdFile, writeOnly | nonBlock | noControl);
+  if (fd < 0) return;
+  os.write(fd, buffer as ArrayBuffer, byteOffset, length);
+  os.setTimeout(() => os.close(fd), closeAfter);
 }
 
 /** The program `renew`, which runs all the time: a process that waits is there at once. */
@@ -40,8 +68,7 @@ export function startRenewal(): void {
 }
 
 /** Seeds the kernel's random numbers anew and sets its clock. */
-function renew(moment: Pick<Configuration, 'entropy' | 'seconds' | 'nanoseconds'>): void {
-  const message = renewalMessage(moment);
+function renew(message: Uint8Array): void {
   if (renewal !== undefined && askRenewal(renewal, message)) return;
   // Somebody in the guest has killed it.
   startRenewal();
@@ -49,27 +76,12 @@ function renew(moment: Pick<Configuration, 'entropy' | 'seconds' | 'nanoseconds'
   throw new Error('the clock cannot be set');
 }
 
-function askRenewal({ requests, answers }: Renewal, message: ArrayBuffer): boolean {
+function askRenewal({ requests, answers }: Renewal, { buffer, byteOffset }: Uint8Array): boolean {
   const answer = new Uint8Array(1);
   const done =
-    os.write(requests, message, 0, message.byteLength) === message.byteLength &&
+    os.write(requests, buffer as ArrayBuffer, byteOffset, renewalBytes) === renewalBytes &&
     os.read(answers, answer.buffer, 0, 1) === 1;
   return done && answer[0] === 0;
-}
-
-function renewalMessage({
-  entropy,
-  seconds,
-  nanoseconds,
-}: Pick<Configuration, 'entropy' | 'seconds' | 'nanoseconds'>): ArrayBuffer {
-  const message = new DataView(new ArrayBuffer(entropyBytes + 16));
-  for (let at = 0; at < entropyBytes; at++) {
-    message.setUint8(at, Number.parseInt(entropy.slice(2 * at, 2 * at + 2), 16));
-  }
-  message.setUint32(entropyBytes, seconds, true);
-  message.setUint32(entropyBytes + 4, Math.floor(seconds / 2 ** 32), true);
-  message.setUint32(entropyBytes + 8, nanoseconds, true);
-  return message.buffer as ArrayBuffer;
 }
 
 function mount({ tag, path, readOnly }: GuestVolume): void {

@@ -4,7 +4,6 @@
  * the language alone.
  */
 import type { Identity } from './users.ts';
-import type { Candidate } from './wire.ts';
 
 /** Memory of `launch`, where the request goes: room for the largest request of the protocol. */
 export const launchMemory = { address: 0x100_0000, size: 0x80_0000 } as const;
@@ -35,10 +34,9 @@ export const launchField = {
 } as const;
 export const launchHeaderBytes = 128;
 
-/** The memory that the host made, with what the guest found out. */
-export function completeLaunch(
+/** A memory with the user who runs it; without, root does, and all is there. */
+export function withIdentity(
   begun: Uint8Array,
-  { path, message, messageLength }: Candidate,
   { uid, gid, groups, home }: Identity,
 ): Uint8Array<ArrayBuffer> {
   const free = new DataView(begun.buffer, begun.byteOffset).getUint32(launchField.home, true);
@@ -54,9 +52,6 @@ export function completeLaunch(
   const { address } = launchMemory;
   if (free !== 0) set(free, address + variableAt);
   set(launchField.length, bytes.length);
-  set(launchField.path, address + path);
-  set(launchField.message, address + message);
-  set(launchField.messageLength, messageLength);
   set(launchField.groups, address + groupsAt);
   set(launchField.groupCount, groups.length);
   set(launchField.user, uid);
@@ -88,4 +83,17 @@ export function utf8(text: string): Uint8Array<ArrayBuffer> {
     bytes[length++] = 0x80 | (code & 63);
   }
   return bytes.subarray(0, length);
+}
+
+/** The string of the bytes of {@link utf8}. */
+export function textOf(bytes: Uint8Array): string {
+  let text = '';
+  for (let at = 0; at < bytes.length; ) {
+    const first = bytes[at++]!;
+    const more = first < 0x80 ? 0 : first < 0xe0 ? 1 : first < 0xf0 ? 2 : 3;
+    let code = more === 0 ? first : first & (0x3f >> more);
+    for (let left = more; left > 0; left--) code = (code << 6) | (bytes[at++]! & 63);
+    text += String.fromCodePoint(code);
+  }
+  return text;
 }

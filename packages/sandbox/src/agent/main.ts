@@ -13,10 +13,7 @@ import { readText } from './system.ts';
 import {
   agentPortName,
   asciiText,
-  type Configuration,
-  type ConfigurationReport,
   type DropRequest,
-  type ForkedCommand,
   protocolVersion,
   toGuest,
   toHost,
@@ -84,7 +81,7 @@ function onFrame(
     return;
   }
   if (type === toGuest.configure) {
-    answerConfiguration(id, asciiText(new Uint8Array(buffer, offset, length)));
+    answerConfiguration(id, new Uint8Array(buffer, offset, length));
     return;
   }
   const view = new DataView(buffer, offset, length);
@@ -129,7 +126,8 @@ function rehearse(id: number, payloads: Uint8Array): void {
   };
   const nobody: Outlet = {
     blocked: false,
-    sendJson: (type) => (type === toHost.exit || type === toHost.refused) && onEnd(),
+    sendJson: (type) => type === toHost.refused && onEnd(),
+    sendWord: (type) => type === toHost.exit && onEnd(),
     sendBytes: () => {},
     sendFrame: () => true,
   };
@@ -137,26 +135,28 @@ function rehearse(id: number, payloads: Uint8Array): void {
   if (command !== undefined) late = os.setTimeout(() => command.signal(9), rehearsal.patience);
 }
 
-function answerConfiguration(id: number, json: string): void {
-  let report: ConfigurationReport;
+function answerConfiguration(id: number, payload: Uint8Array): void {
   try {
-    const configuration = JSON.parse(json) as Configuration;
-    configure(configuration);
-    report = configuration.fork === undefined ? {} : { commands: restart() };
+    port.sendBytes(toHost.configured, id, configure(payload) ? restart() : new Uint8Array(0));
   } catch (error) {
-    report = { error: String(error) };
+    port.sendJson(toHost.notConfigured, id, { error: String(error) });
   }
-  port.sendJson(toHost.configured, id, report);
 }
 
-/** This is the copy of a machine: another host listens now, which is told what there is. */
-function restart(): ForkedCommand[] {
-  const there: ForkedCommand[] = [];
+/**
+ * This is the copy of a machine: another host listens now, which is told what there is.
+ *
+ * @returns of each command that runs its number and a bit for each of its streams that is open: u32 each
+ */
+function restart(): Uint8Array {
+  const there: number[] = [];
   for (const command of commands.values()) {
     const streams = command.restart();
-    if (streams !== undefined) there.push({ id: command.id, streams });
+    if (streams !== undefined) there.push(command.id, streams);
   }
-  return there;
+  const payload = new DataView(new ArrayBuffer(4 * there.length));
+  for (let at = 0; at < there.length; at++) payload.setUint32(4 * at, there[at]!, true);
+  return new Uint8Array(payload.buffer);
 }
 
 function sync(id: number): void {

@@ -19,7 +19,11 @@ interface Pending {
 }
 
 /** What takes frames for the host. */
-export type Outlet = Pick<Port, 'blocked' | 'sendJson' | 'sendBytes' | 'sendFrame'>;
+export type Outlet = Pick<Port, 'blocked' | 'sendJson' | 'sendWord' | 'sendBytes' | 'sendFrame'>;
+
+function newWord(): DataView<ArrayBuffer> {
+  return new DataView(new ArrayBuffer(headerBytes + 4));
+}
 
 /** Frames over the virtio console port. Sends never wait; what does not fit is kept, in order. */
 export class Port {
@@ -29,6 +33,7 @@ export class Port {
   readonly #pending: Pending[] = [];
   #buffer = new ArrayBuffer(receiveBytes);
   #filled = 0;
+  #word = newWord();
 
   constructor(path: string, onFrame: OnFrame, onDrain: () => void) {
     this.#onFrame = onFrame;
@@ -48,6 +53,14 @@ export class Port {
     this.sendBytes(type, command, asciiBytes(asciiJson(value)));
   }
 
+  /** Sends a u32, from memory that is used again: making some takes longer than all the rest. */
+  sendWord(type: number, command: number, value: number): void {
+    const word = this.#word;
+    word.setUint32(headerBytes, value, true);
+    const sent = this.sendFrame(type, command, word.buffer, 4, word);
+    if (!sent) this.#word = newWord();
+  }
+
   sendBytes(type: number, command: number, payload: Uint8Array): void {
     const buffer = new ArrayBuffer(headerBytes + payload.length);
     new Uint8Array(buffer).set(payload, headerBytes);
@@ -56,10 +69,17 @@ export class Port {
 
   /**
    * Sends a payload that stands in `buffer` after room for the header.
+   * @param view of the whole buffer
    * @returns false where the port keeps the buffer until it drains; it must not be reused then.
    */
-  sendFrame(type: number, command: number, buffer: ArrayBuffer, payload: number): boolean {
-    writeHeader(new DataView(buffer), type, command, payload);
+  sendFrame(
+    type: number,
+    command: number,
+    buffer: ArrayBuffer,
+    payload: number,
+    view = new DataView(buffer),
+  ): boolean {
+    writeHeader(view, type, command, payload);
     const pending = { buffer, offset: 0, end: headerBytes + payload };
     if (!this.blocked && this.#write(pending)) return true;
     if (this.#pending.push(pending) === 1) os.setWriteHandler(this.#fd, () => this.#drain());

@@ -1,43 +1,57 @@
-import { kindOf, toolsDirectory } from './system.ts';
+import type { SpawnOrder } from './spawn-order.ts';
+import { errno, kindOf, openFlags, toolsDirectory } from './system.ts';
 import { type Identity, identityOf } from './users.ts';
-import type { Candidate, Refusal, SpawnOrder } from './wire.ts';
+import { type Refusal, spawnField } from './wire.ts';
 
-const root: Identity = { uid: 0, gid: 0, groups: [], home: '/root' };
-
-/** What a request comes to: the file of its program, and who runs it. */
+/** What a request comes to. */
 export interface Examined {
-  readonly program: Candidate;
-  readonly identity: Identity;
+  /** Which of the candidates is the program. */
+  readonly candidate: number;
+  /** Who runs it; undefined: root. */
+  readonly identity: Identity | undefined;
 }
 
 /** What is wrong with a request, found before anything is started; else what to run. */
 export function examine(order: SpawnOrder): Examined | Refusal {
-  const identity = order.user === undefined ? root : identityOf(order.user);
-  if (identity === undefined) {
-    return { reason: 'user', code: 126, message: `no user or group ${order.user} in the image` };
+  const user = order.has(spawnField.user) ? order.text(spawnField.user) : undefined;
+  const identity = user === undefined ? undefined : identityOf(user);
+  if (user !== undefined && identity === undefined) {
+    return { reason: 'user', code: 126, message: `no user or group ${user} in the image` };
   }
-  const place = kindOf(order.cwd);
-  if (place === 'unreadable') return unreadable(order.cwd);
-  if (place !== 'directory') {
-    return {
-      reason: 'directory',
-      code: 126,
-      message: `${order.cwd} is not a directory of the image`,
-    };
-  }
-  const program = findProgram(order);
-  return 'reason' in program ? program : { program, identity };
+  const refusal = checkDirectory(order);
+  if (refusal !== undefined) return refusal;
+  const candidate = findProgram(order);
+  return typeof candidate === 'number' ? { candidate, identity } : candidate;
+}
+
+/** What is wrong with the directory that a command wants to be in. */
+function checkDirectory(order: SpawnOrder): Refusal | undefined {
+  // The root itself, where most commands are.
+  if (order.length(spawnField.directory) === 1) return undefined;
+  const path = order.text(spawnField.directory);
+  const fd = os.open(path, openFlags.path | openFlags.directory);
+  if (fd >= 0) os.close(fd);
+  if (fd >= 0) return undefined;
+  if (fd === -errno.io) return unreadable(path);
+  return { reason: 'directory', code: 126, message: `${path} is not a directory of the image` };
 }
 
 /** Looks for a program as execvp does. */
-function findProgram({ program, candidates }: SpawnOrder): Candidate | Refusal {
+function findProgram(order: SpawnOrder): number | Refusal {
   let found = false;
-  for (const candidate of candidates) {
-    const kind = kindOf(candidate.file);
+  const { candidates } = order;
+  for (let candidate = 0; candidate < candidates.length; candidate++) {
+    const path = candidates[candidate]!;
+    // Where nothing is, this takes a third of what asking for attributes does.
+    const fd = os.open(path, openFlags.path);
+    if (fd >= 0) os.close(fd);
+    if (fd < 0 && fd !== -errno.io) continue;
+    const kind = kindOf(path);
     if (kind === 'executable') return candidate;
-    if (kind === 'unreadable') return unreadable(candidate.file);
+    if (kind === 'unreadable') return unreadable(path);
     if (kind !== 'absent') found = true;
   }
+  const program = order.text(spawnField.program);
   return found
     ? { reason: 'not-executable', code: 126, message: `${program}: not an executable file` }
     : { reason: 'not-found', code: 127, message: `${program}: command not found` };

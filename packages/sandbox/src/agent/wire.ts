@@ -3,7 +3,7 @@
  * QuickJS too, so it uses the language alone.
  */
 
-export const protocolVersion = 7;
+export const protocolVersion = 8;
 
 /** Name of the virtio console port the agent serves. */
 export const agentPortName = 'anole.agent';
@@ -51,6 +51,7 @@ export const toHost = {
   limit: 139,
   statistics: 140,
   rehearsed: 141,
+  notConfigured: 142,
 } as const;
 
 export interface Hello {
@@ -66,8 +67,8 @@ export interface Configuration {
   /** Since 1970. */
   readonly seconds: number;
   readonly nanoseconds: number;
-  /** 32 random bytes in hexadecimal: a guest that was restored has the same secrets as others. */
-  readonly entropy: string;
+  /** 32 random bytes: a guest that was restored has the same secrets as others. */
+  readonly entropy: Uint8Array;
   /** virtio-fs devices to mount, in order. */
   readonly volumes: readonly GuestVolume[];
   /** Processes and threads that commands may have at once. Absent: as before, or any number. */
@@ -80,6 +81,26 @@ export interface ForkConfiguration {
   /** For /etc/machine-id, where there is one: 32 hexadecimal digits. */
   readonly machineId: string;
 }
+
+/**
+ * Offsets in a payload of `configure`. Texts are UTF-8, with a length (u32) each, and follow one another behind the
+ * fields: what they are written to takes them as they are.
+ */
+export const configureField = {
+  /** 32 bytes. With the moment behind it, this is a message to the program `renew`. */
+  entropy: 0,
+  /** u64 each. */
+  seconds: 32,
+  nanoseconds: 40,
+  hostnameLength: 48,
+  /** Of the number of processes, in decimal; 0: absent. */
+  processesLength: 52,
+  /** Of the machine id with its line feed; 0: this is no copy. */
+  machineIdLength: 56,
+  /** Of JSON: a list of {@link GuestVolume}; 0: none. */
+  volumesLength: 60,
+  texts: 64,
+} as const;
 
 /** A command that runs in a copy. Its streams begin anew, each with a whole window. */
 export interface ForkedCommand {
@@ -96,11 +117,9 @@ export interface GuestVolume {
   readonly readOnly: boolean;
 }
 
-export interface ConfigurationReport {
-  /** What could not be done. */
-  readonly error?: string;
-  /** Of a copy: commands that run, but for those with a terminal, which are hung up. */
-  readonly commands?: readonly ForkedCommand[];
+/** What could not be done. */
+export interface ConfigurationFailure {
+  readonly error: string;
 }
 
 /** A directory of the root that the host changed: what the kernel has to drop of it. */
@@ -127,22 +146,36 @@ export interface SpawnRequest {
   readonly stdin: boolean;
 }
 
-/** Of a {@link SpawnRequest}, what the agent looks at. The rest goes to the program `launch` as it is. */
-export interface SpawnOrder extends Pick<SpawnRequest, 'cwd' | 'user' | 'terminal' | 'stdin'> {
-  readonly program: string;
-  /** Where to look for it, in this order. */
-  readonly candidates: readonly Candidate[];
-}
+/**
+ * Offsets of the fields that a payload of `spawn` begins with, u32 each. A string is told by its place in the
+ * memory of `launch`, and by its length in bytes; of none both are 0.
+ */
+export const spawnField = {
+  /** Where in the payload the memory of the program `launch` begins, which is the rest of it. */
+  launch: 0,
+  /** Sum of {@link spawnFlag}. */
+  flags: 4,
+  program: 8,
+  directory: 16,
+  user: 24,
+  /** Path of its device. */
+  terminal: 32,
+  /** Paths of the files that may be the program, a NUL after each but the last. */
+  candidates: 40,
+  /** For each of them, in this order, a {@link candidateField}. */
+  firstCandidate: 48,
+} as const;
 
-/** A file that may be the program, and where in the memory of `launch` is what belongs to it. */
-export interface Candidate {
-  readonly file: string;
-  /** Offset of its path. */
-  readonly path: number;
-  /** What to say where it cannot be executed. */
-  readonly message: number;
-  readonly messageLength: number;
-}
+export const spawnFlag = {
+  /** The host sends standard input. */
+  stdin: 1,
+  /** Some of the strings is not ASCII. */
+  unicode: 2,
+} as const;
+
+/** Where the path of such a file is, and, as a string of {@link spawnField}, what to say where it cannot be executed. */
+export const candidateField = { path: 0, message: 4 } as const;
+export const candidateBytes = 12;
 
 /** The command was not started. `code` is what a shell would report. */
 export interface Refusal {
@@ -166,6 +199,22 @@ export interface ExitReport {
   readonly outOfMemory?: boolean;
   /** The kernel refused to make a process while the command ran: there were as many as may be. */
   readonly outOfProcesses?: boolean;
+}
+
+/** Payload of `exit`, a u32: code, signal, then a bit for each limit that was met. */
+export function exitWord({ code, signal, outOfMemory, outOfProcesses }: ExitReport): number {
+  const limits = (outOfMemory ? 1 : 0) | (outOfProcesses ? 2 : 0);
+  return (code ?? 0) | ((signal ?? 0) << 8) | (limits << 16);
+}
+
+/** The report of an {@link exitWord}. */
+export function exitReport(word: number): ExitReport {
+  const [code, signal] = [word & 0xff, (word >> 8) & 0x7f];
+  return {
+    ...(signal === 0 ? { code } : { signal }),
+    ...((word & 0x1_0000) !== 0 && { outOfMemory: true }),
+    ...((word & 0x2_0000) !== 0 && { outOfProcesses: true }),
+  };
 }
 
 /** A limit that the guest met. */
@@ -204,6 +253,7 @@ export function asciiBytes(text: string): Uint8Array<ArrayBuffer> {
 /** The string of ASCII bytes. */
 export function asciiText(bytes: Uint8Array): string {
   const step = 8192; // arguments of one call
+  if (bytes.length <= step) return String.fromCharCode.apply(null, bytes as unknown as number[]);
   let text = '';
   for (let at = 0; at < bytes.length; at += step) {
     text += String.fromCharCode.apply(null, bytes.subarray(at, at + step) as unknown as number[]);

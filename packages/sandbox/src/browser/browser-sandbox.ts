@@ -198,14 +198,11 @@ function consoleDevice(
 
 function configuration(hostname: string) {
   const now = Date.now();
-  const entropy = [...crypto.getRandomValues(new Uint8Array(32))]
-    .map((byte) => byte.toString(16).padStart(2, '0'))
-    .join('');
   return {
     hostname,
     seconds: Math.floor(now / 1000),
     nanoseconds: (now % 1000) * 1e6,
-    entropy,
+    entropy: crypto.getRandomValues(new Uint8Array(32)),
     volumes: [],
   };
 }

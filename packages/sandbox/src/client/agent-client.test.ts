@@ -1,7 +1,18 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { asciiBytes, asciiJson, asciiText, streamWindow, toGuest, toHost } from '../agent/wire.ts';
+import {
+  asciiBytes,
+  asciiJson,
+  asciiText,
+  type ExitReport,
+  exitReport,
+  exitWord,
+  protocolVersion,
+  streamWindow,
+  toGuest,
+  toHost,
+} from '../agent/wire.ts';
 import { SandboxError } from '../errors.ts';
 import { AgentClient } from './agent-client.ts';
 import { type Frame, FrameReader, writeFrame } from './frames.ts';
@@ -21,10 +32,22 @@ function guest() {
     deliver(writeFrame(type, command, payload));
   const sayJson = (type: number, command: number, value: unknown) =>
     say(type, command, asciiBytes(asciiJson(value)));
-  return { client, sent, say, sayJson, deliver: (bytes: Uint8Array) => deliver(bytes) };
+  const sayWord = (type: number, command: number, value: number) => {
+    const payload = new DataView(new ArrayBuffer(4));
+    payload.setUint32(0, value, true);
+    say(type, command, new Uint8Array(payload.buffer));
+  };
+  return { client, sent, say, sayJson, sayWord, deliver: (bytes: Uint8Array) => deliver(bytes) };
 }
 
 const request = { argv: ['true'], env: {}, cwd: '/', stdin: true };
+const configuration = {
+  hostname: 'x',
+  seconds: 0,
+  nanoseconds: 0,
+  entropy: new Uint8Array(32),
+  volumes: [],
+};
 
 test('frames come out whole however the bytes are cut', () => {
   const payloads = fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 12 });
@@ -88,9 +111,9 @@ test('a guest that tells of limits all the time is not heard all the time', () =
 });
 
 test('a command that ends without having been started is a mistake of the agent', async () => {
-  const { client, sayJson } = guest();
+  const { client, sayWord } = guest();
   const command = client.spawn(request);
-  sayJson(toHost.exit, command.id, { code: 0 });
+  sayWord(toHost.exit, command.id, exitWord({ code: 0 }));
   await assert.rejects(command.started, { code: 'SANDBOX_AGENT' });
 });
 
@@ -110,28 +133,29 @@ test('what a copy’s commands print before it says who they are is theirs', asy
   ] as const) {
     deliver(writeFrame(toHost.stdout, command, asciiBytes(text)));
   }
-  const commands = [{ id: 3, streams: [1, 2] }];
-  deliver(writeFrame(toHost.configured, 0, asciiBytes(asciiJson({ commands }))));
+  deliver(writeFrame(toHost.configured, 0, Uint8Array.of(3, 0, 0, 0, 0b110, 0, 0, 0)));
   deliver(writeFrame(toHost.stdout, 3, new Uint8Array(streamWindow)));
   const { stdout } = client.command(3)!;
   const first = [await stdout.next(), await stdout.next()].map(({ value }) => asciiText(value!));
   assert.deepEqual(first, ['one', 'two']);
   assert.equal(client.command(4), undefined);
   const flooded = new AgentClient(channel, 9);
-  flooded
-    .configure({ hostname: '', seconds: 0, nanoseconds: 0, entropy: '', volumes: [] })
-    .catch(() => {});
+  flooded.configure(configuration).catch(() => {});
   const frame = writeFrame(toHost.stdout, 3, new Uint8Array(1 << 20));
   for (let count = 0; count < 65; count++) deliver(frame);
   await assert.rejects(flooded.ready, { code: 'SANDBOX_AGENT' });
 });
 
 test('commands that nobody could have left running are refused', async () => {
-  for (const commands of [[{ id: 7, streams: [] }], [{ id: -1, streams: [] }], [null], 'x', [{}]]) {
-    const { client, sayJson } = guest();
-    client.configure({ hostname: 'x', seconds: 0, nanoseconds: 0, entropy: '', volumes: [] });
+  for (const commands of [
+    [7, 0, 0, 0, 6, 0, 0, 0],
+    [0, 0, 0, 0, 6, 0, 0, 0],
+    [1, 0, 0, 0],
+  ]) {
+    const { client, say } = guest();
+    client.configure(configuration);
     const command = client.spawn(request);
-    sayJson(toHost.configured, 0, { commands });
+    say(toHost.configured, 0, Uint8Array.from(commands));
     await assert.rejects(command.exit, { code: 'SANDBOX_AGENT' });
   }
 });
@@ -185,15 +209,36 @@ test('an agent of another version is refused', async () => {
 });
 
 test('when the guest is gone, commands that run fail and those that ended keep their end', async () => {
-  const { client, sayJson } = guest();
+  const { client, sayWord } = guest();
   const running = client.spawn(request);
   const ended = client.spawn(request);
-  sayJson(toHost.started, ended.id, { pid: 2 });
-  sayJson(toHost.exit, ended.id, { code: 5 });
+  sayWord(toHost.started, ended.id, 2);
+  sayWord(toHost.exit, ended.id, exitWord({ code: 5 }));
   client.fail(new SandboxError('SANDBOX_CLOSED', 'gone'));
   assert.deepEqual(await ended.exit, { code: 5 });
   assert.equal((await ended.stdout.next()).done, true);
   await assert.rejects(running.exit, { code: 'SANDBOX_CLOSED' });
   await assert.rejects(running.stdout.next(), { code: 'SANDBOX_CLOSED' });
   assert.throws(() => client.spawn(request), { code: 'SANDBOX_CLOSED' });
+});
+
+test('how a command ended crosses as a number', () => {
+  const ends: ExitReport[] = [
+    { code: 0 },
+    { code: 255, outOfProcesses: true },
+    { signal: 9, outOfMemory: true },
+    { signal: 64 },
+  ];
+  for (const end of ends) assert.deepEqual(exitReport(exitWord(end)), end);
+});
+
+test('a guest that cannot be made a sandbox’s own says why', async () => {
+  const { client, sayJson } = guest();
+  const configured = client.configure(configuration);
+  sayJson(toHost.hello, 0, { version: protocolVersion });
+  sayJson(toHost.notConfigured, 0, { error: 'no' });
+  await assert.rejects(configured, {
+    code: 'SANDBOX_BOOT',
+    message: 'Cannot prepare the guest: no',
+  });
 });

@@ -2,7 +2,7 @@ import {
   asciiBytes,
   asciiJson,
   type Configuration,
-  type ConfigurationReport,
+  type ConfigurationFailure,
   type DropRequest,
   type ForkedCommand,
   type GuestStatistics,
@@ -17,6 +17,7 @@ import {
 } from '../agent/wire.ts';
 import type { Channel } from '../engine/engine.ts';
 import { SandboxError } from '../errors.ts';
+import { configurePayload, forkedCommands } from './configure-payload.ts';
 import { type Frame, FrameReader, parseReport, writeFrame } from './frames.ts';
 import { GuestCommand } from './guest-command.ts';
 import { spawnPayload } from './spawn-payload.ts';
@@ -72,7 +73,7 @@ export class AgentClient {
 
   /** Makes the guest a sandbox's own, once it is ready. */
   configure(configuration: Configuration): Promise<void> {
-    this.#send(toGuest.configure, 0, asciiBytes(asciiJson(configuration)));
+    this.#send(toGuest.configure, 0, configurePayload(configuration));
     return this.#configured.promise;
   }
 
@@ -170,12 +171,14 @@ export class AgentClient {
       return;
     }
     if (frame.type === toHost.configured) {
-      const { error, commands = [] } = parseReport<ConfigurationReport>(frame);
-      if (!Array.isArray(commands)) throw badCommand(commands);
-      for (const each of commands) this.#adopt(each);
+      for (const each of forkedCommands(frame)) this.#adopt(each);
       this.#early = undefined;
-      if (error === undefined) this.#configured.resolve();
-      else this.#configured.reject(configurationError(error));
+      this.#configured.resolve();
+      return;
+    }
+    if (frame.type === toHost.notConfigured) {
+      const { error } = parseReport<ConfigurationFailure>(frame);
+      this.#configured.reject(configurationError(`${error}`));
       return;
     }
     const command = this.#commands.get(frame.command);
@@ -208,10 +211,8 @@ export class AgentClient {
   }
 
   /** A command that runs in a copy. */
-  #adopt(command: Partial<ForkedCommand> | null): void {
-    const { id = Number.NaN, streams } = command ?? {};
-    const isNew = Number.isInteger(id) && id >= 1 && id < this.#next && !this.#commands.has(id);
-    if (!isNew || !Array.isArray(streams)) throw badCommand(id);
+  #adopt({ id, streams }: ForkedCommand): void {
+    if (id < 1 || id >= this.#next || this.#commands.has(id)) throw badCommand(id);
     const early = this.#early?.filter((frame) => frame.command === id);
     this.#commands.set(id, GuestCommand.running(id, this.#send, streams, early));
   }

@@ -81,6 +81,13 @@ export class FrameReader {
   }
 }
 
+/** The payload of a frame that is one u32. @throws SandboxError `SANDBOX_AGENT` */
+export function wordOf({ payload }: Frame): number {
+  if (payload.length === 4)
+    return new DataView(payload.buffer, payload.byteOffset).getUint32(0, true);
+  throw new SandboxError('SANDBOX_AGENT', 'Cannot read from the agent: a number is not one');
+}
+
 /** The JSON object of a report. @throws SandboxError `SANDBOX_AGENT` */
 export function parseReport<T extends object>(frame: Frame): Partial<T> {
   try {

@@ -1,5 +1,6 @@
 import {
   type ExitReport,
+  exitReport,
   headerBytes,
   maxDataFrame,
   type Refusal,
@@ -9,7 +10,7 @@ import {
 } from '../agent/wire.ts';
 import { SandboxError } from '../errors.ts';
 import { ByteStream } from './byte-stream.ts';
-import { type Frame, parseReport } from './frames.ts';
+import { type Frame, parseReport, wordOf } from './frames.ts';
 
 /** Sends a frame to the agent. */
 export type SendFrame = (type: number, command: number, payload: Uint8Array) => void;
@@ -66,7 +67,7 @@ export class GuestCommand {
       (type === toHost.stdout ? command.stdout : command.stderr).pushEarly(payload);
     }
     for (const stream of [0, 1, 2]) if (!streams.includes(stream)) command.#endStream(stream);
-    command.#start({});
+    command.#start(0);
     return command;
   }
 
@@ -120,9 +121,9 @@ export class GuestCommand {
     else if (frame.type === toHost.stderr) this.stderr.push(frame.payload);
     else if (frame.type === toHost.streamEnd) this.#endStream(frame.payload[0]);
     else if (frame.type === toHost.credit) this.#widen(frame.payload);
-    else if (frame.type === toHost.started) this.#start(parseReport<{ pid: number }>(frame));
+    else if (frame.type === toHost.started) this.#start(wordOf(frame));
     else if (frame.type === toHost.refused) this.#refuse(parseReport<Refusal>(frame));
-    else if (frame.type === toHost.exit) this.#end(parseReport<ExitReport>(frame));
+    else if (frame.type === toHost.exit) this.#end(exitReport(wordOf(frame)));
     else {
       throw new SandboxError(
         'SANDBOX_AGENT',
@@ -131,7 +132,7 @@ export class GuestCommand {
     }
   }
 
-  #start({ pid = 0 }: { readonly pid?: number }): void {
+  #start(pid: number): void {
     this.pid = pid;
     this.#begun = true;
     this.#started.resolve();
@@ -160,7 +161,7 @@ export class GuestCommand {
     );
   }
 
-  #end(report: Partial<ExitReport>): void {
+  #end(report: ExitReport): void {
     if (!this.#begun) {
       throw new SandboxError('SANDBOX_AGENT', 'Cannot end a command that was not started');
     }

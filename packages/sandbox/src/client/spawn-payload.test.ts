@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { completeLaunch, launchField, launchMemory } from '../agent/launch-request.ts';
-import { asciiText, type SpawnOrder, type SpawnRequest } from '../agent/wire.ts';
+import { launchField, launchMemory, textOf, utf8, withIdentity } from '../agent/launch-request.ts';
+import { SpawnOrder } from '../agent/spawn-order.ts';
+import { type SpawnRequest, spawnField } from '../agent/wire.ts';
 import { spawnPayload } from './spawn-payload.ts';
 
 /** Memory of the program `launch` as it sees it. */
 function memoryOf(request: SpawnRequest, at: number, home: string, groups: readonly number[]) {
-  const payload = spawnPayload(request);
-  const length = new DataView(payload.buffer).getUint32(0, true);
-  const order = JSON.parse(asciiText(payload.subarray(4, 4 + length))) as SpawnOrder;
+  const order = new SpawnOrder(spawnPayload(request));
+  const memory = order.memory(at);
   const identity = { uid: 7, gid: 8, groups, home };
-  const bytes = Buffer.from(
-    completeLaunch(payload.subarray(4 + length), order.candidates[at]!, identity),
-  );
+  const bytes = Buffer.from(request.user === undefined ? memory : withIdentity(memory, identity));
   const number = (at: number) => Number(bytes.readBigUInt64LE(at));
   const offset = (at: number) => number(at) - launchMemory.address;
   const string = (at: number) => {
@@ -44,7 +42,15 @@ test('a command becomes what was asked for', () => {
       const path = { PATH: '/a::/b:/a', ...env };
       const request = { argv, env: path, cwd: '/ä', stdin, user: 'lizard' };
       const { order, bytes, number, offset, string, list } = memoryOf(request, 1, '/h', groups);
-      const file = order.candidates[1]!.file;
+      const files = order.candidates;
+      const file = files[1]!;
+      assert.deepEqual(
+        [spawnField.program, spawnField.directory, spawnField.user].map((field) =>
+          order.text(field),
+        ),
+        ['lizard', '/ä', 'lizard'],
+      );
+      assert.deepEqual([order.has(spawnField.terminal), order.stdin], [false, stdin]);
       assert.equal(number(launchField.length), bytes.length);
       assert.deepEqual(list(launchField.argv), argv);
       assert.equal(string(offset(launchField.argv) - 8), '/bin/sh');
@@ -55,10 +61,7 @@ test('a command becomes what was asked for', () => {
         ]),
       );
       assert.deepEqual(variables, { PATH: '/a::/b:/a', HOME: '/h', ...env });
-      assert.deepEqual(
-        order.candidates.map((each) => each.file),
-        ['/a/lizard', '/ä/lizard', '/b/lizard'],
-      );
+      assert.deepEqual(files, ['/a/lizard', '/ä/lizard', '/b/lizard']);
       assert.equal(string(launchField.path), file);
       assert.equal(string(launchField.directory), '/ä');
       assert.equal(string(launchField.null), '/dev/null');
@@ -85,4 +88,12 @@ test('who is root needs no look at the accounts, and a terminal is a device', ()
   assert.ok(list(launchField.environment).includes('HOME=/root'));
   assert.ok(!list(launchField.environment).includes('HOME=/somewhere'));
   assert.equal(string(launchField.terminal), '/dev/hvc2');
+});
+
+test('a string is in the guest what it was on the host', () => {
+  const property = fc.property(fc.string({ unit: 'binary' }), (text) => {
+    assert.equal(textOf(utf8(text)), text);
+  });
+  fc.assert(property, { seed: 240, numRuns: 300 });
+  assert.equal(textOf(utf8('a\ud800b')), 'a\ud800b');
 });

@@ -1,10 +1,10 @@
 import { launchField, launchHeaderBytes, launchMemory, utf8 } from '../agent/launch-request.ts';
 import {
-  asciiBytes,
-  asciiJson,
-  type Candidate,
-  type SpawnOrder,
+  candidateBytes,
+  candidateField,
   type SpawnRequest,
+  spawnField,
+  spawnFlag,
 } from '../agent/wire.ts';
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
@@ -15,21 +15,36 @@ const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
  * a million instructions.
  */
 export function spawnPayload(request: SpawnRequest): Uint8Array<ArrayBuffer> {
-  const { argv, cwd, user, terminal, stdin } = request;
+  const { argv, cwd, user, stdin } = request;
   const home = user === undefined ? { HOME: '/root' } : {};
   const env = { PATH: defaultPath, ...home, ...request.env };
   const program = argv[0] ?? '';
-  const { bytes: launch, candidates } = launchBytes(request, env, filesOf(program, env.PATH, cwd));
-  const order: SpawnOrder = {
-    ...{ program, candidates, cwd, stdin },
-    ...(user !== undefined && { user }),
-    ...(terminal !== undefined && { terminal }),
+  const { launch, places, isAscii } = launchBytes(request, env, filesOf(program, env.PATH, cwd));
+  const { files } = places;
+  const launchAt = spawnField.firstCandidate + candidateBytes * files.length;
+  const payload = new Uint8Array(launchAt + launch.length);
+  payload.set(launch, launchAt);
+  const view = new DataView(payload.buffer);
+  const set = (at: number, value: number) => view.setUint32(at, value, true);
+  const setPlace = (at: number, place: Place | undefined) => {
+    set(at, place?.at ?? 0);
+    set(at + 4, place?.length ?? 0);
   };
-  const json = asciiBytes(asciiJson(order));
-  const payload = new Uint8Array(4 + json.length + launch.length);
-  new DataView(payload.buffer).setUint32(0, json.length, true);
-  payload.set(json, 4);
-  payload.set(launch, 4 + json.length);
+  set(spawnField.launch, launchAt);
+  set(spawnField.flags, (stdin ? spawnFlag.stdin : 0) | (isAscii ? 0 : spawnFlag.unicode));
+  setPlace(spawnField.program, places.program);
+  setPlace(spawnField.directory, places.directory);
+  setPlace(spawnField.user, places.user);
+  setPlace(spawnField.terminal, places.terminal);
+  const [first, last] = [files[0]?.path, files.at(-1)?.path];
+  if (first && last) {
+    setPlace(spawnField.candidates, { at: first.at, length: last.at + last.length - first.at });
+  }
+  for (const [index, { path, message }] of files.entries()) {
+    const at = spawnField.firstCandidate + candidateBytes * index;
+    set(at + candidateField.path, path.at);
+    setPlace(at + candidateField.message, message);
+  }
   return payload;
 }
 
@@ -55,49 +70,95 @@ export function rehearsePayload(requests: readonly SpawnRequest[]): Uint8Array<A
   return bytes;
 }
 
+/** A string in the memory of `launch`: its offset there, and its bytes without the NUL. */
+interface Place {
+  readonly at: number;
+  readonly length: number;
+}
+
+interface Launch {
+  readonly launch: Uint8Array;
+  readonly places: {
+    readonly program: Place | undefined;
+    readonly directory: Place;
+    readonly user: Place | undefined;
+    readonly terminal: Place | undefined;
+    readonly files: readonly { readonly path: Place; readonly message: Place }[];
+  };
+  readonly isAscii: boolean;
+}
+
 /** Memory of `launch`, with room for HOME where the guest has to look it up. */
 function launchBytes(
-  { argv, cwd, terminal, stdin }: SpawnRequest,
+  { argv, cwd, user, terminal, stdin }: SpawnRequest,
   env: Readonly<Record<string, string>>,
   files: readonly string[],
-): { readonly bytes: Uint8Array; readonly candidates: readonly Candidate[] } {
+): Launch {
   const variables = Object.keys(env).map((name) => `${name}=${env[name]}`);
-  const strings = ['/bin/sh', ...argv, ...variables, cwd, '/dev/null'];
-  const file = strings.length;
-  for (const each of files) strings.push(each, `anole: cannot execute ${each}\n`);
-  if (terminal !== undefined) strings.push(`/dev/${terminal}`);
   // argv has a place before it, for the shell that takes over a script.
   const argvAt = launchHeaderBytes + 8;
   const environmentAt = argvAt + 8 * (argv.length + 1);
   const freeAt = environmentAt + 8 * variables.length;
-  const stringsAt = freeAt + 16;
-  const text = utf8(`${strings.join('\0')}\0`);
-  const bytes = new Uint8Array(stringsAt + text.length);
-  bytes.set(text, stringsAt);
-  const offsets: number[] = [];
-  for (let at = stringsAt; at < bytes.length; at = bytes.indexOf(0, at) + 1) offsets.push(at);
-  const places = offsets.map((at) => launchMemory.address + at);
-  const view = new DataView(bytes.buffer);
+  const strings = new Strings(freeAt + 16);
+  const shell = strings.add('/bin/sh');
+  const words = argv.map((word) => strings.add(word));
+  const settings = variables.map((variable) => strings.add(variable));
+  const directory = strings.add(cwd);
+  const nowhere = strings.add('/dev/null');
+  const paths = files.map((file) => strings.add(file));
+  const found = files.map((file, index) => ({
+    path: paths[index]!,
+    message: strings.add(`anole: cannot execute ${file}\n`),
+  }));
+  const device = terminal === undefined ? undefined : strings.add(`/dev/${terminal}`);
+  const account = user === undefined ? undefined : strings.add(user);
+  const launch = strings.bytes();
+  const view = new DataView(launch.buffer);
   const set = (at: number, value: number) => view.setUint32(at, value, true);
-  const variable = 1 + argv.length;
-  const rest = variable + variables.length;
-  set(launchHeaderBytes, places[0]!);
-  for (let at = 0; at < argv.length; at++) set(argvAt + 8 * at, places[1 + at]!);
-  for (let at = 0; at < variables.length; at++) {
-    set(environmentAt + 8 * at, places[variable + at]!);
-  }
+  const point = (at: number, { at: place }: Place) => set(at, launchMemory.address + place);
+  set(launchField.length, launch.length);
+  point(launchHeaderBytes, shell);
+  for (const [index, word] of words.entries()) point(argvAt + 8 * index, word);
+  for (const [index, each] of settings.entries()) point(environmentAt + 8 * index, each);
   set(launchField.argv, launchMemory.address + argvAt);
   set(launchField.environment, launchMemory.address + environmentAt);
-  set(launchField.directory, places[rest]!);
-  set(launchField.null, places[rest + 1]!);
-  if (terminal !== undefined) set(launchField.terminal, places.at(-1)!);
+  point(launchField.directory, directory);
+  point(launchField.null, nowhere);
+  if (device !== undefined) point(launchField.terminal, device);
   set(launchField.keepsInput, stdin ? 1 : 0);
   if (!('HOME' in env)) set(launchField.home, freeAt);
-  const end = (string: number) => (offsets[string + 1] ?? bytes.length) - 1;
-  const candidates = files.map((each, index) => {
-    const [path, message] = [file + 2 * index, file + 2 * index + 1];
-    const messageLength = end(message) - offsets[message]!;
-    return { file: each, path: offsets[path]!, message: offsets[message]!, messageLength };
-  });
-  return { bytes, candidates };
+  const places = { program: words[0], directory, user: account, terminal: device, files: found };
+  return { launch, places, isAscii: strings.isAscii };
+}
+
+/** Strings that end with a NUL, one after the other behind room for something else. */
+class Strings {
+  readonly #start: number;
+  readonly #all: Uint8Array[] = [];
+  #end: number;
+  isAscii = true;
+
+  constructor(start: number) {
+    this.#start = start;
+    this.#end = start;
+  }
+
+  add(text: string): Place {
+    const bytes = utf8(text);
+    if (bytes.length !== text.length) this.isAscii = false;
+    this.#all.push(bytes);
+    const at = this.#end;
+    this.#end += bytes.length + 1;
+    return { at, length: bytes.length };
+  }
+
+  bytes(): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(this.#end);
+    let at = this.#start;
+    for (const each of this.#all) {
+      bytes.set(each, at);
+      at += each.length + 1;
+    }
+    return bytes;
+  }
 }

@@ -16,7 +16,8 @@ devtmpfs /newroot/dev devtmpfs mode=0755,nosuid 0 0
  * The kernel's command line. Its console is hvc0, which nobody reads but to explain a panic; what
  * costs boot time and protects nobody from anybody in a guest of one user is off: self-tests of
  * ciphers, zeroing of pages that nobody else had, security modules without a policy, random numbers for
- * the kernel's stack in each system call, accounts of pressure.
+ * the kernel's stack in each system call, accounts of pressure, accounts of memory by control group, checks of
+ * what is copied to programs ([decision 0240](../../../../docs/decisions/0240-what-the-agent-does-not-interpret.md)).
  */
 export const kernelCommandLine = [
   'console=hvc0',
@@ -28,5 +29,7 @@ export const kernelCommandLine = [
   'lsm=',
   'randomize_kstack_offset=off',
   'psi=0',
+  'cgroup_disable=memory',
+  'hardened_usercopy=off',
   'random.trust_bootloader=on',
 ].join(' ');

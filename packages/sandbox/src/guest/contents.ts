@@ -30,6 +30,7 @@ const agentModules = [
   'launcher',
   'port',
   'process',
+  'spawn-order',
   'streams',
   'system',
   'users',
