@@ -4,7 +4,7 @@ import { lookForKills, lookForRefusals, metSince, metSoFar } from './limits.ts';
 import type { Outlet } from './port.ts';
 import { busybox, examine } from './process.ts';
 import { SpawnOrder } from './spawn-order.ts';
-import { InputStream, OutputStream } from './streams.ts';
+import type { InputStream, OutputStream } from './streams.ts';
 import { type ExitReport, exitWord, type Refusal, spawnField, toHost } from './wire.ts';
 
 const hangUp = 1;
@@ -21,7 +21,7 @@ export class Command {
   readonly #met = metSoFar();
   #exited = false;
   #stdin: InputStream | undefined;
-  #outputs: OutputStream[] = [];
+  #outputs: readonly OutputStream[] = [];
 
   private constructor(port: Outlet, id: number, payload: Uint8Array) {
     this.#port = port;
@@ -35,17 +35,16 @@ export class Command {
     const begun = order.memory(checked.candidate);
     const { identity } = checked;
     const memory = identity === undefined ? begun : withIdentity(begun, identity);
-    const input = new InputStream(port, id, launcher.stdin, memory.length);
+    const { input, outputs } = launcher;
+    input.begin(port, id, memory.length);
     input.write(memory.buffer as ArrayBuffer, memory.byteOffset, memory.length);
     if (order.stdin && this.#terminal === undefined) this.#stdin = input;
     else input.end();
-    if (this.#terminal !== undefined) {
-      os.close(launcher.stdout);
-      os.close(launcher.stderr);
-      return;
+    if (this.#terminal === undefined) this.#outputs = outputs;
+    for (const output of outputs) {
+      if (this.#terminal === undefined) output.begin(port, id);
+      else output.close();
     }
-    this.#outputs.push(new OutputStream(port, id, 1, launcher.stdout));
-    this.#outputs.push(new OutputStream(port, id, 2, launcher.stderr));
   }
 
   /**

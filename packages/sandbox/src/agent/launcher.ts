@@ -1,13 +1,13 @@
 import { join } from './limits.ts';
+import { InputStream, OutputStream } from './streams.ts';
 import { openFlags, toolsDirectory, withoutBlocking } from './system.ts';
 
 /** A process that waits for what to become, and this side of its streams. */
 export interface Launcher {
   readonly pid: number;
-  /** Takes the request, then standard input. Not blocking, as the others. */
-  readonly stdin: number;
-  readonly stdout: number;
-  readonly stderr: number;
+  /** Takes the request, then standard input. */
+  readonly input: InputStream;
+  readonly outputs: readonly OutputStream[];
 }
 
 /**
@@ -57,13 +57,10 @@ function prepareIn(pause: number): void {
 /** The process that was started ahead has ended: somebody killed it. */
 export function launcherEnded(pid: number): void {
   if (ready?.pid !== pid) return;
-  closeLauncher(ready);
+  ready.input.close();
+  for (const output of ready.outputs) output.close();
   ready = undefined;
   prepareIn(pauses.afterEnd);
-}
-
-function closeLauncher({ stdin, stdout, stderr }: Launcher): void {
-  for (const fd of [stdin, stdout, stderr]) os.close(fd);
 }
 
 function start(): Launcher {
@@ -85,8 +82,10 @@ function start(): Launcher {
   join(pid);
   return {
     pid,
-    stdin: withoutBlocking(own[0], openFlags.writeOnly),
-    stdout: withoutBlocking(own[1], openFlags.readOnly),
-    stderr: withoutBlocking(own[2], openFlags.readOnly),
+    input: new InputStream(withoutBlocking(own[0], openFlags.writeOnly)),
+    outputs: [
+      new OutputStream(1, withoutBlocking(own[1], openFlags.readOnly)),
+      new OutputStream(2, withoutBlocking(own[2], openFlags.readOnly)),
+    ],
   };
 }

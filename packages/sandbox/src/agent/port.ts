@@ -32,6 +32,7 @@ export class Port {
   readonly #onDrain: () => void;
   readonly #pending: Pending[] = [];
   #buffer = new ArrayBuffer(receiveBytes);
+  #view = new DataView(this.#buffer);
   #filled = 0;
   #word = newWord();
 
@@ -121,7 +122,7 @@ export class Port {
 
   #dispatch(): void {
     let at = 0;
-    const view = new DataView(this.#buffer);
+    const view = this.#view;
     while (this.#filled - at >= headerBytes) {
       const length = view.getUint32(at, true);
       if (length < 5 || length > maxPayload + 5) std.exit(2);
@@ -135,12 +136,17 @@ export class Port {
 
   /** Moves an unfinished frame to the front of a buffer that holds all of it. */
   #keep(from: number): void {
+    if (from === this.#filled && this.#buffer.byteLength === receiveBytes) {
+      this.#filled = 0;
+      return;
+    }
     const rest = new Uint8Array(this.#buffer, from, this.#filled - from);
     const wanted = rest.length >= 4 ? new DataView(this.#buffer).getUint32(from, true) + 4 : 0;
     const size = Math.max(wanted, receiveBytes);
     const next = size === this.#buffer.byteLength ? this.#buffer : new ArrayBuffer(size);
     if (rest.length > 0 && (from > 0 || next !== this.#buffer)) new Uint8Array(next).set(rest);
     this.#filled = rest.length;
+    if (next !== this.#buffer) this.#view = new DataView(next);
     this.#buffer = next;
   }
 }

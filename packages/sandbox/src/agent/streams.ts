@@ -8,28 +8,49 @@ const grantStep = streamWindow / 4;
 /** What is read, before it is sent: one stream reads at a time. */
 let buffer = new ArrayBuffer(maxDataFrame);
 
-/** Carries one output pipe of a command to the host, as far as the host granted. */
+/** Who gets what waits: nobody listens to a stream before it began. */
+const nobody: Outlet = {
+  blocked: true,
+  sendJson: () => {},
+  sendWord: () => {},
+  sendBytes: () => {},
+  sendFrame: () => true,
+};
+
+/**
+ * Carries one output pipe of a command to the host, as far as the host granted. It is made ahead, with the process
+ * that becomes the command.
+ */
 export class OutputStream {
   ended = false;
-  readonly #port: Outlet;
-  readonly #command: number;
+  #port = nobody;
+  #command = 0;
   readonly #type: number;
   readonly number: number;
   readonly #fd: number;
   #credit = streamWindow;
   #discarding = false;
   #listening = false;
+  readonly #onReadable = () => this.#read();
   /** Set when the command is gone: told once what it left in the pipe is sent. */
   #onDrained: (() => void) | undefined;
   #left = 0;
 
-  constructor(port: Outlet, command: number, stream: 1 | 2, fd: number) {
-    this.#port = port;
-    this.#command = command;
+  constructor(stream: 1 | 2, fd: number) {
     this.number = stream;
     this.#type = stream === 1 ? toHost.stdout : toHost.stderr;
     this.#fd = fd;
+  }
+
+  begin(port: Outlet, command: number): void {
+    this.#port = port;
+    this.#command = command;
     this.update();
+  }
+
+  /** Closes one that did not begin. */
+  close(): void {
+    os.close(this.#fd);
   }
 
   grant(bytes: number): void {
@@ -70,7 +91,7 @@ export class OutputStream {
     const wanted = !this.ended && this.#credit > 0 && !this.#port.blocked;
     if (wanted === this.#listening) return;
     this.#listening = wanted;
-    os.setReadHandler(this.#fd, wanted ? () => this.#read() : null);
+    os.setReadHandler(this.#fd, wanted ? this.#onReadable : null);
     if (wanted && this.#onDrained !== undefined) this.#read();
   }
 
@@ -113,21 +134,24 @@ export class OutputStream {
   }
 }
 
-/** Carries standard input into a command's pipe. Grants the host as much as was written. */
+/** Carries standard input into a command's pipe. Grants the host as much as was written. Made ahead, too. */
 export class InputStream {
-  readonly #port: Outlet;
-  readonly #command: number;
+  #port = nobody;
+  #command = 0;
   #fd: number;
   #queue: { bytes: ArrayBuffer; offset: number }[] = [];
   #closing = false;
   /** Bytes written that the host was not told of yet. */
-  #owed: number;
+  #owed = 0;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
 
   /** @param ahead bytes that are written first and were not sent by the host */
-  constructor(port: Outlet, command: number, fd: number, ahead: number) {
+  begin(port: Outlet, command: number, ahead: number): void {
     this.#port = port;
     this.#command = command;
-    this.#fd = fd;
     this.#owed = -ahead;
   }
 
