@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -139,6 +140,62 @@ describe('mounted images', { skip }, () => {
       assert.equal(await sum(kind, 9), 'error');
       proxy.state.mode = 'through';
     }
+  });
+
+  it('bring what a trace names in other forms, too', async (test) => {
+    const place = await setUp(test, published);
+    const { anole, ask, run, sum, proxy, directory, mount } = place;
+    const reads = [17, 4].map((file) => [nameOf(file), 0, SIZE]);
+    writeFileSync(join(directory, 'it.trace'), JSON.stringify({ version: 1, reads }));
+    for (const format of ['rafs', 'estargz']) {
+      const name = `docker://${proxy.host}/made:${format}`;
+      const convert = ['image', 'convert', 'oci:layout:made', name, '--format', format];
+      const { status, stderr } = await anole(...convert, '--trace', 'it.trace');
+      assert.equal(status, 0, stderr);
+      await run('rm', '-r', '-f', 'cache/blobs');
+      assert.equal((await mount('fuse', name)).status, 0);
+      await until('what was traced is here', async () => {
+        const { mounts } = JSON.parse((await ask('GET', '/v1/mounts')).text);
+        return mounts[0].present >= 2 * SIZE;
+      });
+      proxy.state.mode = 'down';
+      for (const file of [17, 4]) assert.equal(await sum('fuse', file), hashOf(contentOf(file)));
+      proxy.state.mode = 'through';
+      assert.equal((await anole('image', 'umount', 'fuse')).status, 0);
+    }
+  });
+
+  it('are read by the kernel page by page until what a start reads is here, whoever serves them', async (test) => {
+    const place = await setUp(test, published);
+    const { anole, sum, pids, proxy, directory, mount } = place;
+    const name = `docker://${proxy.host}/made:zstd`;
+    const reads = [[nameOf(7), 0, SIZE]];
+    writeFileSync(join(directory, 'it.trace'), JSON.stringify({ version: 1, reads }));
+    const convert = ['image', 'convert', 'oci:layout:made', name, '-z', 'zstd', '-C', '16384'];
+    assert.equal((await anole(...convert, '--trace', 'it.trace')).status, 0);
+    const { status, stderr } = await mount('kernel', name);
+    if (status !== 0 && /HOST_IO/.test(stderr)) return test.skip('no kernel mount');
+    const blobs = join(directory, 'cache/blobs');
+    const notes = () => readdirSync(blobs).filter((each) => /^mounts-.*\.json$/.test(each));
+    const noted = () =>
+      notes()
+        .map((each) => readFileSync(join(blobs, each), 'utf8'))
+        .join();
+    const [, device, kilobytes] = /"readAhead":{"device":"([^"]+)","kilobytes":"(\d+)"/.exec(
+      noted(),
+    )!;
+    const now = () => readFileSync(`/sys/class/bdi/${device}/read_ahead_kb`, 'utf8').trim();
+    assert.ok(Number(kilobytes) > 4);
+    for (const pid of pids('kept')) endProcess(pid);
+    assert.equal(await sum('kernel', 3), hashOf(contentOf(3)));
+    await until('it reads ahead again', async () => now() === kilobytes);
+    assert.equal((await anole('image', 'umount', 'kernel')).status, 0);
+    // All is here: nothing is waited for.
+    assert.equal((await mount('kernel', name)).status, 0);
+    for (let file = 0; file < FILES; file++) await sum('kernel', file);
+    assert.equal((await anole('image', 'umount', 'kernel')).status, 0);
+    assert.equal((await mount('kernel', name)).status, 0);
+    assert.doesNotMatch(noted(), /readAhead/);
   });
 
   it('are traced by who is not root', async (test) => {

@@ -33,6 +33,8 @@ export interface FuseOptions {
   readonly writebackCache?: boolean;
   /** Bytes that one READ or WRITE may move: 4096 to 1 MiB, which is the default. */
   readonly maxTransfer?: number;
+  /** Bytes that the kernel may read ahead of who reads a file. Default `maxTransfer`; it has a bound of its own, too. */
+  readonly maxReadahead?: number;
   /**
    * Let the kernel believe nothing until {@link FuseServer.settle}: for a kernel that is saved, to go
    * on with another tree.
@@ -78,6 +80,7 @@ export class Session {
   readonly opensFreely: boolean;
   readonly writebackCache: boolean;
   readonly maxTransfer: number;
+  readonly maxReadahead: number;
   /** Flags of INIT that both sides have; undefined until INIT was answered. */
   agreed: number | undefined;
   readonly nodeOf: FuseOptions['nodeOf'];
@@ -101,6 +104,7 @@ export class Session {
     this.opensFreely = this.writable || options.mountedReadOnly === true;
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
     this.maxTransfer = maxTransfer;
+    this.maxReadahead = options.maxReadahead ?? maxTransfer;
     const seconds = this.exclusive ? FOR_GOOD : SHARED;
     const delayedWrites = this.writebackCache;
     this.#settled = { entry: seconds, attributes: seconds, delayedWrites };

@@ -5,6 +5,7 @@ import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { AnoleError, type Source } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
 import { hostTree } from '@anole/host';
@@ -208,6 +209,30 @@ describe('images that load on demand', { skip }, () => {
       else await data;
       from.mode = 'well';
       await assertSame(image.tree, wanted);
+      await image.close();
+    });
+  }
+
+  for (const form of ['estargz', 'rafs'] as const) {
+    it(`bring what they say will be wanted first: ${form}`, async (test) => {
+      const directory = temporary(test);
+      const layout = new LayoutDirectory(umociImage(directory));
+      const original = await openImage(layout, await layout.resolve('made'), platform);
+      const first = ['usr/lib/data'];
+      const format =
+        form === 'rafs'
+          ? rafsVariant({ encoders: nodeEncoders(), chunkSize: 65_536, prefetch: first })
+          : chunkedVariant(form, { prioritized: first });
+      const converted = await convertImage(original, layout, format, { scratch: directory });
+      const { reader, descriptor, manifest } = await openImage(layout, converted, platform);
+      const reference = await onDemandOf(form, reader, { descriptor, content: manifest });
+      const from = far(layout);
+      const image = await openOnDemand(reference!, from, poolIn(directory));
+      const present = () => image.blobs.slice(1).reduce((sum, blob) => sum + blob.present, 0);
+      while (present() < 300_000) await setImmediate();
+      from.mode = 'down';
+      assert.equal((await readFile(image, 'usr/lib/data')).length, 300_000);
+      await assert.rejects(readFile(image, 'etc/three'), /nobody is there/);
       await image.close();
     });
   }

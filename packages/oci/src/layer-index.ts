@@ -17,6 +17,8 @@ export interface LayerIndex {
   /** Bytes of the layer, as it is stored and decompressed. */
   readonly compressedSize: number;
   readonly size: number;
+  /** Bytes at the beginning, of files that are wanted before all others. None unless told. */
+  readonly wantedFirst?: number;
   /** Of a layer that is compressed by gzip: where decompression can begin. */
   readonly gzip?: GzipIndex;
   /** Of one that is not compressed: what is verified as a whole. */

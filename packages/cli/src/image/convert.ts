@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { lendingSource } from '@anole/bytes';
-import { openErofs, writeErofs } from '@anole/erofs';
+import { type FileRange, openErofs, type WantedFile, writeErofs } from '@anole/erofs';
 import { fileSource, hostDecoders, hostError } from '@anole/host';
 import {
   commandNeeds,
@@ -125,15 +125,16 @@ async function formatOf(
   if (prioritize !== undefined && format !== 'estargz') {
     throw usageError(`Cannot put files first in ${format}: only estargz has that`, 'image convert');
   }
-  if (flags.trace !== undefined && format !== 'erofs') {
-    throw usageError(`Cannot order ${format} by a trace: only erofs has that`, 'image convert');
+  if (flags.trace !== undefined && format === 'zstd:chunked') {
+    throw usageError('Cannot order zstd:chunked by a trace: it has no order', 'image convert');
   }
   const trace = flags.trace === undefined ? [] : await traceIn(flags.trace);
   if (format === 'erofs') return erofsFormat(flags, trace, resources);
-  if (format === 'rafs') return rafsFormat(flags);
+  const paths = filesOf(trace).map(({ path }) => path);
+  if (format === 'rafs') return rafsFormat(flags, paths);
   if (format === 'zstd:chunked') return chunkedVariant('zstd:chunked');
   if (format === 'estargz') {
-    const prioritized = prioritize === undefined ? [] : await pathsIn(prioritize);
+    const prioritized = prioritize === undefined ? paths : await pathsIn(prioritize);
     return chunkedVariant('estargz', { prioritized });
   }
   throw usageError(
@@ -172,7 +173,7 @@ function erofsFormat(
     write: (staging, call, { execution }) => ({
       async finish(tree) {
         const wanted = trace.length > 0 ? trace : await commandNeeds(tree, execution);
-        const first = [...new Set(wanted.map(({ path }) => path))];
+        const first = filesOf(wanted);
         const options = { ...call, first, ...(compression && { compression }) };
         const image = await writeErofs(tree, options);
         const staged = await staging.addProtected(image, mediaTypes.erofsLayer);
@@ -187,6 +188,17 @@ function erofsFormat(
   };
 }
 
+/** What is wanted of each file, in the order of their first reads. */
+function filesOf(trace: Trace): WantedFile[] {
+  const files = new Map<string, FileRange[]>();
+  for (const { path, offset, length } of trace) {
+    const ranges = files.get(path);
+    if (ranges) ranges.push([offset, offset + length]);
+    else files.set(path, [[offset, offset + length]]);
+  }
+  return [...files].map(([path, ranges]) => ({ path, ranges }));
+}
+
 /** Tells who reads the layer on demand what it will want first. */
 async function withHints({ layer, path, ...rest }: StagedLayer, trace: Trace) {
   using source = fileSource(path);
@@ -195,13 +207,16 @@ async function withHints({ layer, path, ...rest }: StagedLayer, trace: Trace) {
 }
 
 /** RAFS, a blob for each layer. */
-function rafsFormat({ compress = 'zstd', digester = 'blake3' }: ConvertFlags): VariantFormat {
+function rafsFormat(
+  { compress = 'zstd', digester = 'blake3' }: ConvertFlags,
+  prefetch: readonly string[],
+): VariantFormat {
   const compressor = rafsCompressors[compress];
   if (compressor === undefined || (digester !== 'blake3' && digester !== 'sha256')) {
     const message = `Cannot write RAFS with ${compress} and ${digester}`;
     throw usageError(`${message}: give zstd, lz4 or none, blake3 or sha256`, 'image convert');
   }
-  return rafsVariant({ encoders: nodeEncoders(), compressor, digester });
+  return rafsVariant({ encoders: nodeEncoders(), compressor, digester, prefetch });
 }
 
 const rafsCompressors: Readonly<Record<string, 'none' | 'lz4_block' | 'zstd'>> = {

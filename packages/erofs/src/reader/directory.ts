@@ -47,6 +47,11 @@ export class DirectoryBlock {
     return name;
   }
 
+  nid(index: number): number {
+    const { nidLow, nidHigh } = Dirent.at(this.#view, index * DIRENT_SIZE);
+    return nidOf(nidLow, nidHigh);
+  }
+
   record(index: number): Record {
     const dirent = Dirent.at(this.#view, index * DIRENT_SIZE);
     const bytes = this.nameBytes(index);
@@ -55,7 +60,7 @@ export class DirectoryBlock {
     }
     return {
       name: decodeName(bytes),
-      nid: nidOf(dirent.nidLow, dirent.nidHigh),
+      nid: this.nid(index),
       type: fileTypes[dirent.fileType],
     };
   }

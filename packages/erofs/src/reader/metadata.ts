@@ -1,4 +1,4 @@
-import { BytesBudget, type Flow, type Source, wait } from '@anole/bytes';
+import { BytesBudget, type Flow, type Source, viewOf, wait } from '@anole/bytes';
 import { damaged } from '../errors.ts';
 
 /** Bytes of the image read and kept at once. What is far apart shall not cost much over a network. */
@@ -61,6 +61,14 @@ export class Metadata {
       done += count;
     }
     return bytes;
+  }
+
+  /** The window that has all of a range, and where in it that begins; undefined where none has that is here. */
+  windowAt(offset: number, length: number): { view: DataView; at: number } | undefined {
+    const window = this.#windows.get(Math.floor(offset / WINDOW));
+    const at = offset % WINDOW;
+    if (window === undefined || at + length > window.length) return undefined;
+    return { view: viewOf(window), at };
   }
 
   *#load(index: number): Flow<Uint8Array> {

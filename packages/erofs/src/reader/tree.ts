@@ -14,6 +14,7 @@ import type { DataReader } from './data.ts';
 import type { ImageDevice } from './devices.ts';
 import { findRecord, listDirectory } from './directory.ts';
 import { type InodeInfo, inoOf, nidOf, offsetOf, readInode } from './inode.ts';
+import { loadAllMetadata } from './load-metadata.ts';
 import type { Mapping } from './mapping.ts';
 import { type OpenOptions, openImage } from './open.ts';
 import type { Spaces } from './spaces.ts';
@@ -36,6 +37,12 @@ export interface ErofsTree extends Tree {
   byIno(ino: number): Awaitable<ErofsNode>;
   /** The inode in which fragments lie, where the image has one. */
   packed(): Awaitable<ErofsNode | undefined>;
+  /**
+   * Reads all that Linux takes for metadata: for who brings them from afar, nobody looks at what was read.
+   *
+   * @throws ErofsError as reading does
+   */
+  loadMetadata(): Promise<void>;
 }
 
 /**
@@ -71,7 +78,8 @@ export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<
         return new ErofsNode(image, yield* data.packedInode());
       });
     const byIno = (ino: number) => node(nidOf(info, ino));
-    return { root: new ErofsNode(image, root), info, devices, node, byIno, packed };
+    const loadMetadata = () => loadAllMetadata(image);
+    return { root: new ErofsNode(image, root), info, devices, node, byIno, packed, loadMetadata };
   });
 }
 
@@ -231,21 +239,6 @@ export class ErofsNode implements TreeNode {
    */
   mapping(offset: number): Awaitable<Mapping> {
     return flow(() => this.#image.data.map(this.#inode, offset));
-  }
-
-  /**
-   * Reads all that Linux takes for metadata of this node but a directory's names. For who brings them from
-   * afar: nobody looks at what was read.
-   */
-  loadMetadata(): Awaitable<void> {
-    return flow(() => this.#loadMetadata());
-  }
-
-  *#loadMetadata(): Flow<void> {
-    const { data, xattrs } = this.#image;
-    if (this.#inode.xattrSize > 0) yield* xattrs.all(this.#inode);
-    if (this.stat.type === 'symlink') yield* data.read(this.#inode, 0, this.stat.size);
-    yield* data.loadBehind(this.#inode);
   }
 
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {

@@ -72,9 +72,10 @@ export interface WriteOptions extends CallOptions {
   readonly exclude?: (path: string) => boolean;
   /**
    * Paths, without a leading slash, of files whose data come before those of all others, in this
-   * order: what is read together lies together. Those that are not there do no harm.
+   * order: what is read together lies together. Those that are not there do no harm. Of larger files that are
+   * compressed, what is in ranges is stored before all else, in pclusters of its own.
    */
-  readonly first?: readonly string[];
+  readonly first?: readonly (string | WantedFile)[];
   /** Whether the last partial block of a file may lie beside its inode. True unless told. */
   readonly inlineTails?: boolean;
   /** Bytes whose multiples data of files begin at: a multiple of `blockSize`, which it is unless told. */
@@ -99,6 +100,19 @@ export interface WriteOptions extends CallOptions {
    */
   readonly target?: Spool;
 }
+
+/** First byte of a part of a file, and the end behind it. */
+export type FileRange = readonly [start: number, end: number];
+
+/** Parts of a file that are wanted first. */
+export interface WantedFile {
+  /** Without a leading slash. */
+  readonly path: string;
+  readonly ranges: readonly FileRange[];
+}
+
+/** By paths with a leading slash. */
+export type WantedRanges = ReadonlyMap<string, readonly FileRange[]>;
 
 /** Owners are forced first, then moved. Results are from 0 to 2^32 - 1. */
 export interface Owners {

@@ -1,4 +1,5 @@
 import type { Inode } from './inode.ts';
+import type { WantedFile, WantedRanges } from './options.ts';
 
 /**
  * Inodes with those of some paths before the others, behind the root: inodes and data are laid out in
@@ -8,10 +9,11 @@ import type { Inode } from './inode.ts';
  */
 export function inOrder(
   inodes: readonly Inode[],
-  first: readonly string[] | undefined,
+  first: readonly (string | WantedFile)[] | undefined,
 ): readonly Inode[] {
   if (first === undefined || first.length === 0) return inodes;
-  const ranks = new Map<string, number>(first.map((path, rank) => [`/${path}`, rank]));
+  const paths = first.map((each) => (typeof each === 'string' ? each : each.path));
+  const ranks = new Map<string, number>(paths.map((path, rank) => [`/${path}`, rank]));
   const rank = new Map<Inode, number>();
   const [root, ...others] = inodes;
   for (const inode of others) {
@@ -21,4 +23,13 @@ export function inOrder(
   }
   const wanted = [...rank.keys()].sort((a, b) => rank.get(a)! - rank.get(b)!);
   return [root!, ...wanted, ...others.filter((inode) => !rank.has(inode))];
+}
+
+/** What is wanted of files, where not all is. */
+export function rangesOf(
+  first: readonly (string | WantedFile)[] | undefined,
+): WantedRanges | undefined {
+  const cut = first?.filter((each) => typeof each !== 'string');
+  if (cut === undefined || cut.length === 0) return undefined;
+  return new Map(cut.map(({ path, ranges }) => [`/${path}`, ranges]));
 }

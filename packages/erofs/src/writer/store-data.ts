@@ -6,6 +6,7 @@ import { memorySpool, type Spool } from './compress/spool.ts';
 import type { Inode } from './inode.ts';
 import { encodeLongPrefixes } from './long-prefixes.ts';
 import type { Settings, WriteOptions } from './options.ts';
+import { rangesOf } from './order.ts';
 import { hasPackedPrefixes, storedStart } from './plan.ts';
 import type { StoredData } from './stored.ts';
 
@@ -31,7 +32,15 @@ export async function storeData(
     ? inodes.filter((inode) => !placeOutside(inode, settings))
     : inodes;
   const stored: StoredData = compression
-    ? await compressFiles(files, compression, spool, measure, options, packedHead(settings))
+    ? await compressFiles(
+        files,
+        compression,
+        spool,
+        measure,
+        options,
+        packedHead(settings),
+        rangesOf(options.first),
+      )
     : { spool, blocks: 0, ends: undefined, packed: undefined };
   // With data elsewhere alone, what lies in the image is stored as in others.
   if (chunks === undefined || (settings.external && !hasBlob && !options.chunks)) return stored;

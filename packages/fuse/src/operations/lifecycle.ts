@@ -50,7 +50,7 @@ function reply(session: Session, request: Request, maxReadahead: number, flags: 
     InitOut.write(view, at, {
       major: MAJOR,
       minor: MAX_MINOR,
-      maxReadahead: Math.min(maxReadahead, session.maxTransfer),
+      maxReadahead: Math.min(maxReadahead, session.maxReadahead),
       flags,
       maxBackground: 64,
       congestionThreshold: 48,

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { memorySource, type Source } from '@anole/bytes';
 import { openErofs, writeErofs } from '@anole/erofs';
 import { findNode, MemoryTree } from '@anole/vfs';
-import { findHints, loadMetadata } from './hints.ts';
+import { findHints } from './hints.ts';
 
 function sample(): MemoryTree {
   const tree = new MemoryTree();
@@ -46,7 +46,7 @@ for (const compression of [undefined, { compressor: 'lz4', tails: 'fragment' } a
     const image = new Uint8Array(Buffer.concat(parts));
     const hints = await findHints(memorySource(image), trace);
     const metadata = await openErofs(partOf(image, hints.metadata));
-    await loadMetadata(metadata);
+    await metadata.loadMetadata();
     const hinted = [...hints.metadata, ...hints.first].sort((a, b) => a[0] - b[0]);
     const merged = hinted.reduce<[number, number][]>((all, [start, end]) => {
       const last = all.at(-1);

@@ -1,6 +1,5 @@
-import { setImmediate } from 'node:timers/promises';
-import { isPromise, type Source } from '@anole/bytes';
-import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
+import type { Source } from '@anole/bytes';
+import { type ErofsTree, openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import { type LayerRange, MAX_HINTS, type OnDemandHints } from '@anole/oci';
 import { findNode, type TreeNode, VfsError } from '@anole/vfs';
@@ -9,8 +8,6 @@ import type { Trace } from './trace.ts';
 /** Ranges are made one where at most so many bytes lie between. */
 const GAP = 16 * 1024;
 const BLOCK = 4096;
-/** Nodes of which metadata are read before others have a turn. */
-const TURN = 1000;
 /** Bytes of a traced file read at once. */
 const PIECE = 1024 * 1024;
 
@@ -30,43 +27,15 @@ export async function findHints(image: Source, trace: Trace = []): Promise<OnDem
     },
   };
   const tree = await openErofs(watched, { decoders: hostDecoders });
-  await loadMetadata(tree);
+  await tree.loadMetadata();
   const metadata = joined(read.sort((a, b) => a[0] - b[0]));
   read = [];
   for (const each of trace) await replay(tree, each);
   const seen = new Uint8Array(Math.ceil(image.size / BLOCK));
   for (const [start, end] of metadata)
     seen.fill(1, Math.floor(start / BLOCK), Math.ceil(end / BLOCK));
-  const first = joined([...unseen(read, seen)]);
+  const first = near([...unseen(read, seen)]);
   return { metadata: metadata.length > MAX_HINTS ? [] : metadata, first };
-}
-
-/**
- * Brings all that is not data: a kernel that mounts the image waits for data only.
- */
-export async function loadMetadata(tree: ErofsTree): Promise<void> {
-  const { root } = tree;
-  const seen = new Set([root.stat.ino]);
-  const left: ErofsNode[] = [root];
-  const packed = tree.packed();
-  const fragments = isPromise(packed) ? await packed : packed;
-  if (fragments) left.push(fragments);
-  for (let count = 1, node = left.pop(); node; node = left.pop(), count++) {
-    // Not waited for where all is here: there may be a hundred thousand.
-    const loaded = node.loadMetadata();
-    if (isPromise(loaded)) await loaded;
-    if (node.stat.type === 'directory') {
-      const names = node.list();
-      for (const { ino } of isPromise(names) ? await names : names) {
-        if (seen.has(ino)) continue;
-        seen.add(ino);
-        const child = tree.byIno(ino);
-        left.push(isPromise(child) ? await child : child);
-      }
-    }
-    // Readers of other images have their turn.
-    if (count % TURN === 0) await setImmediate();
-  }
 }
 
 /** What the image does not have is not read: a trace may be another version's. */
@@ -95,6 +64,20 @@ function joined(ranges: readonly LayerRange[]): LayerRange[] {
     else all.push([start, end]);
   }
   return all;
+}
+
+/** Ranges near each other made one, since each is a request, in the order of their first reads. */
+function near(ranges: readonly LayerRange[]): LayerRange[] {
+  const all: { range: [number, number]; turn: number }[] = [];
+  const sorted = ranges.map(([start, end], turn) => ({ start, end, turn }));
+  for (const { start, end, turn } of sorted.sort((a, b) => a.start - b.start)) {
+    const last = all.at(-1);
+    if (last && start <= last.range[1] + GAP) {
+      last.range[1] = Math.max(last.range[1], end);
+      last.turn = Math.min(last.turn, turn);
+    } else all.push({ range: [start, end], turn });
+  }
+  return all.sort((a, b) => a.turn - b.turn).map(({ range }) => range);
 }
 
 /** The parts of ranges that no range before them has, in blocks. */

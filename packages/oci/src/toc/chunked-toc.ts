@@ -60,6 +60,7 @@ export function parseChunkedToc(json: Uint8Array, options: ChunkedTocOptions): L
   const members: TarMember[] = [];
   const chunks: Chunk[] = [];
   let size = 0;
+  let first = 0;
   let file: { readonly end: number | undefined; left: number } | undefined;
   for (const entry of entries) {
     const type = entry.string('type');
@@ -71,6 +72,7 @@ export function parseChunkedToc(json: Uint8Array, options: ChunkedTocOptions): L
       file = undefined;
       const facts = memberFacts(entry, type, size);
       const member = tarMember(facts);
+      if (member.path === ownNames.prefetch) first = size;
       if (isOwnName(member.path)) continue;
       members.push(member);
       if (facts.type !== 'file' || facts.size === 0) continue;
@@ -84,7 +86,8 @@ export function parseChunkedToc(json: Uint8Array, options: ChunkedTocOptions): L
   if (file && file.left !== 0) throw toc.wrong('entries', 'cut off: chunks are missing');
   const { compressedSize, decode } = options;
   const spans = spansOf(chunks, options);
-  return { members, compressedSize, size, parts: { spans, decode } };
+  const wantedFirst = first > 0 && { wantedFirst: first };
+  return { members, compressedSize, size, ...wantedFirst, parts: { spans, decode } };
 }
 
 function memberFacts(entry: JsonObject, typeName: string, dataOffset: number): MemberFacts {

@@ -33,7 +33,8 @@ export function convertCommand(): Command {
 The destination is an index of the images as they are, digests unchanged, and for each a variant whose
 only layer is an EROFS image of all its files. Readers that do not know EROFS take the original.
 What a workload reads lies first in it and comes ahead of readers: by --trace, else what the image's command needs
-to start, which are its program, the loader and the libraries that these name.
+to start, which are its program, the loader and the libraries that these name. RAFS and eStargz take a trace, too:
+the files that it names come ahead.
 With --format rafs it has a blob of chunks for each layer, which is the same in all images that have that
 layer, and the bootstrap, as Nydus has them.
 With --format estargz or zstd:chunked the destination is the image itself, its layers compressed anew in parts

@@ -2,10 +2,12 @@ import { type CallOptions, isPromise } from '@anole/bytes';
 import { Pacer } from '../../pause.ts';
 import { storedRanges } from '../chunks.ts';
 import type { Inode } from '../inode.ts';
+import type { FileRange, WantedRanges } from '../options.ts';
 import { readInto } from '../read-exactly.ts';
 import type { StoredData } from '../stored.ts';
 import { Dedupe } from './dedupe.ts';
-import { FileBuilder } from './file-builder.ts';
+import { FileBuilder, type PiecePlace } from './file-builder.ts';
+import { type CutFile, cutFile, FileParts } from './file-parts.ts';
 import { type Lane, PIECE_SIZE } from './lanes.ts';
 import type { CompressionSettings } from './options.ts';
 import { Packed, WHOLE_FRAGMENT_MAX } from './packed.ts';
@@ -25,6 +27,7 @@ const BATCH_PIECES = 512;
  * @param spool takes the blocks
  * @param measure is told of the packed inode before that is compressed
  * @param packedHead what the packed inode begins with
+ * @param ranges what is wanted of files first: it is stored before all else
  */
 export async function compressFiles(
   inodes: readonly Inode[],
@@ -33,6 +36,7 @@ export async function compressFiles(
   measure: (packed: Inode) => void,
   call: CallOptions,
   packedHead?: Uint8Array,
+  ranges?: WantedRanges,
 ): Promise<StoredData> {
   const { tails } = settings;
   const packed = tails === 'fragment' ? new Packed(await settings.spool()) : undefined;
@@ -42,8 +46,10 @@ export async function compressFiles(
   const builder = new FileBuilder(settings, { blocks: spool, ends, packed, shared });
   const chosen = Uint16Array.from(inodes, (inode) => (variantOf(inode, settings) ?? -1) + 1);
   await takeOver(inodes, chosen, settings, builder, call);
+  await storeCut(inodes, chosen, settings, builder, call, ranges);
   const total = inodes.reduce((sum, { size }, at) => sum + (chosen[at] === 0 ? 0 : size), 0);
-  const queue = new Queue(settings, builder, call, total);
+  const dedupe = builder.known && new Dedupe(builder, builder.known, settings);
+  const queue = new Queue(settings, builder, call, total, dedupe);
   for (const [at, inode] of inodes.entries()) {
     if (chosen[at] === 0) continue;
     const variant = chosen[at]! - 1;
@@ -61,7 +67,7 @@ export async function compressFiles(
   }
   const inode = packed.inode(inodes.length + 1, inodes[0]!);
   measure(inode);
-  const last = new Queue(settings, builder, call, inode.size);
+  const last = new Queue(settings, builder, call, inode.size, dedupe);
   await last.add(inode, 'plain', settings.packedVariant);
   await last.drain();
   return { ...result, blocks: builder.blocks, packed: inode };
@@ -97,6 +103,46 @@ async function takeOver(
   }
 }
 
+/**
+ * Stores files of which parts are wanted first: those parts, and then the rest.
+ *
+ * @param chosen as of `takeOver`: becomes 0 for what was stored
+ */
+async function storeCut(
+  inodes: readonly Inode[],
+  chosen: Uint16Array,
+  settings: CompressionSettings,
+  builder: FileBuilder,
+  call: CallOptions,
+  ranges: WantedRanges | undefined,
+): Promise<void> {
+  // What is found again at any byte must not end where somebody stops reading; and parts begin at any block.
+  if (ranges === undefined || settings.dedupe || settings.dataUnit > 1) return;
+  const cut: CutFile[] = [];
+  for (const [at, inode] of inodes.entries()) {
+    if (chosen[at] === 0) continue;
+    const one = cutFile(inode, chosen[at]! - 1, ranges.get(inode.path), settings.blockSize);
+    if (one === undefined) continue;
+    cut.push(one);
+    chosen[at] = 0;
+  }
+  const parts = new FileParts(builder);
+  const total = cut.reduce((sum, { inode }) => sum + inode.size, 0);
+  const queue = new Queue(settings, parts, call, total);
+  const put = async (of: (file: CutFile) => readonly FileRange[]) => {
+    for (const file of cut) {
+      for (const range of of(file)) {
+        parts.expect(range);
+        await queue.addPart(file.inode, range, file.variant);
+      }
+    }
+  };
+  await put(({ wanted }) => wanted);
+  await put(({ rest }) => rest);
+  await queue.drain();
+  parts.finish(cut);
+}
+
 /** By which of the settings a file is compressed, if it is at all. */
 function variantOf(
   inode: Inode,
@@ -125,10 +171,16 @@ interface Batch {
   results: Promise<readonly CompressedPiece[]> | undefined;
 }
 
+/** Who takes pieces of files, in the order in which they were given to a queue. */
+interface PieceTaker {
+  add(inode: Inode, piece: CompressedPiece, variant: number, place: PiecePlace): Promise<void>;
+  flush(): Promise<void>;
+}
+
 /** Batches under way, whose results are taken in order. */
 class Queue {
   readonly #settings: CompressionSettings;
-  readonly #builder: FileBuilder;
+  readonly #builder: PieceTaker;
   readonly #dedupe: Dedupe | undefined;
   readonly #call: CallOptions;
   readonly #total: number;
@@ -139,13 +191,14 @@ class Queue {
 
   constructor(
     settings: CompressionSettings,
-    builder: FileBuilder,
+    builder: PieceTaker,
     call: CallOptions,
     total: number,
+    dedupe?: Dedupe,
   ) {
     this.#settings = settings;
     this.#builder = builder;
-    this.#dedupe = builder.known && new Dedupe(builder, builder.known, settings);
+    this.#dedupe = dedupe;
     this.#call = call;
     this.#total = total;
   }
@@ -160,9 +213,23 @@ class Queue {
     return read ?? (this.#isFull(batch) ? this.#start() : undefined);
   }
 
-  async #addSlowly(inode: Inode, tails: TailMode, variant: number): Promise<void> {
-    for (let at = 0; at < inode.size; at += PIECE_SIZE) {
-      const count = Math.min(PIECE_SIZE, inode.size - at);
+  /** Takes a part of a file, whose other parts come when they come. */
+  addPart(inode: Inode, range: FileRange, variant: number): Promise<void> {
+    return this.#addRange(inode, range, 'plain', variant);
+  }
+
+  #addSlowly(inode: Inode, tails: TailMode, variant: number): Promise<void> {
+    return this.#addRange(inode, [0, inode.size], tails, variant);
+  }
+
+  async #addRange(
+    inode: Inode,
+    [start, end]: FileRange,
+    tails: TailMode,
+    variant: number,
+  ): Promise<void> {
+    for (let at = start; at < end; at += PIECE_SIZE) {
+      const count = Math.min(PIECE_SIZE, end - at);
       if (this.#filling && !this.#fits(this.#filling, count)) await this.#start();
       this.#filling ??= await this.#begin();
       const tail = at + count === inode.size ? tails : undefined;

@@ -34,6 +34,16 @@ export interface PiecePlace {
   readonly content?: Uint8Array;
 }
 
+/** A part of a file as it is stored. */
+export interface StoredPart {
+  /** First byte of the file, and how many. */
+  readonly at: number;
+  readonly length: number;
+  /** As in `Compressed`, with a place for each. */
+  readonly extents: readonly number[];
+  readonly places: readonly number[];
+}
+
 type Extent = readonly [length: number, size: number, flags: number];
 
 const nothing = new Uint8Array(0);
@@ -103,6 +113,48 @@ export class FileBuilder {
     await this.#end(inode, nothing);
   }
 
+  /** Takes the pclusters of a part of a file whose parts come in any order, and none between them of other files. */
+  async addPart(
+    inode: Inode,
+    at: number,
+    piece: CompressedPiece,
+    variant: number,
+    place: PiecePlace,
+  ): Promise<StoredPart> {
+    this.#variant = this.#settings.variants[variant]!;
+    await this.#store(inode, piece, place);
+    const part = {
+      at,
+      length: this.#length,
+      extents: this.#extents,
+      places: this.#placesOfAll(),
+    };
+    this.#used += this.#stored;
+    this.#begin();
+    return part;
+  }
+
+  /** How a file is stored whose parts are there, in their order. */
+  joined(inode: Inode, parts: readonly StoredPart[], variant: number): Compressed {
+    this.#variant = this.#settings.variants[variant]!;
+    this.#extents = parts.flatMap(({ extents }) => extents);
+    this.#places = parts.flatMap(({ places }) => places);
+    const compressed = this.#finish(inode, undefined);
+    this.#begin();
+    return compressed;
+  }
+
+  /** Where each pcluster of the part at hand begins. */
+  #placesOfAll(): number[] {
+    if (this.#outputs.shared) return this.#places;
+    let next = this.#used / this.#blockSize;
+    return Array.from({ length: this.#extents.length / 3 }, (_, index) => {
+      const place = next;
+      next += Math.ceil(this.#extents[index * 3 + 1]! / this.#blockSize);
+      return place;
+    });
+  }
+
   /** With the last bytes of a file, says how it is stored. */
   async #end(inode: Inode, fragment: Uint8Array): Promise<void> {
     if (this.#length + fragment.length < inode.size) return;
@@ -119,6 +171,10 @@ export class FileBuilder {
       this.#endsUsed += this.#inlineSize;
     } else this.known?.forget(this.#knownBefore);
     this.#knownBefore = this.known?.count ?? 0;
+    this.#begin();
+  }
+
+  #begin(): void {
     this.#extents = [];
     this.#places = [];
     this.#length = 0;
@@ -233,7 +289,7 @@ export class FileBuilder {
       together &&= place === next && (this.#extents[index * 3 + 2]! & EXTENT_IS_PARTIAL) === 0;
       next += Math.ceil(this.#extents[index * 3 + 1]! / blockSize);
     }
-    const blocks = this.#outputs.shared ? next - firstBlock : this.#stored / blockSize;
+    const blocks = this.#places.length > 0 ? next - firstBlock : this.#stored / blockSize;
     return { places: together ? undefined : Uint32Array.from(this.#places), firstBlock, blocks };
   }
 

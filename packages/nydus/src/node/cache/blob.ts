@@ -86,6 +86,7 @@ export class CachedBlob implements Source {
   readonly #queue = new FetchQueue(FETCHES);
   readonly #readAhead: ReadAhead;
   #foresight: Foresight | undefined;
+  #isBringing = false;
   readonly #closing = new AbortController();
 
   /** Takes over the lock, and the file's descriptor if given. For {@link BlobCache}. @throws HostError */
@@ -139,6 +140,23 @@ export class CachedBlob implements Source {
     return this.present === this.size;
   }
 
+  /** Whether something is being fetched. */
+  get isFetching(): boolean {
+    return this.#coming.size > 0;
+  }
+
+  /** What is known of the ranges that were foreseen, if any were: whether readers want them, and all have come. */
+  get foreseen(): 'none' | 'coming' | 'here' | 'wrong' {
+    if (this.#foresight === undefined) return 'none';
+    if (!this.#foresight.holds) return 'wrong';
+    return this.#isBringing ? 'coming' : 'here';
+  }
+
+  /** Whether all that came lies in the file, none of it in memory because the disk takes nothing. */
+  get isKept(): boolean {
+    return this.#homeless.isEmpty;
+  }
+
   /** Whether the file itself has all bytes, proven: who reads it needs nobody. */
   get isProven(): boolean {
     const { states } = this.#presence;
@@ -188,6 +206,7 @@ export class CachedBlob implements Source {
   async bringAhead(ranges: readonly ByteRange[]): Promise<void> {
     const foresight = new Foresight(this.chunks, ranges);
     this.#foresight = foresight;
+    this.#isBringing = true;
     const lane = async () => {
       for (let range = foresight.next(AHEAD_RUN); range; range = foresight.next(AHEAD_RUN)) {
         const [start, end] = range;
@@ -197,12 +216,13 @@ export class CachedBlob implements Source {
       }
     };
     await Promise.allSettled(Array.from({ length: LANES }, lane));
-    this.#foresight = undefined;
+    // It goes on to tell whether readers want what was foreseen.
+    this.#isBringing = false;
   }
 
   #urgencyOf(offset: number, length: number): Urgency {
     const foresight = this.#foresight;
-    if (foresight === undefined) return 'demand';
+    if (foresight === undefined || (!this.#isBringing && !foresight.holds)) return 'demand';
     let isForeseen = true;
     const last = this.chunks.indexAt(offset + length - 1);
     for (let index = this.chunks.indexAt(offset); index <= last; index++) {

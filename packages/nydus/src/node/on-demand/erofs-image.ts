@@ -1,7 +1,6 @@
 import { openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import { dmverityOf, hintsOf, type LayerRange, OciError } from '@anole/oci';
-import { loadMetadata } from '../hints.ts';
 import { verityBlob } from '../verity-blob.ts';
 import type { BlobPool } from './blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
@@ -46,7 +45,7 @@ export async function openErofsImage(
     digest: layer.digest,
     blobs: [blob],
     tree,
-    loadMetadata: () => loadMetadata(tree),
+    loadMetadata: () => tree.loadMetadata(),
     close: () => opened.disposeAsync(),
   };
 }

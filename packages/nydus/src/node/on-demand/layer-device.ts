@@ -18,6 +18,8 @@ export interface LayerDevice {
   readonly remote: RemoteBlob;
   /** Those of the layer, with the places of their data on the device. */
   readonly members: readonly TarMember[];
+  /** Bytes at the beginning of the device that are wanted before all others. */
+  readonly wantedFirst: number;
 }
 
 /**
@@ -63,7 +65,8 @@ export function layerDevice(index: LayerIndex, digest: string, stored: Source): 
       ? { ...member, dataOffset: layout.placeOf(member.dataOffset) }
       : { ...member, dataOffset: 0 },
   );
-  return { remote, members };
+  const wantedFirst = layout.placeOf(index.wantedFirst ?? 0);
+  return { remote, members, wantedFirst: Math.min(wantedFirst, layout.size) };
 }
 
 /** Chunks of the device, and the span of each. Spans without data of files have none. */

@@ -60,9 +60,11 @@ async function openLayer(
 ): Promise<IndexedArchive & { readonly archive: CachedBlob }> {
   const { from, pool, resources } = opening;
   const { index, stored } = await indexOf(layer, opening);
-  const { remote, members } = layerDevice(index, layer.digest, stored ?? from.source(layer));
+  const device = layerDevice(index, layer.digest, stored ?? from.source(layer));
+  const { remote, members, wantedFirst } = device;
   const archive = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   resources.defer(() => pool.release(archive));
+  if (wantedFirst > 0) void archive.bringAhead([[0, wantedFirst]]);
   return { members: members.filter((member) => isOfImage(layer, member)), archive };
 }
 

@@ -12,6 +12,7 @@ import type { BlobPool } from './blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
 import { imageOfDevices } from './image-of-devices.ts';
 import { rawBlob } from './near-blobs.ts';
+import { bringNamed } from './own-hints.ts';
 import { rafsDevice, StoredBlob } from './rafs-device.ts';
 
 /**
@@ -65,7 +66,9 @@ export async function openRafsImage(
     resources.defer(() => pool.release(device));
     devices.push(device);
   }
-  return await imageOfDevices(bootstrap, devices, pool, resources.move());
+  const opened = await imageOfDevices(bootstrap, devices, pool, resources.move());
+  void bringNamed(opened.tree, devices, () => image.prefetch());
+  return opened;
 }
 
 /** The layer that has a blob: one of the image's, or one that its layers refer to. */

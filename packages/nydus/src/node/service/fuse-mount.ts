@@ -1,8 +1,8 @@
-import { stat } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FuseServer, resendRequests } from '@anole/fuse';
 import { type FuseMount, mountFuse, resumeFuse } from '@anole/host';
 import type { OnDemandImage } from '../on-demand/image.ts';
+import { CalmedReads, deviceOf, type ReadAheadOfKernel } from './calmed-reads.ts';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
 import type { MountRecord } from './service.ts';
 
@@ -10,6 +10,7 @@ import type { MountRecord } from './service.ts';
 export interface FuseLeft {
   readonly fd: number;
   readonly agreed: number;
+  readonly readAhead?: ReadAheadOfKernel | undefined;
 }
 
 /** As the server of a tree that is only read says. */
@@ -45,7 +46,10 @@ export async function mountThroughFuse(
         onDescriptor: (fd) => keeper.keep(name, fd),
       });
   // Asks the root, so that the kernel has introduced itself.
-  if (!left) await stat(mounted.directory);
+  const device = left ? undefined : await deviceOf(mounted.directory);
+  const calmed = device
+    ? CalmedReads.begin(device, image)
+    : left?.readAhead && CalmedReads.resume(left.readAhead, image);
   let isServed = true;
   const end = () => {
     isServed = false;
@@ -58,12 +62,14 @@ export async function mountThroughFuse(
     get agreed() {
       return server.agreed ?? 0;
     },
+    calmed,
     async unmount() {
       await mounted.unmount();
       await Promise.race([ended, sleep(PATIENCE)]);
     },
     isInUse: () => isServed,
     async release() {
+      calmed?.stop();
       keeper.release(name);
       await mounted.close();
       await image.close();

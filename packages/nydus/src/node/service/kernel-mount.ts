@@ -1,14 +1,27 @@
+import { HostError } from '@anole/host';
 import { isOpenElsewhere, MountFlag, mount, unmount } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { OnDemandImage } from '../on-demand/image.ts';
+import {
+  CalmedReads,
+  decodesPages,
+  erofsDeviceSince,
+  erofsDevices,
+  type ReadAheadOfKernel,
+} from './calmed-reads.ts';
 import type { Filler } from './filler.ts';
 import type { DescriptorKeeper, ImageMount } from './mount.ts';
 
 const FILE = 'file ';
 
+/** A mount of a service that is gone. */
+export interface KernelLeft {
+  readonly readAhead?: ReadAheadOfKernel | undefined;
+}
+
 /**
- * Mounts an image by the kernel's EROFS, from the cache's files; or, where it is `mounted` already by
- * a service that is gone, goes on filling those.
+ * Mounts an image by the kernel's EROFS, from the cache's files; or, where a service that is gone has
+ * `left` it mounted, goes on filling those.
  *
  * @throws HostError as `mount`; ErofsError where the image is damaged
  */
@@ -17,7 +30,7 @@ export async function mountByKernel(
   directory: string,
   filler: Filler,
   keeper: DescriptorKeeper,
-  mounted = false,
+  left?: KernelLeft,
 ): Promise<ImageMount> {
   const { blobs } = image;
   const [main, ...devices] = blobs as [CachedBlob, ...CachedBlob[]];
@@ -25,11 +38,18 @@ export async function mountByKernel(
   const forget = () => {
     for (const blob of blobs) if (filler.remove(blob)) keeper.release(fileName(blob.id));
   };
+  let calmed: CalmedReads | undefined;
   try {
-    if (!mounted) await makeReady(image, keeper);
-    // By descriptors: options have a page, and paths may have commas.
-    const options = devices.map(({ fd }) => `device=/proc/self/fd/${fd}`).join(',');
-    if (!mounted) mount(main.path, directory, 'erofs', MountFlag.readOnly, options);
+    if (left) calmed = left.readAhead && CalmedReads.resume(left.readAhead, image);
+    else {
+      await makeReady(image, keeper);
+      // By descriptors: options have a page, and paths may have commas.
+      const options = devices.map(({ fd }) => `device=/proc/self/fd/${fd}`).join(',');
+      const before = erofsDevices();
+      mount(main.path, directory, 'erofs', MountFlag.readOnly, options);
+      const device = decodesPages(image) ? undefined : erofsDeviceSince(before);
+      calmed = device === undefined ? undefined : CalmedReads.begin(device, image);
+    }
   } catch (error) {
     forget();
     throw error;
@@ -38,11 +58,13 @@ export async function mountByKernel(
     kind: 'kernel',
     directory,
     blobs,
+    calmed,
     async unmount() {
       unmount(directory);
     },
     isInUse: () => isOpenElsewhere(main.fd),
     async release() {
+      calmed?.stop();
       forget();
       await image.close();
     },
@@ -55,6 +77,9 @@ async function makeReady(image: OnDemandImage, keeper: DescriptorKeeper): Promis
   for (const result of await Promise.allSettled([image.loadMetadata(), ...kept])) {
     if (result.status === 'rejected') throw result.reason;
   }
+  if (image.blobs.every(({ isKept }) => isKept)) return;
+  // The kernel reads metadata without asking, and would find zeros.
+  throw new HostError('HOST_NO_SPACE', 'Cannot mount: the disk does not take what was fetched');
 }
 
 /** By which the keeper knows the descriptor of the file of a blob. */

@@ -1,4 +1,5 @@
 import type { CachedBlob } from '../cache/blob.ts';
+import type { CalmedReads } from './calmed-reads.ts';
 
 /** How an image is mounted: by the kernel's own EROFS, or through FUSE. */
 export type MountKind = 'kernel' | 'fuse';
@@ -19,6 +20,8 @@ export interface ImageMount {
   readonly blobs: readonly CachedBlob[];
   /** What the next service needs to go on with a FUSE mount. */
   readonly agreed?: number;
+  /** Where the kernel is kept from reading ahead, or was. */
+  readonly calmed?: CalmedReads | undefined;
   /**
    * Takes it off its directory. Who stands on it all the same goes on: an overlay, another name space.
    *

@@ -7,6 +7,7 @@ import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
+import type { ReadAheadOfKernel } from './calmed-reads.ts';
 import { Filler, type FillerEvents } from './filler.ts';
 import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
@@ -22,6 +23,8 @@ export interface MountRecord {
   readonly image: OnDemandReference;
   /** Of a FUSE mount. */
   readonly agreed?: number;
+  /** How far the kernel reads ahead of who reads it, where it was kept from that. */
+  readonly readAhead?: ReadAheadOfKernel;
   /** Milliseconds since 1970. */
   readonly since: number;
   /** Whether it is on its directory no more, but below an overlay, or in another name space. */
@@ -110,6 +113,7 @@ export class ImageService {
     const served = [...this.#mounts.values(), ...this.#detached].map(({ record, mount }) => ({
       ...record,
       ...(mount.agreed !== undefined && { agreed: mount.agreed }),
+      ...(mount.calmed && { readAhead: mount.calmed.readAhead }),
     }));
     return [...served, ...this.#stranded.records];
   }
@@ -226,7 +230,8 @@ export class ImageService {
     clearInterval(this.#sweeper);
     this.#tidying[Symbol.dispose]();
     for (const { mount } of this.#detached) if (mount.isInUse()) stuck.push(mount);
-    for (const { kind, blobs } of stuck) {
+    for (const { kind, blobs, calmed } of stuck) {
+      calmed?.end();
       if (kind === 'kernel') for (const blob of blobs) await wholly(blob);
     }
     await this.#filler?.close();
@@ -274,7 +279,7 @@ export class ImageService {
 
   /** Goes on with a mount, whose FUSE has a descriptor. */
   async #adopt(record: MountRecord, fd: number | undefined, filler?: Filler): Promise<void> {
-    const { directory, image, kind, agreed = 0 } = record;
+    const { directory, image, kind, agreed = 0, readAhead } = record;
     const { keeper } = this.#options;
     const opened = await this.open(image);
     const mount =
@@ -282,8 +287,9 @@ export class ImageService {
         ? await mountThroughFuse(opened, directory, descriptorName(record), keeper, {
             fd: fd!,
             agreed,
+            readAhead,
           })
-        : await mountByKernel(opened, directory, filler!, keeper, true);
+        : await mountByKernel(opened, directory, filler!, keeper, { readAhead });
     if (record.isDetached) await this.#letGo({ record, mount });
     else this.#mounts.set(directory, { record, mount });
   }
