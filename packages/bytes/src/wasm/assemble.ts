@@ -17,9 +17,9 @@ import { valueTypes } from './opcodes.ts';
  * @param ram index of the memory that RAM is in
  */
 export function assemble(code: Code, ram = 0): Uint8Array<ArrayBuffer> {
-  const out = new Out();
-  new Writer(ram, out).write(code);
-  return out.bytes();
+  scratch.length = 0;
+  new Writer(ram, scratch).write(code);
+  return scratch.bytes();
 }
 
 /**
@@ -76,6 +76,9 @@ class Out {
     this.buffer = grown;
   }
 }
+
+/** For one function after the other: a buffer for each cost more than what was written there. */
+const scratch = new Out();
 
 const structured = { block: 0x02, loop: 0x03, if: 0x04 } as const;
 /** In the alignment of an access: the index of a memory follows. */

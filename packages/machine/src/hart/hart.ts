@@ -150,6 +150,9 @@ export interface Hart {
   /** Tick of the earliest comparator still to come, for sleeping in WFI; undefined without one. */
   nextTimer(): number | undefined;
 
+  /** Milliseconds of a processor that other threads took to compile for it. */
+  readonly compiling: number;
+
   /** Forgets all translations (a remote fence; RAM layout changed under the hart). */
   flushTlb(): void;
   /** Leaves its memory to others: it can be looked at, and runs no more. */

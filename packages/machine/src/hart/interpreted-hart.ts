@@ -236,12 +236,17 @@ export class InterpretedHart implements Hart {
     this.#jit?.adopt(code);
   }
 
+  get compiling(): number {
+    return this.#jit?.busy ?? 0;
+  }
+
   flushTlb(): void {
     this.#interpreter.flushAll();
   }
 
   release(): void {
     this.#state.release();
+    this.#jit?.release();
     this.#interpreter = released;
   }
 

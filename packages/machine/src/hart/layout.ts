@@ -118,10 +118,10 @@ export const tlbOf = (kind: number): number => TLB + kind * TLB_MODES * TLB_BYTE
 export const TLB_END = TLB + 3 * TLB_MODES * TLB_BYTES;
 
 /**
- * For each half-word two u32: the 32-bit instruction it stands for, all ones where illegal, and that
- * instruction's index in the table. In the order of the half-words turned right by two bits: those that differ
- * in the lower bits of a register or an immediate lie in one line of the host's cache, and what is no
- * compressed instruction lies apart.
+ * For each half-word a u32: the 32-bit instruction it stands for, with a code of that instruction in place of
+ * its opcode, of seven bits; all of these are ones where it is illegal. In the order of the half-words turned
+ * right by two bits: those that differ in the lower bits of a register or an immediate lie in one line of the
+ * host's cache, and what is no compressed instruction lies apart.
  */
 export const EXPANSIONS = 0x4_0000;
 

@@ -8,7 +8,7 @@ import { HartLink } from './hart-link.ts';
 import type { HartOrder } from './hart-order.ts';
 import * as at from './layout.ts';
 import { SharedHarts } from './shared-harts.ts';
-import { startThread, type Thread } from './threads.ts';
+import { extension, startThread, type Thread } from './threads.ts';
 
 export interface CrewOptions {
   /** Harts of the machine, 2 to {@link at.MAX_HARTS}. */
@@ -30,8 +30,6 @@ export interface LinkState {
   startPc: bigint;
   startArgument: bigint;
 }
-
-const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
 /**
  * The harts of a machine with several: hart 0 runs in this thread, which has the devices; each of the

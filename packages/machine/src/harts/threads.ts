@@ -1,6 +1,8 @@
 /** Threads as Node and browsers have them alike: started with an order, ended from outside. */
 
 export interface Thread {
+  /** Lets the process end while it runs. */
+  unref(): void;
   /** Resolves when nothing of it runs any more. */
   end(): Promise<void>;
 }
@@ -12,7 +14,8 @@ interface NodeThreads {
 }
 
 interface NodeWorker {
-  postMessage(value: unknown): void;
+  postMessage(value: unknown, transfer: readonly unknown[]): void;
+  unref(): void;
   on(event: 'error', listener: (error: Error) => void): void;
   terminate(): Promise<number>;
 }
@@ -23,24 +26,34 @@ const nodeThreads: NodeThreads | undefined =
     ? undefined
     : (process.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined);
 
-/** Starts a thread from a module, which gets `order` by {@link receiveOrder}. */
+/** Starts a thread from a module, which gets `order` by {@link receiveOrder}, and ports of it for its own. */
 export function startThread(
   module: URL,
   name: string,
   order: unknown,
   onError: (error: unknown) => void,
+  ports: readonly MessagePort[] = [],
 ): Thread {
   if (nodeThreads !== undefined) {
     const worker = new nodeThreads.Worker(module, { name, ...inherited() });
     worker.on('error', onError);
-    worker.postMessage(order);
-    return { end: async () => void (await worker.terminate()) };
+    worker.postMessage(order, ports);
+    return {
+      unref: () => worker.unref(),
+      end: async () => void (await worker.terminate()),
+    };
   }
   const worker = new Worker(module, { type: 'module', name });
   worker.onerror = (event) => onError(event.error ?? new Error(event.message));
-  worker.postMessage(order);
-  return { end: async () => worker.terminate() };
+  worker.postMessage(order, [...ports]);
+  return { unref: () => {}, end: async () => worker.terminate() };
 }
+
+/** Whether there are threads. */
+export const hasThreads = (): boolean => nodeThreads !== undefined || typeof Worker !== 'undefined';
+
+/** What modules are called, as this one is: `ts` in source, else `js`. */
+export const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
 
 /** The order of the thread that this is called in. */
 export function receiveOrder(): Promise<unknown> {

@@ -29,7 +29,7 @@ const TIMER_MS = 1;
 export interface RunStatistics {
   /** Instructions retired. */
   readonly instructions: number;
-  /** Milliseconds of a processor that the harts took, added up. */
+  /** Milliseconds of a processor that the harts took, and what compiles for them, added up. */
   readonly busy: number;
   /** Milliseconds it was kept from running by its share of time. */
   readonly throttled: number;
@@ -64,7 +64,7 @@ export class Runner {
     const others = this.#board.crew?.statistics ?? { instructions: 0, busy: 0 };
     return {
       instructions: this.#board.hart.instret + others.instructions,
-      busy: this.#busy + others.busy,
+      busy: this.#busy + this.#board.hart.compiling + others.busy,
       throttled: this.governor.throttled,
     };
   }

@@ -19,15 +19,15 @@ import type { Instruction } from '../../isa/instruction.ts';
  * `illegal`. The tree is computed from the encodings: first the major opcode with funct3, then
  * whatever bits tell the rest apart.
  *
- * @param shortcut code to run first; it may use `direct` to go to a handler by its instruction's
- *   index in the table
+ * @param shortcut code to run first; it may use `direct` to go to the handler of one of a few instructions,
+ *   by its index among them
  */
 export function dispatch(
   instructions: readonly Instruction[],
   word: Local,
   illegal: Label,
   handler: (instruction: Instruction) => Code,
-  shortcut: (direct: (index: Code) => Code) => Code = () => [],
+  shortcut: (direct: Direct) => Code,
 ): Code {
   const labels = new Map(instructions.map((each) => [each, label(each.name)]));
   const groups = new Groups(labels, word, illegal);
@@ -43,7 +43,12 @@ export function dispatch(
     op('i32.and', op('i32.shr_u', get(word), i32(2)), i32(31)),
     op('i32.and', op('i32.shr_u', get(word), i32(7)), i32(0xe0)),
   );
-  const direct = (at: Code): Code => brTable(at, [...labels.values()], illegal);
+  const direct: Direct = (at, among) =>
+    brTable(
+      at,
+      among.map((each) => labels.get(each)!),
+      illegal,
+    );
   let code: Code = [shortcut(direct), brTable(index, table, illegal)];
   for (const [group, code2] of groups.entries()) code = [block(group, code), code2];
   for (const [instruction, target] of labels) {
@@ -51,6 +56,9 @@ export function dispatch(
   }
   return code;
 }
+
+/** Goes to the handler of the instruction at index `at` of `among`. */
+export type Direct = (at: Code, among: readonly Instruction[]) => Code;
 
 /** Major opcode and funct3. The two low bits are always ones here. */
 const FIRST_BITS = 0x707f;

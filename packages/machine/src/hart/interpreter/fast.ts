@@ -29,7 +29,6 @@ import { counterOf, jumpEntry } from '../jit/lookup.ts';
 import {
   ATTENTION,
   COUNTERS,
-  DATA_MODE,
   ENTERED,
   EXPANSIONS,
   F,
@@ -45,7 +44,8 @@ import {
 } from '../layout.ts';
 import { status } from '../status.ts';
 import { LocalPool } from './atomics.ts';
-import { dispatch } from './dispatch.ts';
+import { type Direct, dispatch } from './dispatch.ts';
+import { CODE_BITS, expansions } from './expansions.ts';
 import type { Define } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
 import {
@@ -63,14 +63,13 @@ import {
   and32,
   and64,
   extend,
-  isSet64,
   setSlot32,
   setSlot64,
   slot32,
   slot64,
   wrap,
 } from './slots.ts';
-import { entryOf, TlbAccess, tableOf } from './tlb-access.ts';
+import { dataTable, entryOf, TlbAccess, tableOf } from './tlb-access.ts';
 
 /**
  * The fast loop: executes instructions while the TLB answers and nothing unusual happens, and
@@ -95,9 +94,7 @@ class FastLoop {
   readonly #remaining: Local;
   readonly #target: Local;
   readonly #entry: Local;
-  readonly #tables: Readonly<Record<'fetch' | 'read' | 'write', Local>>;
-  /** Whether mstatus.FS is on, and dirty, frm is RNE, and NX is set: they change only in `slow`. */
-  readonly #float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
+  readonly #data: Local;
   readonly #fused: boolean;
   readonly #slow = label('slow');
   readonly #continue = label('next instruction');
@@ -121,23 +118,12 @@ class FastLoop {
     this.#remaining = scope.local('i32');
     this.#target = scope.local('i64');
     this.#entry = scope.local('i32');
-    this.#tables = {
-      fetch: scope.local('i32'),
-      read: scope.local('i32'),
-      write: scope.local('i32'),
-    };
-    this.#float = {
-      on: scope.local('i32'),
-      dirty: scope.local('i32'),
-      nearest: scope.local('i32'),
-      inexact: scope.local('i32'),
-    };
+    this.#data = scope.local('i32');
     this.#fused = fused;
     this.#pool = new LocalPool((type) => scope.local(type));
     this.#access = new TlbAccess({
       pool: this.#pool,
-      read: this.#tables.read,
-      write: this.#tables.write,
+      data: this.#data,
       entry: this.#entry,
       slow: this.#slow,
       shared,
@@ -189,15 +175,8 @@ class FastLoop {
   }
 
   #enter(): Code {
-    const dirty = op('i64.eq', and64(slot64(MSTATUS), status.FS), i64(status.FS));
     return [
-      set(this.#tables.fetch, tableOf(TlbKind.fetch, FETCH_MODE)),
-      set(this.#tables.read, tableOf(TlbKind.read, DATA_MODE)),
-      set(this.#tables.write, tableOf(TlbKind.write, DATA_MODE)),
-      set(this.#float.on, isSet64(slot64(MSTATUS), status.FS)),
-      set(this.#float.dirty, dirty),
-      set(this.#float.nearest, op('i32.eqz', and32(slot32(FCSR), 0xe0))),
-      set(this.#float.inexact, and32(slot32(FCSR), 1)),
+      set(this.#data, dataTable),
       set(this.#remaining, slot32(REMAINING)),
       set(this.#target, slot64(PC)),
       this.#attention === undefined ? [] : set(this.#attention, slot32(ATTENTION)),
@@ -218,7 +197,8 @@ class FastLoop {
   #fetchPage(): Code {
     const miss = op('i64.ne', load('i64.load', get(this.#entry)), and64(get(this.#target), -4096));
     return [
-      set(this.#entry, entryOf(this.#tables.fetch, get(this.#target))),
+      set(this.#entry, tableOf(TlbKind.fetch, FETCH_MODE)),
+      set(this.#entry, entryOf(this.#entry, get(this.#target))),
       when(miss, [
         setSlot32(REMAINING, get(this.#remaining)),
         setSlot64(PC, get(this.#target)),
@@ -261,13 +241,13 @@ class FastLoop {
   }
 
   /** Compressed instructions find their expansion and its handler in a table. */
-  #decodeLength(direct: (index: Code) => Code): Code {
+  #decodeLength(direct: Direct): Code {
     return [
       when(op('i32.ne', and32(get(this.#word), 3), i32(3)), [
         set(this.#next, add32(get(this.#ip), i32(2))),
         set(this.#entry, expansionOffset(this.#word)),
         set(this.#word, load('i32.load', get(this.#entry), EXPANSIONS)),
-        direct(load('i32.load', get(this.#entry), EXPANSIONS + 4)),
+        direct(and32(get(this.#word), CODE_BITS), expansions().instructions),
       ]),
       set(this.#next, add32(get(this.#ip), i32(4))),
     ];
@@ -320,8 +300,10 @@ class FastLoop {
       jumpRelative: () => this.#relative(immediate32(word, instruction)),
       branch: (condition) => [brIf(condition, this.#taken), br(this.#continue)],
       needsFloat: () => {
-        const { on, dirty } = this.#float;
-        return brIf(op('i32.eqz', get(dirtiesFloat(instruction) ? dirty : on)), this.#slow);
+        const state = and64(slot64(MSTATUS), status.FS);
+        return dirtiesFloat(instruction)
+          ? brIf(op('i64.ne', state, i64(status.FS)), this.#slow)
+          : brIf(op('i64.eqz', state), this.#slow);
       },
       csr: (_action, source) => [source, op('drop'), br(this.#slow)],
       system: (action) => this.#system(action),
@@ -341,8 +323,8 @@ class FastLoop {
   ): Code {
     return quickFloat(operation, args, {
       local: (type) => this.#pool.take(type),
-      nearest: this.#float.nearest,
-      inexact: this.#float.inexact,
+      nearest: op('i32.eqz', and32(slot32(FCSR), 0xe0)),
+      inexact: and32(slot32(FCSR), 1),
       fused: this.#fused,
       roundingMode: instruction.fields.has('rm')
         ? and32(op('i32.shr_u', get(this.#word), i32(12)), 7)

@@ -66,6 +66,6 @@ export function branchOffset(word: Local): Code {
 
 /** Offset from EXPANSIONS of the entry for the half-word in the lower bits of `word`. */
 export function expansionOffset(word: Local): Code {
-  const upper = op('i32.shl', op('i32.and', get(word), i32(0xfffc)), i32(1));
-  return op('i32.or', upper, op('i32.shl', op('i32.and', get(word), i32(3)), i32(17)));
+  const upper = op('i32.and', get(word), i32(0xfffc));
+  return op('i32.or', upper, op('i32.shl', op('i32.and', get(word), i32(3)), i32(16)));
 }

@@ -45,7 +45,8 @@ import {
 } from '../layout.ts';
 import { status } from '../status.ts';
 import { isReserved, LocalPool, updateAt } from './atomics.ts';
-import { dispatch } from './dispatch.ts';
+import { type Direct, dispatch } from './dispatch.ts';
+import { CODE_BITS, expansions } from './expansions.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
 import type { InterpreterOptions } from './module.ts';
@@ -114,7 +115,13 @@ class SlowStep {
         block(
           this.#done,
           this.#fetch(),
-          dispatch(instructions, this.#word, this.#illegal, (each) => this.#handler(each)),
+          dispatch(
+            instructions,
+            this.#word,
+            this.#illegal,
+            (each) => this.#handler(each),
+            (direct) => this.#expanded(direct),
+          ),
         ),
         setSlot64(PC, get(this.#next)),
         ret(),
@@ -152,6 +159,14 @@ class SlowStep {
         ],
       ),
     ];
+  }
+
+  /** What compressed instructions stand for is found by its code. */
+  #expanded(direct: Direct): Code {
+    return when(
+      op('i32.ne', and32(get(this.#raw), 3), i32(3)),
+      direct(and32(get(this.#word), CODE_BITS), expansions().instructions),
+    );
   }
 
   #handler(instruction: Instruction): Code {

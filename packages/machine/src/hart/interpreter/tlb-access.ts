@@ -15,16 +15,15 @@ import {
   set,
 } from '@anole/bytes/wasm';
 import type { MemoryUpdate, Width } from '../../isa/ir.ts';
-import { TLB_BYTES, tlbOf } from '../layout.ts';
+import { DATA_MODE, TLB_BYTES, TlbKind, tlbOf } from '../layout.ts';
 import { isReserved, type LocalPool, updateAt } from './atomics.ts';
 import { sharedUpdateAt } from './shared-atomics.ts';
 import { add32, and32, and64, slot32, wrap } from './slots.ts';
 
 export interface TlbContext {
   readonly pool: Pick<LocalPool, 'take'>;
-  /** i32: places of the tables for loads and for stores, see {@link tableOf}. */
-  readonly read: Local;
-  readonly write: Local;
+  /** i32: place of the table for loads, see {@link dataTable}. */
+  readonly data: Local;
   /** i32, to work with. */
   readonly entry: Local;
   /** Where to go when the TLB has no answer. */
@@ -38,6 +37,10 @@ export interface TlbContext {
 /** Place of the TLB for a kind of access, by the slot that holds the mode. */
 export const tableOf = (kind: number, mode: number): Code =>
   add32(i32(tlbOf(kind)), op('i32.mul', slot32(mode), i32(TLB_BYTES)));
+
+/** Place of the table for loads. That for stores is {@link STORES} behind it. */
+export const dataTable: Code = tableOf(TlbKind.read, DATA_MODE);
+export const STORES: number = tlbOf(TlbKind.write) - tlbOf(TlbKind.read);
 
 /** Place of the entry that `address` would be in. */
 export function entryOf(table: Local, address: Code): Code {
@@ -57,23 +60,23 @@ export class TlbAccess {
     const name = (
       width === 8 ? 'i64.load' : `i64.load${width * 8}_${signed ? 's' : 'u'}`
     ) as MemoryOperator;
-    return ramLoad(name, this.#place(this.#context.read, address, width));
+    return ramLoad(name, this.#place(0, address, width));
   }
 
   store(width: Width, address: Code, value: Code): Code {
     const name = (width === 8 ? 'i64.store' : `i64.store${width * 8}`) as MemoryOperator;
-    return ramStore(name, this.#place(this.#context.write, address, width), value);
+    return ramStore(name, this.#place(STORES, address, width), value);
   }
 
   update(update: MemoryUpdate, address: Code, value: Code): Code {
-    const { pool, read, write, shared } = this.#context;
+    const { pool, shared } = this.#context;
     const locals = {
       address: pool.take('i64'),
       place: pool.take('i32'),
       operand: pool.take('i64'),
       old: pool.take('i64'),
     };
-    const table = update.kind === 'loadReserved' ? read : write;
+    const table = update.kind === 'loadReserved' ? 0 : STORES;
     const prepare = [
       set(locals.address, address),
       update.kind === 'loadReserved' ? [] : set(locals.operand, value),
@@ -86,17 +89,17 @@ export class TlbAccess {
     return [prepare, choose('i64', isReserved(locals.address), proceed, i64(1))];
   }
 
-  /** Place of `address` in this memory. */
-  #place(table: Local, address: Code, width: Width): Code {
-    const { pool, entry, slow, delta } = this.#context;
+  /** Place of `address` in this memory, by the table that is so far behind that for loads. */
+  #place(table: number, address: Code, width: Width): Code {
+    const { pool, data, entry, slow, delta } = this.#context;
     if (delta !== undefined) return add32(wrap(address), get(delta));
     const at = pool.take('i64');
     const tag = and64(get(at), BigInt(-4096 | (width - 1)));
     return [
       set(at, address),
-      set(entry, entryOf(table, get(at))),
-      brIf(op('i64.ne', load('i64.load', get(entry)), tag), slow),
-      add32(wrap(get(at)), load('i32.load', get(entry), 8)),
+      set(entry, entryOf(data, get(at))),
+      brIf(op('i64.ne', load('i64.load', get(entry), table), tag), slow),
+      add32(wrap(get(at)), load('i32.load', get(entry), table + 8)),
     ];
   }
 }

@@ -14,6 +14,13 @@ export interface Compiled {
   readonly pages: readonly number[];
 }
 
+/** Code that is being compiled elsewhere. */
+export interface ExpectedCode {
+  readonly pages: readonly number[];
+  /** Whether all of its pages are still what they were. */
+  isValid: boolean;
+}
+
 /** A page whose code is written over so often is left to the interpreter. */
 const STRIKES = 16;
 /** Functions that the table has room for at first: a table for all takes as long to make as a small machine. */
@@ -31,6 +38,7 @@ export class CodeHeap {
   readonly #byPage = new Map<number, Set<Compiled>>();
   /** In the order of their making. */
   readonly #all = new Set<Compiled>();
+  readonly #expected = new Map<number, Set<ExpectedCode>>();
   /** How often code of a page was written over. */
   readonly #strikes = new Map<number, number>();
   readonly #free: number[] = [];
@@ -119,6 +127,34 @@ export class CodeHeap {
     }
   }
 
+  /**
+   * Watches pages whose code is about to be compiled elsewhere, up to {@link settle}. {@link markTlb} is to be
+   * called afterwards.
+   */
+  expect(pages: readonly number[]): ExpectedCode {
+    const expected = { pages, isValid: true };
+    for (const page of pages) {
+      let known = this.#expected.get(page);
+      if (known === undefined) {
+        known = new Set();
+        this.#expected.set(page, known);
+      }
+      known.add(expected);
+      this.#watch(page);
+    }
+    return expected;
+  }
+
+  /** The code is there, or not to come. Whether it still stands for its pages. */
+  settle(expected: ExpectedCode): boolean {
+    for (const page of expected.pages) {
+      const known = this.#expected.get(page);
+      known?.delete(expected);
+      if (known?.size === 0) this.#expected.delete(page);
+    }
+    return expected.isValid;
+  }
+
   /** Drops the oldest code when there is no room. @throws RangeError where the host has none */
   add(code: SharedFunction): void {
     const body = code.module.function(code.number);
@@ -145,10 +181,13 @@ export class CodeHeap {
   /** A page of RAM is about to be written: its code must not be entered again. */
   written(page: number): void {
     const known = this.#byPage.get(page);
-    if (known !== undefined) {
+    const expected = this.#expected.get(page);
+    if (known !== undefined || expected !== undefined) {
       this.#strikes.set(page, (this.#strikes.get(page) ?? 0) + 1);
-      for (const compiled of [...known]) this.#drop(compiled);
     }
+    for (const compiled of [...(known ?? [])]) this.#drop(compiled);
+    for (const each of expected ?? []) each.isValid = false;
+    this.#expected.delete(page);
     this.#unwatch(page);
   }
 
@@ -232,7 +271,7 @@ export class CodeHeap {
       if (known.size > 0) continue;
       this.#byPage.delete(page);
       this.#copies.delete(page);
-      this.#unwatch(page);
+      if (!this.#expected.has(page)) this.#unwatch(page);
     }
     this.#shared = undefined;
     this.#all.delete(compiled);

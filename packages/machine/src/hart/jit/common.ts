@@ -9,8 +9,7 @@ export interface CommonLocals {
   readonly leaving: Local;
   /** Bits of the pages whose translation was looked at. */
   readonly known: Local;
-  readonly read: Local;
-  readonly write: Local;
+  readonly data: Local;
   readonly entry: Local;
   readonly dispatch: Local;
   readonly float: Readonly<Record<'on' | 'dirty' | 'nearest' | 'inexact', Local>>;
@@ -22,8 +21,7 @@ const types = {
   target: 'i64',
   leaving: 'i32',
   known: 'i32',
-  read: 'i32',
-  write: 'i32',
+  data: 'i32',
   entry: 'i32',
   dispatch: 'i32',
 } as const;

@@ -23,8 +23,8 @@ import {
   slot64,
   wrap,
 } from '../interpreter/slots.ts';
-import { tableOf } from '../interpreter/tlb-access.ts';
-import { DATA_MODE, MIE, MIP, MODE, MSTATUS, SEPC, TlbKind, TlbMode } from '../layout.ts';
+import { dataTable } from '../interpreter/tlb-access.ts';
+import { DATA_MODE, MIE, MIP, MODE, MSTATUS, SEPC, TlbMode } from '../layout.ts';
 import { status } from '../status.ts';
 
 const SSTATUS = 0x100;
@@ -49,9 +49,8 @@ export interface CsrContext {
   /** Two locals of i64 to work with. */
   readonly old: Local;
   readonly value: Local;
-  /** Tables for loads and stores, see `TlbContext`. */
-  readonly read: Local;
-  readonly write: Local;
+  /** Table for loads, see `TlbContext`. */
+  readonly data: Local;
   /** To the interpreter, which executes the whole instruction. */
   readonly leave: Label;
   /** Leaves behind the instruction, for an interrupt that may be due. */
@@ -94,7 +93,7 @@ function checkStatus(value: Local, leave: Label): Code {
   ];
 }
 
-function writeStatus({ value, read, write, interrupt }: CsrContext): Code {
+function writeStatus({ value, data, interrupt }: CsrContext): Code {
   const sum = and32(wrap(shr64(get(value), 18)), 1);
   const isWaiting = op(
     'i64.ne',
@@ -104,8 +103,7 @@ function writeStatus({ value, read, write, interrupt }: CsrContext): Code {
   return [
     setSlot64(MSTATUS, get(value)),
     setSlot32(DATA_MODE, add32(i32(TlbMode.supervisor), sum)),
-    set(read, tableOf(TlbKind.read, DATA_MODE)),
-    set(write, tableOf(TlbKind.write, DATA_MODE)),
+    set(data, dataTable),
     when(op('i32.and', isSet64(get(value), status.SIE), isWaiting), interrupt()),
   ];
 }

@@ -14,7 +14,7 @@ import {
 import type { Instruction } from '../../isa/instruction.ts';
 import type { Expr, Width } from '../../isa/ir.ts';
 import { add64, and32, and64, wrap } from '../interpreter/slots.ts';
-import { entryOf } from '../interpreter/tlb-access.ts';
+import { entryOf, STORES } from '../interpreter/tlb-access.ts';
 import { commonLocals } from './common.ts';
 import { fieldOf, writtenBy } from './liveness.ts';
 import type { Step } from './step.ts';
@@ -186,15 +186,19 @@ export function checkNumbers(
 
 function makeCheck(kind: 'load' | 'store', width: Width): Template {
   const slow = label('leave');
-  const { leaving, entry, read, write } = commonLocals;
+  const { leaving, entry, data } = commonLocals;
+  const table = kind === 'load' ? 0 : STORES;
   const at = localHole(hole.work, 'i64');
   const offset = and32(wrap(get(at)), PAGE - 1);
   return assembleTemplate([
     set(leaving, i32Hole(hole.leave)),
     set(at, add64(get(localHole(hole.base, 'i64')), i64Hole(hole.low))),
     brIf(op('i32.gt_u', offset, i32Hole(hole.room)), slow),
-    set(entry, entryOf(kind === 'load' ? read : write, get(at))),
-    brIf(op('i64.ne', load('i64.load', get(entry)), and64(get(at), -PAGE | (width - 1))), slow),
-    set(localHole(hole.delta, 'i32'), load('i32.load', get(entry), 8)),
+    set(entry, entryOf(data, get(at))),
+    brIf(
+      op('i64.ne', load('i64.load', get(entry), table), and64(get(at), -PAGE | (width - 1))),
+      slow,
+    ),
+    set(localHole(hole.delta, 'i32'), load('i32.load', get(entry), table + 8)),
   ]);
 }

@@ -2,9 +2,11 @@ import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
 import { CodeHeap } from './code-heap.ts';
 import { CodeModule } from './code-module.ts';
+import { compileService } from './compile-service.ts';
 import type { Explorer } from './explore.ts';
 import type { regionsModule } from './module.ts';
 import type { JitOptions } from './options.ts';
+import type { packRegions } from './packed-regions.ts';
 import { PageMap } from './page-map.ts';
 import type { SharedCode } from './shared-code.ts';
 import type { PlacedRegion } from './translate.ts';
@@ -16,22 +18,27 @@ const PATIENCE = 1000;
 const WARM = 200_000_000;
 /** Instructions of a region. */
 const LIMIT = 320;
+/** Orders to another thread that are not answered yet; places that wait meanwhile. */
+const MOST_ORDERS = 4;
+const MOST_WAITING = 256;
 
 /** What compiles: much code, and the instructions of the guest, which short commands do without. */
 interface Compiler {
   readonly Explorer: typeof Explorer;
   readonly regionsModule: typeof regionsModule;
+  readonly packRegions: typeof packRegions;
 }
 
 let compiler: Compiler | undefined;
 
 /** Has what compiles at hand. A {@link Jit} that does not find it asks for it, and compiles later. */
 export async function loadCompiler(): Promise<void> {
-  const [{ Explorer }, { regionsModule }] = await Promise.all([
+  const [{ Explorer }, { regionsModule }, { packRegions }] = await Promise.all([
     import('./explore.ts'),
     import('./module.ts'),
+    import('./packed-regions.ts'),
   ]);
-  compiler = { Explorer, regionsModule };
+  compiler = { Explorer, regionsModule, packRegions };
 }
 
 interface MappedRegion extends PlacedRegion {
@@ -57,6 +64,12 @@ export class Jit {
   /** What modules of compiled code import. */
   readonly #env: WebAssembly.ModuleImports;
   readonly #waiting = new Map<number, Hot>();
+  /** Entries of what another thread compiles. */
+  readonly #ordered = new Set<number>();
+  #orders = 0;
+  #service: ReturnType<typeof compileService>;
+  #released = false;
+  #busy = 0;
   #patience = PATIENCE;
   #loading: Promise<void> | undefined;
   /** Count of instructions from which on the hart is warm; undefined before the first look. */
@@ -71,7 +84,8 @@ export class Jit {
     this.#fused = fused;
     this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
     this.#env = { memory: own, ram: memory.wasm, table: this.heap.table };
-    const { threshold, coldThreshold = threshold } = options;
+    const { threshold, coldThreshold = threshold, apart } = options;
+    if (apart && !memory.shared) this.#service = compileService();
     this.#isWarm = coldThreshold === threshold;
     this.#setThreshold();
     memory.onCodeWritten = (page) => this.heap.written(page);
@@ -83,7 +97,9 @@ export class Jit {
    */
   hot(place: number): boolean {
     if (this.heap.enter(place)) return true;
+    if (this.#ordered.has(place)) return false;
     if (this.#waiting.has(place)) this.#patience = 0;
+    else if (this.#waiting.size >= MOST_WAITING) return false;
     this.#waiting.set(place, { place, map: new PageMap(this.#own, this.#memory, place) });
     if (this.#options.batch > 1) return false;
     this.#compile();
@@ -100,6 +116,11 @@ export class Jit {
     if (this.#waiting.size === 0) return;
     this.#patience--;
     if (this.#waiting.size >= this.#options.batch || this.#patience < 0) this.#compile();
+  }
+
+  /** Milliseconds of a processor that another thread took for it. */
+  get busy(): number {
+    return this.#busy;
   }
 
   #warm(executed: number): void {
@@ -126,6 +147,7 @@ export class Jit {
   }
 
   #compile(): void {
+    if (this.#orders >= MOST_ORDERS) return;
     const places = [...this.#waiting.values()];
     this.#waiting.clear();
     this.#patience = PATIENCE;
@@ -136,20 +158,77 @@ export class Jit {
     }
     const regions = this.#regions(places, compiler);
     if (regions.length === 0) return;
-    const { shared } = this.#memory;
-    try {
-      const bytes = compiler.regionsModule(regions, { fused: this.#fused, shared });
-      const module = new CodeModule(new WebAssembly.Module(bytes), this.#env);
-      for (const [number, region] of regions.entries()) {
-        if (shared) this.#keep(region);
-        this.heap.add({ module, number, ...lieOf(region) });
-      }
-    } catch (error) {
-      if (!(error instanceof WebAssembly.CompileError || error instanceof RangeError)) throw error;
-      for (const { places } of regions) this.heap.giveUp(places.get(0)!);
+    if (this.#service !== undefined) {
+      void this.#order(regions, compiler);
       return;
     }
+    const { shared } = this.#memory;
+    const lies = regions.map(lieOf);
+    try {
+      const bytes = compiler.regionsModule(regions, { fused: this.#fused, shared });
+      if (shared) for (const region of regions) this.#keep(region);
+      this.#add(new WebAssembly.Module(bytes), lies);
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#giveUp(lies);
+    }
+  }
+
+  /** Has another thread compile; what was written meanwhile is dropped. */
+  async #order(regions: readonly MappedRegion[], { packRegions }: Compiler): Promise<void> {
+    const orders = regions.map((region) => {
+      const lie = lieOf(region);
+      for (const place of lie.entries) this.#ordered.add(place);
+      return { ...lie, expected: this.heap.expect(lie.pages) };
+    });
     this.heap.markTlb();
+    this.#orders++;
+    let module: WebAssembly.Module | undefined;
+    try {
+      const order = { regions: packRegions(regions), fused: this.#fused };
+      const answer = await this.#service!.compile(order);
+      this.#busy += answer.busy;
+      module = answer.module;
+      if (module === undefined) this.#giveUp(orders);
+    } catch {
+      // From now on here.
+      this.#service = undefined;
+    }
+    this.#orders--;
+    for (const { entries } of orders) for (const place of entries) this.#ordered.delete(place);
+    const isValid = orders.map(({ expected }) => this.heap.settle(expected));
+    if (module === undefined || this.#released) return;
+    this.#add(
+      module,
+      orders.map((lie, at) => (isValid[at] ? lie : undefined)),
+    );
+  }
+
+  /** @param lies of the module's functions; undefined for those that are not wanted any more */
+  #add(module: WebAssembly.Module, lies: readonly (Lie | undefined)[]): void {
+    const code = new CodeModule(module, this.#env);
+    try {
+      for (const [number, lie] of lies.entries()) {
+        if (lie !== undefined) this.heap.add({ module: code, number, ...lie });
+      }
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
+      this.#giveUp(lies);
+    }
+    this.heap.markTlb();
+  }
+
+  #giveUp(lies: readonly (Lie | undefined)[]): void {
+    for (const lie of lies) if (lie !== undefined) this.heap.giveUp(lie.entries[0]!);
+  }
+
+  /** Leaves the memory to others. */
+  release(): void {
+    this.#released = true;
+  }
+
+  #isKnown(place: number): boolean {
+    return this.heap.has(place) || this.#ordered.has(place);
   }
 
   #keep({ pages, places, map }: MappedRegion): void {
@@ -160,7 +239,7 @@ export class Jit {
   #regions(hot: readonly Hot[], { Explorer }: Compiler): MappedRegion[] {
     const found: { readonly map: PageMap; readonly explorer: InstanceType<typeof Explorer> }[] = [];
     for (const { place, map } of hot) {
-      if (this.heap.has(place) || this.heap.isGivenUp(place)) continue;
+      if (this.#isKnown(place) || this.heap.isGivenUp(place)) continue;
       const offset = place & 0xfff;
       const cover = found.find(
         (each) => each.map.place === map.place && each.explorer.covers(offset),
@@ -169,7 +248,7 @@ export class Jit {
         cover.explorer.explore([offset]);
         continue;
       }
-      const known = (at: number): boolean => this.heap.has(map.placeOf(at) ?? 0);
+      const known = (at: number): boolean => this.#isKnown(map.placeOf(at) ?? 0);
       const explorer = new Explorer(map.read, known, LIMIT);
       explorer.explore([offset]);
       found.push({ map, explorer });
@@ -180,8 +259,17 @@ export class Jit {
   }
 }
 
+/** The host's compiler does not take it, or has no room. */
+const isRefusal = (error: unknown): boolean =>
+  error instanceof WebAssembly.CompileError || error instanceof RangeError;
+
 /** Where a region is entered, and the pages of RAM that it lies in. */
-function lieOf({ entries, blocks, pages, places }: PlacedRegion) {
+interface Lie {
+  readonly entries: readonly number[];
+  readonly pages: readonly number[];
+}
+
+function lieOf({ entries, blocks, pages, places }: PlacedRegion): Lie {
   const start = places.get(0)!;
   return {
     entries: entries.map((index) => (start + blocks[index]!.offset) | 0),

@@ -11,6 +11,11 @@ export interface JitOptions {
    * when one of them became hot once more.
    */
   readonly batch: number;
+  /**
+   * Compile in a thread of its own where there are threads, and RAM is not shared: code is entered when the
+   * host's event loop has turned. Default false.
+   */
+  readonly apart?: boolean;
   /** Functions that are kept; when there are more, the oldest are dropped. Default 16384. */
   readonly capacity?: number;
 }
@@ -19,6 +24,7 @@ export const defaultJit: JitOptions = {
   threshold: 16_000,
   coldThreshold: 32_000,
   batch: 32,
+  apart: true,
 };
 
 /** What a caller asks for, as a hart takes it: absent for no compiling. */

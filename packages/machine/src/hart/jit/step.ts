@@ -28,6 +28,11 @@ export function decode(read: ReadHalf, offset: number): Step | undefined {
   const upper = size === 4 ? read(offset + 2) : 0;
   if (upper === undefined) return undefined;
   const word = size === 2 ? expandCompressed(half) : (half | (upper << 16)) >>> 0;
+  return stepOf(offset, size, word);
+}
+
+/** The instruction `word`, of 32 bits; undefined where it is illegal. */
+export function stepOf(offset: number, size: number, word: number): Step | undefined {
   const instruction = findInstruction(word);
   if (instruction === undefined) return undefined;
   const kind = immediateOf(instruction);

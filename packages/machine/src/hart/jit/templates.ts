@@ -116,10 +116,11 @@ export function numbersFor(
   locals: StepLocals,
 ): number[] {
   const { offset, size, immediate } = step;
-  const numbers = [0, 0, 0, 0, immediate, offset, offset + size];
-  numbers.push(leavingAt(offset, refund, Outcome.slow));
-  numbers.push(leavingAt(offset + size, refund - 1, Outcome.interrupt));
-  numbers.push(slotOf(rdOf(step)), locals.delta?.index ?? 0);
+  const next = offset + size;
+  const leave = leavingAt(offset, refund, Outcome.slow);
+  const after = leavingAt(next, refund - 1, Outcome.interrupt);
+  const numbers = [0, 0, 0, 0, immediate, offset, next, leave, after, 0, locals.delta?.index ?? 0];
+  numbers[hole.slot] = slotOf(rdOf(step));
   for (const { field, bank } of operands) {
     numbers[hole[field]] = locals.register(bank + fieldOf(step, field)).index;
   }
@@ -142,12 +143,11 @@ class TemplateMaker {
     this.#isPlaced = isPlaced;
     this.#step = step;
     this.#options = options;
-    const { read, write, entry } = commonLocals;
+    const { data, entry } = commonLocals;
     const pool = { take: (type: ValueType) => this.#take(type) };
     this.#access = new TlbAccess({
       pool,
-      read,
-      write,
+      data,
       entry,
       slow: this.#leave,
       shared: options.shared,
@@ -236,8 +236,7 @@ class TemplateMaker {
     return accessCsr(access, {
       old: this.#take('i64'),
       value: this.#take('i64'),
-      read: commonLocals.read,
-      write: commonLocals.write,
+      data: commonLocals.data,
       leave: this.#leave,
       interrupt: () => [
         set(commonLocals.leaving, i32Hole(hole.after)),
@@ -254,8 +253,8 @@ class TemplateMaker {
     const { instruction, word } = this.#step;
     return quickFloat(operation, args, {
       local: (type) => this.#take(type),
-      nearest,
-      inexact,
+      nearest: get(nearest),
+      inexact: get(inexact),
       fused: this.#options.fused,
       roundingMode: instruction.fields.has('rm') ? i32((word >>> 12) & 7) : undefined,
       slow: this.#leave,

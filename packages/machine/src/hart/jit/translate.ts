@@ -33,8 +33,8 @@ import {
   slot64,
   wrap,
 } from '../interpreter/slots.ts';
-import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
-import { DATA_MODE, FCSR, FETCH_MODE, MSTATUS, PC, REMAINING, TlbKind } from '../layout.ts';
+import { dataTable, entryOf, tableOf } from '../interpreter/tlb-access.ts';
+import { FCSR, FETCH_MODE, MSTATUS, PC, REMAINING, TlbKind } from '../layout.ts';
 import { status } from '../status.ts';
 import { commonLocals, commonTypes, leavingAt, MAX_REFUND, OFFSET, REFUND } from './common.ts';
 import { checkNumbers, checkOf, type Group, groupsOf } from './groups.ts';
@@ -131,8 +131,7 @@ class Translator {
       ]),
       entries.length > 1 ? set(leaving, and32(wrap(get(base)), 4095)) : [],
       set(base, and64(get(base), -4096)),
-      set(read, tableOf(TlbKind.read, DATA_MODE)),
-      set(write, tableOf(TlbKind.write, DATA_MODE)),
+      set(data, dataTable),
       this.#hasFloats ? floatState() : [],
       block(
         this.#leave,
@@ -308,7 +307,7 @@ class Translator {
   };
 }
 
-const { base, remaining, target, leaving, known, read, write, dispatch, float } = commonLocals;
+const { base, remaining, target, leaving, known, data, dispatch, float } = commonLocals;
 
 const address = (offset: number): Code =>
   offset === 0 ? get(base) : add64(get(base), i64(offset));

@@ -96,7 +96,7 @@ export class QuickArithmetic extends QuickKit {
     const z = local(t);
     const negate = (value: Local): Code => set(value, op(`${t}.neg`, get(value)));
     return [
-      brIf(op('i32.eqz', get(inexact)), slow),
+      brIf(op('i32.eqz', inexact), slow),
       this.nearest(),
       this.load(x, a),
       this.load(y, b),

@@ -69,8 +69,8 @@ export class QuickConversions extends QuickKit {
         choose(
           'i32',
           towardZero,
-          op('i32.or', get(inexact), exact),
-          op('i32.and', exact, op('i32.and', get(nearest), this.isNearestMode())),
+          op('i32.or', inexact, exact),
+          op('i32.and', exact, op('i32.and', nearest, this.isNearestMode())),
         ),
       ),
       word ? op('i64.extend_i32_s', get(r)) : get(r),

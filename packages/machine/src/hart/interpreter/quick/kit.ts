@@ -24,8 +24,8 @@ import { add32, and32, and64, extend, wrap } from '../slots.ts';
 export interface QuickContext {
   local(type: ValueType): Local;
   /** i32: not 0 where frm is RNE; where NX is set. */
-  readonly nearest: Local;
-  readonly inexact: Local;
+  readonly nearest: Code;
+  readonly inexact: Code;
   /** The rm field as i32, for instructions that have one. */
   readonly roundingMode: Code | undefined;
   readonly fused: boolean;
@@ -79,13 +79,13 @@ export class QuickKit {
   }
 
   unlessInexact(check: Code): Code {
-    return when(op('i32.eqz', get(this.context.inexact)), check);
+    return when(op('i32.eqz', this.context.inexact), check);
   }
 
   /** Off to `slow` unless the mode is RNE, by the field or by frm. */
   nearest(): Code {
     const { nearest } = this.context;
-    return this.slowUnless(op('i32.and', get(nearest), this.isNearestMode()));
+    return this.slowUnless(op('i32.and', nearest, this.isNearestMode()));
   }
 
   /** rm is RNE (0) or dynamic (7). */
