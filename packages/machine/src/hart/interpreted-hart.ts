@@ -5,7 +5,6 @@ import type { GuestMemory } from './guest-memory.ts';
 import type {
   Attention,
   Bus,
-  Clock,
   Hart,
   HartOptions,
   PrivilegeMode,
@@ -19,6 +18,7 @@ import { Pmp } from './pmp.ts';
 import { readState, writeState } from './saved-state.ts';
 import { HartState } from './state.ts';
 import { prepareSupervisor, STCE } from './supervisor.ts';
+import { NEVER, Timers } from './timers.ts';
 
 /** What the WebAssembly module exports. */
 interface Interpreter {
@@ -33,14 +33,7 @@ interface Interpreter {
 const modes = { U: 0, S: 1, M: 3 } as const;
 const modeNames: readonly PrivilegeMode[] = ['U', 'S', 'M', 'M'];
 
-/** Instructions between two looks at the clock, 100 to 300 us. */
-const SLICE = 20_000;
-/** The same where most of them are compiled. */
-const COMPILED_SLICE = 60_000;
-const NEVER = (1n << 64n) - 1n;
 const SSIP = 1n << 1n;
-const STIP = 1n << 5n;
-const MTIP = 1n << 7n;
 
 /** The interpreter, compiled; and how it was made. */
 export interface InterpreterCode {
@@ -54,8 +47,7 @@ export class InterpretedHart implements Hart {
   readonly memory: GuestMemory;
   readonly #state: HartState;
   readonly #bus: Bus;
-  readonly #clock: Clock;
-  readonly #perTick: number;
+  readonly #timers: Timers;
   #interpreter: Interpreter;
   readonly #pmp: Pmp;
   readonly #csrs: CsrContext;
@@ -66,9 +58,6 @@ export class InterpretedHart implements Hart {
   #slice = 0;
   #exit: RunExit = 'budget';
   #stopping = false;
-  #skippedTicks = 0n;
-  /** Tick at which MIP must be looked at again. */
-  #nextTick = Number.POSITIVE_INFINITY;
 
   /**
    * @param own memory of state and TLBs: that of RAM, too, where no other hart works on it
@@ -83,10 +72,13 @@ export class InterpretedHart implements Hart {
     this.hartId = options.hartId ?? 0;
     this.memory = options.memory;
     this.#bus = options.bus;
-    this.#clock = options.clock;
-    this.#perTick =
-      options.clock.kind === 'instructions' ? (options.clock.instructionsPerTick ?? 10) : 1;
     this.#state = new HartState(own);
+    this.#timers = new Timers({
+      state: this.#state,
+      clock: options.clock,
+      instret: () => this.instret,
+      endSlice: () => this.#endSlice(),
+    });
     this.#attention = options.attention;
     this.#pmp = new Pmp(this.#state);
     this.#csrs = this.#csrContext();
@@ -124,7 +116,7 @@ export class InterpretedHart implements Hart {
   }
 
   get time(): bigint {
-    return BigInt(Math.floor(this.#ticks()));
+    return this.#timers.time;
   }
 
   run(maxInstructions: number): RunExit {
@@ -136,7 +128,7 @@ export class InterpretedHart implements Hart {
         this.#attention.lookUp(this);
         if (this.#stopping) break;
       }
-      left -= this.#runSlice(Math.min(left, this.#sliceLength()));
+      left -= this.#runSlice(Math.min(left, this.#timers.sliceLength(this.#jit !== undefined)));
       if (this.#exit !== 'budget') return this.#exit;
     }
     if (!this.#stopping) return 'budget';
@@ -193,10 +185,7 @@ export class InterpretedHart implements Hart {
   }
 
   skipTime(ticks: bigint): void {
-    if (this.#clock.kind !== 'instructions') return;
-    const missing = ticks - this.time;
-    if (missing > 0n) this.#skippedTicks += missing;
-    this.#updatePending();
+    this.#timers.skipTo(ticks);
   }
 
   get mtimecmp(): bigint {
@@ -219,9 +208,7 @@ export class InterpretedHart implements Hart {
   }
 
   nextTimer(): number | undefined {
-    const now = this.time;
-    const armed = this.#comparators().filter((each) => each.at !== NEVER && each.at > now);
-    return armed.length === 0 ? undefined : Math.min(...armed.map((each) => Number(each.at)));
+    return this.#timers.next();
   }
 
   fenceCode(): void {
@@ -276,7 +263,10 @@ export class InterpretedHart implements Hart {
   }
 
   saveState(): Uint8Array {
-    return writeState(this.#state, { instret: this.instret, skippedTicks: this.#skippedTicks });
+    return writeState(this.#state, {
+      instret: this.instret,
+      skippedTicks: this.#timers.skippedTicks,
+    });
   }
 
   restoreState(bytes: Uint8Array): void {
@@ -284,7 +274,7 @@ export class InterpretedHart implements Hart {
     this.#tellState();
     this.#slice = 0;
     this.#executed = instret;
-    this.#skippedTicks = skippedTicks;
+    this.#timers.skippedTicks = skippedTicks;
     this.#pmp.update();
     this.#interpreter.updateModes();
     this.flushTlb();
@@ -302,7 +292,7 @@ export class InterpretedHart implements Hart {
   #runSlice(budget: number): number {
     let length = budget;
     const state = this.#state;
-    if (this.#ticks() >= this.#nextTick) this.#updatePending();
+    if (this.#timers.isDue) this.#updatePending();
     this.#jit?.poll(this.#executed);
     this.#slice = length;
     state.setWord(at.REMAINING, length);
@@ -318,48 +308,14 @@ export class InterpretedHart implements Hart {
     return length;
   }
 
-  /** A slice ends where a timer of the `instructions` clock fires. */
-  #sliceLength(): number {
-    if (this.#clock.kind === 'real') return this.#jit === undefined ? SLICE : COMPILED_SLICE;
-    const ticks = this.#nextTick - Number(this.#skippedTicks);
-    const until = ticks * this.#perTick - this.instret;
-    return until > 0 && until < SLICE ? until : SLICE;
-  }
-
   /** Makes the interpreter come back after the instruction at hand. */
   #endSlice(): void {
     this.#slice -= this.#state.getWord(at.REMAINING);
     this.#state.setWord(at.REMAINING, 0);
   }
 
-  #ticks(): number {
-    if (this.#clock.kind === 'real') return this.#clock.now();
-    return Math.floor(this.instret / this.#perTick) + Number(this.#skippedTicks);
-  }
-
-  /** Timers that are enabled: when they fire, and the bit of mip that follows. */
-  #comparators(): readonly { readonly at: bigint; readonly bit: bigint }[] {
-    const state = this.#state;
-    const machine = { at: state.get(at.MTIMECMP), bit: MTIP };
-    if ((state.get(at.MENVCFG) & STCE) === 0n) return [machine];
-    return [machine, { at: state.get(at.STIMECMP), bit: STIP }];
-  }
-
   #updatePending(): void {
-    const state = this.#state;
-    const soft = state.get(at.SOFT_PENDING);
-    const supervisorTimer = (state.get(at.MENVCFG) & STCE) !== 0n;
-    let pending = state.get(at.LINES) | (supervisorTimer ? soft & ~STIP : soft);
-    const now = this.time;
-    let next = NEVER;
-    for (const comparator of this.#comparators()) {
-      if (comparator.at <= now) pending |= comparator.bit;
-      else if (comparator.at < next) next = comparator.at;
-    }
-    state.set(at.MIP, pending);
-    this.#nextTick = next === NEVER ? Number.POSITIVE_INFINITY : Number(next);
-    // The slice was measured by the old timers.
-    this.#endSlice();
+    this.#timers.updatePending();
   }
 
   #csrContext(): CsrContext {
@@ -391,7 +347,7 @@ export class InterpretedHart implements Hart {
       fenceCode: () => this.fenceCode(),
       codeWritten: (page: number) => this.#jit?.heap.written(page),
       ...(this.#jit !== undefined && { table: this.#jit.heap.table }),
-      time: () => Math.floor(this.#ticks()),
+      time: () => Math.floor(this.#timers.ticks),
       wait: () => this.#wait(),
       firmware: () => this.#callFirmware(firmware!),
     };
