@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { BASE, makeHart, openPmp, place, type TestHart } from '../src/hart/testing.ts';
 import { instructions } from '../src/isa/table.ts';
 
@@ -33,6 +34,7 @@ function randomWord(next: Random): number {
   const bits = (next(0x1_0000) << 16) | next(0x1_0000);
   const kind = next(16);
   if (kind === 0) return bits;
+  if (kind === 1) return randomHalf(next) | (randomHalf(next) << 16);
   const { name, extension, mask, match } = instructions[next(instructions.length)]!;
   // Those of the system trap, as a rule, and leave little room for others.
   const isSystem = extension === 'Privileged' || extension === 'Zicsr';
@@ -41,6 +43,9 @@ function randomWord(next: Random): number {
   if (name === 'jal') return match | (bits & 0x8000_3fff & ~mask) | (bits & 0x0ff0_0000);
   return match | (kind < 12 ? bits & 0x01ff_ffff & ~mask : bits & ~mask);
 }
+
+/** A compressed instruction, or what would be one. */
+const randomHalf = (next: Random): number => (next(0x4000) << 2) | next(3);
 
 /** Fills RAM: a handler of traps, page tables at random, code at random that may change them all. */
 function prepare(test: TestHart, seed: number): void {
@@ -87,6 +92,7 @@ test('random code under random page tables leaves the same, interpreted and comp
     const compiled = [
       await makeHart({ size: SIZE, jit: { threshold: 1, batch: 1, capacity: 8 } }),
       await makeHart({ size: SIZE, jit: { threshold: 2, batch: 4 } }),
+      await makeHart({ size: SIZE, jit: { threshold: 2, batch: 4, apart: true } }),
     ];
     const harts = [plain, ...compiled];
     for (const each of harts) prepare(each, seed);
@@ -97,6 +103,7 @@ test('random code under random page tables leaves the same, interpreted and comp
       for (const { hart } of harts)
         for (let left = 4; left > 0 && hart.run(slice) === 'wfi'; ) left--;
       done += slice;
+      await setImmediate();
       for (const other of compiled) {
         const where = `seed ${seed}, after ${done}`;
         assert.deepEqual(other.hart.saveState(), plain.hart.saveState(), where);

@@ -141,6 +141,7 @@ class Writer {
   }
 
   #writeBlock(code: Block): void {
+    code.label.depth = this.#labels.length;
     this.#labels.push(code.label);
     this.#out.push(structured[code.kind]);
     this.#out.push(code.result === undefined ? 0x40 : valueTypes[code.result]);
@@ -164,8 +165,8 @@ class Writer {
   /** @param within blocks that a template has around the branch */
   #writeDepth(target: Label, within: number): void {
     const { length } = this.#labels;
-    const index = this.#labels.lastIndexOf(target);
-    if (index >= 0) this.#out.unsigned(length - 1 - index + within);
+    const { depth = length } = target;
+    if (this.#labels[depth] === target) this.#out.unsigned(length - 1 - depth + within);
     else if (this.#holes === undefined) {
       throw new Error(`Branch to ${target.label} from outside of it`);
     } else {

@@ -23,6 +23,8 @@ export type Code = number | readonly Code[] | Block | Branch | RamAccess | Hole 
 /** Identity of a block, loop or if. Each may be used in one place only. */
 export interface Label {
   readonly label: string;
+  /** Blocks around it, where it is written. */
+  depth?: number;
 }
 
 export interface Block {

@@ -71,6 +71,13 @@ interface Exit {
   readonly registers: readonly number[];
 }
 
+/** Where several blocks leave by. */
+interface Tail {
+  readonly label: Label;
+  readonly registers: readonly number[];
+  readonly to: Label;
+}
+
 /**
  * Registers that the region names are in locals: loaded at the entry as far as they are needed, and
  * written back where the region is left as far as they may have changed, see {@link ./liveness.ts}.
@@ -90,7 +97,11 @@ class Translator {
   /** Of the block at hand, the outermost first; and what it wrote since the last of them. */
   #exits: Exit[] = [];
   #fresh = new Set<number>();
-  /** Dirty at this point. */
+  /** What is dirty where the block at hand begins, and the same as a word. */
+  #before: ReadonlySet<number> = new Set();
+  #beforeKey = '';
+  readonly #tails = new Map<string, Tail>();
+  /** Dirty at this point, and not before the block. */
   #dirty = new Set<number>();
   readonly #pool: LocalPool;
   readonly #work = (type: ValueType): Local => this.#pool.take(type);
@@ -135,7 +146,7 @@ class Translator {
       this.#hasFloats ? floatState() : [],
       block(
         this.#leave,
-        block(this.#chain, body),
+        block(this.#chain, this.#withTails(body)),
         tailCall(this.#options.chain, get(target), get(remaining)),
       ),
       setSlot64(PC, add64(get(base), op('i64.extend_i32_s', leavingOffset()))),
@@ -166,6 +177,26 @@ class Translator {
     });
   }
 
+  /** Where blocks that begin with the same registers dirty write those back. */
+  #tail(to: Label): Label {
+    if (this.#before.size === 0) return to;
+    const key = `${to.label} ${this.#beforeKey}`;
+    let tail = this.#tails.get(key);
+    if (tail === undefined) {
+      tail = { label: label(key), registers: [...this.#before], to };
+      this.#tails.set(key, tail);
+    }
+    return tail.label;
+  }
+
+  #withTails(body: Code): Code {
+    let code = body;
+    for (const { label: name, registers, to } of this.#tails.values()) {
+      code = [block(name, code), this.#writeBack(registers), br(to)];
+    }
+    return code;
+  }
+
   #writeBack(registers: Iterable<number>): Code {
     const code: Code[] = [];
     for (const number of registers) {
@@ -189,9 +220,12 @@ class Translator {
     const count = steps.length;
     this.#groups = groupsOf(steps);
     this.#deltas.clear();
-    this.#dirty = new Set(this.#liveness.dirty(index));
+    const dirty = this.#liveness.dirty(index);
+    this.#before = new Set(dirty);
+    this.#beforeKey = dirty.join();
+    this.#dirty.clear();
     this.#exits = [];
-    this.#fresh = new Set(this.#dirty);
+    this.#fresh.clear();
     const body = [
       this.#loops.has(index) ? this.#checkBudget(offset) : [],
       set(remaining, op('i32.sub', get(remaining), i32(count))),
@@ -203,7 +237,7 @@ class Translator {
       (inner, exit) => [block(exit.label, inner), this.#writeBack(exit.registers)],
       body,
     );
-    return [code, br(this.#leave)];
+    return [code, br(this.#tail(this.#leave))];
   }
 
   /** At the start of a loop. */
@@ -228,7 +262,7 @@ class Translator {
     });
     const leave = template.leaves ? this.#slow() : undefined;
     const written = writtenBy(step);
-    if (written !== undefined) {
+    if (written !== undefined && !this.#before.has(written)) {
       this.#fresh.add(written);
       this.#dirty.add(written);
     }
@@ -294,7 +328,7 @@ class Translator {
 
   /** To the address in `target`, outside of the region. */
   #chainTo(): Code {
-    return [this.#writeBack(this.#dirty), br(this.#chain)];
+    return [this.#writeBack(this.#dirty), br(this.#tail(this.#chain))];
   }
 
   readonly #register = (number: number): Local => {
