@@ -58,9 +58,9 @@ export function metSince(since: Met): { readonly memory: boolean; readonly proce
 
 /** Memory of the guest, in KiB. */
 export function memoryOf(): { total: number; available: number } {
-  const text = readText('/proc/meminfo', threeLines);
-  const field = (name: string) => Number(new RegExp(`^${name}: +(\\d+)`, 'm').exec(text)?.[1] ?? 0);
-  return { total: field('MemTotal'), available: field('MemAvailable') };
+  const [total = '', , available = ''] = readText('/proc/meminfo', threeLines).split('\n');
+  const number = (line: string) => Number.parseInt(line.slice(line.indexOf(':') + 1), 10);
+  return { total: number(total), available: number(available) };
 }
 
 /** Sets who is told of limits that were met. */

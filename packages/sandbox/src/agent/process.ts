@@ -43,9 +43,7 @@ function findProgram(order: SpawnOrder): number | Refusal {
   for (let candidate = 0; candidate < candidates.length; candidate++) {
     const path = candidates[candidate]!;
     // Where nothing is, this takes a third of what asking for attributes does.
-    const fd = os.open(path, openFlags.path);
-    if (fd >= 0) os.close(fd);
-    if (fd < 0 && fd !== -errno.io) continue;
+    if (candidates.length > 1 && isAbsent(path)) continue;
     const kind = kindOf(path);
     if (kind === 'executable') return candidate;
     if (kind === 'unreadable') return unreadable(path);
@@ -55,6 +53,12 @@ function findProgram(order: SpawnOrder): number | Refusal {
   return found
     ? { reason: 'not-executable', code: 126, message: `${program}: not an executable file` }
     : { reason: 'not-found', code: 127, message: `${program}: command not found` };
+}
+
+function isAbsent(path: string): boolean {
+  const fd = os.open(path, openFlags.path);
+  if (fd >= 0) os.close(fd);
+  return fd < 0 && fd !== -errno.io;
 }
 
 /** Nothing can be said of what a damaged image or a failing volume does not show. */
