@@ -12,6 +12,7 @@ export function makeCommand(): Command {
       'a directory, a tar archive (plain, gzip or zstd; - on stdin), a container image, an EROFS image',
     )
     .requiredOption('-o, --output <image>', 'the image to make, or - for stdout')
+    .option('--offset <bytes>', 'put the image there into the file, whose other bytes stay')
     .option('-L, --name <name>', 'volume name, at most 16 bytes')
     .option('-U, --uuid <uuid>', 'identifier (default: derived from names and attributes)')
     .option('-T, --time <seconds>', 'modification time of everything, in seconds since 1970')

@@ -45,6 +45,26 @@ test('fs mk -z makes smaller images, the same by however many threads', () => {
   );
 });
 
+test('fs mk --offset puts an image into a file, whose other bytes stay', () => {
+  const offset = 12_345;
+  const whole = made('whole');
+  // Some of it stood where the image will be, and has to go.
+  const disk = Buffer.alloc(offset + whole.length + 100_000, 'disk');
+  writeFileSync(join(base, 'disk'), disk);
+  whole.copy(disk, offset);
+  assert.ok(made('disk', '--offset', `${offset}`).equals(disk));
+  const packed = made('packed', '-zlz4', '-Eztailpacking');
+  const alone = made('alone', '-zlz4', '-Eztailpacking', '--offset', '4096');
+  assert.ok(alone.subarray(4096).equals(packed));
+  assert.ok(alone.subarray(0, 4096).every((byte) => byte === 0));
+  for (const args of [
+    ['--offset', 'x'],
+    ['--offset', '1', '--incremental'],
+  ]) {
+    assert.match(make('disk', ...args).stderr, /Cannot use --offset/);
+  }
+});
+
 test('fs mk says what is wrong with options of compression', () => {
   for (const [args, says] of [
     [['-zlzo'], /Cannot compress by lzo: give lz4/],

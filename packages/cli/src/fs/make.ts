@@ -21,6 +21,7 @@ import { openMakeSource, type SourceFlags } from './make-source.ts';
 
 interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly output: string;
+  readonly offset?: string;
   readonly name?: string;
   readonly uuid?: string;
   readonly time?: string;
@@ -41,6 +42,7 @@ export async function makeAction(
   flags: MakeFlags,
 ): Promise<number> {
   keepHeapSmall();
+  const offset = offsetOf(flags);
   await using resources = new AsyncDisposableStack();
   const compression = await reusing(
     compressionOf(flags, resources, 'fs mk'),
@@ -60,18 +62,26 @@ export async function makeAction(
   };
   if (output === '-') {
     if (blobdev !== undefined) throw usageError('Cannot print an image of two files', 'fs mk');
+    if (offset > 0) throw usageError('Cannot skip bytes of stdout', 'fs mk');
     await toStdout(await writeErofs(tree, options));
     return 0;
   }
-  const image = await writeErofsFile(
-    output,
-    tree,
-    options,
-    blobdev === undefined ? undefined : { path: blobdev },
-  );
+  const image = await writeErofsFile(output, tree, options, {
+    ...(blobdev !== undefined && { blob: { path: blobdev } }),
+    offset,
+  });
   context.endProgress();
   report(context, image, flags);
   return 0;
+}
+
+function offsetOf({ offset = '0', incremental }: MakeFlags): number {
+  const bytes = Number(offset);
+  if (!/^\d+$/.test(offset) || !Number.isSafeInteger(bytes)) {
+    throw usageError(`Cannot use --offset ${offset}: give a number of bytes`, 'fs mk');
+  }
+  if (bytes === 0 || incremental === undefined) return bytes;
+  throw usageError('Cannot use --offset with --incremental: the old image begins at 0', 'fs mk');
 }
 
 /** With the image that compressed data may be taken over from. */

@@ -40,6 +40,9 @@ writeFileSync(Buffer.concat([Buffer.from(`${source}/not-`), Buffer.of(0xff)]), '
 linkSync(join(source, 'block'), join(source, 'd\u00e40/link'));
 symlinkSync('x'.repeat(4000), join(source, 'symlink'));
 
+/** Byte of the file at which images begin. */
+const START = 10_000;
+
 async function byThreads(name: string, options: WriteOptions, meanwhile = () => {}) {
   const path = join(base, name);
   const fd = openSync(path, 'w');
@@ -49,16 +52,16 @@ async function byThreads(name: string, options: WriteOptions, meanwhile = () => 
     meanwhile();
     const { blockSize = 4096 } = options;
     await using all = new SourceThreads();
-    const threads = all.copyTo(fd, blockSize);
+    const threads = all.copyTo(fd, START, blockSize);
     let copies = 0;
     for await (const part of image.parts({ copies: true })) {
       copies += part.copies?.length ?? 0;
       if (part.copies) await threads.put(part);
-      else writeSync(fd, part.bytes, 0, part.bytes.length, part.offset);
+      else writeSync(fd, part.bytes, 0, part.bytes.length, START + part.offset);
     }
     await threads.finish();
-    ftruncateSync(fd, image.size);
-    return { copies, bytes: readFileSync(path) };
+    ftruncateSync(fd, START + image.size);
+    return { copies, bytes: readFileSync(path).subarray(START) };
   } finally {
     closeSync(fd);
   }

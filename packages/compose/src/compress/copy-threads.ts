@@ -14,14 +14,17 @@ const JOB_BYTES = 2 * 1024 * 1024;
 export class CopyThreads {
   readonly #crew: () => SourceCrew;
   readonly #image: Pick<CopyJob, 'fd' | 'blockSize'>;
+  /** Byte of the file at which the image begins. */
+  readonly #start: number;
   // Many small objects would take longer to hand over than the copying takes.
   readonly #files = new FileListing();
   #numbers = new Float64Array(FILES * COPY_COLUMNS);
   #bytes = 0;
   readonly #rooms: Uint8Array[] = [];
 
-  constructor(crew: () => SourceCrew, image: Pick<CopyJob, 'fd' | 'blockSize'>) {
+  constructor(crew: () => SourceCrew, image: Pick<CopyJob, 'fd' | 'blockSize'>, start: number) {
     this.#crew = crew;
+    this.#start = start;
     this.#image = image;
   }
 
@@ -30,7 +33,7 @@ export class CopyThreads {
     for (const copy of copies) this.#put(copy);
     // What lies beside inodes goes with them.
     if (bytes.length === 0 && this.#bytes < JOB_BYTES) return undefined;
-    return this.#send(offset, bytes);
+    return this.#send(this.#start + offset, bytes);
   }
 
   async finish(): Promise<void> {
@@ -50,9 +53,9 @@ export class CopyThreads {
     const numbers = this.#numbers;
     numbers[at] = from;
     numbers[at + 1] = length;
-    numbers[at + 2] = to;
+    numbers[at + 2] = this.#start + to;
     numbers[at + 3] = tail;
-    numbers[at + 4] = tailTo;
+    numbers[at + 4] = this.#start + tailTo;
   }
 
   #send(offset: number, part: Uint8Array): Promise<void> | undefined {

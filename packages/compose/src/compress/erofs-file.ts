@@ -1,4 +1,4 @@
-import { readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import {
   type BlobDevice,
@@ -7,29 +7,37 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { createFileAtomically, HostNode, scratchFile, writeAt } from '@anole/host';
+import { createFileAtomically, HostNode, scratchFile, systemCode, writeAt } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 import { SourceThreads } from './source-threads.ts';
 
 /** So many bytes, or files, to copy are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
 const FOR_THREADS_FILES = 10_000;
+/** Bytes copied at once of what is around an image. */
+const COPY_SIZE = 64 * 1024;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
+
+/** Where an image goes, but for its path. */
+export interface ErofsFilePlace {
+  /** Another file, for the data of all files: the image then holds metadata alone. It appears before the image does. */
+  readonly blob?: Pick<BlobDevice, 'tag'> & { readonly path: string };
+  /** Byte of the file at which the image begins, 0 unless told. What is there around it stays. */
+  readonly offset?: number;
+}
 
 /**
  * Writes a tree as an image file that appears whole or not at all. Compressed data and chunks go to
  * their place in it at once; what else must wait, goes to nameless files beside it.
  *
- * @param blob another file, for the data of all files: the image then holds metadata alone. It appears
- *   before the image does
  * @throws what `writeErofs` throws; HostError such as `HOST_NO_SPACE`
  */
 export async function writeErofsFile(
   path: string,
   tree: Tree,
   options: WriteOptions = {},
-  blob?: Pick<BlobDevice, 'tag'> & { readonly path: string },
+  { blob, offset = 0 }: ErofsFilePlace = {},
 ): Promise<ErofsFile> {
   using scratch = new DisposableStack();
   // What is in a directory of this machine is seen to by threads, where there is much of it.
@@ -47,9 +55,11 @@ export async function writeErofsFile(
     path,
     async (file) => {
       const write = async (more: WriteOptions) => {
-        made = await writeErofs(tree, { ...all, target: fileSpool(file.fd), ...more });
-        await writeParts(file.fd, made, threads, options);
-        await file.truncate(made.size);
+        made = await writeErofs(tree, { ...all, target: fileSpool(file.fd, offset), ...more });
+        await writeParts(file.fd, offset, made, threads, options);
+        const end = offset + made.size;
+        const there = offset > 0 ? copyAround(path, file.fd, offset, end) : 0;
+        await file.truncate(Math.max(end, there));
       };
       if (blob === undefined) return await write({});
       const device = (fd: number) => ({ blob: { ...blob, device: fileSpool(fd) } });
@@ -64,6 +74,7 @@ export async function writeErofsFile(
 /** Writes what is left of an image; what files of a directory hold, by threads where it is much. */
 async function writeParts(
   fd: number,
+  start: number,
   image: ErofsImage,
   threads: SourceThreads | undefined,
   { blockSize = 4096 }: WriteOptions,
@@ -71,24 +82,56 @@ async function writeParts(
   const { files, bytes } = image.plain;
   const isWorth = bytes >= FOR_THREADS || files >= FOR_THREADS_FILES;
   if (!isWorth || threads === undefined) {
-    for await (const { offset, bytes } of image.parts()) writeAt(fd, offset, bytes);
+    for await (const { offset, bytes } of image.parts()) writeAt(fd, start + offset, bytes);
     return;
   }
-  const copying = threads.copyTo(fd, blockSize);
+  const copying = threads.copyTo(fd, start, blockSize);
   for await (const part of image.parts({ copies: true })) {
     const full = part.copies && copying.put(part);
     if (full) await full;
-    else if (!part.copies) writeAt(fd, part.offset, part.bytes);
+    else if (!part.copies) writeAt(fd, start + part.offset, part.bytes);
   }
   await copying.finish();
 }
 
-function fileSpool(fd: number): Spool {
+/**
+ * Copies what the file that an image is put into holds before `start` and from `end` on, if there is one. Zeros
+ * are left out: such files are mostly holes.
+ *
+ * @returns its size
+ */
+function copyAround(path: string, to: number, start: number, end: number): number {
+  let from: number;
+  try {
+    from = openSync(path, 'r');
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return 0;
+    throw error;
+  }
+  try {
+    const { size } = fstatSync(from);
+    const buffer = new Uint8Array(COPY_SIZE);
+    for (let at = 0; at < size; ) {
+      if (at === start) at = end;
+      const length = Math.min(COPY_SIZE, at < start ? start - at : COPY_SIZE);
+      const count = readSync(from, buffer, 0, length, at);
+      if (count === 0) break;
+      const bytes = buffer.subarray(0, count);
+      if (bytes.some((byte) => byte !== 0)) writeAt(to, at, bytes);
+      at += count;
+    }
+    return size;
+  } finally {
+    closeSync(from);
+  }
+}
+
+function fileSpool(fd: number, start = 0): Spool {
   return {
-    write: (offset, bytes) => writeAt(fd, offset, bytes),
+    write: (offset, bytes) => writeAt(fd, start + offset, bytes),
     read(offset, length) {
       const bytes = new Uint8Array(length);
-      return bytes.subarray(0, readSync(fd, bytes, 0, length, offset));
+      return bytes.subarray(0, readSync(fd, bytes, 0, length, start + offset));
     },
   };
 }

@@ -14,9 +14,9 @@ export class SourceThreads implements AsyncDisposable {
   /** Directories listed before they are asked for. */
   readonly ahead = new ListAhead(() => this.crew());
 
-  /** Copying into an image. */
-  copyTo(fd: number, blockSize: number): CopyThreads {
-    return new CopyThreads(() => this.crew(), { fd, blockSize });
+  /** Copying into an image, which begins at byte `start` of a file. */
+  copyTo(fd: number, start: number, blockSize: number): CopyThreads {
+    return new CopyThreads(() => this.crew(), { fd, blockSize }, start);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
