@@ -80,6 +80,26 @@ test('an urgent byte that waits for room is told of when it has come', { skip },
   assert.ok(told[0]! > 0, 'not before it can have been there');
 });
 
+test('of what is written after the peer has closed one write is lost, also with an urgent part', {
+  skip,
+}, async (t) => {
+  const [near, far] = await ends(t, (port) => net.connect({ port: +port, allowHalfOpen: true }));
+  far.destroy();
+  await once(near.resume(), 'end');
+  const write = async () => {
+    near.cork();
+    near.write('+');
+    writeUrgent(near, Buffer.of(1));
+    const last = new Promise((resolve) => void near.write('+', resolve));
+    near.uncork();
+    return await last;
+  };
+  near.on('error', () => {});
+  assert.ok(!(await write()), 'lost');
+  assert.equal(near.bytesWritten, 3);
+  assert.equal(((await write()) as NodeJS.ErrnoException).code, 'EPIPE');
+});
+
 test('over TCP the bytes arrive like others', { skip }, async (t) => {
   const [near, far] = await ends(t, connectPlainly as typeof net.connect);
   let told = 0;

@@ -117,7 +117,10 @@ function makeClass() {
     writev(request: WriteRequest, chunks: Chunks, allBuffers: boolean): number {
       const all = buffersOf(chunks, allBuffers);
       const urgent = all.findLastIndex(isUrgent);
-      if (urgent < 0) return this.writeBuffer(request, Buffer.concat(all));
+      // The one write that is lost after the peer has closed must not be half of this one.
+      if (urgent < 0 || this.transport.stream.hasPeerClosed) {
+        return this.writeBuffer(request, Buffer.concat(all));
+      }
       const [first, rest] = [all.slice(0, urgent + 1), all.slice(urgent + 1)].map((each) =>
         Buffer.concat(each),
       ) as [Buffer, Buffer];

@@ -83,6 +83,10 @@ export class ShmStream implements ConnectionOwner {
     return this.wantsRead || this.pending.length > 0 || !this.decided;
   }
 
+  get hasPeerClosed(): boolean {
+    return this.connection?.peerClosed === true;
+  }
+
   readStart(): void {
     if (this.wantsRead || this.ended) return;
     this.wantsRead = true;
