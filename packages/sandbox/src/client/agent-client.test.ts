@@ -17,17 +17,20 @@ import { SandboxError } from '../errors.ts';
 import { AgentClient } from './agent-client.ts';
 import { type Frame, FrameReader, writeFrame } from './frames.ts';
 
-/** A channel whose guest is the test. */
-function guest() {
+/** A channel whose guest is the test. @param next as of a copy */
+function guest(next?: number) {
   const sent: Frame[] = [];
   const reader = new FrameReader();
   let deliver: (bytes: Uint8Array) => void = () => {};
-  const client = new AgentClient({
-    send: (bytes) => void sent.push(...reader.read(bytes.slice())),
-    receive: (handler) => {
-      deliver = handler;
+  const client = new AgentClient(
+    {
+      send: (bytes) => void sent.push(...reader.read(bytes.slice())),
+      receive: (handler) => {
+        deliver = handler;
+      },
     },
-  });
+    next,
+  );
   const say = (type: number, command: number, payload: Uint8Array) =>
     deliver(writeFrame(type, command, payload));
   const sayJson = (type: number, command: number, value: unknown) =>
@@ -146,6 +149,21 @@ test('what a copy’s commands print before it says who they are is theirs', asy
   await assert.rejects(flooded.ready, { code: 'SANDBOX_AGENT' });
 });
 
+test('small frames that a copy cannot tell whose they are count for what they take', async () => {
+  for (const [size, isKept] of [
+    [0, true],
+    [1, false],
+  ] as const) {
+    const { client, deliver } = guest(9);
+    const frame = writeFrame(toHost.stdout, 3, new Uint8Array(size));
+    const many = Buffer.concat(Array.from({ length: 1024 }, () => frame));
+    for (let count = 0; count < 256; count++) deliver(many);
+    deliver(writeFrame(toHost.hello, 0, asciiBytes(asciiJson({ version: protocolVersion }))));
+    if (isKept) await client.ready;
+    else await assert.rejects(client.ready, { code: 'SANDBOX_AGENT' });
+  }
+});
+
 test('commands that nobody could have left running are refused', async () => {
   for (const commands of [
     [7, 0, 0, 0, 6, 0, 0, 0],
@@ -200,6 +218,23 @@ test('refusals become coded errors', async () => {
   const command = client.spawn(request);
   sayJson(toHost.refused, command.id, { reason: 'not-found', code: 127, message: 'x: not there' });
   await assert.rejects(command.started, { code: 'SANDBOX_NOT_FOUND', details: { exitCode: 127 } });
+});
+
+test('reports that have something else where texts belong become coded errors', async () => {
+  const odd = { toString: 1, valueOf: 1 };
+  for (const reason of ['constructor', odd, 1]) {
+    const { client, sayJson } = guest();
+    const command = client.spawn(request);
+    sayJson(toHost.refused, command.id, { reason, code: 127, message: odd });
+    await assert.rejects(command.started, { code: 'SANDBOX_AGENT' });
+  }
+  const unready = guest();
+  unready.sayJson(toHost.hello, 0, { version: odd });
+  await assert.rejects(unready.client.ready, { code: 'SANDBOX_AGENT' });
+  const { client, sayJson } = guest();
+  const configured = client.configure(configuration);
+  sayJson(toHost.notConfigured, 0, { error: odd });
+  await assert.rejects(configured, { code: 'SANDBOX_BOOT' });
 });
 
 test('an agent of another version is refused', async () => {

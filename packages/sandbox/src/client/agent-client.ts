@@ -6,8 +6,6 @@ import {
   type DropRequest,
   type ForkedCommand,
   type GuestStatistics,
-  type Hello,
-  headerBytes,
   type LimitReport,
   maxPayload,
   protocolVersion,
@@ -18,7 +16,7 @@ import {
 import type { Channel } from '../engine/engine.ts';
 import { SandboxError } from '../errors.ts';
 import { configurePayload, forkedCommands } from './configure-payload.ts';
-import { type Frame, FrameReader, parseReport, writeFrame } from './frames.ts';
+import { type Frame, FrameReader, parseReport, saying, versionOf, writeFrame } from './frames.ts';
 import { GuestCommand } from './guest-command.ts';
 import { spawnPayload } from './spawn-payload.ts';
 
@@ -26,6 +24,8 @@ import { spawnPayload } from './spawn-payload.ts';
 const limitPeriod = 900; // ms
 /** Of all commands of a copy together: each had a window. */
 const maxEarly = 64 << 20;
+/** What a frame takes here beside its payload, or more. */
+const frameCost = 512;
 
 /** The host's end of the agent protocol: many commands over one channel. */
 export class AgentClient {
@@ -40,8 +40,8 @@ export class AgentClient {
   onLimit: (limit: LimitReport['limit']) => void = () => {};
   /** When each limit was told of last. */
   readonly #told = new Map<LimitReport['limit'], number>();
-  /** In a copy, until it says which commands run: what they print. */
-  #early: Frame[] | undefined;
+  /** In a copy, until it says which commands run: what they print, by their numbers. */
+  #early: Map<number, Frame[]> | undefined;
   #earlyBytes = 0;
   #next: number;
   #failure: unknown;
@@ -50,7 +50,7 @@ export class AgentClient {
   constructor(channel: Channel, next?: number) {
     this.#channel = channel;
     this.#next = next ?? 1;
-    if (next !== undefined) this.#early = [];
+    if (next !== undefined) this.#early = new Map();
     this.#ready.promise.catch(() => {});
     this.#configured.promise.catch(() => {});
     channel.receive((bytes) => this.#receive(bytes));
@@ -178,7 +178,7 @@ export class AgentClient {
     }
     if (frame.type === toHost.notConfigured) {
       const { error } = parseReport<ConfigurationFailure>(frame);
-      this.#configured.reject(configurationError(`${error}`));
+      this.#configured.reject(configurationError(saying(error)));
       return;
     }
     const command = this.#commands.get(frame.command);
@@ -193,12 +193,15 @@ export class AgentClient {
   /** Keeps output of a command that is not known yet: the agent went on before it knew who listens. */
   #keepEarly(frame: Frame): void {
     const isOutput = frame.type === toHost.stdout || frame.type === toHost.stderr;
-    if (this.#early === undefined || !isOutput) return;
-    this.#earlyBytes += frame.payload.length + headerBytes;
+    if (this.#early === undefined || !isOutput || frame.payload.length === 0) return;
+    this.#earlyBytes += frame.payload.length + frameCost;
     if (this.#earlyBytes > maxEarly) {
       throw new SandboxError('SANDBOX_AGENT', 'Cannot keep so much output of unknown commands');
     }
-    this.#early.push({ ...frame, payload: frame.payload.slice() });
+    const kept = { ...frame, payload: frame.payload.slice() };
+    const others = this.#early.get(frame.command);
+    if (others === undefined) this.#early.set(frame.command, [kept]);
+    else others.push(kept);
   }
 
   /** Tells of a limit at most once a second, however often the guest says so. */
@@ -213,14 +216,16 @@ export class AgentClient {
   /** A command that runs in a copy. */
   #adopt({ id, streams }: ForkedCommand): void {
     if (id < 1 || id >= this.#next || this.#commands.has(id)) throw badCommand(id);
-    const early = this.#early?.filter((frame) => frame.command === id);
-    this.#commands.set(id, GuestCommand.running(id, this.#send, streams, early));
+    this.#commands.set(id, GuestCommand.running(id, this.#send, streams, this.#early?.get(id)));
   }
 
   #greet(frame: Frame): void {
-    const { version } = parseReport<Hello>(frame);
+    const version = versionOf(frame);
     if (version !== protocolVersion) {
-      throw new SandboxError('SANDBOX_AGENT', `Cannot talk to an agent of version ${version}`);
+      throw new SandboxError(
+        'SANDBOX_AGENT',
+        `Cannot talk to an agent of version ${version}, only of ${protocolVersion}`,
+      );
     }
     this.#ready.resolve();
   }

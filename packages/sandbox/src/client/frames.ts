@@ -1,4 +1,4 @@
-import { headerBytes, maxPayload, writeHeader } from '../agent/wire.ts';
+import { type Hello, headerBytes, maxPayload, writeHeader } from '../agent/wire.ts';
 import { SandboxError } from '../errors.ts';
 
 export interface Frame {
@@ -97,4 +97,15 @@ export function parseReport<T extends object>(frame: Frame): Partial<T> {
     // Told below.
   }
   throw new SandboxError('SANDBOX_AGENT', 'Cannot read from the agent: a report is not JSON');
+}
+
+/** A text of a report for a message: whatever it says there, this is one. */
+export function saying(text: unknown): string {
+  return typeof text === 'string' ? text : 'it does not say what';
+}
+
+/** The version of the protocol in a `hello`; NaN: none. @throws SandboxError `SANDBOX_AGENT` */
+export function versionOf(hello: Frame): number {
+  const { version } = parseReport<Hello>(hello);
+  return typeof version === 'number' ? version : Number.NaN;
 }

@@ -8,9 +8,9 @@ import {
   toGuest,
   toHost,
 } from '../agent/wire.ts';
-import { SandboxError } from '../errors.ts';
+import { type SandboxCode, SandboxError } from '../errors.ts';
 import { ByteStream } from './byte-stream.ts';
-import { type Frame, parseReport, wordOf } from './frames.ts';
+import { type Frame, parseReport, saying, wordOf } from './frames.ts';
 
 /** Sends a frame to the agent. */
 export type SendFrame = (type: number, command: number, payload: Uint8Array) => void;
@@ -153,9 +153,9 @@ export class GuestCommand {
   }
 
   #refuse(refusal: Partial<Refusal>): void {
-    const code = refusalCodes[refusal.reason ?? 'resources'] ?? 'SANDBOX_AGENT';
+    const code = refusalCodes.get(refusal.reason ?? 'resources') ?? 'SANDBOX_AGENT';
     this.fail(
-      new SandboxError(code, `Cannot run the command: ${refusal.message}`, {
+      new SandboxError(code, `Cannot run the command: ${saying(refusal.message)}`, {
         details: { exitCode: refusal.code },
       }),
     );
@@ -204,11 +204,11 @@ export class GuestCommand {
   }
 }
 
-const refusalCodes = {
-  'not-found': 'SANDBOX_NOT_FOUND',
-  'not-executable': 'SANDBOX_NOT_EXECUTABLE',
-  unreadable: 'SANDBOX_DAMAGED',
-  directory: 'SANDBOX_NO_DIRECTORY',
-  user: 'SANDBOX_NO_USER',
-  resources: 'SANDBOX_RESOURCES',
-} as const;
+const refusalCodes: ReadonlyMap<Refusal['reason'], SandboxCode> = new Map([
+  ['not-found', 'SANDBOX_NOT_FOUND'],
+  ['not-executable', 'SANDBOX_NOT_EXECUTABLE'],
+  ['unreadable', 'SANDBOX_DAMAGED'],
+  ['directory', 'SANDBOX_NO_DIRECTORY'],
+  ['user', 'SANDBOX_NO_USER'],
+  ['resources', 'SANDBOX_RESOURCES'],
+]);
