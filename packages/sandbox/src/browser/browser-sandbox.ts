@@ -108,13 +108,13 @@ export class BrowserSandbox {
       },
     };
     const client = new AgentClient(channel);
+    receive(hello);
+    await client.ready; // An agent of another version does not run.
     const sandbox = new BrowserSandbox(machine, console, client, terminals, image);
     void machine.run().then(
       (end) => client.fail(new SandboxError('SANDBOX_CLOSED', `The machine ended: ${end.reason}`)),
       (error) => client.fail(error),
     );
-    receive(hello);
-    await client.ready;
     await client.configure(configuration(options.hostname ?? 'anole'));
     return sandbox;
   }

@@ -3,9 +3,11 @@ import { type FuseFork, type FuseState, readFuseFork } from '@anole/fuse';
 import { type FileSource, fileSource } from '@anole/host';
 import type { ConnectionRecord } from '@anole/net';
 import { type ChunkStore, type OverlayState, readOverlay, sliceSource } from '@anole/vfs';
+import { protocolVersion, toHost } from '../agent/wire.ts';
+import { FrameReader, versionOf } from '../client/frames.ts';
 import { SandboxError } from '../errors.ts';
 import { type Description, parseDescription } from './description.ts';
-import { damaged, foreign } from './errors.ts';
+import { damaged, foreign, otherVersion } from './errors.ts';
 import * as L from './layout.ts';
 
 interface Entry {
@@ -53,7 +55,7 @@ export class SavedFile implements Disposable {
     return parseDescription(this.#section(L.Section.description, L.MAX_DESCRIPTION));
   }
 
-  /** @throws SandboxError `SANDBOX_FILE_DAMAGED` */
+  /** @throws SandboxError `SANDBOX_FILE_VERSION` for its agent, `SANDBOX_FILE_DAMAGED` */
   guest(): SavedGuest {
     try {
       const { hello, volumes, connections } = devicesOf(this.#section(L.Section.devices));
@@ -106,11 +108,7 @@ function readHead(source: Source): Map<number, Entry> {
   const view = new DataView(head.buffer, head.byteOffset, head.length);
   const version = view.getUint32(L.HEADER.version, true);
   if (version !== L.VERSION) {
-    throw new SandboxError(
-      'SANDBOX_FILE_VERSION',
-      `Cannot restore the sandbox: its file is of version ${version}, not ${L.VERSION}`,
-      { details: { version }, hint: 'Restore it with the version that wrote it' },
-    );
+    throw otherVersion('file', version, L.VERSION);
   }
   const sum = view.getUint32(L.HEADER.sum, true);
   view.setUint32(L.HEADER.sum, 0, true);
@@ -159,7 +157,27 @@ function devicesOf(bytes: Uint8Array): Pick<SavedGuest, 'hello' | 'volumes' | 'c
   };
   const valid = typeof hello === 'string' && Array.isArray(volumes) && isRecords(connections);
   if (!valid) throw damaged('what it says of its devices makes no sense');
-  return { hello: new Uint8Array(Buffer.from(hello, 'base64')), volumes, connections };
+  const greeting = new Uint8Array(Buffer.from(hello, 'base64'));
+  checkAgent(greeting);
+  return { hello: greeting, volumes, connections };
+}
+
+/** Before its machine runs: commands in it go on at once, whoever listens. */
+function checkAgent(greeting: Uint8Array): void {
+  const version = greetingVersion(greeting);
+  if (version === undefined) throw damaged('its agent does not say who it is');
+  if (version !== protocolVersion) throw otherVersion('agent', version, protocolVersion);
+}
+
+function greetingVersion(greeting: Uint8Array): number | undefined {
+  try {
+    const [hello] = new FrameReader().read(greeting);
+    const version = hello?.type === toHost.hello ? versionOf(hello) : Number.NaN;
+    return Number.isInteger(version) ? version : undefined;
+  } catch {
+    // It is no frame, or no report.
+    return undefined;
+  }
 }
 
 function isRecords(records: unknown): boolean {

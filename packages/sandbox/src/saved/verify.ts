@@ -10,7 +10,7 @@ const atOnce = 256;
 /**
  * Reads all of a file, and checks all of its sums.
  *
- * @throws SandboxError `SANDBOX_FILE_DAMAGED`; MachineError `MACHINE_SNAPSHOT_DAMAGED` …
+ * @throws SandboxError `SANDBOX_FILE_DAMAGED`, `SANDBOX_FILE_VERSION`; MachineError `MACHINE_SNAPSHOT_DAMAGED` …
  */
 export async function verify(
   file: SavedFile,
