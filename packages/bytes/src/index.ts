@@ -57,6 +57,7 @@ export {
 } from './lz4-compress/filler.ts';
 export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
+export { Pacer } from './pacer.ts';
 export { inPieces } from './pieces.ts';
 export type { CallOptions, OnProgress, Progress } from './progress.ts';
 export {

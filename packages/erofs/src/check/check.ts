@@ -1,10 +1,9 @@
-import { type CallOptions, type Flow, flow, isPromise, type Source } from '@anole/bytes';
+import { type CallOptions, type Flow, flow, isPromise, Pacer, type Source } from '@anole/bytes';
 import { checkedEnd } from '../checksum.ts';
 import type { Decoders } from '../codecs.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { FORMAT_ALL } from '../layout/inode.ts';
 import { COMPAT_RAFS, SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
-import { Pacer } from '../pause.ts';
 import { type InodeInfo, offsetOf, readInode } from '../reader/inode.ts';
 import type { Metadata } from '../reader/metadata.ts';
 import { type OpenedImage, openImage } from '../reader/open.ts';

@@ -1,4 +1,4 @@
-import { type Flow, flow, isPromise } from '@anole/bytes';
+import { type Flow, flow, isPromise, Pacer } from '@anole/bytes';
 import { CLUSTER_WHOLE_FRAGMENT, MAP_HEADER_SIZE, mapHeaderOffset } from '../layout/compression.ts';
 import {
   COMPACT_SIZE,
@@ -10,7 +10,6 @@ import {
   FORMAT_LAYOUT_SHIFT,
   layouts,
 } from '../layout/inode.ts';
-import { Pacer } from '../pause.ts';
 import type { DataReader } from './data.ts';
 import { DirectoryBlock } from './directory.ts';
 import { type InodeInfo, offsetOf, readInode } from './inode.ts';

@@ -1,5 +1,5 @@
+import { Pacer } from '@anole/bytes';
 import type { Tree } from '@anole/vfs';
-import { Pacer } from '../pause.ts';
 import type { Inode } from './inode.ts';
 import { measureInode, measureInodes } from './measure.ts';
 import { settle, type WriteOptions } from './options.ts';

@@ -1,8 +1,14 @@
-import { type Awaitable, type CallOptions, chain, encodeName, isPromise } from '@anole/bytes';
+import {
+  type Awaitable,
+  type CallOptions,
+  chain,
+  encodeName,
+  isPromise,
+  Pacer,
+} from '@anole/bytes';
 import type { DirectoryEntry, Tree, TreeNode } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
 import { NAME_MAX } from '../layout/dirent.ts';
-import { Pacer } from '../pause.ts';
 import { chunksOf } from './chunks.ts';
 import { directorySize, nameLength, sortNames } from './directory.ts';
 import { type Found, Inode } from './inode.ts';

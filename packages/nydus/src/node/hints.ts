@@ -3,6 +3,7 @@ import { type ErofsTree, openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import { type LayerRange, MAX_HINTS, type OnDemandHints } from '@anole/oci';
 import { findNode, type TreeNode, VfsError } from '@anole/vfs';
+import { near } from './cache/ranges.ts';
 import type { Trace } from './trace.ts';
 
 /** Ranges are made one where at most so many bytes lie between. */
@@ -34,7 +35,8 @@ export async function findHints(image: Source, trace: Trace = []): Promise<OnDem
   const seen = new Uint8Array(Math.ceil(image.size / BLOCK));
   for (const [start, end] of metadata)
     seen.fill(1, Math.floor(start / BLOCK), Math.ceil(end / BLOCK));
-  const first = near([...unseen(read, seen)]);
+  // Each is a request.
+  const first = near([...unseen(read, seen)], GAP);
   return { metadata: metadata.length > MAX_HINTS ? [] : metadata, first };
 }
 
@@ -64,20 +66,6 @@ function joined(ranges: readonly LayerRange[]): LayerRange[] {
     else all.push([start, end]);
   }
   return all;
-}
-
-/** Ranges near each other made one, since each is a request, in the order of their first reads. */
-function near(ranges: readonly LayerRange[]): LayerRange[] {
-  const all: { range: [number, number]; turn: number }[] = [];
-  const sorted = ranges.map(([start, end], turn) => ({ start, end, turn }));
-  for (const { start, end, turn } of sorted.sort((a, b) => a.start - b.start)) {
-    const last = all.at(-1);
-    if (last && start <= last.range[1] + GAP) {
-      last.range[1] = Math.max(last.range[1], end);
-      last.turn = Math.min(last.turn, turn);
-    } else all.push({ range: [start, end], turn });
-  }
-  return all.sort((a, b) => a.turn - b.turn).map(({ range }) => range);
 }
 
 /** The parts of ranges that no range before them has, in blocks. */

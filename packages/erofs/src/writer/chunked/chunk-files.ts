@@ -1,7 +1,6 @@
-import { type CallOptions, isPromise } from '@anole/bytes';
+import { type CallOptions, isPromise, Pacer } from '@anole/bytes';
 import { compareBytes } from '../../compare-bytes.ts';
 import { NO_BLOCK } from '../../layout/inode.ts';
-import { Pacer } from '../../pause.ts';
 import { xxh32 } from '../../xxh32.ts';
 import { type Chunks, storedRanges, TABLE_CHUNK_MAX } from '../chunks.ts';
 import type { Spool } from '../compress/spool.ts';

@@ -1,5 +1,4 @@
-import { type CallOptions, isPromise } from '@anole/bytes';
-import { Pacer } from '../../pause.ts';
+import { type CallOptions, isPromise, Pacer } from '@anole/bytes';
 import { storedRanges } from '../chunks.ts';
 import type { Inode } from '../inode.ts';
 import type { FileRange, WantedRanges } from '../options.ts';

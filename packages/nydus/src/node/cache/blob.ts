@@ -10,10 +10,11 @@ import {
 } from '@anole/bytes';
 import { HostError, hostError, type Lock, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
-import { type ByteRange, Foresight } from './foresight.ts';
+import { Foresight } from './foresight.ts';
 import { Homeless } from './homeless.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
+import type { ByteRange } from './ranges.ts';
 import { ReadAhead } from './read-ahead.ts';
 import { Seals } from './seals.ts';
 

@@ -299,6 +299,25 @@ describe('what is foreseen', () => {
     await blob.close();
   });
 
+  it('is of the blob alone, and each of its chunks once, whatever ranges say', () => {
+    const chunks = evenChunks(10 * 4096, 4096);
+    const far = 4096 * 2 ** 31;
+    const foresight = new Foresight(chunks, [
+      [8 * 4096, far],
+      [far, far + 1],
+      [4096, 4096],
+      [5 * 4096, 9 * 4096],
+      [0, 4096],
+    ]);
+    const all = Array.from({ length: 3 }, () => foresight.next(4 * 4096));
+    assert.deepEqual(all, [
+      [5 * 4096, 9 * 4096],
+      [9 * 4096, 10 * 4096],
+      [0, 4096],
+    ]);
+    assert.equal(foresight.next(4096), undefined);
+  });
+
   it('is given up where readers want other things', () => {
     const chunks = evenChunks(1000 * 4096, 4096);
     const foresight = new Foresight(chunks, [[100 * 4096, 1000 * 4096]]);

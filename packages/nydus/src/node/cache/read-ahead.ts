@@ -1,5 +1,5 @@
 import type { Chunks } from './chunks.ts';
-import type { ByteRange } from './foresight.ts';
+import type { ByteRange } from './ranges.ts';
 
 /** Bytes asked for behind those that a reader waits for: a kernel asks for what it reads at once in pieces. */
 const BEHIND = 128 * 1024;

@@ -67,8 +67,13 @@ export async function openRafsImage(
     devices.push(device);
   }
   const opened = await imageOfDevices(bootstrap, devices, pool, resources.move());
-  void bringNamed(opened.tree, devices, () => image.prefetch());
-  return opened;
+  const closing = new AbortController();
+  void bringNamed(opened.tree, devices, () => image.prefetch(), closing.signal);
+  const close = () => {
+    closing.abort();
+    return opened.close();
+  };
+  return { ...opened, close };
 }
 
 /** The layer that has a blob: one of the image's, or one that its layers refer to. */
