@@ -17,6 +17,8 @@ const LOOK = 200;
 const QUIET = 5;
 /** Looks at most once all that was foreseen is here: who reads on is no start any more. */
 const PATIENCE = 25;
+/** Looks after which what is still foreseen is too much to wait for: who reads by then is no start either. */
+const MOST_COMING = 50;
 
 /** How far the kernel reads ahead of who reads a mount, unless it is kept from it. */
 export interface ReadAheadOfKernel {
@@ -57,15 +59,16 @@ export function decodesPages({ tree }: OnDemandImage): boolean {
  * Once nothing comes any more, it reads ahead as it does.
  */
 export class CalmedReads {
-  readonly readAhead: ReadAheadOfKernel;
+  #readAhead: ReadAheadOfKernel | undefined;
   readonly #blobs: readonly CachedBlob[];
   #timer: NodeJS.Timeout | undefined;
   #fetches = -1;
   #quiet = 0;
   #looks = 0;
+  #looksComing = 0;
 
   private constructor(readAhead: ReadAheadOfKernel, blobs: readonly CachedBlob[]) {
-    this.readAhead = readAhead;
+    this.#readAhead = readAhead;
     this.#blobs = blobs;
     this.#timer = setInterval(() => this.#look(), LOOK).unref();
   }
@@ -94,17 +97,25 @@ export class CalmedReads {
     return new CalmedReads(readAhead, blobs);
   }
 
+  /** What the kernel is to do again. Undefined once it does. */
+  get readAhead(): ReadAheadOfKernel | undefined {
+    return this.#readAhead;
+  }
+
   /** The mount is gone. */
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  /** Lets the kernel read ahead again. */
+  /** Lets the kernel read ahead again, unless somebody has told it something else meanwhile. */
   end(): void {
     this.stop();
-    const { device, kilobytes } = this.readAhead;
+    if (this.#readAhead === undefined) return;
+    const { device, kilobytes } = this.#readAhead;
+    this.#readAhead = undefined;
     try {
-      writeFileSync(join(DEVICES, device, 'read_ahead_kb'), kilobytes);
+      const file = join(DEVICES, device, 'read_ahead_kb');
+      if (readFileSync(file, 'utf8').trim() === LEAST) writeFileSync(file, kilobytes);
     } catch {
       // It was unmounted meanwhile.
     }
@@ -116,7 +127,7 @@ export class CalmedReads {
     this.#fetches = fetches;
     this.#quiet = isQuiet ? this.#quiet + 1 : 0;
     const foreseen = new Set(this.#blobs.map((blob) => blob.foreseen));
-    if (!foreseen.has('coming')) this.#looks++;
+    if (!foreseen.has('coming') || ++this.#looksComing > MOST_COMING) this.#looks++;
     const isOver = this.#looks > 0 && (this.#quiet >= QUIET || this.#looks > PATIENCE);
     if (isOver || foreseen.has('wrong')) this.end();
   }

@@ -113,7 +113,7 @@ export class ImageService {
     const served = [...this.#mounts.values(), ...this.#detached].map(({ record, mount }) => ({
       ...record,
       ...(mount.agreed !== undefined && { agreed: mount.agreed }),
-      ...(mount.calmed && { readAhead: mount.calmed.readAhead }),
+      ...(mount.calmed?.readAhead && { readAhead: mount.calmed.readAhead }),
     }));
     return [...served, ...this.#stranded.records];
   }
