@@ -1,5 +1,6 @@
-/** What a thread that compiles is asked by its port, and what it answers, in the same order. */
+/** What a thread that compiles is asked by its port. */
 export interface CompileOrder {
+  readonly number: number;
   /** See {@link ./packed-regions.ts}. */
   readonly regions: Int32Array<ArrayBuffer>;
   /** See {@link ../interpreter/fused.ts}. */
@@ -7,13 +8,17 @@ export interface CompileOrder {
 }
 
 export interface CompileAnswer {
-  /** Undefined where the host's compiler refused it. */
+  /** That of the order. */
+  readonly number: number;
+  /** Undefined where it could not be compiled. */
   readonly module: WebAssembly.Module | undefined;
-  /** Milliseconds of a processor that it took. */
+  /** Milliseconds of a processor that it took; the first one's have those of the thread's start. */
   readonly busy: number;
 }
 
-/** What the thread is started with. */
+/** What the thread is started with. It answers, before all else, with what it makes of the proof. */
 export interface CompileThreadOrder {
   readonly port: MessagePort;
+  /** See {@link ./proof.ts}. */
+  readonly proof: Int32Array<ArrayBuffer>;
 }

@@ -5,24 +5,31 @@ import { RAM_OFFSET } from '../layout.ts';
 import type { CompileAnswer, CompileOrder, CompileThreadOrder } from './compile-order.ts';
 import { regionsModule } from './module.ts';
 import { unpackRegions } from './packed-regions.ts';
+import { proofOf } from './proof.ts';
 
-const { port } = (await receiveOrder()) as CompileThreadOrder;
+const { port, proof } = (await receiveOrder()) as CompileThreadOrder;
 const memory = new WebAssembly.Memory({ initial: RAM_OFFSET >> 16 });
 const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
+port.postMessage(proofOf(proof));
+let start = threadTime();
 port.onmessage = ({ data }) => {
-  const began = threadTime();
-  const module = compile(data as CompileOrder);
-  port.postMessage({ module, busy: threadTime() - began } satisfies CompileAnswer);
+  const began = threadTime() - start;
+  start = 0;
+  const { number, ...order } = data as CompileOrder;
+  const module = compile(order);
+  port.postMessage({ number, module, busy: threadTime() - began } satisfies CompileAnswer);
+};
+port.onmessageerror = () => {
+  throw new Error('An order to compile cannot be read');
 };
 
-function compile({ regions, fused }: CompileOrder): WebAssembly.Module | undefined {
+function compile({ regions, fused }: Omit<CompileOrder, 'number'>): WebAssembly.Module | undefined {
   try {
     const bytes = regionsModule(unpackRegions(regions), { fused, shared: false });
     const module = new WebAssembly.Module(bytes);
     prepare(module);
     return module;
-  } catch (error) {
-    if (!(error instanceof WebAssembly.CompileError || error instanceof RangeError)) throw error;
+  } catch {
     return undefined;
   }
 }

@@ -2,7 +2,8 @@ import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
 import { CodeHeap } from './code-heap.ts';
 import { CodeModule } from './code-module.ts';
-import { compileService } from './compile-service.ts';
+import type { CompileAnswer } from './compile-order.ts';
+import type { compileService } from './compile-service.ts';
 import type { Explorer } from './explore.ts';
 import type { regionsModule } from './module.ts';
 import type { JitOptions } from './options.ts';
@@ -18,27 +19,30 @@ const PATIENCE = 1000;
 const WARM = 200_000_000;
 /** Instructions of a region. */
 const LIMIT = 320;
-/** Orders to another thread that are not answered yet; places that wait meanwhile. */
-const MOST_ORDERS = 4;
+/** Places that wait while another thread compiles. */
 const MOST_WAITING = 256;
+/** Times that the other thread may fail. */
+const MOST_FAILURES = 1;
 
 /** What compiles: much code, and the instructions of the guest, which short commands do without. */
 interface Compiler {
   readonly Explorer: typeof Explorer;
   readonly regionsModule: typeof regionsModule;
   readonly packRegions: typeof packRegions;
+  readonly compileService: typeof compileService;
 }
 
 let compiler: Compiler | undefined;
 
 /** Has what compiles at hand. A {@link Jit} that does not find it asks for it, and compiles later. */
 export async function loadCompiler(): Promise<void> {
-  const [{ Explorer }, { regionsModule }, { packRegions }] = await Promise.all([
+  const [{ Explorer }, { regionsModule }, { packRegions }, { compileService }] = await Promise.all([
     import('./explore.ts'),
     import('./module.ts'),
     import('./packed-regions.ts'),
+    import('./compile-service.ts'),
   ]);
-  compiler = { Explorer, regionsModule, packRegions };
+  compiler = { Explorer, regionsModule, packRegions, compileService };
 }
 
 interface MappedRegion extends PlacedRegion {
@@ -66,8 +70,9 @@ export class Jit {
   readonly #waiting = new Map<number, Hot>();
   /** Entries of what another thread compiles. */
   readonly #ordered = new Set<number>();
-  #orders = 0;
-  #service: ReturnType<typeof compileService>;
+  /** Whether another thread is to compile. */
+  #apart: boolean;
+  #failures = 0;
   #released = false;
   #busy = 0;
   #patience = PATIENCE;
@@ -85,7 +90,7 @@ export class Jit {
     this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
     this.#env = { memory: own, ram: memory.wasm, table: this.heap.table };
     const { threshold, coldThreshold = threshold, apart } = options;
-    if (apart && !memory.shared) this.#service = compileService();
+    this.#apart = apart === true && !memory.shared;
     this.#isWarm = coldThreshold === threshold;
     this.#setThreshold();
     memory.onCodeWritten = (page) => this.heap.written(page);
@@ -147,9 +152,10 @@ export class Jit {
   }
 
   #compile(): void {
-    if (this.#orders >= MOST_ORDERS) return;
-    const places = [...this.#waiting.values()];
-    this.#waiting.clear();
+    // One order at a time: others of the thread have their turn, and what it took is counted before there is more.
+    if (this.#ordered.size > 0) return;
+    const places = [...this.#waiting.values()].slice(0, this.#options.batch);
+    for (const { place } of places) this.#waiting.delete(place);
     this.#patience = PATIENCE;
     if (compiler === undefined) {
       // What is hot is soon so again. Where nothing can be loaded, all stays with the interpreter.
@@ -158,12 +164,14 @@ export class Jit {
     }
     const regions = this.#regions(places, compiler);
     if (regions.length === 0) return;
-    if (this.#service !== undefined) {
-      void this.#order(regions, compiler);
+    const service = this.#apart ? compiler.compileService() : undefined;
+    const lies = regions.map(lieOf);
+    if (service !== undefined) {
+      const order = { regions: compiler.packRegions(regions), fused: this.#fused };
+      void this.#order(lies, service.compile(order));
       return;
     }
     const { shared } = this.#memory;
-    const lies = regions.map(lieOf);
     try {
       const bytes = compiler.regionsModule(regions, { fused: this.#fused, shared });
       if (shared) for (const region of regions) this.#keep(region);
@@ -175,27 +183,23 @@ export class Jit {
   }
 
   /** Has another thread compile; what was written meanwhile is dropped. */
-  async #order(regions: readonly MappedRegion[], { packRegions }: Compiler): Promise<void> {
-    const orders = regions.map((region) => {
-      const lie = lieOf(region);
+  async #order(lies: readonly Lie[], answer: Promise<CompileAnswer>): Promise<void> {
+    const orders = lies.map((lie) => {
       for (const place of lie.entries) this.#ordered.add(place);
       return { ...lie, expected: this.heap.expect(lie.pages) };
     });
     this.heap.markTlb();
-    this.#orders++;
     let module: WebAssembly.Module | undefined;
     try {
-      const order = { regions: packRegions(regions), fused: this.#fused };
-      const answer = await this.#service!.compile(order);
-      this.#busy += answer.busy;
-      module = answer.module;
+      const { busy, module: made } = await answer;
+      this.#busy += busy;
+      module = made;
       if (module === undefined) this.#giveUp(orders);
     } catch {
-      // From now on here.
-      this.#service = undefined;
+      // What is hot is soon so again.
+      this.#apart = ++this.#failures <= MOST_FAILURES;
     }
-    this.#orders--;
-    for (const { entries } of orders) for (const place of entries) this.#ordered.delete(place);
+    this.#ordered.clear();
     const isValid = orders.map(({ expected }) => this.heap.settle(expected));
     if (module === undefined || this.#released) return;
     this.#add(
