@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { readdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { createFileAtomically, writeFileAtomically } from './atomic-file.ts';
@@ -47,6 +48,19 @@ test('a failure or an abort while writing leaves nothing behind', async (context
   const aborted = createFileAtomically(path, async () => abort.abort(), { signal: abort.signal });
   await assert.rejects(aborted, { name: 'AbortError' });
   assert.deepEqual(readdirSync(directory), []);
+});
+
+test('what is no file is not replaced by one, nor is a link to it', async (context) => {
+  const directory = scratchDirectory(context);
+  const pipe = join(directory, 'pipe');
+  const link = join(directory, 'link');
+  execFileSync('mkfifo', [pipe]);
+  symlinkSync('pipe', link);
+  for (const path of [pipe, link, directory]) {
+    await assert.rejects(writeFileAtomically(path, 'content'), { code: 'HOST_NOT_FILE' });
+  }
+  assert.ok(statSync(link).isFIFO());
+  assert.deepEqual(readdirSync(directory), ['link', 'pipe']);
 });
 
 test('a full disk is a coded error, and the file is not there', async (context) => {

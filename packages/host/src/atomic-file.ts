@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { hostError } from './errors.ts';
+import { HostError, hostError } from './errors.ts';
 import { makeDirectories, removeDirectories } from './make-directories.ts';
 
 export interface AtomicOptions {
@@ -17,7 +17,8 @@ export interface AtomicOptions {
  * `path` at the end and removed when anything fails. Missing parent directories are made, and are
  * taken away again with it.
  *
- * @throws HostError such as `HOST_NO_SPACE`; whatever `fill` throws.
+ * @throws HostError such as `HOST_NO_SPACE`, or `HOST_NOT_FILE` where a device or the like is there; whatever `fill`
+ *   throws.
  */
 export async function createFileAtomically(
   path: string,
@@ -31,6 +32,7 @@ export async function createFileAtomically(
   let made: readonly string[] = [];
   try {
     options.signal?.throwIfAborted();
+    await refuseOther(path);
     made = await makeDirectories(directory);
     const file = await open(temporary, 'wx+', options.mode ?? 0o666);
     try {
@@ -46,6 +48,15 @@ export async function createFileAtomically(
     await removeDirectories(made);
     throw hostError(error, action);
   }
+}
+
+/** What is no file must not be replaced by one: it would be gone, and nothing written to it. */
+async function refuseOther(path: string): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there === undefined || there.isFile()) return;
+  throw new HostError('HOST_NOT_FILE', `Cannot write ${path}: what is there is no regular file`, {
+    hint: 'Give the path of a file. What is meant for a device is copied to it from there.',
+  });
 }
 
 /** {@link createFileAtomically} for data at hand. */

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import {
   type BlobDevice,
@@ -7,15 +7,14 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { createFileAtomically, HostNode, scratchFile, systemCode, writeAt } from '@anole/host';
+import { createFileAtomically, HostNode, scratchFile, writeAt } from '@anole/host';
 import type { Tree } from '@anole/vfs';
+import { OldFile } from './old-file.ts';
 import { SourceThreads } from './source-threads.ts';
 
 /** So many bytes, or files, to copy are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
 const FOR_THREADS_FILES = 10_000;
-/** Bytes copied at once of what is around an image. */
-const COPY_SIZE = 64 * 1024;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
@@ -23,7 +22,10 @@ export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'
 export interface ErofsFilePlace {
   /** Another file, for the data of all files: the image then holds metadata alone. It appears before the image does. */
   readonly blob?: Pick<BlobDevice, 'tag'> & { readonly path: string };
-  /** Byte of the file at which the image begins, 0 unless told. What is there around it stays. */
+  /**
+   * Byte of the file at which the image begins, 0 unless told. Where it is not 0, what is there around it stays, and
+   * so do owner, permissions and links that lead there.
+   */
   readonly offset?: number;
 }
 
@@ -31,7 +33,7 @@ export interface ErofsFilePlace {
  * Writes a tree as an image file that appears whole or not at all. Compressed data and chunks go to
  * their place in it at once; what else must wait, goes to nameless files beside it.
  *
- * @throws what `writeErofs` throws; HostError such as `HOST_NO_SPACE`
+ * @throws what `writeErofs` throws; HostError such as `HOST_NO_SPACE`, or `HOST_NOT_FILE` for a device
  */
 export async function writeErofsFile(
   path: string,
@@ -42,9 +44,11 @@ export async function writeErofsFile(
   using scratch = new DisposableStack();
   // What is in a directory of this machine is seen to by threads, where there is much of it.
   await using threads = tree.root instanceof HostNode ? new SourceThreads() : undefined;
-  const { compression } = options;
-  const atomic = options.signal === undefined ? {} : { signal: options.signal };
-  const spool = () => scratch.use(scratchFile(dirname(resolve(path))));
+  const { compression, signal } = options;
+  const atomic = signal === undefined ? {} : { signal };
+  const old = offset > 0 ? await OldFile.at(path) : undefined;
+  const at = old?.path ?? path;
+  const spool = () => scratch.use(scratchFile(dirname(resolve(at))));
   const all = {
     ...options,
     ...(threads && { list: threads.ahead.list }),
@@ -52,20 +56,21 @@ export async function writeErofsFile(
   };
   let made: ErofsImage | undefined;
   await createFileAtomically(
-    path,
+    at,
     async (file) => {
+      await old?.giveOwner(file);
       const write = async (more: WriteOptions) => {
         made = await writeErofs(tree, { ...all, target: fileSpool(file.fd, offset), ...more });
         await writeParts(file.fd, offset, made, threads, options);
         const end = offset + made.size;
-        const there = offset > 0 ? copyAround(path, file.fd, offset, end) : 0;
-        await file.truncate(Math.max(end, there));
+        const there = await old?.copyAround(file.fd, offset, end, signal);
+        await file.truncate(Math.max(end, there ?? 0));
       };
       if (blob === undefined) return await write({});
       const device = (fd: number) => ({ blob: { ...blob, device: fileSpool(fd) } });
       await createFileAtomically(blob.path, ({ fd }) => write(device(fd)), atomic);
     },
-    atomic,
+    { ...atomic, ...(old && { mode: 0o600 }) },
   );
   const { size, uuid, inodes, blobSize } = made!;
   return { size, uuid, inodes, blobSize };
@@ -92,38 +97,6 @@ async function writeParts(
     else if (!part.copies) writeAt(fd, start + part.offset, part.bytes);
   }
   await copying.finish();
-}
-
-/**
- * Copies what the file that an image is put into holds before `start` and from `end` on, if there is one. Zeros
- * are left out: such files are mostly holes.
- *
- * @returns its size
- */
-function copyAround(path: string, to: number, start: number, end: number): number {
-  let from: number;
-  try {
-    from = openSync(path, 'r');
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
-  try {
-    const { size } = fstatSync(from);
-    const buffer = new Uint8Array(COPY_SIZE);
-    for (let at = 0; at < size; ) {
-      if (at === start) at = end;
-      const length = Math.min(COPY_SIZE, at < start ? start - at : COPY_SIZE);
-      const count = readSync(from, buffer, 0, length, at);
-      if (count === 0) break;
-      const bytes = buffer.subarray(0, count);
-      if (bytes.some((byte) => byte !== 0)) writeAt(to, at, bytes);
-      at += count;
-    }
-    return size;
-  } finally {
-    closeSync(from);
-  }
 }
 
 function fileSpool(fd: number, start = 0): Spool {

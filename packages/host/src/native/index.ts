@@ -1,7 +1,8 @@
 /**
  * System calls that Node lacks, through koffi where it is installed: memory files with seals, shared
- * mappings, event counters, descriptors sent over Unix sockets, mounts, files whose contents come when they
- * are read, programs that the kernel runs (BPF). All raise `HOST_NO_NATIVE` elsewhere.
+ * mappings, event counters, descriptors sent over Unix sockets, mounts, holes of files, files
+ * whose contents come when they are read, programs that the kernel runs (BPF). Elsewhere all raise `HOST_NO_NATIVE`
+ * that cannot do without.
  *
  * @example
  * import { addSeals, mapFile, memoryFile, Seal } from '@anole/host/native';
@@ -34,6 +35,7 @@ export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';
 export { askNetlink, type NetlinkRequest } from './netlink.ts';
+export { nextData } from './next-data.ts';
 export { isOpenElsewhere } from './open-elsewhere.ts';
 export { type AccessEvent, PreContentGroup } from './pre-content.ts';
 export {
