@@ -1,3 +1,4 @@
+import { rehearsePayload } from './client/spawn-payload.ts';
 import type { Rehearsal } from './engine/messages.ts';
 import type { Parts } from './prepare.ts';
 import { templateFor } from './template-file.ts';
@@ -16,5 +17,8 @@ export async function rehearsalFor(
   if (root.kind !== 'erofs') return undefined;
   const requests = commands.map((argv) => ({ argv, env: environment, cwd: '/', stdin: false }));
   const of = { image: root.path, requests };
-  return { requests, template: await templateFor(files, shape, options, of) };
+  return {
+    payload: rehearsePayload(requests),
+    template: await templateFor(files, shape, options, of),
+  };
 }

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { launchField, launchMemory, textOf, utf8, withIdentity } from '../agent/launch-request.ts';
 import { SpawnOrder } from '../agent/spawn-order.ts';
 import { type SpawnRequest, spawnField } from '../agent/wire.ts';
-import { spawnPayload } from './spawn-payload.ts';
+import { rehearsePayload, spawnPayload } from './spawn-payload.ts';
 
 /** Memory of the program `launch` as it sees it. */
 function memoryOf(request: SpawnRequest, at: number, home: string, groups: readonly number[]) {
@@ -88,6 +88,22 @@ test('who is root needs no look at the accounts, and a terminal is a device', ()
   assert.ok(list(launchField.environment).includes('HOME=/root'));
   assert.ok(!list(launchField.environment).includes('HOME=/somewhere'));
   assert.equal(string(launchField.terminal), '/dev/hvc2');
+});
+
+test('what has a NUL is refused, wherever it comes from', () => {
+  const request = { argv: ['sh'], env: {}, cwd: '/', stdin: false };
+  for (const wrong of [
+    { argv: ['sh\0'] },
+    { argv: ['sh', '\0'] },
+    { env: { PATH: '/bin:/\0' } },
+    { env: { 'A\0': '' } },
+    { cwd: '/a\0b' },
+    { user: 'root\0' },
+  ]) {
+    const refused = { code: 'SANDBOX_BAD_OPTION' };
+    assert.throws(() => spawnPayload({ ...request, ...wrong }), refused);
+    assert.throws(() => rehearsePayload([request, { ...request, ...wrong }]), refused);
+  }
 });
 
 test('a string is in the guest what it was on the host', () => {

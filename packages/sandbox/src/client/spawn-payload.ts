@@ -6,6 +6,7 @@ import {
   spawnField,
   spawnFlag,
 } from '../agent/wire.ts';
+import { SandboxError } from '../errors.ts';
 
 const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
@@ -13,6 +14,8 @@ const defaultPath = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bi
  * Payload of the frame `spawn`: what the agent has to look at, and the memory of the program `launch`
  * but for what only the guest knows. The agent is interpreted twice over: what is done here takes it half
  * a million instructions.
+ *
+ * @throws SandboxError `SANDBOX_BAD_OPTION` on a text with a NUL, of the caller or of the image
  */
 export function spawnPayload(request: SpawnRequest): Uint8Array<ArrayBuffer> {
   const { argv, cwd, user, stdin } = request;
@@ -144,6 +147,11 @@ class Strings {
   }
 
   add(text: string): Place {
+    if (text.includes('\0')) {
+      throw new SandboxError('SANDBOX_BAD_OPTION', 'Cannot use a text with a NUL', {
+        hint: 'Remove the NUL from the arguments, or from what the image says of its commands',
+      });
+    }
     const bytes = utf8(text);
     if (bytes.length !== text.length) this.isAscii = false;
     this.#all.push(bytes);

@@ -4,7 +4,6 @@ import type { HartParts, MachineFork } from '@anole/machine/runtime';
 import type { ConnectionRecord, NetworkEvent } from '@anole/net';
 import type { OnDemandReference } from '@anole/nydus/on-demand';
 import type { OverlayState } from '@anole/vfs';
-import type { SpawnRequest } from '../agent/wire.ts';
 import type { NetworkOrder, PublishedPort } from '../network/options.ts';
 import type { EngineStatistics, TerminalSize } from './engine.ts';
 
@@ -38,7 +37,8 @@ export interface TemplateFile {
 /** A template of a machine in which commands ran. */
 export interface Rehearsal {
   readonly template: TemplateFile;
-  readonly requests: readonly SpawnRequest[];
+  /** Of the frame `rehearse`. */
+  readonly payload: Uint8Array;
 }
 
 /** A file with pages that machines stand on, open as long as a machine does that says so. */

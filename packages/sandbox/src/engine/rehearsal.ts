@@ -2,7 +2,6 @@ import { setTimeout as pause } from 'node:timers/promises';
 import type { Machine, VirtioConsole } from '@anole/machine/runtime';
 import { toGuest } from '../agent/wire.ts';
 import { writeFrame } from '../client/frames.ts';
-import { rehearsePayload } from '../client/spawn-payload.ts';
 import type { AgentLine } from './agent-line.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { Rehearsal } from './messages.ts';
@@ -26,11 +25,11 @@ interface Stage {
  * where they changed the root.
  */
 export async function rehearse(
-  { template, requests }: Rehearsal,
+  { template, payload }: Rehearsal,
   { machine, files: { root }, agent, line, hello }: Stage,
 ): Promise<void> {
   const { freeBlocks } = await root.tree.usage();
-  await agent.write(writeFrame(toGuest.rehearse, 0, rehearsePayload(requests)));
+  await agent.write(writeFrame(toGuest.rehearse, 0, payload));
   await line.next();
   await pause(settling);
   if ((await root.tree.usage()).freeBlocks !== freeBlocks) return;
