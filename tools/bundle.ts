@@ -30,6 +30,8 @@ const entries: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/cli/src/fs/unpack-worker.ts': [],
   'packages/compose/src/compress/compress-worker.ts': [],
   'packages/compose/src/compress/source-worker.ts': [],
+  'packages/machine/src/harts/hart-worker.ts': [],
+  'packages/machine/src/hart/jit/compile-worker.ts': [],
   'packages/sandbox/src/engine/machine-worker.ts': [],
 };
 

@@ -9,7 +9,7 @@ export interface Thread {
 
 /** What is used of Node's module for threads. */
 interface NodeThreads {
-  readonly Worker: new (url: URL, options: object) => NodeWorker;
+  readonly Worker: new (code: string, options: object) => NodeWorker;
   readonly parentPort: { once(event: 'message', listener: (order: unknown) => void): void } | null;
 }
 
@@ -35,7 +35,7 @@ export function startThread(
   ports: readonly MessagePort[] = [],
 ): Thread {
   if (nodeThreads !== undefined) {
-    const worker = new nodeThreads.Worker(module, { name, ...inherited() });
+    const worker = new nodeThreads.Worker(codeOf(module), { name, eval: true, ...inherited() });
     worker.on('error', onError);
     worker.postMessage(order, ports);
     return {
@@ -62,6 +62,21 @@ export function receiveOrder(): Promise<unknown> {
       globalThis.addEventListener('message', ({ data }) => resolve(data), { once: true });
     } else nodeThreads.parentPort!.once('message', resolve);
   });
+}
+
+/**
+ * What starts a module in Node. Threads do not inherit the compile cache, and removing types takes longer than all the
+ * rest of a start. Where the command runs from a bundle (`tools/bundle.ts`), a file of it takes the module's place.
+ */
+function codeOf({ href }: URL): string {
+  const bundle: Bundle | undefined = Reflect.get(globalThis, Symbol.for('anole.bundle'));
+  const file = JSON.stringify(bundle?.entries[href] ?? href);
+  return `require('node:module').enableCompileCache(); import(${file});`;
+}
+
+interface Bundle {
+  /** Files by the modules whose place they take. */
+  readonly entries: Readonly<Record<string, string>>;
 }
 
 /**

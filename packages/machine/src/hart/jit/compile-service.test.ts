@@ -8,7 +8,12 @@ import { CompileService } from './compile-service.ts';
 import { proofRegions } from './proof.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'anole-compiler-'));
-after(() => rmSync(directory, { recursive: true }));
+// The threads keep no process alive.
+const alive = setInterval(() => {}, 1000);
+after(() => {
+  clearInterval(alive);
+  rmSync(directory, { recursive: true });
+});
 
 let workers = 0;
 
