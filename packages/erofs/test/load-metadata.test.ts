@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { memorySource, type Source } from '@anole/bytes';
+import { AnoleError, memorySource, type Source } from '@anole/bytes';
 import { hostTree } from '@anole/host';
-import type { Tree, TreeNode } from '@anole/vfs';
+import { MemoryTree, type Tree, type TreeNode } from '@anole/vfs';
 import { openErofs, type WriteOptions } from '../src/index.ts';
 import { imageOf, Mounted, missing, noMount, Scratch } from './judges.ts';
 import { edgeTree } from './trees.ts';
@@ -69,3 +69,46 @@ for (const [index, options] of variants.entries()) {
     assert.equal(ours.length, all.length);
   });
 }
+
+/** An image whose root has many blocks of names, and the byte at which they begin. */
+async function manyNames(): Promise<{ image: Uint8Array; start: number; size: number }> {
+  const tree = new MemoryTree();
+  for (let file = 0; file < 1000; file++)
+    tree.putFile(`${file}`.padStart(200, '0'), new Uint8Array(0));
+  const image = await imageOf(tree, { inlineTails: false });
+  const { root } = await openErofs(memorySource(image));
+  return { image, start: (await root.mapping(0)).start, size: root.stat.size };
+}
+
+test('a directory that has a block twice is refused', async () => {
+  const { image, start } = await manyNames();
+  image.copyWithin(start + 4096, start, start + 4096);
+  const tree = await openErofs(memorySource(image));
+  await assert.rejects(
+    tree.loadMetadata(),
+    (error) => AnoleError.is(error) && error.code === 'EROFS_BAD_DIRECTORY',
+  );
+});
+
+test('others have their turn while a directory is loaded', async () => {
+  const { image, start, size } = await manyNames();
+  let isTurn = false;
+  let wasTurn: boolean | undefined;
+  const slow: Source = {
+    size: image.length,
+    read(offset, length) {
+      const since = performance.now();
+      while (performance.now() - since < 5);
+      const end = offset + length;
+      // The end of the names.
+      if (offset < start + size && end >= start + size) wasTurn ??= isTurn;
+      return image.subarray(offset, end);
+    },
+  };
+  const tree = await openErofs(slow);
+  setTimeout(() => {
+    isTurn = true;
+  }, 0);
+  await tree.loadMetadata();
+  assert.equal(wasTurn, true);
+});

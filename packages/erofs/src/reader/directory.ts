@@ -47,6 +47,18 @@ export class DirectoryBlock {
     return name;
   }
 
+  /**
+   * The first name, a copy of its own.
+   *
+   * @param before that of the block before: blocks that do not rise may be one that is named again and again
+   * @throws ErofsError `EROFS_BAD_DIRECTORY` where it does not come behind that
+   */
+  firstBehind(before: Uint8Array): Uint8Array {
+    const name = this.nameBytes(0);
+    if (compareBytes(before, name) >= 0) throw bad(this.#inode, 'a block is out of order');
+    return new Uint8Array(name);
+  }
+
   nid(index: number): number {
     const { nidLow, nidHigh } = Dirent.at(this.#view, index * DIRENT_SIZE);
     return nidOf(nidLow, nidHigh);

@@ -50,7 +50,7 @@ export async function loadAllMetadata(image: ImageReaders): Promise<void> {
   const pacer = new Pacer();
   for (let nid = left.pop(); nid !== undefined; nid = left.pop()) {
     if (isHere(spaces, info, nid)) continue;
-    const loaded = flow(() => loadInode(image, nid!, seen, left));
+    const loaded = flow(() => loadInode(image, nid!, { seen, left, pacer }));
     if (isPromise(loaded)) await loaded;
     // Readers of other images have their turn.
     const turn = pacer.turn();
@@ -92,25 +92,33 @@ function isHere(spaces: Spaces, info: ImageInfo, nid: number): boolean {
   return (view.getUint8(header + MAP_HEADER_SIZE - 1) & CLUSTER_WHOLE_FRAGMENT) !== 0;
 }
 
-/** Of a directory, the inodes that it names are left to be loaded. */
-function* loadInode(
-  image: ImageReaders,
-  nid: number,
-  seen: Set<number>,
-  left: number[],
-): Flow<void> {
-  const inode = yield* readInode(image.spaces, image.info, nid);
+/** How far it has come. */
+interface Progress {
+  readonly seen: Set<number>;
+  readonly left: number[];
+  readonly pacer: Pacer;
+}
+
+/** Of a directory, the inodes that it names are left to be loaded. @throws ErofsError also where a block is named twice */
+function* loadInode(image: ImageReaders, nid: number, { seen, left, pacer }: Progress): Flow<void> {
+  const { info, spaces } = image;
+  const inode = yield* readInode(spaces, info, nid);
   yield* loadBeside(image, inode);
   if (inode.stat.type !== 'directory') return;
-  const { blockSize } = image.info;
+  const { blockSize } = info;
+  let before: Uint8Array = new Uint8Array(0);
   for (let offset = 0; offset < inode.stat.size; offset += blockSize) {
     const block = new DirectoryBlock(yield* image.data.read(inode, offset, blockSize), inode);
+    before = block.firstBehind(before);
     for (let index = 0; index < block.count; index++) {
       const named = block.nid(index);
       if (seen.has(named)) continue;
-      seen.add(named);
+      // What lies outside is refused when it is read, and not remembered: there may be any number of it.
+      if (offsetOf(info, named) < spaces.of(named).source.size) seen.add(named);
       left.push(named);
     }
+    const turn = pacer.turn();
+    if (turn) yield turn;
   }
 }
 
