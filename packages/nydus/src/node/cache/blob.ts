@@ -153,9 +153,16 @@ export class CachedBlob implements Source {
     return this.#isBringing ? 'coming' : 'here';
   }
 
-  /** Whether all that came lies in the file, none of it in memory because the disk takes nothing. */
-  get isKept(): boolean {
-    return this.#homeless.isEmpty;
+  /**
+   * Puts all that came into the file, also what the disk did not take then, fetched again where memory has let go of
+   * it. Gives whether it is there: not where the disk takes nothing.
+   */
+  async settle(): Promise<boolean> {
+    for (const index of this.#homeless.indexes) {
+      await this.ensure(this.chunks.offsetOf(index), 1);
+      if (this.#homeless.has(index)) return false;
+    }
+    return this.#homeless.indexes.length === 0;
   }
 
   /** Whether the file itself has all bytes, proven: who reads it needs nobody. */
@@ -218,7 +225,7 @@ export class CachedBlob implements Source {
     };
     await Promise.allSettled(Array.from({ length: LANES }, lane));
     // It goes on to tell whether readers want what was foreseen.
-    this.#isBringing = false;
+    if (this.#foresight === foresight) this.#isBringing = false;
   }
 
   #urgencyOf(offset: number, length: number): Urgency {
@@ -374,6 +381,7 @@ export class CachedBlob implements Source {
       }
       this.#seals?.put(first, end, bytes);
       this.#presence.put(first, end);
+      this.#homeless.settled(first, end);
     } catch (error) {
       if (systemCode(error) === 'EBADF') throw hostError(error, `write ${this.path}`);
       this.#shelter(first, end, bytes);

@@ -174,6 +174,29 @@ describe('a cached blob', () => {
     }
   });
 
+  it('is wholly in its file once there is room, also what memory has let go of', {
+    skip: process.geteuid?.() === 0 ? false : 'needs root, for a disk of its own',
+  }, async (test) => {
+    const directory = temporary(test);
+    const disk = (...options: string[]) =>
+      execFileSync('mount', ['-t', 'tmpfs', ...options, 'tmpfs', directory]);
+    disk('-o', 'size=160k');
+    try {
+      const blob = await new BlobCache(directory).open(
+        far(new Uint8Array(randomBytes(200 * 4096))),
+      );
+      await blob.ensure(0, blob.size);
+      assert.ok(blob.counters.unstored > 64);
+      assert.equal(await blob.settle(), false);
+      disk('-o', 'remount,size=4m');
+      assert.equal(await blob.settle(), true);
+      assert.ok(blob.holds(0, blob.size));
+      await blob.close();
+    } finally {
+      execFileSync('umount', ['--lazy', directory]);
+    }
+  });
+
   it('raises what went wrong, and works again when it works again', async (test) => {
     const cache = new BlobCache(temporary(test));
     const content = new Uint8Array(randomBytes(16 * 4096));
@@ -328,6 +351,17 @@ describe('what is foreseen', () => {
     assert.deepEqual(foresight.next(8192), [180 * 4096, 182 * 4096], 'most are foreseen');
     for (let chunk = 0; chunk < 60; chunk++) foresight.meet(chunk, false);
     assert.equal(foresight.next(8192), undefined);
+  });
+
+  it('is coming until the last that was foreseen has come, where two foresaw something', async (test) => {
+    const blob = await new BlobCache(temporary(test)).open(far(new Uint8Array(512 * 4096)));
+    const first = blob.bringAhead([[0, 4096]]);
+    const second = blob.bringAhead([[0, 512 * 4096]]);
+    await first;
+    assert.equal(blob.foreseen, 'coming');
+    await second;
+    assert.equal(blob.foreseen, 'here');
+    await blob.close();
   });
 
   it('ends where fetching fails, and readers are told', async (test) => {

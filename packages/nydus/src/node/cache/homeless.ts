@@ -4,9 +4,15 @@ const MOST = 64;
 /** Chunks that found no place on the disk, kept in memory: the newest few. By their indexes. */
 export class Homeless {
   readonly #chunks = new Map<number, Uint8Array>();
+  readonly #lost = new Set<number>();
 
   get isEmpty(): boolean {
     return this.#chunks.size === 0;
+  }
+
+  /** Of all that have no place on the disk, those that were let go of included. */
+  get indexes(): readonly number[] {
+    return [...this.#lost, ...this.#chunks.keys()];
   }
 
   has(index: number): boolean {
@@ -21,9 +27,11 @@ export class Homeless {
   /** Takes bytes over. Where there are too many, the oldest are let go of. */
   keep(index: number, bytes: Uint8Array): void {
     this.#chunks.set(index, bytes);
+    this.#lost.delete(index);
     for (const oldest of this.#chunks.keys()) {
       if (this.#chunks.size <= MOST) break;
       this.#chunks.delete(oldest);
+      this.#lost.add(oldest);
     }
   }
 
@@ -37,7 +45,14 @@ export class Homeless {
     }
   }
 
+  /** Chunks [first, end) have found a place. */
+  settled(first: number, end: number): void {
+    if (this.#lost.size === 0) return;
+    for (let index = first; index < end; index++) this.#lost.delete(index);
+  }
+
   clear(): void {
     this.#chunks.clear();
+    this.#lost.clear();
   }
 }

@@ -77,7 +77,8 @@ async function makeReady(image: OnDemandImage, keeper: DescriptorKeeper): Promis
   for (const result of await Promise.allSettled([image.loadMetadata(), ...kept])) {
     if (result.status === 'rejected') throw result.reason;
   }
-  if (image.blobs.every(({ isKept }) => isKept)) return;
+  const settled = await Promise.all(image.blobs.map((blob) => blob.settle()));
+  if (!settled.includes(false)) return;
   // The kernel reads metadata without asking, and would find zeros.
   throw new HostError('HOST_NO_SPACE', 'Cannot mount: the disk does not take what was fetched');
 }
