@@ -1,6 +1,7 @@
 import { openErofs } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import { dmverityOf, hintsOf, type LayerRange, OciError } from '@anole/oci';
+import { near } from '../cache/ranges.ts';
 import { verityBlob } from '../verity-blob.ts';
 import type { BlobPool } from './blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
@@ -31,7 +32,8 @@ export async function openErofsImage(
   const within = ([start, end]: LayerRange) => [start, Math.min(end, blob.size)] as const;
   const { metadata, first } = hintsOf(layer);
   // At once, with the superblock: asked for one after the other, they would cost a round trip each.
-  for (const [start, end] of metadata.map(within)) {
+  // Each chunk once: a list may name all of the image, and often.
+  for (const [start, end] of near(metadata.map(within), 0)) {
     blob.expect(start, end - start);
   }
   if (first.length > 0) void blob.bringAhead(first.map(within));
