@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import { BASE, makeHart, place, type TestHart } from '../testing.ts';
+import { CompileService } from './compile-service.ts';
 
 const apart = { threshold: 10, batch: 1, apart: true };
 
@@ -87,4 +88,24 @@ describe('code compiled in a thread of its own', () => {
     await compiled(await started(apart));
     assert.equal(functionsOf(other), 0);
   });
+
+  for (const failures of [1, 2]) {
+    const where = failures === 1 ? 'there once more' : 'in place';
+    test(`is made ${where} after that thread failed ${failures === 1 ? 'once' : 'twice'}`, async (t) => {
+      const { compile } = CompileService.prototype;
+      let calls = 0;
+      t.mock.method(
+        CompileService.prototype,
+        'compile',
+        function (this: CompileService, order: Order) {
+          return calls++ < failures ? Promise.reject(new Error('no')) : compile.call(this, order);
+        },
+      );
+      const other = await started(apart);
+      await compiled(other);
+      assert.equal(calls, 2);
+    });
+  }
 });
+
+type Order = Parameters<CompileService['compile']>[0];
