@@ -2,8 +2,9 @@ import { hash } from 'node:crypto';
 import { AnoleError, BytesBudget, cachedSource, type Source } from '@anole/bytes';
 import { VerityHashes } from '@anole/bytes/verity';
 import type { Dmverity } from '@anole/oci';
-import type { CachedBlob, RemoteBlob } from './cache/blob.ts';
+import type { CachedBlob } from './cache/blob.ts';
 import { evenChunks } from './cache/chunks.ts';
+import type { RemoteBlob } from './cache/remote-blob.ts';
 
 /** Bytes of hashes kept, where nobody shares. */
 const HASHES = 4 * 1024 * 1024;

@@ -1,13 +1,6 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import {
-  AnoleError,
-  type Awaitable,
-  abortable,
-  checkRange,
-  type ReadOptions,
-  type Source,
-} from '@anole/bytes';
+import { type Awaitable, abortable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
 import { HostError, hostError, type Lock, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
 import { Foresight } from './foresight.ts';
@@ -16,36 +9,8 @@ import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import type { ByteRange } from './ranges.ts';
 import { ReadAhead } from './read-ahead.ts';
+import { type BlobCounters, isWrongContent, type RemoteBlob } from './remote-blob.ts';
 import { Seals } from './seals.ts';
-
-/** Content that is somewhere else, and comes in chunks. */
-export interface RemoteBlob {
-  /** Names the content and its chunks: what has one id is the same bytes, cut in the same way. */
-  readonly id: string;
-  readonly chunks: Chunks;
-  /** The bytes of chunks [first, end), verified. They pass to the caller. */
-  fetch(first: number, end: number, options: ReadOptions): Promise<Uint8Array>;
-  /**
-   * Whether bytes are those of a chunk. They stay the caller's. Absent where that can be told only when
-   * they come: then the cache seals what it keeps.
-   */
-  verify?(index: number, bytes: Uint8Array): Awaitable<boolean>;
-  /** What it gave was wrong: it may know another way. Absent where there is none. */
-  distrust?(): void;
-  close?(): Awaitable<void>;
-  /** Whether who reads of it is not expected to go on behind that. */
-  readonly isScattered?: boolean;
-}
-
-export interface BlobCounters {
-  /** Bytes that came from afar, as the blob's. */
-  fetched: number;
-  fetches: number;
-  /** Chunks of the file that were not what they should have been. */
-  damaged: number;
-  /** Chunks that did not go into the file, because the disk is full or fails. */
-  unstored: number;
-}
 
 /** What was begun for a reader. */
 interface Begun {
@@ -431,11 +396,6 @@ export class CachedBlob implements Source {
       { details: { path: this.path, offset, length: target.length } },
     );
   }
-}
-
-/** Whether bytes came, but not those that they should have been. */
-export function isWrongContent(error: unknown): boolean {
-  return AnoleError.is(error) && /_WRONG_(?:CONTENT|DATA)$/.test(error.code);
 }
 
 /** False where the file ends before. */

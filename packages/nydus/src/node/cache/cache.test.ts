@@ -19,11 +19,11 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
-import type { RemoteBlob } from './blob.ts';
 import { BlobCache } from './cache.ts';
 import { type Chunks, chunksAt, evenChunks } from './chunks.ts';
 import { Foresight } from './foresight.ts';
 import { FetchQueue } from './queue.ts';
+import type { RemoteBlob } from './remote-blob.ts';
 
 const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 

@@ -3,7 +3,8 @@ import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { acquireLock, HostError, hostError, systemCode } from '@anole/host';
-import { CachedBlob, type RemoteBlob } from './blob.ts';
+import { CachedBlob } from './blob.ts';
+import type { RemoteBlob } from './remote-blob.ts';
 
 export interface BlobCacheOptions {
   /** Bytes of the disk that blobs may take. Those in use are never removed. Default: no bound. */

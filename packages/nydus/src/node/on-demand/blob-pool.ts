@@ -1,7 +1,8 @@
 import { closeSync } from 'node:fs';
 import type { ReadOptions } from '@anole/bytes';
-import type { CachedBlob, RemoteBlob } from '../cache/blob.ts';
+import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobCache } from '../cache/cache.ts';
+import type { RemoteBlob } from '../cache/remote-blob.ts';
 import { DecodedFile } from './decoded-file.ts';
 import { ImageMemory } from './memory.ts';
 

@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { AnoleError, type ReadOptions, type Source, type Span, type Spans } from '@anole/bytes';
 import { type LayerIndex, layerSpans, OciError } from '@anole/oci';
 import type { TarMember } from '@anole/vfs';
-import type { RemoteBlob } from '../cache/blob.ts';
 import { type Chunks, chunksAt } from '../cache/chunks.ts';
+import type { RemoteBlob } from '../cache/remote-blob.ts';
 import { LayerLayout } from './layer-layout.ts';
 
 /** Bytes that a span may decode to: it is fetched, verified and decoded in memory. */

@@ -1,6 +1,6 @@
 import type { ReadOptions, Source } from '@anole/bytes';
-import type { RemoteBlob } from '../cache/blob.ts';
 import { type Chunks, evenChunks } from '../cache/chunks.ts';
+import type { RemoteBlob } from '../cache/remote-blob.ts';
 
 /** Bytes of a chunk. */
 const CHUNK = 64 * 1024;

@@ -1,6 +1,6 @@
 import type { CallOptions } from '@anole/bytes';
 import { OciError } from '@anole/oci';
-import { isWrongContent } from '../cache/blob.ts';
+import { isWrongContent } from '../cache/remote-blob.ts';
 import type { BlobPool } from './blob-pool.ts';
 import {
   type ImageBlobs,

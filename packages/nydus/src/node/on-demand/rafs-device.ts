@@ -10,8 +10,9 @@ import { RafsError } from '../../errors.ts';
 import { blobFeatures } from '../../layout/blob.ts';
 import type { RafsBlob } from '../../reader/blob.ts';
 import type { Chunk } from '../../reader/chunk.ts';
-import type { CachedBlob, RemoteBlob } from '../cache/blob.ts';
+import type { CachedBlob } from '../cache/blob.ts';
 import { chunksAt } from '../cache/chunks.ts';
+import type { RemoteBlob } from '../cache/remote-blob.ts';
 
 const PAGE = 64 * 1024;
 /** Stored bytes fetched at once. */

@@ -8,9 +8,10 @@
  * const far = blobSource(reader, layer); // a registry's blob: each read is a request
  * await using blob = await cache.open(verityBlob(far, layer.digest, dmverityOf(layer)!));
  */
-export { type BlobCounters, CachedBlob, type RemoteBlob } from '../cache/blob.ts';
+export { CachedBlob } from '../cache/blob.ts';
 export { BlobCache, type BlobCacheOptions, type BlobUsage, type Evicted } from '../cache/cache.ts';
 export { type Chunks, chunksAt, evenChunks } from '../cache/chunks.ts';
+export type { BlobCounters, RemoteBlob } from '../cache/remote-blob.ts';
 export type { Exported, Exports } from '../export/exports.ts';
 export { httpExports } from '../export/http-exports.ts';
 export { type NbdOptions, serveNbd } from '../export/nbd-session.ts';

@@ -1,0 +1,36 @@
+import { AnoleError, type Awaitable, type ReadOptions } from '@anole/bytes';
+import type { Chunks } from './chunks.ts';
+
+/** Content that is somewhere else, and comes in chunks. */
+export interface RemoteBlob {
+  /** Names the content and its chunks: what has one id is the same bytes, cut in the same way. */
+  readonly id: string;
+  readonly chunks: Chunks;
+  /** The bytes of chunks [first, end), verified. They pass to the caller. */
+  fetch(first: number, end: number, options: ReadOptions): Promise<Uint8Array>;
+  /**
+   * Whether bytes are those of a chunk. They stay the caller's. Absent where that can be told only when
+   * they come: then the cache seals what it keeps.
+   */
+  verify?(index: number, bytes: Uint8Array): Awaitable<boolean>;
+  /** What it gave was wrong: it may know another way. Absent where there is none. */
+  distrust?(): void;
+  close?(): Awaitable<void>;
+  /** Whether who reads of it is not expected to go on behind that. */
+  readonly isScattered?: boolean;
+}
+
+export interface BlobCounters {
+  /** Bytes that came from afar, as the blob's. */
+  fetched: number;
+  fetches: number;
+  /** Chunks of the file that were not what they should have been. */
+  damaged: number;
+  /** Chunks that did not go into the file, because the disk is full or fails. */
+  unstored: number;
+}
+
+/** Whether bytes came, but not those that they should have been. */
+export function isWrongContent(error: unknown): boolean {
+  return AnoleError.is(error) && /_WRONG_(?:CONTENT|DATA)$/.test(error.code);
+}
