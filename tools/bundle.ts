@@ -13,7 +13,7 @@ import {
 } from 'node:fs';
 import { dirname, join, relative, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { stampOfFiles } from '../packages/sandbox/src/engine/machine-stamp.ts';
+import { stampOfFiles } from '../packages/sandbox/src/engine/stamp-of-files.ts';
 
 const root = realpathSync(join(import.meta.dirname, '..'));
 /** Where `packages/cli/bin/anole.js` looks. */

@@ -30,7 +30,7 @@ async function runBundle(bundle, main) {
     if (!isFresh(bundle)) throw changed;
   };
   // For threads, which start from a module of it, too (`startThread` of @anole/host), `machineStamp`, and the
-  // command: it checks the sources while its thread starts (`checkBundle`).
+  // command: it checks the sources while its thread starts (`command-line.ts`).
   globalThis[Symbol.for('anole.bundle')] = { ...bundle, check };
   try {
     await import(bundle.entries[main]);

@@ -1,7 +1,7 @@
 import type { AnoleError } from '@anole/bytes';
+import { bundle } from '@anole/bytes/threads';
 import { Command, CommanderError } from 'commander';
 import packageJson from '../package.json' with { type: 'json' };
-import { checkBundle } from './check-bundle.ts';
 import { exitCodes } from './exit-codes.ts';
 import { printError, usageError } from './frame.ts';
 
@@ -22,7 +22,7 @@ const verbs: Readonly<Record<string, Verb>> = {
     load: async () => {
       // The machine's thread loads while this one does, and looks at a thousand files.
       (await import('@anole/sandbox/threads')).warmUp();
-      checkBundle();
+      bundle()?.check();
       return (await import('./commands/run.ts')).runCommand();
     },
   },
@@ -119,7 +119,8 @@ async function allVerbs(): Promise<Command> {
 export async function runCommandLine(argv: readonly string[]): Promise<void> {
   const program = newProgram();
   const wanted = argv.slice(2).find((word) => !word.startsWith('-'));
-  if (wanted !== 'run') checkBundle();
+  // Before a command does anything: this throws what `bin/anole.js` waits for, to go on with the sources.
+  if (wanted !== 'run') bundle()?.check();
   for (const [name, verb] of Object.entries(verbs)) {
     if (name === wanted) program.addCommand(await verb.load());
     else program.command(name, { hidden: false }).description(verb.summary).allowUnknownOption();

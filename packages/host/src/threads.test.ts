@@ -7,14 +7,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
-import { startThread, threadArguments } from './threads.ts';
-
-test('threads keep what says where modules are, which warnings are wanted, and profiles', () => {
-  const given = ['-C', 'x', '--conditions=y', '--input-type=module', '--expose-gc', '-e', 'code'];
-  assert.deepEqual(threadArguments(given), ['-C', 'x', '--conditions=y']);
-  const more = ['--disable-warning=ExperimentalWarning', '--cpu-prof', '--cpu-prof-dir=/tmp'];
-  assert.deepEqual(threadArguments([...more, '--test']), more);
-});
+import { startThread } from './threads.ts';
 
 test('a thread runs a module with types, has its data, and tells of its errors', async () => {
   const directory = mkdtempSync(join(tmpdir(), 'anole-threads-'));

@@ -1,5 +1,6 @@
 import { syncBuiltinESMExports } from 'node:module';
 import workerThreads, { Worker, type WorkerOptions } from 'node:worker_threads';
+import { threadArguments, threadCode } from '@anole/bytes/threads';
 import { type Gate, keepGates, offerGate, shut, shutNow, tryShut } from './uninterrupted.ts';
 
 export { isGuarded } from './uninterrupted.ts';
@@ -42,43 +43,12 @@ export function guardThreads(): void {
   syncBuiltinESMExports();
 }
 
-/**
- * Starts a thread from a module of ours. It uses the compile cache, which threads do not inherit: before
- * its first module that has types, since removing them takes longer than all the rest of a start.
- */
+/** Starts a thread from a module of ours. */
 export function startThread(module: URL, options: WorkerOptions = {}): Worker {
-  const file = bundled()?.entries[module.href] ?? module.href;
-  const start = `require('node:module').enableCompileCache(); import(${JSON.stringify(file)});`;
-  return new Thread(start, { ...options, eval: true, execArgv: threadArguments() });
+  return new Thread(threadCode(module), { ...options, eval: true, execArgv: threadArguments() });
 }
 
 /** The end of the process ends its threads. */
 function shutGates(): void {
   for (const gate of gates.values()) shutNow(gate);
-}
-
-interface Bundle {
-  /** Files by the modules whose place they take. */
-  readonly entries: Readonly<Record<string, string>>;
-}
-
-/** Where the command runs from a bundle. */
-function bundled(): Bundle | undefined {
-  return Reflect.get(globalThis, Symbol.for('anole.bundle'));
-}
-
-/** Options of Node's that mean something to a thread: where modules are, warnings, profiles. */
-const meant = /^(?:-C|--conditions|--disable-warning|--no-warnings|--(?:cpu|heap)-prof.*)(?:=|$)/;
-
-/**
- * Of Node's options those for a thread. It would inherit what the process was started with, but not
- * what our launcher did in its place; and of a program from the command line, that it is one.
- */
-export function threadArguments(given: readonly string[] = process.execArgv): string[] {
-  return given.flatMap((word, at) => {
-    if (!meant.test(word)) return [];
-    const value = given[at + 1];
-    const apart = (word === '-C' || word === '--conditions') && value !== undefined;
-    return apart ? [word, value] : [word];
-  });
 }

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 /** What the scripts of a page import by name. */
 const entryPoints = [
   '@anole/bytes',
+  '@anole/bytes/threads',
   '@anole/bytes/wasm',
   '@anole/erofs/reader',
   '@anole/fuse',

@@ -1,4 +1,5 @@
 /** Threads as Node and browsers have them alike: started with an order, ended from outside. */
+import { threadArguments, threadCode } from '@anole/bytes/threads';
 
 export interface Thread {
   /** Lets the process end while it runs. */
@@ -35,7 +36,8 @@ export function startThread(
   ports: readonly MessagePort[] = [],
 ): Thread {
   if (nodeThreads !== undefined) {
-    const worker = new nodeThreads.Worker(codeOf(module), { name, eval: true, ...inherited() });
+    const options = { name, eval: true, execArgv: threadArguments() };
+    const worker = new nodeThreads.Worker(threadCode(module), options);
     worker.on('error', onError);
     worker.postMessage(order, ports);
     return {
@@ -62,32 +64,4 @@ export function receiveOrder(): Promise<unknown> {
       globalThis.addEventListener('message', ({ data }) => resolve(data), { once: true });
     } else nodeThreads.parentPort!.once('message', resolve);
   });
-}
-
-/**
- * What starts a module in Node. Threads do not inherit the compile cache, and removing types takes longer than all the
- * rest of a start. Where the command runs from a bundle (`tools/bundle.ts`), a file of it takes the module's place.
- */
-function codeOf({ href }: URL): string {
-  const bundle: Bundle | undefined = Reflect.get(globalThis, Symbol.for('anole.bundle'));
-  const file = JSON.stringify(bundle?.entries[href] ?? href);
-  return `require('node:module').enableCompileCache(); import(${file});`;
-}
-
-interface Bundle {
-  /** Files by the modules whose place they take. */
-  readonly entries: Readonly<Record<string, string>>;
-}
-
-/**
- * Threads would inherit what Node was started with, also that it runs a program from the command line,
- * with which none can start from a file. Only the conditions, which say where modules are, are passed on.
- */
-function inherited(): { readonly execArgv: readonly string[] } {
-  const given = process.execArgv;
-  const conditions = given.flatMap((word, index) => {
-    if (word.startsWith('--conditions=')) return [word];
-    return word === '-C' || word === '--conditions' ? ['-C', given[index + 1]!] : [];
-  });
-  return { execArgv: conditions };
 }

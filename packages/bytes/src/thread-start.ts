@@ -1,0 +1,39 @@
+/** What `tools/bundle.ts` made of the sources, where the command runs from that (`bin/anole.js` of @anole/cli). */
+interface Bundle {
+  /** Files by the addresses of the modules whose place they take. */
+  readonly entries: Readonly<Record<string, string>>;
+  /** Stands for the code of @anole/machine. */
+  readonly machine: string;
+  /** Throws where the sources have changed since. */
+  check(): void;
+}
+
+/** Undefined where the modules themselves run. */
+export function bundle(): Bundle | undefined {
+  return Reflect.get(globalThis, Symbol.for('anole.bundle'));
+}
+
+/**
+ * Code that starts a module in a thread of Node's. Threads do not inherit the compile cache, and removing types takes
+ * longer than all the rest of a start.
+ */
+export function threadCode({ href }: URL): string {
+  const file = JSON.stringify(bundle()?.entries[href] ?? href);
+  return `require('node:module').enableCompileCache(); import(${file});`;
+}
+
+/** Options of Node's that mean something to a thread: where modules are, warnings, profiles. */
+const meant = /^(?:-C|--conditions|--disable-warning|--no-warnings|--(?:cpu|heap)-prof.*)(?:=|$)/;
+
+/**
+ * Of Node's options those for a thread. It would inherit what the process was started with, but not
+ * what our launcher did in its place; and of a program from the command line, that it is one.
+ */
+export function threadArguments(given: readonly string[] = process.execArgv): string[] {
+  return given.flatMap((word, at) => {
+    if (!meant.test(word)) return [];
+    const value = given[at + 1];
+    const apart = (word === '-C' || word === '--conditions') && value !== undefined;
+    return apart ? [word, value] : [word];
+  });
+}
