@@ -1,6 +1,7 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { checkRange, type Source } from '@anole/bytes';
 import { HostError, hostError } from './errors.ts';
+import { readAt } from './read-at.ts';
 
 /** A Source over a file of this machine, held open until it is closed. */
 export interface FileSource extends Source {
@@ -93,15 +94,9 @@ export function readInto(
   offset: number,
   path: () => string,
 ): number {
-  let done = 0;
   try {
-    while (done < bytes.length) {
-      const read = readSync(fd, bytes, done, bytes.length - done, offset + done);
-      if (read === 0) break;
-      done += read;
-    }
+    return readAt(fd, offset, bytes);
   } catch (error) {
     throw hostError(error, `read ${path()}`);
   }
-  return done;
 }

@@ -25,6 +25,7 @@ export { HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-
 export type { FileList } from './listed-files.ts';
 export type { Listing } from './listing.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';
+export { readAt } from './read-at.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { startThread } from './threads.ts';
 export { checkGoal, type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';

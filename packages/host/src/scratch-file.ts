@@ -1,6 +1,7 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync } from 'node:fs';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostError } from './errors.ts';
+import { readAt } from './read-at.ts';
 import { writeAt } from './write-at.ts';
 
 /** A file without a name, gone when it is closed, or when this process ends. */
@@ -26,18 +27,8 @@ export function scratchFile(directory: string): ScratchFile {
       throw hostError(error, `${action} a scratch file in ${directory}`);
     }
   };
-  const readInto = (offset: number, target: Uint8Array): number => {
-    let done = 0;
-    while (done < target.length) {
-      const at = done;
-      const count = attempt('read', () =>
-        readSync(fd, target, at, target.length - at, offset + at),
-      );
-      if (count === 0) break;
-      done += count;
-    }
-    return done;
-  };
+  const readInto = (offset: number, target: Uint8Array): number =>
+    attempt('read', () => readAt(fd, offset, target));
   return {
     write(offset, bytes) {
       attempt('write', () => writeAt(fd, offset, bytes));

@@ -1,8 +1,9 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readlinkSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
+import { hasNative, PreContentGroup } from '../src/native/index.ts';
 
 /** Why a test cannot run here, or false: some tool is missing, or `root`, or `attributes`. */
 export function needs(...what: readonly string[]): string | false {
@@ -26,6 +27,24 @@ function withoutAttributes(): string | false {
     const { error, status } = spawnSync('setfattr', ['-n', 'user.anole', '-v', '1', directory]);
     if (error) return 'setfattr is not installed';
     return status === 0 ? false : 'the file system has no user attributes';
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** Why the kernel tells nobody here that a file is about to be read, or false. */
+export async function noPreContent(): Promise<string | false> {
+  if (!hasNative()) return 'needs koffi';
+  if (process.geteuid?.() !== 0) return 'needs root';
+  const directory = mkdtempSync(join(tmpdir(), 'anole-'));
+  const path = join(directory, 'file');
+  writeFileSync(path, '');
+  try {
+    await using group = new PreContentGroup(join(directory, 'bell'));
+    group.mark(path);
+    return false;
+  } catch (error) {
+    return `needs Linux 6.14 with pre-content events: ${error}`;
   } finally {
     rmSync(directory, { recursive: true });
   }

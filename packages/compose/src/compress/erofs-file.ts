@@ -1,4 +1,3 @@
-import { readSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import {
   type BlobDevice,
@@ -7,7 +6,7 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { createFileAtomically, HostNode, scratchFile, writeAt } from '@anole/host';
+import { createFileAtomically, HostNode, readAt, scratchFile, writeAt } from '@anole/host';
 import type { Tree } from '@anole/vfs';
 import { OldFile } from './old-file.ts';
 import { SourceThreads } from './source-threads.ts';
@@ -104,7 +103,7 @@ function fileSpool(fd: number, start = 0): Spool {
     write: (offset, bytes) => writeAt(fd, start + offset, bytes),
     read(offset, length) {
       const bytes = new Uint8Array(length);
-      return bytes.subarray(0, readSync(fd, bytes, 0, length, start + offset));
+      return bytes.subarray(0, readAt(fd, start + offset, bytes));
     },
   };
 }

@@ -16,30 +16,11 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { hasNative } from './koffi.ts';
+import { noPreContent } from '../../test/tools.ts';
 import { MountFlag, mount, unmount } from './mount.ts';
 import { type AccessEvent, PreContentGroup } from './pre-content.ts';
 
-/** Why not here; false where it can be. */
-function obstacle(): string | false {
-  if (!hasNative()) return 'needs koffi';
-  if (process.getuid?.() !== 0) return 'needs root';
-  const directory = mkdtempSync(join(tmpdir(), 'pre-content-'));
-  const path = join(directory, 'file');
-  writeFileSync(path, '');
-  try {
-    const group = new PreContentGroup(join(directory, 'bell'));
-    group.mark(path);
-    void group.close();
-    return false;
-  } catch (error) {
-    return `needs Linux 6.14 with pre-content events: ${error instanceof Error ? error.message : ''}`;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-const skip = obstacle();
+const skip = await noPreContent();
 
 function temporary(test: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'pre-content-'));

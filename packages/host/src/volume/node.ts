@@ -1,4 +1,4 @@
-import { fstatSync, lstatSync, readdirSync, readlinkSync, readSync } from 'node:fs';
+import { fstatSync, lstatSync, readdirSync, readlinkSync } from 'node:fs';
 import { decodeName } from '@anole/bytes';
 import {
   type DirectoryEntry,
@@ -11,6 +11,7 @@ import {
   type WritableNode,
 } from '@anole/vfs';
 import { statOf, typeOf } from '../host-stat.ts';
+import { readAt } from '../read-at.ts';
 import * as changes from './changes.ts';
 import * as names from './names.ts';
 import type { Volume } from './volume.ts';
@@ -84,13 +85,7 @@ export class VolumeNode implements WritableNode {
       const fd = this.volume.data(this, false);
       const { size } = fstatSync(fd);
       const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
-      let done = 0;
-      while (done < bytes.length) {
-        const read = readSync(fd, bytes, done, bytes.length - done, offset + done);
-        if (read === 0) return bytes.subarray(0, done);
-        done += read;
-      }
-      return bytes;
+      return bytes.subarray(0, readAt(fd, offset, bytes));
     });
   }
 

@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Awaitable, abortable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
-import { HostError, hostError, type Lock, systemCode } from '@anole/host';
+import { HostError, hostError, type Lock, readAt, systemCode } from '@anole/host';
 import type { Chunks } from './chunks.ts';
 import { Foresight } from './foresight.ts';
 import { Homeless } from './homeless.ts';
@@ -106,9 +106,9 @@ export class CachedBlob implements Source {
     return this.present === this.size;
   }
 
-  /** Whether something is being fetched. */
-  get isFetching(): boolean {
-    return this.#coming.size > 0;
+  /** Chunks that are being fetched. */
+  get coming(): number {
+    return this.#coming.size;
   }
 
   /** What is known of the ranges that were foreseen, if any were: whether readers want them, and all have come. */
@@ -303,7 +303,7 @@ export class CachedBlob implements Source {
   async #prove(index: number, urgency: Urgency): Promise<void> {
     const from = this.chunks.offsetOf(index);
     const bytes = new Uint8Array(this.chunks.offsetOf(index + 1) - from);
-    const isThere = readAll(this.fd, bytes, from);
+    const isThere = readAt(this.fd, from, bytes) === bytes.length;
     if (isThere && (await this.#isRight(index, bytes))) {
       this.#presence.states[index] = chunkStates.proven;
       return;
@@ -389,21 +389,11 @@ export class CachedBlob implements Source {
   }
 
   #take(target: Uint8Array, offset: number): void {
-    if (readAll(this.fd, target, offset)) return;
+    if (readAt(this.fd, offset, target) === target.length) return;
     throw new HostError(
       'HOST_WRONG_CONTENT',
       `Cannot read ${this.path}: it has been cut short while it was in use`,
       { details: { path: this.path, offset, length: target.length } },
     );
   }
-}
-
-/** False where the file ends before. */
-function readAll(fd: number, target: Uint8Array, offset: number): boolean {
-  for (let done = 0; done < target.length; ) {
-    const read = readSync(fd, target, done, target.length - done, offset + done);
-    if (read === 0) return false;
-    done += read;
-  }
-  return true;
 }

@@ -67,6 +67,21 @@ function onlyBlob(directory: string): string {
   return join(directory, 'blobs', name!);
 }
 
+const noDisk = process.geteuid?.() === 0 ? false : 'needs root, for a disk of its own';
+
+/** A disk of so many bytes that goes at the end of the test, and may become another size. */
+function smallDisk(test: TestContext, size: string) {
+  const directory = temporary(test);
+  const mount = (options: string) =>
+    execFileSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', directory]);
+  mount(`size=${size}`);
+  return {
+    directory,
+    resize: (to: string) => mount(`remount,size=${to}`),
+    [Symbol.dispose]: () => execFileSync('umount', ['--lazy', directory]),
+  };
+}
+
 describe('a cached blob', () => {
   it('gives what the blob has, whatever the ranges and the chunks', async (test) => {
     const cache = new BlobCache(temporary(test));
@@ -151,50 +166,36 @@ describe('a cached blob', () => {
   });
 
   it('is read from memory where the disk is full, and goes there when there is room', {
-    skip: process.geteuid?.() === 0 ? false : 'needs root, for a disk of its own',
+    skip: noDisk,
   }, async (test) => {
-    const directory = temporary(test);
-    const disk = (...options: string[]) =>
-      execFileSync('mount', ['-t', 'tmpfs', ...options, 'tmpfs', directory]);
-    disk('-o', 'size=160k');
-    try {
-      const content = new Uint8Array(randomBytes(48 * 4096));
-      const blob = await new BlobCache(directory).open(far(content));
-      assert.equal(hash(await blob.read(0, blob.size)), hash(content));
-      assert.ok(blob.counters.unstored > 0);
-      assert.equal(blob.holds(0, blob.size), false);
-      assert.equal(hash(await blob.read(0, blob.size)), hash(content));
-      disk('-o', 'remount,size=1m');
-      await blob.ensure(0, blob.size);
-      assert.equal(blob.holds(0, blob.size), true);
-      assert.equal(hash(readFileSync(blob.path)), hash(content));
-      await blob.close();
-    } finally {
-      execFileSync('umount', ['--lazy', directory]);
-    }
+    using disk = smallDisk(test, '160k');
+    const content = new Uint8Array(randomBytes(48 * 4096));
+    const blob = await new BlobCache(disk.directory).open(far(content));
+    assert.equal(hash(await blob.read(0, blob.size)), hash(content));
+    assert.ok(blob.counters.unstored > 0);
+    assert.equal(blob.holds(0, blob.size), false);
+    assert.equal(hash(await blob.read(0, blob.size)), hash(content));
+    disk.resize('1m');
+    await blob.ensure(0, blob.size);
+    assert.equal(blob.holds(0, blob.size), true);
+    assert.equal(hash(readFileSync(blob.path)), hash(content));
+    await blob.close();
   });
 
   it('is wholly in its file once there is room, also what memory has let go of', {
-    skip: process.geteuid?.() === 0 ? false : 'needs root, for a disk of its own',
+    skip: noDisk,
   }, async (test) => {
-    const directory = temporary(test);
-    const disk = (...options: string[]) =>
-      execFileSync('mount', ['-t', 'tmpfs', ...options, 'tmpfs', directory]);
-    disk('-o', 'size=160k');
-    try {
-      const blob = await new BlobCache(directory).open(
-        far(new Uint8Array(randomBytes(200 * 4096))),
-      );
-      await blob.ensure(0, blob.size);
-      assert.ok(blob.counters.unstored > 64);
-      assert.equal(await blob.settle(), false);
-      disk('-o', 'remount,size=4m');
-      assert.equal(await blob.settle(), true);
-      assert.ok(blob.holds(0, blob.size));
-      await blob.close();
-    } finally {
-      execFileSync('umount', ['--lazy', directory]);
-    }
+    using disk = smallDisk(test, '160k');
+    const blob = await new BlobCache(disk.directory).open(
+      far(new Uint8Array(randomBytes(200 * 4096))),
+    );
+    await blob.ensure(0, blob.size);
+    assert.ok(blob.counters.unstored > 64);
+    assert.equal(await blob.settle(), false);
+    disk.resize('4m');
+    assert.equal(await blob.settle(), true);
+    assert.ok(blob.holds(0, blob.size));
+    await blob.close();
   });
 
   it('raises what went wrong, and works again when it works again', async (test) => {

@@ -11,7 +11,7 @@ function calmed(test: TestContext, foreseen: 'coming' | 'here'): CalmedReads {
   let fetches = 0;
   const blob = {
     foreseen,
-    isFetching: true,
+    coming: 1,
     get counters() {
       return { fetches: fetches++ };
     },

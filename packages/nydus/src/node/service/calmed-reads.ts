@@ -123,7 +123,7 @@ export class CalmedReads {
 
   #look(): void {
     const fetches = this.#blobs.reduce((sum, { counters }) => sum + counters.fetches, 0);
-    const isQuiet = fetches === this.#fetches && !this.#blobs.some(({ isFetching }) => isFetching);
+    const isQuiet = fetches === this.#fetches && this.#blobs.every(({ coming }) => coming === 0);
     this.#fetches = fetches;
     this.#quiet = isQuiet ? this.#quiet + 1 : 0;
     const foreseen = new Set(this.#blobs.map((blob) => blob.foreseen));

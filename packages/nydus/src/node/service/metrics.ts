@@ -14,7 +14,7 @@ export function metrics(
     `{directory=${quoted(directory)},kind="${kind}",image=${quoted(image.name)}}`;
   const perMount = (name: string, help: string, value: Gauge | Counter) => [
     `# HELP ${name} ${help}`,
-    `# TYPE ${name} ${value === 'size' || value === 'present' ? 'gauge' : 'counter'}`,
+    `# TYPE ${name} ${gauges.has(value) ? 'gauge' : 'counter'}`,
     ...mounts.map((mount) => `${name}${labels(mount)} ${mount[value]}`),
   ];
   const single = (name: string, help: string, value: number) => [
@@ -41,6 +41,7 @@ export function metrics(
     ...perBackEnd('anole_image_backend_failures_total', 'Requests that failed.', 'failures'),
     ...perMount('anole_image_bytes', 'Size of the image.', 'size'),
     ...perMount('anole_image_present_bytes', 'Bytes of the image that are here.', 'present'),
+    ...perMount('anole_image_coming_chunks', 'Chunks that are being fetched.', 'coming'),
     ...perMount('anole_image_fetched_bytes_total', 'Bytes that were fetched.', 'fetched'),
     ...perMount('anole_image_fetches_total', 'Requests for bytes.', 'fetches'),
     ...perMount(
@@ -57,8 +58,10 @@ export function metrics(
   ].join('\n');
 }
 
-type Gauge = 'size' | 'present';
+type Gauge = 'size' | 'present' | 'coming';
 type Counter = 'fetched' | 'fetches' | 'damaged' | 'unstored';
+
+const gauges: ReadonlySet<Gauge | Counter> = new Set<Gauge>(['size', 'present', 'coming']);
 
 function quoted(text: string): string {
   return `"${text.replaceAll('\\', '\\\\').replaceAll('"', '\\"').replaceAll('\n', '\\n')}"`;

@@ -65,9 +65,12 @@ export interface ServiceOptions extends FillerEvents {
 /** Figures of a service, for its users. */
 export interface ServiceStatus {
   readonly mounts: readonly (MountRecord & {
-    /** Bytes that the image has (0: it cannot be opened yet), that are here, and that this service fetched. */
+    /** Bytes that the image has (0: it cannot be opened yet), and that are here. */
     readonly size: number;
     readonly present: number;
+    /** Chunks that are being fetched. */
+    readonly coming: number;
+    /** Bytes that this service fetched. */
     readonly fetched: number;
     readonly fetches: number;
     readonly damaged: number;
@@ -325,10 +328,11 @@ export class ImageService {
 type Figures = Omit<ServiceStatus['mounts'][number], keyof MountRecord>;
 
 function figuresOf(blobs: readonly CachedBlob[]): Figures {
-  const sum = { size: 0, present: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
-  for (const { size, present, counters } of blobs) {
+  const sum = { size: 0, present: 0, coming: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+  for (const { size, present, coming, counters } of blobs) {
     sum.size += size;
     sum.present += present;
+    sum.coming += coming;
     sum.fetched += counters.fetched;
     sum.fetches += counters.fetches;
     sum.damaged += counters.damaged;

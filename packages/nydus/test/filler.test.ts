@@ -7,27 +7,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { promisify } from 'node:util';
 import { PreContentGroup } from '@anole/host/native';
-import { BlobCache } from '../cache/cache.ts';
-import { evenChunks } from '../cache/chunks.ts';
-import { Filler } from './filler.ts';
+import { noPreContent } from '../../host/test/tools.ts';
+import { BlobCache } from '../src/node/cache/cache.ts';
+import { evenChunks } from '../src/node/cache/chunks.ts';
+import { Filler } from '../src/node/service/filler.ts';
 
 const run = promisify(execFile);
 
-/** Why not here; false where it can be. */
-async function obstacle(): Promise<string | false> {
-  if (process.geteuid?.() !== 0) return 'needs root';
-  const directory = mkdtempSync(join(tmpdir(), 'filler-'));
-  try {
-    await new PreContentGroup(join(directory, 'bell')).close();
-    return false;
-  } catch (error) {
-    return `needs koffi and Linux 6.14 with pre-content events: ${error}`;
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
-test('a file is watched until it has all', { skip: await obstacle() }, async (test) => {
+test('a file is watched until it has all', { skip: await noPreContent() }, async (test) => {
   const directory = mkdtempSync(join(tmpdir(), 'filler-'));
   test.after(() => rmSync(directory, { recursive: true }));
   const content = randomBytes(1 << 20);
