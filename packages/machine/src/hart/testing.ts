@@ -66,3 +66,14 @@ export function openPmp({ hart }: TestHart): void {
   hart.writeCsr(0x3b0, (1n << 54n) - 1n);
   hart.writeCsr(0x3a0, 0x1fn);
 }
+
+/** Sums squares, by a call from a page to another one; s1 counts rounds. */
+export const squares = `
+  auipc s0, 0x10
+  loop: jal ra, far
+  addi s1, s1, 1
+  jal zero, loop
+  far: mul t1, s1, s1
+  add s2, s2, t1
+  sd s2, 0(s0)
+  jalr zero, 0(ra)`;

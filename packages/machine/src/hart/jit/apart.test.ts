@@ -1,22 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { BASE, makeHart, place, type TestHart } from '../testing.ts';
+import { BASE, makeHart, place, squares, type TestHart } from '../testing.ts';
 import { CompileService } from './compile-service.ts';
 
 const apart = { threshold: 10, batch: 1, apart: true };
 
-const source = `
-  auipc s0, 0x10
-  loop: jal ra, far
-  addi s1, s1, 1
-  jal zero, loop
-  far: mul t1, s1, s1
-  add s2, s2, t1
-  sd s2, 0(s0)
-  jalr zero, 0(ra)`;
-
-async function started(jit?: typeof apart, text = source): Promise<TestHart> {
+async function started(jit?: typeof apart, text = squares): Promise<TestHart> {
   const made = await makeHart(jit && { jit });
   place(made, text);
   made.hart.reset({ pc: BigInt(BASE) });
@@ -48,7 +38,7 @@ describe('code compiled in a thread of its own', () => {
   });
 
   test('is dropped where its page was written meanwhile', async () => {
-    const changed = source.replace('s1, s1, 1', 's1, s1, 7');
+    const changed = squares.replace('s1, s1, 1', 's1, s1, 7');
     const [plain, other] = [await started(), await started(apart)];
     for (const each of [plain, other]) {
       each.hart.run(1000);

@@ -1,25 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { BASE, makeHart, place, type TestHart } from '../testing.ts';
+import { BASE, makeHart, place, squares, type TestHart } from '../testing.ts';
 
 const eager = { threshold: 1, batch: 1 };
 /** Compiles nothing itself: what it has was shared with it. */
 const idle = { threshold: 2 ** 30, batch: 32 };
 
-/** Sums squares, by a call from a page to another one; s1 counts rounds. */
-const source = `
-  auipc s0, 0x10
-  loop: jal ra, far
-  addi s1, s1, 1
-  jal zero, loop
-  far: mul t1, s1, s1
-  add s2, s2, t1
-  sd s2, 0(s0)
-  jalr zero, 0(ra)`;
-
 const sumFrom = (hart: TestHart['hart']) => [hart.readX(9), hart.readX(18)];
 
-async function started(jit: typeof eager, text = source): Promise<TestHart> {
+async function started(jit: typeof eager, text = squares): Promise<TestHart> {
   const test = await makeHart({ jit });
   place(test, text);
   test.hart.reset({ pc: BigInt(BASE) });
@@ -39,7 +28,7 @@ describe('code that a hart shares', () => {
   test('is entered by the hart that takes it, whatever its own RAM says', async () => {
     const parent = await started(eager);
     parent.hart.run(1000);
-    const other = await started(idle, source.replace('s1, s1, 1', 's1, s1, 2'));
+    const other = await started(idle, squares.replace('s1, s1, 1', 's1, s1, 2'));
     other.hart.adoptCode(parent.hart.shareCode()!);
     other.hart.run(1000);
     assert.deepEqual(sumFrom(other.hart), sumFrom(parent.hart));
@@ -63,7 +52,7 @@ describe('code that a hart shares', () => {
     const [one, sibling] = [await childOf(parent), await childOf(parent)];
     const there = parent.hart.shareCode()!.functions.length;
     assert.ok(there > 0);
-    place(one, source.replace('s1, s1, 1', 's1, s1, 7'));
+    place(one, squares.replace('s1, s1, 1', 's1, s1, 7'));
     assert.equal(one.hart.shareCode()!.functions.length, 0);
     assert.equal(sibling.hart.shareCode()!.functions.length, there);
     const plain = await started(idle);
