@@ -150,6 +150,7 @@ export function fill(start, end, target, room): i32 {
         if (cut < beforeLength) {
           let longer = select(beforeLength < MATCH_MIN + 14, beforeLength, MATCH_MIN + 14);
           if (longer > cut + length - MATCH_MIN) longer = cut + length - MATCH_MIN;
+          if (longer > lastStart - before) longer = lastStart - before;
           if (longer > cut) {
             at += longer - cut;
             length -= longer - cut;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodeLz4 } from '../lz4.ts';
@@ -27,11 +28,43 @@ function roundTrip(level: number, source: Uint8Array, room: number): number {
     const back = new Uint8Array(consumed);
     decodeLz4(bytes.subarray(target, target + produced), back);
     assert.ok(Buffer.from(back).equals(bytes.subarray(at, at + consumed)));
+    assertEndsAsOthersNeed(bytes.subarray(target, target + produced), consumed);
     // What follows fits in none of the room that is left.
     if (at + consumed < end) assert.ok(produced >= room - 20);
     at += consumed;
   }
   return blocks;
+}
+
+/**
+ * Other decoders copy more than a sequence has, and refuse a block whose end leaves no room for that. Source: lz4
+ * doc/lz4_Block_format.md, "End of block restrictions"; Linux lib/lz4/lz4_decompress.c.
+ */
+function assertEndsAsOthersNeed(block: Uint8Array, decoded: number): void {
+  let at = 0;
+  let out = 0;
+  const lengthFrom = (nibble: number) => {
+    let length = nibble;
+    if (nibble === 15)
+      do length += block[at]!;
+      while (block[at++] === 255);
+    return length;
+  };
+  for (let lastMatch: number | undefined; ; ) {
+    const token = block[at++]!;
+    const literals = lengthFrom(token >> 4);
+    at += literals;
+    out += literals;
+    if (at === block.length) {
+      if (lastMatch === undefined) return;
+      assert.ok(literals >= 5, `${literals} literals at the end`);
+      assert.ok(lastMatch <= decoded - 12, `a match ${decoded - lastMatch} bytes before the end`);
+      return;
+    }
+    lastMatch = out;
+    at += 2;
+    out += 4 + lengthFrom(token & 15);
+  }
 }
 
 /** Bytes with matches of all lengths and distances in them. */
@@ -68,6 +101,13 @@ for (const level of levels) {
   test(`level ${level} fills blocks from real files`, () => {
     const source = readFileSync(process.execPath).subarray(0, 600_000);
     for (const room of [4096, 65536]) roundTrip(level, source, room);
+  });
+
+  test(`level ${level} ends blocks well wherever a source ends`, () => {
+    const source = readFileSync(join(import.meta.dirname, '../../../../LICENSE'));
+    for (let length = 4000; length < 8000; length++) {
+      roundTrip(level, source.subarray(0, length), 65_536);
+    }
   });
 
   test(`level ${level} takes zeros and noise`, () => {
