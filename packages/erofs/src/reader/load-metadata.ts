@@ -13,6 +13,7 @@ import {
 import type { DataReader } from './data.ts';
 import { DirectoryBlock } from './directory.ts';
 import { type InodeInfo, offsetOf, readInode } from './inode.ts';
+import { InodeSet } from './inode-set.ts';
 import type { Spaces } from './spaces.ts';
 import { nidOf } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
@@ -46,7 +47,8 @@ export async function loadAllMetadata(image: ImageReaders): Promise<void> {
   if (packedNid !== undefined) {
     left.push(nidOf(Number(packedNid & 0xffffffffn), Number(packedNid >> 32n)));
   }
-  const seen = new Set(left);
+  const seen = new InodeSet();
+  for (const nid of left) seen.add(nid);
   const pacer = new Pacer();
   for (let nid = left.pop(); nid !== undefined; nid = left.pop()) {
     if (isHere(spaces, info, nid)) continue;
@@ -94,7 +96,7 @@ function isHere(spaces: Spaces, info: ImageInfo, nid: number): boolean {
 
 /** How far it has come. */
 interface Progress {
-  readonly seen: Set<number>;
+  readonly seen: InodeSet;
   readonly left: number[];
   readonly pacer: Pacer;
 }
