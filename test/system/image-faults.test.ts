@@ -18,7 +18,7 @@ import {
   publish,
   setUp,
 } from './image-world.ts';
-import { commandOf, endProcess } from './left-over.ts';
+import { commandOf, endProcess, isAlive } from './left-over.ts';
 
 /** Counters of all mounts together. */
 async function counted({ ask }: Place, name: 'damaged' | 'unstored' | 'fetched'): Promise<number> {
@@ -109,6 +109,33 @@ describe('faults of what mounted images stand on', {
       file -= 3;
       if (kind === 'kernel') assert.match(logOf(place), /"refused".*silent for 300 ms/);
     }
+  });
+
+  it('a service that hangs: who reads waits and sees no zeros, until another service goes on', async (test) => {
+    const place = await setUp(test, published);
+    const { sum, sums, pids, proxy } = place;
+    const mounted = await mountAll(test, place);
+    const [hanging] = pids('kept');
+    // What the service has been asked for before it hangs, and what it is asked for then.
+    proxy.state.mode = 'slow';
+    const asked = mounted.map((kind) => sum(kind, 3));
+    await until('it fetches', () => proxy.state.slow.length >= 1);
+    process.kill(hanging!, 'SIGSTOP');
+    proxy.release();
+    const waiting = mounted.map((kind) => sum(kind, FILES - 3));
+    let read = 0;
+    for (const reading of [...asked, ...waiting]) void reading.then(() => read++);
+    await until('its keeper ends it', () => {
+      const isThere = isAlive(hanging!);
+      if (isThere) assert.equal(read, 0, 'nobody reads what has not come');
+      return !isThere;
+    });
+    for (const met of await Promise.all(asked)) {
+      assert.ok(met === 'error' || met === hashOf(contentOf(3)), met);
+    }
+    for (const met of await Promise.all(waiting)) assert.equal(met, hashOf(contentOf(FILES - 3)));
+    assert.match(logOf(place), /"service does not answer, ending it"/);
+    for (const kind of mounted) assert.deepEqual(await sums(kind), allHashes());
   });
 
   it('a full disk: what must be on it is an error, all else is read from memory', async (test) => {

@@ -15,7 +15,11 @@ const PIDFD_GETFD = 438;
 const FIRST = 3;
 /** Fields of /proc/PID/stat behind the name, which may have any byte but ")". */
 const STATE = 0;
+const USER_TIME = 11;
+const SYSTEM_TIME = 12;
 const START_TIME = 19;
+/** Milliseconds of a tick of /proc: USER_HZ is 100 wherever Linux runs. */
+const TICK = 10;
 
 /** A process that cannot be taken for another, also where its number has come again, or a new boot. */
 export interface ProcessId {
@@ -100,6 +104,22 @@ export function processId(pid: number): ProcessId | undefined {
 /** Whether a process is there, and not just its exit code. */
 export function isRunning(id: ProcessId): boolean {
   return processId(id.pid)?.since === id.since && !/[ZX]/.test(statOf(id.pid)?.[STATE] ?? 'X');
+}
+
+/** What a process does. */
+export interface Activity {
+  /** Whether its first thread computes, could if it were its turn, or waits for a disk. */
+  readonly isRunnable: boolean;
+  /** Processor time of all its threads since its start, in milliseconds. */
+  readonly used: number;
+}
+
+/** What a process does; undefined where it is gone. */
+export function activityOf(pid: number): Activity | undefined {
+  const fields = statOf(pid);
+  if (fields === undefined) return undefined;
+  const ticks = Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME]);
+  return { isRunnable: /[RD]/.test(fields[STATE] ?? ''), used: TICK * ticks };
 }
 
 /** Kills a process, if it is there. */

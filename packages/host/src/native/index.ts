@@ -15,6 +15,8 @@ export { assembleBpf, type BpfInstruction, bpf } from './bpf-program.ts';
 export { eventCounter } from './event-counter.ts';
 export { giveBackMemory } from './give-back.ts';
 export {
+  type Activity,
+  activityOf,
   type Holder,
   holdDescriptors,
   isRunning,

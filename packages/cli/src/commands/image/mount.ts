@@ -90,8 +90,8 @@ export function serveCommand(): Command {
     .addHelpText(
       'after',
       `
-A keeper, which holds what mounts stand on, and the service. A service that dies is started again and goes on
-where it was; meanwhile readers wait. Where both were killed, they wait for the next keeper. On SIGTERM
+A keeper, which holds what mounts stand on, and the service. A service that dies or hangs is started again and
+goes on where it was; meanwhile readers wait. Where both were killed, they wait for the next keeper. On SIGTERM
 everything is unmounted; an image that is in use is fetched whole and stays.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE

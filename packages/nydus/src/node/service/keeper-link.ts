@@ -34,6 +34,7 @@ export class KeeperLink implements DescriptorKeeper {
       process.on('message', (message: ToService) => {
         if (message.type === 'start') resolve(message);
         else if (message.type === 'kept') link.#kept(message.id);
+        else if (message.type === 'ask') link.#tell({ type: 'answer' });
         else link.#ending.resolve(message.type);
       });
     });

@@ -22,6 +22,8 @@ export type ToService =
     }
   /** What came with that number outlives the keeper, too. */
   | { readonly type: 'kept'; readonly id: number }
+  /** Is to be answered at once: who does not is started anew. */
+  | { readonly type: 'ask' }
   | { readonly type: 'stop' }
   /** Ends, and leaves all that is mounted to the next. */
   | { readonly type: 'yield' };
@@ -34,6 +36,8 @@ export type ToKeeper =
   | { readonly type: 'mounts'; readonly id: number; readonly mounts: readonly MountRecord[] }
   | { readonly type: 'settings'; readonly settings: Settings }
   | { readonly type: 'ready' }
+  /** To what was asked. */
+  | { readonly type: 'answer' }
   /** The service has unmounted everything, and ends. */
   | { readonly type: 'stopped' };
 

@@ -4,6 +4,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '@anole/host';
 import {
+  activityOf,
   holdDescriptors,
   isRunning,
   killProcess,
@@ -24,6 +25,7 @@ import {
   rescue,
   writeNotes,
 } from './notes.ts';
+import { Pulse } from './pulse.ts';
 import type { MountRecord } from './service.ts';
 
 export interface KeeperOptions {
@@ -60,6 +62,7 @@ export class Keeper {
   #settings: KeptSettings | undefined;
   #group: PreContentGroup | undefined;
   #child: ChildProcess | undefined;
+  #pulse: Pulse | undefined;
   #holder: HolderNote | undefined;
   /** Whether the holder has all that is kept. */
   #isHeld = true;
@@ -216,6 +219,7 @@ export class Keeper {
     closeSync(theirs);
     this.#child = child;
     void this.#seal();
+    const pulse = this.#watch(child);
     child.on('message', (message: ToKeeper) => this.#obey(message, own));
     this.#send({
       type: 'start',
@@ -233,10 +237,24 @@ export class Keeper {
     return new Promise((resolve) => {
       child.on('error', (error) => resolve(error.message));
       child.on('close', (code, killed) => {
+        pulse.stop();
         closeSync(own);
         resolve(killed ?? `exit code ${code}`);
       });
     });
+  }
+
+  /** A service that hangs keeps readers waiting as a dead one does: it is ended, and another goes on. */
+  #watch(child: ChildProcess): Pulse {
+    this.#pulse = new Pulse({
+      ask: () => this.#send({ type: 'ask' }),
+      activity: () => (child.pid === undefined ? undefined : activityOf(child.pid)),
+      onHang: () => {
+        this.#tell('service does not answer, ending it', { pid: child.pid });
+        child.kill('SIGKILL');
+      },
+    });
+    return this.#pulse;
   }
 
   #send(message: ToService): void {
@@ -270,6 +288,9 @@ export class Keeper {
         return;
       case 'stopped':
         this.#isStopped = true;
+        return;
+      case 'answer':
+        this.#pulse?.answered();
         return;
       case 'ready':
         this.#wasReady = true;
