@@ -18,8 +18,16 @@ export function bundle(): Bundle | undefined {
  * longer than all the rest of a start.
  */
 export function threadCode({ href }: URL): string {
-  const file = JSON.stringify(bundle()?.entries[href] ?? href);
-  return `require('node:module').enableCompileCache(); import(${file});`;
+  const here = bundle();
+  const known = here ? handOn(here) : '';
+  const file = JSON.stringify(here?.entries[href] ?? href);
+  return `require('node:module').enableCompileCache(); ${known} import(${file});`;
+}
+
+/** A thread starts others, which shall find the bundle, too. Who started the first has checked the sources. */
+function handOn({ entries, machine }: Bundle): string {
+  const there = JSON.stringify({ entries, machine });
+  return `globalThis[Symbol.for('anole.bundle')] = { ...${there}, check() {} };`;
 }
 
 /** Options of Node's that mean something to a thread: where modules are, warnings, profiles. */
