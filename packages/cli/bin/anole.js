@@ -14,7 +14,7 @@ else (await import('./relaunch.js')).relaunch(floor);
 async function run() {
   const source = new URL('../src/main.ts', import.meta.url);
   const fromSource = existsSync(source);
-  const bundle = fromSource ? findBundle() : undefined;
+  const bundle = process.env.ANOLE_BUNDLE === '0' ? undefined : findBundle(fromSource);
   // Before the first module that has types: removing them takes longer than all the rest of a start.
   nodeModule.enableCompileCache();
   if (fromSource) resolveToSource();
@@ -42,17 +42,34 @@ async function runBundle(bundle, main) {
   }
 }
 
-/** The index of what `tools/bundle.ts` made of the sources; ANOLE_BUNDLE=0 has these run all the same. */
-function findBundle() {
-  if (process.env.ANOLE_BUNDLE === '0') return undefined;
-  const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
-  const directory = join(root, 'node_modules/.cache/anole-bundle');
+/**
+ * The index of what `tools/bundle.ts` made of the sources, or `tools/pack.ts` of what is published;
+ * ANOLE_BUNDLE=0 has the modules run all the same.
+ */
+function findBundle(fromSource) {
   try {
-    const index = JSON.parse(readFileSync(join(directory, 'index.json'), 'utf8'));
-    return index.root === root ? index : undefined;
+    return fromSource ? bundleOfSources() : publishedBundle();
   } catch {
     return undefined;
   }
+}
+
+function bundleOfSources() {
+  const root = dirname(dirname(dirname(dirname(fileURLToPath(import.meta.url)))));
+  const file = join(root, 'node_modules/.cache/anole-bundle/index.json');
+  const index = JSON.parse(readFileSync(file, 'utf8'));
+  return index.root === root ? index : undefined;
+}
+
+/** Nothing changes there: its packages have exact versions of each other. */
+function publishedBundle() {
+  const directory = new URL('../dist/bundle/', import.meta.url);
+  const { machine, entries } = JSON.parse(readFileSync(new URL('index.json', directory), 'utf8'));
+  const files = Object.entries(entries).map(([name, file]) => {
+    const [, home, path] = /^(@anole\/[^/]+)\/(.*)$/.exec(name);
+    return [new URL(path, import.meta.resolve(home)).href, new URL(file, directory).href];
+  });
+  return { machine, entries: Object.fromEntries(files), stamps: [] };
 }
 
 /** Whether the sources are still what they were when the bundle was made. */

@@ -8,6 +8,7 @@ import {
   ownerOf,
   type ShutdownRequest,
   type SocketName,
+  type StreamHandle,
   type TcpHandle,
   type WriteRequest,
 } from './internals.ts';
@@ -16,10 +17,20 @@ import { isUrgent, markUrgent } from './urgent.ts';
 
 type Chunks = readonly (Uint8Array | string)[];
 
-let handleClass: ReturnType<typeof makeClass> | undefined;
+let handleClass: HandleClass | undefined;
 
 /** The handle of a socket whose bytes go through shared memory. */
-export type SmcHandle = InstanceType<ReturnType<typeof makeClass>>;
+export interface SmcHandle extends Omit<StreamHandle, 'fd'> {
+  readonly transport: Transport;
+  /** Gives the TCP handle away, paused: the bytes go over it from here on. Undefined where they cannot. */
+  handOver(): TcpHandle | undefined;
+}
+
+type HandleClass = new (
+  leg: TcpHandle,
+  candidates: readonly Connection[],
+  events: TransportEvents,
+) => SmcHandle;
 
 /**
  * @param leg the connected TCP handle, which the new one owns from now on
@@ -46,7 +57,7 @@ export function isSmcHandle(handle: unknown): boolean {
  * implemented in JavaScript. `net.Socket` calls its methods as it calls those of a TCP handle; TLS and
  * HTTP/2, which take a handle over below JavaScript, come by `onwrite` and its like.
  */
-function makeClass() {
+function makeClass(): HandleClass {
   const { JSStream, stream, uv } = internals();
   const { streamBaseState: state, kReadBytesOrError, kArrayBufferOffset } = stream;
   const { kBytesWritten, kLastWriteWasAsync } = stream;
@@ -202,7 +213,6 @@ function makeClass() {
       return 0;
     }
 
-    /** Gives the TCP handle away, paused: the bytes go over it from here on. Undefined where they cannot. */
     handOver(): TcpHandle | undefined {
       const leg = this.isTaken ? undefined : this.transport.handOver();
       if (leg === undefined) return undefined;

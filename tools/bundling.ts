@@ -1,0 +1,130 @@
+// The command's modules as a few files: what `tools/bundle.ts` makes for a checkout, and `tools/pack.ts` to publish.
+import { readdirSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { join, sep } from 'node:path';
+
+export const root = realpathSync(join(import.meta.dirname, '..'));
+
+export type Rolldown = typeof import('rolldown').rolldown;
+type OutputChunk = import('rolldown').OutputChunk;
+
+/**
+ * What is started on its own: the command, and threads. Each with what it loads together: a file takes Node a
+ * millisecond to find, so what is always loaded is one file, and the rest waits until it is imported.
+ */
+const together: Readonly<Record<string, readonly (readonly string[])[]>> = {
+  'packages/cli/src/main.ts': [
+    ['packages/cli/src/main.ts', 'packages/sandbox/src/engine/threads.ts'],
+    ['packages/cli/src/commands/run.ts'],
+  ],
+  'packages/cli/src/fs/unpack-worker.ts': [],
+  'packages/compose/src/compress/compress-worker.ts': [],
+  'packages/compose/src/compress/source-worker.ts': [],
+  'packages/machine/src/harts/hart-worker.ts': [],
+  'packages/machine/src/hart/jit/compile-worker.ts': [],
+  'packages/sandbox/src/engine/machine-worker.ts': [],
+};
+
+/** The modules that something starts with, in the order of the files `entry0.mjs`, `entry1.mjs` and so on. */
+export const entries: readonly string[] = Object.keys(together);
+
+export interface Bundling {
+  readonly make: Rolldown;
+  /** An empty directory. */
+  readonly to: string;
+  /** Gives an expression for the address of a source: what is beside it is looked for there, as without a bundle. */
+  readonly address: (source: string) => string;
+  /** Whether what npm installed stays outside. */
+  readonly isAlone: boolean;
+}
+
+/** Returns our modules that are in it. */
+export async function bundle(bundling: Bundling): Promise<ReadonlySet<string>> {
+  const modules = new Set<string>();
+  // One by one: what two of them have in common would become many small files.
+  for (const [at, entry] of entries.entries()) {
+    await bundleEntry({ ...bundling, entry, name: `entry${at}`, modules });
+  }
+  for (const name of readdirSync(bundling.to)) inAscii(join(bundling.to, name));
+  return modules;
+}
+
+interface Entry extends Bundling {
+  readonly entry: string;
+  readonly name: string;
+  /** Gets our modules that are in it. */
+  readonly modules: Set<string>;
+}
+
+async function bundleEntry(bundling: Entry): Promise<void> {
+  const { make, entry, name, to, modules } = bundling;
+  const build = await make({
+    input: { [name]: join(root, entry) },
+    platform: 'node',
+    preserveEntrySignatures: 'allow-extension',
+    checks: { ineffectiveDynamicImport: false },
+    ...(bundling.isAlone && { external: /^(?!@anole\/|[./])/ }),
+    resolve: { conditionNames: ['anole-source', 'node', 'import', 'default'] },
+    plugins: [
+      {
+        name: 'places',
+        transform(code, id) {
+          if (!id.startsWith(root + sep)) return undefined;
+          if (id.startsWith(join(root, 'packages') + sep)) modules.add(id);
+          return code.includes('import.meta.') ? atItsPlace(code, bundling.address(id)) : undefined;
+        },
+      },
+    ],
+  });
+  // Twice: what an entry loads, and no more of it than is used, the first one tells.
+  const { output } = await build.generate({ format: 'esm' });
+  const chunks = output.filter((each) => each.type === 'chunk');
+  const groups = (together[entry]!.length > 0 ? together[entry]! : [[entry]]).map((paths) =>
+    loadedWith(paths, chunks),
+  );
+  await build.write({
+    dir: to,
+    format: 'esm',
+    entryFileNames: '[name].mjs',
+    chunkFileNames: `${name}-[name]-[hash].mjs`,
+    comments: false,
+    codeSplitting: {
+      includeDependenciesRecursively: false,
+      groups: groups.map((modules, at) => ({
+        name: `together${at}`,
+        // Not the entry: it may wait for a module that imports from these, which it would wait for in turn.
+        test: (id) => modules.has(id) && id !== join(root, entry),
+        priority: groups.length - at,
+      })),
+    },
+  });
+  await build.close();
+}
+
+/** Modules that are loaded with some: those of their chunks, and of all that these import. */
+function loadedWith(paths: readonly string[], chunks: readonly OutputChunk[]): ReadonlySet<string> {
+  const roots = paths.map((path) => join(root, path));
+  const loaded = new Set(
+    chunks.filter(({ moduleIds }) => roots.some((id) => moduleIds.includes(id))),
+  );
+  // A set also gives what is added to it meanwhile.
+  for (const { imports } of loaded) {
+    for (const chunk of chunks) if (imports.includes(chunk.fileName)) loaded.add(chunk);
+  }
+  return new Set([...loaded].flatMap(({ moduleIds }) => moduleIds));
+}
+
+/** Where all is ASCII, the host reads a file as it is; else it has two bytes for each character of it. */
+function inAscii(path: string): void {
+  const escaped = (unit: string) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`;
+  const code = readFileSync(path, 'utf8');
+  const plain = code.replaceAll(/[^\0-\x7f]/g, escaped);
+  if (plain !== code) writeFileSync(path, plain);
+}
+
+function atItsPlace(code: string, address: string): string {
+  const path = `process.getBuiltinModule('node:url').fileURLToPath(${address})`;
+  return code
+    .replaceAll('import.meta.url', address)
+    .replaceAll('import.meta.filename', path)
+    .replaceAll('import.meta.dirname', `process.getBuiltinModule('node:path').dirname(${path})`);
+}
