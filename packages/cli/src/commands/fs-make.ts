@@ -45,6 +45,9 @@ export function makeCommand(): Command {
     .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, lzma, zstd or deflate; see below')
     .option('-C, --pcluster-size <bytes>', 'compress to units of so many, up to 1048576')
     .option('-E, --features <names>', 'by the names of mkfs.erofs, see below', collect)
+    .option('-m, --metadata <bytes[:name]>', 'compress metadata to units of so many, see below')
+    .option('--zD [switch]', 'compress directories: 1, or 0 (default)')
+    .option('--MZ [what]', 'let metadata lie together (always so): i, id')
     .option('--chunksize <bytes>', 'store files in chunks, equal ones once')
     .option('--blobdev <file>', 'put the data of files there, metadata alone into the image')
     .option('--dsunit <blocks>', 'begin data of files at multiples of so many blocks')
@@ -60,6 +63,7 @@ export function makeCommand(): Command {
     .option('--incremental [mode]', 'add the source to the image that is there: data, the one mode')
     .option('--clean [mode]', 'make an image of the source alone (default): data, the one mode')
     .option('--threads <count>', 'that compress (default: one for each core, at most 8)')
+    .option('--workers <count>', 'the same')
     .addHelpText(
       'after',
       `
@@ -70,6 +74,9 @@ Compressors have options after commas: level=N, dictsize=BYTES (how far lzma and
 of them, separated by colons, are for hints. Lines of hints are: bytes of a unit (0: not compressed),
 perhaps the number of a compressor from 0 on, and an expression; the first line whose expression
 matches counts.
+With -m, inodes, with what lies beside them, are compressed in an inode of their own, by the compressor that is
+named, or whose number among those of -z is, or by the first of -z (from Linux 6.17 on). -m alone, with a
+compressor, leaves files as they are.
 With --reuse, files that have the same path and content in that image are not compressed again, where
 the same options made it.
 Features: ztailpacking (ends of compressed files beside their inodes), fragments or fragments=BYTES
@@ -95,6 +102,7 @@ Examples:
   anole fs mk layer.tar.gz -o layer.erofs --time 0 --name layer
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc,level=9 -C 65536 -E ztailpacking
   anole fs mk rootfs/ -o rootfs.erofs -z lz4hc:lzma,level=9 -C 65536 --compress-hints hints
+  anole fs mk rootfs/ -o rootfs.erofs -z lz4hc -C 65536 -m 4096:zstd --zD
   anole fs mk image:debian -o debian.erofs -z zstd -C 65536
   anole fs mk rootfs/ -o bootstrap.erofs --chunksize 1048576 --blobdev data.blob
   anole fs mk rootfs/ -o new.erofs -z lzma -C 65536 --reuse old.erofs

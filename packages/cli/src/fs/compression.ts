@@ -1,10 +1,10 @@
 import { tmpdir } from 'node:os';
 import { dirname, resolve } from 'node:path';
 import { CompressPool } from '@anole/compose/compress';
-import type { CompressionOptions } from '@anole/erofs';
+import type { CompressionOptions, CompressionRule, CompressorOptions } from '@anole/erofs';
 import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
-import { compressorsOf, hintsOf } from './compressors.ts';
+import { compressorsOf, hintsOf, metadataOf } from './compressors.ts';
 import { compressionFeaturesOf, featuresOf, WrongFlag } from './features.ts';
 
 /** What commands take about compression, by the names of mkfs.erofs. */
@@ -16,6 +16,10 @@ export interface CompressionFlags {
   readonly compressHints?: string;
   readonly maxExtentBytes?: string;
   readonly threads?: string;
+  /** The name that mkfs.erofs gives it. */
+  readonly workers?: string;
+  readonly metadata?: string;
+  readonly zD?: string | true;
 }
 
 /**
@@ -42,27 +46,33 @@ function settle(
 ): CompressionOptions | undefined {
   const parse = command === 'fs mk' ? featuresOf : compressionFeaturesOf;
   const { tails, packedPclusterSize, allFragments, dedupe } = parse(flags.features ?? []);
-  const { compress, pclusterSize, threads, output, compressHints, maxExtentBytes } = flags;
+  const { compress, pclusterSize, threads, workers, output } = flags;
+  const { compressHints, maxExtentBytes } = flags;
+  const directories = isOn('--zD', flags.zD);
   if (compress === undefined) {
     const idle = Object.entries({
       '-C': pclusterSize,
       '-E': tails ?? dedupe,
       '--compress-hints': compressHints,
       '--max-extent-bytes': maxExtentBytes,
+      '--zD': directories || undefined,
     });
     const [name] = idle.find(([, value]) => value !== undefined) ?? [];
     if (name) throw new WrongFlag(`Cannot use ${name} without a compressor: give -z too`);
-    return undefined;
   }
-  const size = pclusterSize === undefined ? {} : { pclusterSize: Number(pclusterSize) };
-  const compressors = compressorsOf(compress);
-  const rules = compressHints === undefined ? [] : hintsOf(compressHints, compressors);
-  const pool = resources.use(new CompressPool(threads === undefined ? undefined : count(threads)));
+  const compressors = compress === undefined ? [] : compressorsOf(compress);
+  const metadata =
+    flags.metadata === undefined ? undefined : metadataOf(flags.metadata, compressors);
+  const [usual = metadata] = compressors;
+  if (!usual) return undefined;
+  const pool = resources.use(new CompressPool(countOf(threads ?? workers)));
   const directory = output === '-' ? tmpdir() : dirname(resolve(output));
   return {
-    ...compressors[0],
-    ...size,
-    rules,
+    ...usual,
+    ...(metadata && { metadata }),
+    directories,
+    ...(pclusterSize !== undefined && { pclusterSize: Number(pclusterSize) }),
+    rules: rulesOf(compressHints, compressors),
     ...(allFragments !== undefined && { allFragments }),
     ...(dedupe !== undefined && { dedupe }),
     ...(maxExtentBytes !== undefined && { maxExtentBytes: Number(maxExtentBytes) }),
@@ -73,7 +83,24 @@ function settle(
   };
 }
 
-function count(text: string): number {
+/** Where nothing but metadata is compressed, no file is. */
+function rulesOf(
+  hints: string | undefined,
+  compressors: readonly CompressorOptions[],
+): readonly CompressionRule[] {
+  if (compressors.length === 0) return [{ matches: () => true, by: undefined }];
+  return hints === undefined ? [] : hintsOf(hints, compressors);
+}
+
+/** Of a switch that may have a value: 1, as without, or 0. */
+function isOn(option: string, value: string | true | undefined): boolean {
+  if (value === undefined || value === '0') return false;
+  if (value === true || value === '1') return true;
+  throw new WrongFlag(`Cannot use ${option}=${value}: give 0 or 1`);
+}
+
+function countOf(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
   const number = Number(text);
   if (Number.isInteger(number) && number >= 1 && number <= 64) return number;
   throw new WrongFlag(`Cannot use ${text} threads: give 1 to 64`);

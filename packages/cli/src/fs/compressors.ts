@@ -39,6 +39,25 @@ function compressorOf(text: string): CompressorOptions {
 }
 
 /**
+ * What `-m` names: bytes of a pcluster, and perhaps behind a colon a compressor, or the number of one that `-z` named.
+ *
+ * @param compressors those of `-z`; the first is for metadata, too, unless told
+ * @throws WrongFlag
+ */
+export function metadataOf(
+  text: string,
+  compressors: readonly CompressorOptions[],
+): CompressorOptions {
+  const [, size, named = '0'] = /^(\d+)(?::(.+))?$/.exec(text) ?? [];
+  if (size === undefined) {
+    throw new WrongFlag(`Cannot use -m ${text}: give bytes of a unit, perhaps with :COMPRESSOR`);
+  }
+  const by = /^\d+$/.test(named) ? compressors[Number(named)] : compressorOf(named);
+  if (by !== undefined) return { ...by, pclusterSize: Number(size) };
+  throw new WrongFlag(`Cannot use -m ${text}: -z names no compressor of number ${named}`);
+}
+
+/**
  * Rules from a file of hints: on each line the bytes of a pcluster (0: do not compress), perhaps the
  * number of a compressor, and an expression that paths match.
  *

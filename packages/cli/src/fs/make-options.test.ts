@@ -80,6 +80,24 @@ test('fs mk --max-extent-bytes bounds what one compressed unit holds', async () 
   });
 });
 
+test('fs mk compresses metadata and directories by what is named', async () => {
+  for (let index = 0; index < 400; index++) writeFileSync(join(source, `dir/file-${index}`), 'x');
+  const image = at('metadata');
+  for (const options of [
+    ['-m', '4096:zstd,level=9'],
+    ['-zlz4:lzma', '-m', '8192:1', '--zD', '--MZ', '--workers', '1'],
+    ['-zlz4hc', '-C65536', '-m4096', '-Efragments', '--MZ=id', '--zD=1'],
+  ]) {
+    done('mk', source, '-o', image, '-q', ...options);
+    await withImage('metadata', async (tree) => {
+      assert.notEqual(tree.info.metaboxNid, undefined);
+      using host = hostTree(source);
+      assert.equal(await describeDifferences(host, tree, { ignore: ['xattr'] }), '');
+    });
+  }
+  for (let index = 0; index < 400; index++) rmSync(join(source, `dir/file-${index}`));
+});
+
 test('fs mk --sort none leaves data in the order of an archive', async () => {
   const archive = at('archive.tar');
   const members = ['c', 'a', 'dir/text', 'd', 'b'];
@@ -124,6 +142,13 @@ test('fs mk says which options do not go together', () => {
     [['--dsunit', '2', '--chunksize', '4096'], /no multiple/],
     [['--max-extent-bytes', '8192'], /without a compressor/],
     [['--xattr-prefix', 'user'], /begin with user/],
+    [['-m', '4096'], /names no compressor of number 0/],
+    [['-m', '4096:1', '-zlz4'], /names no compressor of number 1/],
+    [['-m', 'x:lz4'], /bytes of a unit/],
+    [['-m', '4096:lz4', '-E^48bit'], /compressed metadata need it/],
+    [['--zD'], /without a compressor/],
+    [['--zD=2', '-zlz4'], /give 0 or 1/],
+    [['--MZ=0'], /always lie together/],
   ] as const) {
     const { status, stderr } = anole('mk', source, '-o', at('never'), '-q', ...args);
     assert.notEqual(status, 0, args.join(' '));

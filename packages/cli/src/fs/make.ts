@@ -34,6 +34,7 @@ interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly blobdev?: string;
   readonly dsunit?: string;
   readonly reuse?: string;
+  readonly MZ?: string | true;
 }
 
 export async function makeAction(
@@ -42,6 +43,7 @@ export async function makeAction(
   flags: MakeFlags,
 ): Promise<number> {
   keepHeapSmall();
+  checkZone(flags);
   const offset = offsetOf(flags);
   await using resources = new AsyncDisposableStack();
   const compression = await reusing(
@@ -82,6 +84,12 @@ function offsetOf({ offset = '0', incremental }: MakeFlags): number {
   }
   if (bytes === 0 || incremental === undefined) return bytes;
   throw usageError('Cannot use --offset with --incremental: the old image begins at 0', 'fs mk');
+}
+
+/** Inodes lie together in every image, and directories behind them. */
+function checkZone({ MZ }: MakeFlags): void {
+  if (MZ === undefined || MZ === true || /^(?:id?|di)$/.test(MZ)) return;
+  throw usageError(`Cannot use --MZ=${MZ}: metadata always lie together, give i or id`, 'fs mk');
 }
 
 /** With the image that compressed data may be taken over from. */
@@ -148,13 +156,13 @@ function layoutOf(
   const { inline, extended, chunksize, output, dsunit } = flags;
   const chosen = chosenFeatures(flags);
   const { inlineTails = true, inodes = 'auto', indexes = false } = chosen;
-  const { compactTimes = false, listDots = true, checksum = true } = chosen;
+  const { compactTimes, listDots = true, checksum = true } = chosen;
   const directory = output === '-' ? tmpdir() : dirname(resolve(output));
   const spool = () => resources.use(scratchFile(directory));
   return {
     inlineTails: inline && inlineTails,
     inodes: extended ? 'extended' : inodes,
-    compactTimes,
+    ...(compactTimes !== undefined && { compactTimes }),
     listDots,
     checksum,
     ...(dsunit !== undefined && { dataAlignment: Number(dsunit) * blockSize }),

@@ -14,13 +14,14 @@ import {
 } from '../layout/chunk.ts';
 import { algorithmNames } from '../layout/compression-config.ts';
 import { layouts, NO_BLOCK } from '../layout/inode.ts';
+import { nidOf } from '../layout/nid.ts';
 import type { DecodedStore } from './compressed/decoded-store.ts';
 import { INTERLACED } from './compressed/piece.ts';
 import { CompressedReader } from './compressed/reader.ts';
 import { type ImageDevice, type Place, resolve } from './devices.ts';
 import { type InodeInfo, readInode } from './inode.ts';
 import type { Mapping } from './mapping.ts';
-import { nidOf, type Spaces } from './spaces.ts';
+import type { Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /** Bytes of metadata read at once. */

@@ -3,9 +3,9 @@ import type { FileType } from '@anole/vfs';
 import { compareBytes } from '../compare-bytes.ts';
 import { damaged, type ErofsError } from '../errors.ts';
 import { DIRENT_SIZE, Dirent, fileTypes, NAME_MAX } from '../layout/dirent.ts';
+import { nidOf } from '../layout/nid.ts';
 import type { DataReader } from './data.ts';
 import type { InodeInfo } from './inode.ts';
-import { nidOf } from './spaces.ts';
 
 /** One name of a directory, `.` and `..` included. */
 export interface Record {

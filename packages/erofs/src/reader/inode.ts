@@ -14,9 +14,10 @@ import {
   INODE_SLOT,
   layouts,
 } from '../layout/inode.ts';
+import { IN_METABOX } from '../layout/nid.ts';
 import { XATTR_HEADER_SIZE, XATTR_UNIT } from '../layout/xattr.ts';
 import type { Metadata } from './metadata.ts';
-import { IN_METABOX, type Spaces } from './spaces.ts';
+import type { Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /** Longest link target that Linux follows, and more than it makes. */

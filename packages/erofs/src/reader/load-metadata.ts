@@ -10,12 +10,12 @@ import {
   FORMAT_LAYOUT_SHIFT,
   layouts,
 } from '../layout/inode.ts';
+import { nidOf } from '../layout/nid.ts';
 import type { DataReader } from './data.ts';
 import { DirectoryBlock } from './directory.ts';
 import { type InodeInfo, offsetOf, readInode } from './inode.ts';
 import { InodeSet } from './inode-set.ts';
 import type { Spaces } from './spaces.ts';
-import { nidOf } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 import type { XattrReader } from './xattrs.ts';
 

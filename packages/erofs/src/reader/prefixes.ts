@@ -1,9 +1,10 @@
 import { decodeName, type Flow, viewOf } from '@anole/bytes';
 import { damaged } from '../errors.ts';
+import { nidOf } from '../layout/nid.ts';
 import { xattrPrefixes } from '../layout/xattr.ts';
 import type { DataReader } from './data.ts';
 import { readInode } from './inode.ts';
-import { nidOf, type Spaces } from './spaces.ts';
+import type { Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
 /**

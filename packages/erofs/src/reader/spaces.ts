@@ -1,15 +1,6 @@
 import { damaged } from '../errors.ts';
+import { IN_METABOX } from '../layout/nid.ts';
 import type { Metadata } from './metadata.ts';
-
-/** Added to the nids of inodes that lie in the metabox. Real ones are far smaller. */
-export const IN_METABOX = 2 ** 52;
-
-/** A nid of the image, whose highest bit says that the inode lies in the metabox, as a number. */
-export function nidOf(low: number, high: number): number {
-  // What is too large for a nid is too large for any image: it is refused when it is used.
-  const nid = Math.min((high & 0x7fffffff) * 2 ** 32 + low, IN_METABOX - 1);
-  return high >= 0x80000000 ? nid + IN_METABOX : nid;
-}
 
 /** Where metadata lie: in the image, and perhaps in an inode of their own, the metabox. */
 export class Spaces {

@@ -3,6 +3,7 @@ import { checkedEnd, superblockChecksum } from '../checksum.ts';
 import { damaged, ErofsError } from '../errors.ts';
 import { algorithmNames, algorithms } from '../layout/compression-config.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
+import { nidOf } from '../layout/nid.ts';
 import {
   COMPAT_CHECKSUM,
   COMPAT_PLAIN_XATTR_PREFIXES,
@@ -24,7 +25,6 @@ import {
   Superblock,
   SuperblockSlot,
 } from '../layout/superblock.ts';
-import { nidOf } from './spaces.ts';
 
 /** What a superblock says, checked as far as it can be without the rest of the image. */
 export interface ImageInfo {

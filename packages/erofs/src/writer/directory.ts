@@ -2,6 +2,7 @@ import { encodeName, viewOf } from '@anole/bytes';
 import type { FileType } from '@anole/vfs';
 import { compareBytes } from '../compare-bytes.ts';
 import { DIRENT_SIZE, Dirent, fileTypes } from '../layout/dirent.ts';
+import { highOfNid } from '../layout/nid.ts';
 
 /** Where UTF-16 sorts otherwise than UTF-8: surrogates, and what comes after them. */
 const sortsOtherwise = /[\ud800-\uffff]/;
@@ -80,7 +81,7 @@ function directoryBlock(
     const { nid } = child;
     dirent.$move((index - first) * DIRENT_SIZE);
     dirent.nidLow = nid % 2 ** 32;
-    dirent.nidHigh = Math.floor(nid / 2 ** 32);
+    dirent.nidHigh = highOfNid(nid);
     dirent.nameOffset = nameOffset;
     dirent.fileType = fileTypes.indexOf(child.type);
     nameOffset += putName(block, nameOffset, names[index]!);

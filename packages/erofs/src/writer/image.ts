@@ -1,12 +1,13 @@
 import { Pacer } from '@anole/bytes';
 import type { Tree } from '@anole/vfs';
+import { storeLate } from './compress/late.ts';
 import type { Inode } from './inode.ts';
 import { measureInode, measureInodes } from './measure.ts';
 import { settle, type WriteOptions } from './options.ts';
 import { inOrder } from './order.ts';
 import type { ImagePart } from './output.ts';
 import { isPlainFile, PartWriter } from './parts.ts';
-import { type Plan, plan } from './plan.ts';
+import { type Plan, plan, withLate } from './plan.ts';
 import { scan } from './scan.ts';
 import { devicesOf, storeData } from './store-data.ts';
 import { deriveUuid } from './uuid.ts';
@@ -59,7 +60,9 @@ export async function writeErofs(tree: Tree, options: WriteOptions = {}): Promis
   const measure = (packed: Inode) => measureInode(packed, epoch, settings);
   const stored = await storeData(inodes, settings, measure, options);
   const devices = await devicesOf(stored, settings, options);
-  const layout = plan(inodes, epoch, settings, pool, stored, devices);
+  const planned = plan(inodes, epoch, settings, pool, stored, devices);
+  const late = await storeLate(planned, options);
+  const layout = late ? withLate(planned, late) : planned;
   const uuid = settings.uuid ?? deriveUuid(layout);
   const parts = (whole: boolean, copies: boolean): AsyncIterable<ImagePart> =>
     reporting(new PartWriter(layout, { whole, copies }).parts(uuid), layout, options);

@@ -42,7 +42,7 @@ export interface WriteOptions extends CallOptions {
   readonly ignoreTimes?: boolean;
   /**
    * Whether inodes of 32 bytes have seconds of their own (mkfs.erofs `-E48bit`): Linux mounts such images
-   * from 6.15 on. False unless told.
+   * from 6.15 on. False unless told, or metadata are compressed.
    */
   readonly compactTimes?: boolean;
   /** Whether directories list themselves as `.`. True unless told; without, `compactTimes` is needed. */
@@ -147,6 +147,8 @@ export interface Settings {
   /** Blocks whose multiples data of files begin at. */
   readonly dataUnit: number;
   readonly compression: CompressionSettings | undefined;
+  /** Whether inodes lie in an inode of their own. */
+  readonly metabox: boolean;
   readonly chunks: ChunkSettings | undefined;
   /** Whether data of files lie on the first device beside the image. */
   readonly hasBlob: boolean;
@@ -181,7 +183,7 @@ export function settle(options: WriteOptions): Settings {
     checksum: options.checksum ?? true,
     inodes: options.inodes ?? 'auto',
     ignoreTimes: options.ignoreTimes ?? false,
-    compactTimes: options.compactTimes ?? false,
+    compactTimes: compactTimesOf(options),
     listDots: listDotsOf(options),
     hardDereference: options.hardDereference ?? false,
     xattrs: options.xattrs ?? true,
@@ -194,6 +196,7 @@ export function settle(options: WriteOptions): Settings {
     inlineTails: options.inlineTails ?? true,
     dataUnit,
     compression: options.compression && settleCompression(options.compression, blockSize, dataUnit),
+    metabox: hasMetabox(options),
     ...settleDevices(options, blockSize),
   };
 }
@@ -217,8 +220,28 @@ function settleDevices({ chunks, blob, external }: WriteOptions, blockSize: numb
   };
 }
 
-function listDotsOf({ listDots = true, compactTimes = false }: WriteOptions): boolean {
-  if (listDots || compactTimes) return listDots;
+function hasMetabox({ compression, blob }: WriteOptions): boolean {
+  if (blob && (compression?.metadata || compression?.directories)) {
+    throw badOption(
+      'metadata',
+      'compressed',
+      'with a blob they cannot be: its blocks follow on them',
+    );
+  }
+  return compression?.metadata !== undefined;
+}
+
+/** The root's number has 64 bits where it lies in the metabox: the same feature says so. */
+function compactTimesOf({ compactTimes, compression }: WriteOptions): boolean {
+  if (compactTimes === false && compression?.metadata) {
+    throw badOption('compactTimes', false, 'compressed metadata need it');
+  }
+  return compactTimes ?? compression?.metadata !== undefined;
+}
+
+function listDotsOf(options: WriteOptions): boolean {
+  const { listDots = true } = options;
+  if (listDots || compactTimesOf(options)) return listDots;
   throw badOption('listDots', false, 'set compactTimes too: the same kernels read both');
 }
 

@@ -1,29 +1,20 @@
 import { isPromise } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
-import { INODE_SLOT } from '../layout/inode.ts';
 import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
 import { encodeDevices } from './chunked/devices.ts';
-import { encodeTable, storedRanges } from './chunks.ts';
+import { storedRanges } from './chunks.ts';
 import { encodeConfigs } from './compress/configs.ts';
-import { appendCompressedHead } from './compress/emit.ts';
+import type { LateData } from './compress/late.ts';
+import type { Spool } from './compress/spool.ts';
 import { directoryBlocks } from './directory.ts';
+import { devicesStart, prefixesPlace, prefixesStart, storedStart } from './front.ts';
+import { HeadWriter } from './heads.ts';
 import type { Inode } from './inode.ts';
 import { encodeLongPrefixes } from './long-prefixes.ts';
-import { coreSize } from './measure.ts';
-import { encodeInode } from './metadata.ts';
 import { type ImagePart, Output } from './output.ts';
-import { byPlace } from './places.ts';
-import {
-  devicesStart,
-  hasPackedPrefixes,
-  headSize,
-  type Plan,
-  prefixesStart,
-  storedStart,
-} from './plan.ts';
-import { readExactly, readInto } from './read-exactly.ts';
-import { encodeSuperblock, seal } from './superblock.ts';
-import { encodeXattrs } from './xattrs.ts';
+import type { Plan } from './plan.ts';
+import { readInto } from './read-exactly.ts';
+import { encodeExtension, encodeSuperblock, seal } from './superblock.ts';
 
 /** Bytes of compressed data copied at once. */
 const COPY_SIZE = 256 * 1024;
@@ -70,17 +61,18 @@ export class PartWriter {
   }
 
   async *#all(uuid: Uint8Array): AsyncGenerator<ImagePart> {
-    const { settings, devices, blocks, inodes, metaBlock } = this.#plan;
+    const { settings, devices, blocks, inodes, metaBlock, late } = this.#plan;
     const output = this.#output;
     yield* output.skipTo(SUPERBLOCK_OFFSET);
     output.append(encodeSuperblock(this.#plan, uuid));
+    output.append(encodeExtension(this.#plan));
     output.append(encodeConfigs(this.#plan));
     if (devices.length > 0) {
       yield* output.skipTo(devicesStart(settings));
       output.append(encodeDevices(devices, blocks));
       yield* output.drain();
     }
-    if (settings.xattrPrefixes.length > 0 && !hasPackedPrefixes(settings)) {
+    if (prefixesPlace(settings) === 'image') {
       yield* output.skipTo(prefixesStart(settings));
       output.append(encodeLongPrefixes(settings.xattrPrefixes));
       yield* output.drain();
@@ -88,13 +80,15 @@ export class PartWriter {
     if (metaBlock > 0) yield* this.#storedData();
     yield* this.#metadata();
     for (const inode of inodes) {
-      if (inode.directory && inode.blocks > 0) yield* this.#directory(inode);
+      if (inode.isCompressed || !inode.directory || inode.blocks === 0) continue;
+      yield* this.#directory(inode);
     }
     for (const inode of inodes) {
       if (inode.isCompressed || inode.directory || inode.blocks === 0) continue;
       if (!this.#canLeave(inode)) yield* this.#file(inode);
       else if (this.#left[inode.ino] === 0) yield* this.#leaveBlocks(inode);
     }
+    if (late && late.blocks > 0) yield* this.#lateData(late);
     // Who copies has the rest of the image as it is: empty.
     if (!this.#choices.copies) yield* output.skipTo(blocks * settings.blockSize);
     yield* output.flush();
@@ -109,29 +103,28 @@ export class PartWriter {
     yield* output.skipTo(start);
     yield* output.flush();
     if (!this.#choices.whole) return output.jumpTo(end);
-    for (let at = start; at < end; at += COPY_SIZE) {
-      output.append(await stored!.spool.read(at - start, Math.min(COPY_SIZE, end - at)));
-      yield* output.drain();
+    yield* this.#copy(stored!.spool, end - start);
+  }
+
+  async *#lateData({ spool, blocks }: LateData): AsyncGenerator<ImagePart> {
+    const { settings, lateBlock } = this.#plan;
+    yield* this.#goTo(lateBlock * settings.blockSize);
+    yield* this.#copy(spool, blocks * settings.blockSize);
+  }
+
+  /** All of a scratch file. */
+  async *#copy(spool: Spool, size: number): AsyncGenerator<ImagePart> {
+    for (let at = 0; at < size; at += COPY_SIZE) {
+      this.#output.append(await spool.read(at, Math.min(COPY_SIZE, size - at)));
+      yield* this.#output.drain();
     }
   }
 
   async *#metadata(): AsyncGenerator<ImagePart> {
-    const { settings, inodes, metaBlock, sharedXattrs, xattrBlock } = this.#plan;
+    const { settings, outside, metaBlock, sharedXattrs, xattrBlock } = this.#plan;
     const output = this.#output;
-    const start = metaBlock * settings.blockSize;
-    const perBlock = settings.blockSize / INODE_SLOT;
-    for (const index of byPlace(inodes, perBlock)) {
-      const inode = inodes[index]!;
-      const at = start + inode.nid * INODE_SLOT;
-      if (output.position < at) yield* output.skipTo(at);
-      if (inode.tailSize > 0 && this.#canLeave(inode)) {
-        // Tail and inode lie in one part.
-        if (!output.hasRoom(headSize(inode, settings))) yield* output.flush();
-      }
-      const appended = this.#appendHead(inode);
-      if (appended) await appended;
-      if (output.full) yield* output.drain();
-    }
+    const heads = new HeadWriter(this.#plan, output, (inode) => this.#leaveTail(inode));
+    yield* heads.write(outside, metaBlock * settings.blockSize);
     for (const item of sharedXattrs) {
       yield* output.skipTo(xattrBlock * settings.blockSize + item.sharedId! * 4);
       output.append(item.bytes);
@@ -139,59 +132,16 @@ export class PartWriter {
     }
   }
 
-  /** The inode, its attributes and what lies beside it. */
-  #appendHead(inode: Inode): Promise<void> | undefined {
-    const { settings } = this.#plan;
-    const output = this.#output;
-    const { compressed } = inode;
-    if (compressed) return appendCompressedHead(output, inode, compressed, this.#plan);
-    output.append(encodeInode(inode, this.#plan));
-    if (inode.xattrs.length > 0) output.append(encodeXattrs(inode.xattrs));
-    if (inode.chunks) {
-      const { startBlock } = inode;
-      const { blockSize, chunks } = settings;
-      const place = { startBlock, blockSize, indexes: chunks?.indexes ?? false };
-      output.append(encodeTable(inode.chunks, coreSize(inode) + inode.xattrSize, place));
-    }
-    return inode.tailSize > 0 ? this.#appendTail(inode) : undefined;
-  }
-
-  #appendTail(inode: Inode): Promise<void> | undefined {
-    const output = this.#output;
-    const at = inode.size - inode.tailSize;
-    if (inode.target) output.append(inode.target.subarray(at));
-    else if (inode.directory) {
-      let last: Uint8Array | undefined;
-      for (const block of directoryBlocks(inode.directory, this.#plan.settings.blockSize)) {
-        last = block;
-      }
-      output.append(last!);
-    } else if (this.#canLeave(inode) && !output.isFirst) this.#leaveTail(inode);
-    else return this.#readTail(inode, at);
-    return undefined;
-  }
-
-  #readTail(inode: Inode, at: number): Promise<void> | undefined {
-    const output = this.#output;
-    const room = output.roomFor(inode.tailSize);
-    if (room) {
-      const read = readInto(inode, at, room);
-      return isPromise(read) ? read : undefined;
-    }
-    const tail = readExactly(inode, at, inode.tailSize);
-    if (isPromise(tail)) return tail.then((bytes) => output.append(bytes));
-    output.append(tail);
-    return undefined;
-  }
-
   /** Whether the data of an inode are for others to copy. */
   #canLeave(inode: Inode): boolean {
     return this.#choices.copies && isPlainFile(inode, this.#plan);
   }
 
-  #leaveTail(inode: Inode): void {
-    const { node, ino, size, tailSize: tail, startBlock } = inode;
+  /** The first part is always whole: the superblock's checksum covers it. */
+  #leaveTail(inode: Inode): boolean {
     const output = this.#output;
+    if (output.isFirst || !this.#canLeave(inode)) return false;
+    const { node, ino, size, tailSize: tail, startBlock } = inode;
     const isSmall = size <= SMALL_FILE;
     const length = isSmall ? size - tail : 0;
     const tailTo = output.position;
@@ -199,6 +149,7 @@ export class PartWriter {
     output.room(tail).fill(0);
     output.copies.push({ node, ino, from: size - tail - length, length, to, tail, tailTo });
     if (isSmall) this.#left[ino] = 1;
+    return true;
   }
 
   *#leaveBlocks(inode: Inode): Generator<ImagePart> {

@@ -3,12 +3,14 @@
  * numbers that a comparison sorts takes several times the time and the room.
  *
  * @param perBlock numbers that lie in a block
+ * @param base from which they count
  */
 export function byPlace(
   inodes: ReadonlyArray<{ readonly nid: number }>,
   perBlock: number,
+  base = 0,
 ): Uint32Array {
-  const blockOf = (index: number) => Math.floor(inodes[index]!.nid / perBlock);
+  const blockOf = (index: number) => Math.floor((inodes[index]!.nid - base) / perBlock);
   let last = 0;
   for (let index = 0; index < inodes.length; index++) last = Math.max(last, blockOf(index));
   // Where those of each block begin, and how many are there so far.

@@ -1,27 +1,33 @@
 import type { Timestamp } from '@anole/vfs';
 import { ErofsError } from '../errors.ts';
-import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { INODE_SLOT, NO_BLOCK } from '../layout/inode.ts';
-import { SUPERBLOCK_OFFSET, SUPERBLOCK_SIZE } from '../layout/superblock.ts';
-import { XATTR_UNIT } from '../layout/xattr.ts';
+import { IN_METABOX } from '../layout/nid.ts';
 import type { PlannedDevice } from './chunked/devices.ts';
 import { storedRanges, tableSize } from './chunks.ts';
-import type { Compressed } from './compress/compressed.ts';
-import { configsSize } from './compress/configs.ts';
+import { type Compressed, plannedCompressed } from './compress/compressed.ts';
 import { indexesSize } from './compress/index-packs.ts';
+import type { LateData } from './compress/late.ts';
+import { aligned, frontEnd, prefixesPlace, storedStart } from './front.ts';
 import type { Inode } from './inode.ts';
 import { longPrefixesSize } from './long-prefixes.ts';
-import { coreSize } from './measure.ts';
+import { coreSize, measureInode } from './measure.ts';
 import type { Settings } from './options.ts';
 import { SlotAllocator } from './slots.ts';
 import type { StoredData } from './stored.ts';
+import { unnamedInode } from './unnamed-inode.ts';
 import type { XattrItem, XattrPool } from './xattrs.ts';
 
 /** Where everything of an image lies. */
 export interface Plan {
   readonly settings: Settings;
-  /** In the order of the scan; the first is the root. */
+  /** In the order of the scan, the first is the root; and those that no directory names. */
   readonly inodes: readonly Inode[];
+  /** Those that lie in the image itself, and those in the metabox. */
+  readonly outside: readonly Inode[];
+  readonly inside: readonly Inode[];
+  /** The metabox, and the directories that are compressed. */
+  readonly metabox: Inode | undefined;
+  readonly directories: readonly Inode[];
   /** The time of compact inodes. */
   readonly epoch: Timestamp;
   /** First block of the shared attributes, and they themselves in order. */
@@ -38,49 +44,18 @@ export interface Plan {
   readonly metaBlock: number;
   /** First block after all metadata. */
   readonly dataBlock: number;
+  /** First block of `late`. */
+  readonly lateBlock: number;
+  /** What is made of metadata once all else is laid out. */
+  readonly late: LateData | undefined;
   readonly blocks: number;
-}
-
-/** First block of stored data: what comes before them has a size that is known beforehand. */
-export function storedStart(settings: Settings): number {
-  return aligned(Math.ceil(headEnd(settings) / settings.blockSize), settings);
-}
-
-/** The first block from `block` on at which data of files may begin. */
-function aligned(block: number, { dataUnit }: Settings): number {
-  return Math.ceil(block / dataUnit) * dataUnit;
-}
-
-/** Byte at which the device table begins. */
-export function devicesStart(settings: Settings): number {
-  const end = SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
-  return Math.ceil(end / DEVICE_SLOT_SIZE) * DEVICE_SLOT_SIZE;
-}
-
-/** Byte at which the table of long prefixes begins, where it lies in the image. */
-export function prefixesStart(settings: Settings): number {
-  const { devices } = settings;
-  const end =
-    devices > 0
-      ? devicesStart(settings) + devices * DEVICE_SLOT_SIZE
-      : SUPERBLOCK_OFFSET + SUPERBLOCK_SIZE + configsSize(settings);
-  return Math.ceil(end / XATTR_UNIT) * XATTR_UNIT;
-}
-
-/** Whether the table of long prefixes lies in the packed inode: where there is one, readers look there. */
-export function hasPackedPrefixes({ compression, xattrPrefixes }: Settings): boolean {
-  return xattrPrefixes.length > 0 && compression?.tails === 'fragment';
-}
-
-function headEnd(settings: Settings): number {
-  const start = prefixesStart(settings);
-  return hasPackedPrefixes(settings) ? start : start + longPrefixesSize(settings.xattrPrefixes);
 }
 
 /**
  * Lays an image out: superblock, stored data, inodes with what lies beside them, shared attributes,
  * directories, other files. All of it follows from names, attributes and sizes, so that the image can be
- * written from its first byte to its last without going back.
+ * written from its first byte to its last without going back. Compressed directories and the metabox come last: what
+ * is in them must be known first ({@link LateData}).
  */
 export function plan(
   files: readonly Inode[],
@@ -90,19 +65,23 @@ export function plan(
   stored?: StoredData,
   devices: readonly PlannedDevice[] = [],
 ): Plan {
-  const packed = stored?.packed;
-  const inodes = packed ? [...files, packed] : files;
+  const packed = stored?.packed ? [stored.packed] : [];
   const { blockSize } = settings;
+  const directories = settings.compression?.directories
+    ? files.filter(({ directory, size }) => directory && size > blockSize)
+    : [];
+  for (const inode of directories) {
+    inode.compressed = plannedCompressed(inode.size, blockSize);
+  }
+  const metabox = settings.metabox ? placeInside(files, packed.length, epoch, settings) : undefined;
+  const outside = [...(metabox ? [] : files), ...packed, ...(metabox ? [metabox] : [])];
+  const inodes = [...files, ...packed, ...(metabox ? [metabox] : [])];
   const first = storedStart(settings);
   const metaBlock = stored?.blocks && !settings.hasBlob ? first + stored.blocks : 0;
   // Behind data there is nothing to leave room for, but no inode has the number 0.
-  const reserved = metaBlock > 0 ? INODE_SLOT : headEnd(settings);
-  const slots = new SlotAllocator(blockSize, Math.ceil(reserved / INODE_SLOT) * INODE_SLOT);
-  for (const inode of inodes) {
-    chooseTail(inode, settings);
-    inode.nid = slots.place(headSize(inode, settings)) / INODE_SLOT;
-  }
-  const xattrBlock = metaBlock + slots.end / blockSize;
+  const reserved = metaBlock > 0 ? INODE_SLOT : frontEnd(settings);
+  const metaEnd = placeHeads(outside, reserved, 0, settings);
+  const xattrBlock = metaBlock + metaEnd / blockSize;
   const shared = pool.share(0, blockSize);
   const dataBlock = xattrBlock + Math.ceil(shared.end / blockSize);
   const blocks = placeData(inodes, dataBlock, settings);
@@ -112,6 +91,10 @@ export function plan(
   return {
     settings,
     inodes,
+    outside,
+    inside: metabox ? files : [],
+    metabox,
+    directories,
     epoch,
     xattrBlock,
     sharedXattrs: shared.items,
@@ -122,8 +105,56 @@ export function plan(
     devices,
     metaBlock,
     dataBlock,
+    lateBlock: blocks,
+    late: undefined,
     blocks,
   };
+}
+
+/** With what was made last. */
+export function withLate(layout: Plan, late: LateData): Plan {
+  const blocks = layout.lateBlock + late.blocks;
+  checkBlocks(blocks + layout.devices.reduce((sum, device) => sum + device.blocks, 0));
+  return { ...layout, late, blocks };
+}
+
+/**
+ * Gives inodes their numbers, and decides what lies beside them. Returns the byte behind them.
+ *
+ * @param reserved bytes at the start that are taken
+ * @param base is added to their numbers
+ */
+function placeHeads(
+  inodes: readonly Inode[],
+  reserved: number,
+  base: number,
+  settings: Settings,
+): number {
+  const start = Math.ceil(reserved / INODE_SLOT) * INODE_SLOT;
+  const slots = new SlotAllocator(settings.blockSize, start);
+  for (const inode of inodes) {
+    chooseTail(inode, settings);
+    inode.nid = base + slots.place(headSize(inode, settings)) / INODE_SLOT;
+  }
+  return slots.end;
+}
+
+/** Lays the metabox out, and returns its inode. */
+function placeInside(
+  files: readonly Inode[],
+  others: number,
+  epoch: Timestamp,
+  settings: Settings,
+): Inode {
+  const { xattrPrefixes, blockSize } = settings;
+  const reserved = prefixesPlace(settings) === 'metabox' ? longPrefixesSize(xattrPrefixes) : 0;
+  const size = placeHeads(files, reserved, IN_METABOX, settings);
+  const ino = files.length + others + 1;
+  const read = () => new Uint8Array(0);
+  const inode = unnamedInode({ ino, name: 'the metabox', size, time: files[0]!, read });
+  measureInode(inode, epoch, settings);
+  inode.compressed = plannedCompressed(size, blockSize);
+  return inode;
 }
 
 /** Bytes in the metadata: inode, attributes, chunk table or tail. */

@@ -3,11 +3,11 @@ import type { PlannedDevice } from './chunked/devices.ts';
 import { externalChunks } from './chunked/external.ts';
 import { compressFiles } from './compress/compress-files.ts';
 import { memorySpool, type Spool } from './compress/spool.ts';
+import { prefixesPlace, storedStart } from './front.ts';
 import type { Inode } from './inode.ts';
 import { encodeLongPrefixes } from './long-prefixes.ts';
 import type { Settings, WriteOptions } from './options.ts';
 import { rangesOf } from './order.ts';
-import { hasPackedPrefixes, storedStart } from './plan.ts';
 import type { StoredData } from './stored.ts';
 
 /** The device that a blob is. */
@@ -56,7 +56,8 @@ export async function storeData(
 
 /** What the packed inode begins with, where there is one. */
 function packedHead(settings: Settings): Uint8Array | undefined {
-  return hasPackedPrefixes(settings) ? encodeLongPrefixes(settings.xattrPrefixes) : undefined;
+  if (prefixesPlace(settings) !== 'packed') return undefined;
+  return encodeLongPrefixes(settings.xattrPrefixes);
 }
 
 /** Where stored data go: to their place in the image, to the device beside it, or to a scratch file. */

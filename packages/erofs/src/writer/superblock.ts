@@ -1,6 +1,7 @@
 import { viewOf } from '@anole/bytes';
 import { checkedEnd, superblockChecksum } from '../checksum.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
+import { nidField } from '../layout/nid.ts';
 import {
   COMPAT_CHECKSUM,
   COMPAT_MTIME,
@@ -8,15 +9,18 @@ import {
   INCOMPAT_48BIT,
   INCOMPAT_CHUNKED_FILE,
   INCOMPAT_DEVICE_TABLE,
+  INCOMPAT_METABOX,
   INCOMPAT_XATTR_PREFIXES,
   SUPERBLOCK_MAGIC,
   SUPERBLOCK_OFFSET,
   Superblock,
+  SuperblockSlot,
 } from '../layout/superblock.ts';
 import { XATTR_UNIT } from '../layout/xattr.ts';
 import { compressionFields } from './compress/configs.ts';
+import { devicesStart, prefixesPlace, prefixesStart, superblockSlots } from './front.ts';
 import type { Settings } from './options.ts';
-import { devicesStart, hasPackedPrefixes, type Plan, prefixesStart } from './plan.ts';
+import type { Plan } from './plan.ts';
 
 /** The superblock, its checksum still 0: that covers what comes after it in its block. */
 export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
@@ -32,7 +36,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
       (settings.checksum ? COMPAT_CHECKSUM : 0) |
       (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0),
     blockBits: settings.blockBits,
-    extensionSlots: 0,
+    extensionSlots: superblockSlots(settings),
     // With 48 bits it lies elsewhere: here are more bits of the number of blocks.
     rootNid: settings.compactTimes ? 0 : inodes[0]!.nid,
     inodes: BigInt(inodes.length),
@@ -47,6 +51,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
       (plan.hasChunks ? INCOMPAT_CHUNKED_FILE : 0) |
       (settings.devices > 0 ? INCOMPAT_DEVICE_TABLE : 0) |
       (settings.compactTimes ? INCOMPAT_48BIT : 0) |
+      (settings.metabox ? INCOMPAT_METABOX : 0) |
       (settings.xattrPrefixes.length > 0 ? INCOMPAT_XATTR_PREFIXES : 0) |
       compression.features,
     compressionAlgorithms: compression.compressionAlgorithms,
@@ -58,13 +63,19 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     packedNid: BigInt(plan.stored?.packed?.nid ?? 0),
     xattrFilterReserved: 0,
     buildTime: settings.buildTime === undefined ? 0 : settings.buildTime - epoch.seconds,
-    rootNid64: settings.compactTimes ? BigInt(inodes[0]!.nid) : 0n,
+    rootNid64: settings.compactTimes ? nidField(inodes[0]!.nid) : 0n,
   });
 }
 
+/** What follows the superblock where there is a metabox. */
+export function encodeExtension({ metabox }: Plan): Uint8Array {
+  if (metabox === undefined) return new Uint8Array(0);
+  return SuperblockSlot.encode({ metaboxNid: BigInt(metabox.nid) });
+}
+
 function prefixStartOf(settings: Settings): number {
-  // In the packed inode they come first.
-  if (settings.xattrPrefixes.length === 0 || hasPackedPrefixes(settings)) return 0;
+  // In the metabox and the packed inode they come first.
+  if (prefixesPlace(settings) !== 'image') return 0;
   return prefixesStart(settings) / XATTR_UNIT;
 }
 

@@ -30,3 +30,21 @@ export interface Compressed {
   /** Nothing but the fragment is there. */
   readonly wholeFragment: boolean;
 }
+
+/** What is known of it before a file is compressed whose pclusters are to lie one after another: how long its indexes are. */
+export function plannedCompressed(size: number, blockSize: number): Compressed {
+  return {
+    algorithm: 'lz4',
+    blockBits: Math.log2(blockSize),
+    big: false,
+    extents: new Uint32Array(0),
+    places: undefined,
+    lclusters: Math.ceil(size / blockSize),
+    firstBlock: 0,
+    blocks: 0,
+    inlineSize: 0,
+    inlineAt: 0,
+    fragmentOffset: undefined,
+    wholeFragment: false,
+  };
+}

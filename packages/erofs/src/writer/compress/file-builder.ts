@@ -51,6 +51,7 @@ const nothing = new Uint8Array(0);
 /** Puts the pieces of one file after another where they go, and says of each file how it is stored. */
 export class FileBuilder {
   readonly #settings: CompressionSettings;
+  readonly #always: boolean;
   readonly #blockSize: number;
   readonly #outputs: BuilderOutputs;
   readonly #writer: SpoolWriter;
@@ -70,8 +71,10 @@ export class FileBuilder {
   /** How many pclusters were known before. */
   #knownBefore = 0;
 
-  constructor(settings: CompressionSettings, outputs: BuilderOutputs) {
+  /** @param always whether files are stored compressed even where that gains nothing */
+  constructor(settings: CompressionSettings, outputs: BuilderOutputs, always = false) {
     this.#settings = settings;
+    this.#always = always;
     this.#blockSize = settings.blockSize;
     this.#outputs = outputs;
     this.#writer = new SpoolWriter(outputs.blocks);
@@ -80,7 +83,8 @@ export class FileBuilder {
       await this.flush();
       return await outputs.blocks.read(offset, length);
     };
-    if (settings.dedupe) this.known = new KnownPclusters(read, settings.blockSize);
+    if (settings.dedupe && outputs.shared)
+      this.known = new KnownPclusters(read, settings.blockSize);
   }
 
   /** Blocks so far. */
@@ -164,7 +168,7 @@ export class FileBuilder {
       this.#extents.push(fragment.length, 0, 0);
     }
     const compressed = this.#finish(inode, offset);
-    if (this.#worthwhile(inode, compressed)) {
+    if (this.#always || this.#worthwhile(inode, compressed)) {
       inode.compressed = compressed;
       const unit = this.#settings.dataUnit * this.#blockSize;
       this.#used = Math.ceil((this.#used + this.#stored) / unit) * unit;

@@ -58,6 +58,13 @@ export interface CompressionOptions extends CompressorOptions {
   readonly reuse?: ReusedImage;
   /** Bytes of a file that one pcluster holds at most: no fewer than a block. Not bounded unless given. */
   readonly maxExtentBytes?: number;
+  /**
+   * Inodes, and what lies beside them, are compressed so in an inode of their own (mkfs.erofs `-m`): Linux mounts such
+   * images from 6.17 on. Not unless given.
+   */
+  readonly metadata?: CompressorOptions;
+  /** Whether directories of more than a block are compressed (mkfs.erofs `--zD`). False unless told. */
+  readonly directories?: boolean;
   /** As `pclusterSize`, of the packed inode. */
   readonly packedPclusterSize?: number;
   /**
@@ -70,7 +77,7 @@ export interface CompressionOptions extends CompressorOptions {
   readonly encoders?: Encoders;
   /** Where pieces are compressed. In one lane in this thread unless given. The caller ends them. */
   readonly lanes?: (variants: readonly PieceSettings[]) => Lanes;
-  /** Makes a scratch file; at most two are made, and the caller frees them. In memory unless given. */
+  /** Makes a scratch file; at most four are made, and the caller frees them. In memory unless given. */
   readonly spool?: () => Awaitable<Spool>;
 }
 
@@ -86,6 +93,8 @@ export interface CompressionSettings {
   /** Which is for a file; undefined where it is not compressed. */
   readonly variantFor: (file: { readonly path: string }) => number | undefined;
   readonly packedVariant: number;
+  readonly metadataVariant: number | undefined;
+  readonly directories: boolean;
   readonly allFragments: boolean;
   readonly dedupe: boolean;
   /** Whether equal pclusters are stored once: what `dedupe` finds, and where ends are gathered, others. */
@@ -133,6 +142,7 @@ export function settleCompression(
   const add = (one: CompressorOptions) => variants.push(variantOf(one, blockSize, extentMax)) - 1;
   const numbers = rules.map(({ by }) => by && add(by));
   const packedVariant = packed ? add({ ...options, pclusterSize: packed }) : 0;
+  const metadataVariant = options.metadata && add(options.metadata);
   const pieces = variants.map(({ piece }) => piece);
   return {
     blockSize,
@@ -146,6 +156,8 @@ export function settleCompression(
       return rule < 0 ? 0 : numbers[rule];
     },
     packedVariant,
+    metadataVariant,
+    directories: options.directories ?? false,
     allFragments: tails === 'fragment' && (options.allFragments ?? false),
     dedupe: options.dedupe ?? false,
     shares: (options.dedupe ?? false) || tails === 'fragment',

@@ -1,9 +1,10 @@
-import type { Timestamp, TreeNode } from '@anole/vfs';
+import type { Timestamp } from '@anole/vfs';
 import { compareBytes } from '../../compare-bytes.ts';
 import { xxh32 } from '../../xxh32.ts';
 import { ContentIndex } from '../content-index.ts';
-import { Inode } from '../inode.ts';
+import type { Inode } from '../inode.ts';
 import { readExactly } from '../read-exactly.ts';
+import { unnamedInode } from '../unnamed-inode.ts';
 import type { Compressed } from './compressed.ts';
 import type { CompressionSettings } from './options.ts';
 import type { Spool } from './spool.ts';
@@ -69,25 +70,6 @@ export class Packed {
     const { size } = this;
     const read = (offset: number, length: number) =>
       this.#spool.read(offset, Math.max(Math.min(length, size - offset), 0));
-    const node = { ...unnamed, read } as unknown as TreeNode;
-    const inode = Inode.maker(
-      ino,
-      1,
-    )({
-      node,
-      type: 'file',
-      mode: 0o777,
-      uid: 0,
-      gid: 0,
-      size,
-      mtime: time,
-      rdev: undefined,
-      name: 'the packed inode',
-      above: undefined,
-    });
-    inode.nlink = 1;
-    return inode;
+    return unnamedInode({ ino, name: 'the packed inode', size, time, read });
   }
 }
-
-const unnamed = {};
