@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { AnoleError } from '@anole/bytes';
+import { IN_METABOX } from '../layout/nid.ts';
 import { InodeSet } from './inode-set.ts';
-import { IN_METABOX } from './spaces.ts';
 
 test('more inodes than a Set holds are known, and those between them are not', () => {
   const set = new InodeSet();
