@@ -1,4 +1,5 @@
 import type { GuestMemory } from './guest-memory.ts';
+import type { CodeExchange } from './jit/code-exchange.ts';
 import type { JitOptions } from './jit/options.ts';
 import type { SharedCode } from './jit/shared-code.ts';
 
@@ -57,6 +58,8 @@ export interface HartOptions {
   readonly attention?: Attention;
   /** Compile what is executed often, see `docs/decisions`. Default: all is interpreted. */
   readonly jit?: JitOptions;
+  /** Where several harts share RAM: what one of them compiles is for all. Default: each compiles for itself. */
+  readonly exchange?: CodeExchange;
 }
 
 /**

@@ -83,7 +83,10 @@ export class InterpretedHart implements Hart {
     this.#pmp = new Pmp(this.#state);
     this.#csrs = this.#csrContext();
     if (options.jit && Compiler) {
-      this.#jit = new Compiler(options.memory, own, fused, options.jit);
+      this.#jit = new Compiler(
+        { memory: options.memory, own, fused, exchange: options.exchange },
+        options.jit,
+      );
     }
     const imports = { env: { ...this.#imports(options), memory: own } };
     const instance = new WebAssembly.Instance(module, imports);

@@ -28,18 +28,25 @@ export interface TestOptions {
   readonly firmware?: (hart: Hart) => void;
   readonly size?: number;
   readonly jit?: HartOptions['jit'];
+  /** The hart's RAM is then as several have it. */
+  readonly exchange?: HartOptions['exchange'];
 }
 
 const emptyBus: Bus = { contains: () => false, read: () => 0, write: () => {} };
 
 export async function makeHart(options: TestOptions = {}): Promise<TestHart> {
   const jit = options.jit ?? fromEnvironment;
-  const memory = new GuestMemory(options.size ?? 1 << 20, undefined, shared);
+  const memory = new GuestMemory(
+    options.size ?? 1 << 20,
+    undefined,
+    options.exchange ? {} : shared,
+  );
   const hart = await createHart({
     memory,
     bus: options.bus ?? emptyBus,
     clock: options.clock ?? { kind: 'instructions' },
     ...(jit && { jit }),
+    ...(options.exchange && { exchange: options.exchange }),
     ...(options.firmware === undefined ? {} : { firmware: options.firmware }),
   });
   return { hart, memory };

@@ -4,6 +4,7 @@ import type { Bus, Hart } from '../hart/hart.ts';
 import type { JitOptions } from '../hart/jit/options.ts';
 import type { SbiHost } from '../platform/sbi.ts';
 import { BoardServer } from './board-server.ts';
+import { CodeChannel } from './code-channel.ts';
 import { HartLink } from './hart-link.ts';
 import type { HartOrder } from './hart-order.ts';
 import * as at from './layout.ts';
@@ -39,6 +40,9 @@ export class Crew {
   /** How hart 0 sees the others. */
   readonly harts: SharedHarts;
   readonly links: readonly HartLink[];
+  /** How hart 0 gives the others what it compiles, and takes theirs. */
+  readonly exchange: CodeChannel | undefined;
+  readonly #channelName = `anole code ${crypto.randomUUID()}`;
   readonly #others: readonly HartLink[];
   readonly #options: CrewOptions;
   readonly #threads: Thread[] = [];
@@ -56,6 +60,7 @@ export class Crew {
     this.links = Array.from({ length: count }, (_, index) => new HartLink(memory.wasm, index));
     this.#others = this.links.slice(1);
     this.resting = false;
+    this.exchange = options.jit && CodeChannel.open(this.#channelName, memory.wasm);
     memory.onDeviceWrite = () => this.harts.own.count(at.DEVICE_WRITES);
     this.harts = new SharedHarts(this.links, 0, () => this.#server?.serve());
     for (const link of this.#others) {
@@ -87,6 +92,7 @@ export class Crew {
         backed: memory.backed,
         parts: this.#parts,
         jit,
+        codeChannel: this.#channelName,
         origin,
         savedBytes: state?.length ?? 0,
       };
@@ -105,6 +111,7 @@ export class Crew {
   /** Ends the threads, whatever they do. */
   async stop(): Promise<void> {
     const threads = this.#threads.splice(0);
+    this.exchange?.close();
     this.links[0]!.ring();
     await Promise.all(threads.map((thread) => thread.end()));
   }

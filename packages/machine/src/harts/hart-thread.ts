@@ -5,6 +5,7 @@ import { sbiFirmware } from '../platform/sbi.ts';
 import { threadTime } from '../run/thread-time.ts';
 import { BoardCaller } from './board-caller.ts';
 import { ticksSince } from './clock.ts';
+import { CodeChannel } from './code-channel.ts';
 import { HartLink } from './hart-link.ts';
 import type { HartOrder } from './hart-order.ts';
 import * as at from './layout.ts';
@@ -52,6 +53,7 @@ async function makeHart(order: HartOrder, links: readonly HartLink[]): Promise<H
     shutdown: () => caller.shutdown(),
     reset: (failed) => caller.reset(failed),
   });
+  const exchange = jit && CodeChannel.open(order.codeChannel, order.ram);
   const hart = await createHart({
     memory,
     bus: caller.bus(),
@@ -60,6 +62,7 @@ async function makeHart(order: HartOrder, links: readonly HartLink[]): Promise<H
     firmware,
     attention: harts,
     ...(jit && { jit }),
+    ...(exchange && { exchange }),
   });
   caller.hart = hart;
   if (order.savedBytes > 0) {

@@ -7,6 +7,10 @@ export const MAX_HARTS = 16;
 export const BLOCK = 0x1000;
 export const blockOf = (hart: number): number => BLOCK * (hart + 1);
 
+/** i32s, 0 or a place that some hart compiles for all: behind the blocks. */
+export const CLAIMS = blockOf(MAX_HARTS);
+export const CLAIMS_COUNT = 4096;
+
 /** Not 0 while the hart is to look up from its instructions. */
 export const ATTENTION = 0x00;
 /** Counted up whenever the hart may have to wake; what it waits on. */

@@ -10,8 +10,16 @@ export interface Thread {
 
 /** What is used of Node's module for threads. */
 interface NodeThreads {
+  readonly BroadcastChannel: new (name: string) => NodeBroadcast;
+  readonly receiveMessageOnPort: (port: NodeBroadcast) => { readonly message: unknown } | undefined;
   readonly Worker: new (code: string, options: object) => NodeWorker;
   readonly parentPort: { once(event: 'message', listener: (order: unknown) => void): void } | null;
+}
+
+interface NodeBroadcast {
+  postMessage(value: unknown): void;
+  close(): void;
+  unref(): void;
 }
 
 interface NodeWorker {
@@ -25,7 +33,7 @@ interface NodeWorker {
 const nodeThreads: NodeThreads | undefined =
   typeof process === 'undefined'
     ? undefined
-    : (process.getBuiltinModule?.('node:worker_threads') as NodeThreads | undefined);
+    : (process.getBuiltinModule?.('node:worker_threads') as unknown as NodeThreads | undefined);
 
 /** Starts a thread from a module, which gets `order` by {@link receiveOrder}, and ports of it for its own. */
 export function startThread(
@@ -49,6 +57,28 @@ export function startThread(
   worker.onerror = (event) => onError(event.error ?? new Error(event.message));
   worker.postMessage(order, [...ports]);
   return { unref: () => {}, end: async () => worker.terminate() };
+}
+
+/** A channel between all threads that open it by one name. */
+export interface Broadcast {
+  /** To all others. */
+  post(value: unknown): void;
+  /** The next value of others, without a turn of the host's loop; undefined where there is none. */
+  receive(): unknown;
+  close(): void;
+}
+
+/** Undefined where the host has no such channels, as browsers. It keeps no process alive. */
+export function openBroadcast(name: string): Broadcast | undefined {
+  if (nodeThreads === undefined) return undefined;
+  const { receiveMessageOnPort } = nodeThreads;
+  const channel = new nodeThreads.BroadcastChannel(name);
+  channel.unref();
+  return {
+    post: (value) => channel.postMessage(value),
+    receive: () => receiveMessageOnPort(channel)?.message,
+    close: () => channel.close(),
+  };
 }
 
 /** Whether there are threads. */

@@ -138,6 +138,7 @@ export class Board {
           ? { kind: 'instructions' }
           : { kind: 'real', now: () => Math.floor((now() - origin) * TICKS_PER_MS) },
       ...(crew && { attention: crew.harts }),
+      ...(crew?.exchange && { exchange: crew.exchange }),
       ...(options.firmware && {
         firmware: sbiFirmware({ ...host, harts: crew?.harts ?? soleHart }),
       }),

@@ -1,5 +1,6 @@
 import * as at from '../layout.ts';
 import type { CodeModule } from './code-module.ts';
+import type { Lie } from './lie.ts';
 import { AdoptedCode, packCode, type SharedCode, type SharedFunction } from './shared-code.ts';
 
 /** A function in the table, and what it stands for. */
@@ -110,20 +111,29 @@ export class CodeHeap {
     return false;
   }
 
-  /**
-   * Notes what a page holds that is about to be compiled; code of it that was made of something else
-   * goes.
-   */
-  keep(page: number, copy: Int32Array): void {
+  /** Notes what a page was compiled as; code of it that was made of something else goes. */
+  #keep(page: number, copy: Int32Array): void {
     const known = this.#copies.get(page);
     if (known !== undefined && !isSame(known, copy, 0)) this.written(page);
     this.#copies.set(page, copy);
   }
 
+  /** Whether pages are still what was compiled; notes what that is where others may change them. */
+  admit({ pages, copies }: Lie): boolean {
+    if (copies === undefined) return true;
+    if (!pages.every((page, index) => this.#isAsIn(page, copies[index]!))) return false;
+    for (const [index, page] of pages.entries()) this.#keep(page, copies[index]!);
+    return true;
+  }
+
+  #isAsIn(page: number, copy: Int32Array): boolean {
+    return isSame(copy, this.#ram, (at.RAM_OFFSET >>> 2) + page * copy.length);
+  }
+
   /** Drops code of pages that others have changed. */
   dropChanged(): void {
     for (const [page, copy] of this.#copies) {
-      if (!isSame(copy, this.#ram, (at.RAM_OFFSET >>> 2) + page * copy.length)) this.written(page);
+      if (!this.#isAsIn(page, copy)) this.written(page);
     }
   }
 

@@ -1,16 +1,17 @@
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
+import type { CodeExchange } from './code-exchange.ts';
 import { CodeHeap } from './code-heap.ts';
 import { CodeModule } from './code-module.ts';
 import type { CompileAnswer } from './compile-order.ts';
 import type { compileService } from './compile-service.ts';
 import type { Explorer } from './explore.ts';
+import { type Lie, lieOf, type MappedRegion } from './lie.ts';
 import type { regionsModule } from './module.ts';
 import type { JitOptions } from './options.ts';
 import type { packRegions } from './packed-regions.ts';
 import { PageMap } from './page-map.ts';
 import type { SharedCode } from './shared-code.ts';
-import type { PlacedRegion } from './translate.ts';
 
 const CAPACITY = 16384;
 /** Slices that a place waits for others to be compiled with, unless it becomes hot once more. */
@@ -45,14 +46,19 @@ export async function loadCompiler(): Promise<void> {
   compiler = { Explorer, regionsModule, packRegions, compileService };
 }
 
-interface MappedRegion extends PlacedRegion {
-  readonly map: PageMap;
-}
-
 interface Hot {
   readonly place: number;
   /** The map of the address space that jumped there, and its address in it. */
   readonly map: PageMap;
+}
+
+/** What a {@link Jit} works for. */
+export interface JitPlace {
+  readonly memory: GuestMemory;
+  /** Memory of the hart's state and TLBs. */
+  readonly own: WebAssembly.Memory;
+  readonly fused: boolean;
+  readonly exchange: CodeExchange | undefined;
 }
 
 /**
@@ -65,6 +71,7 @@ export class Jit {
   readonly #own: WebAssembly.Memory;
   readonly #options: JitOptions;
   readonly #fused: boolean;
+  readonly #exchange: CodeExchange | undefined;
   /** What modules of compiled code import. */
   readonly #env: WebAssembly.ModuleImports;
   readonly #waiting = new Map<number, Hot>();
@@ -81,12 +88,12 @@ export class Jit {
   #warmAt: number | undefined;
   #isWarm: boolean;
 
-  /** @param own memory of the hart's state and TLBs */
-  constructor(memory: GuestMemory, own: WebAssembly.Memory, fused: boolean, options: JitOptions) {
+  constructor({ memory, own, fused, exchange }: JitPlace, options: JitOptions) {
     this.#memory = memory;
     this.#own = own;
     this.#options = options;
     this.#fused = fused;
+    this.#exchange = exchange;
     this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
     this.#env = { memory: own, ram: memory.wasm, table: this.heap.table };
     const { threshold, coldThreshold = threshold, apart } = options;
@@ -118,6 +125,7 @@ export class Jit {
    */
   poll(executed: number): void {
     if (!this.#isWarm) this.#warm(executed);
+    if (this.#exchange !== undefined) this.#takeGiven(this.#exchange);
     if (this.#waiting.size === 0) return;
     this.#patience--;
     if (this.#waiting.size >= this.#options.batch || this.#patience < 0) this.#compile();
@@ -162,10 +170,18 @@ export class Jit {
       this.#loading ??= loadCompiler().catch(() => {});
       return;
     }
-    const regions = this.#regions(places, compiler);
-    if (regions.length === 0) return;
+    const exchange = this.#exchange;
+    const claimed = places.filter(({ place }) => exchange?.claim(place) !== false);
+    // What was released before it was claimed here is there to be taken.
+    if (exchange !== undefined) this.#takeGiven(exchange);
+    const regions = this.#regions(claimed, compiler);
+    if (regions.length > 0) this.#compileRegions(regions, compiler);
+    for (const { place } of claimed) exchange?.release(place);
+  }
+
+  #compileRegions(regions: readonly MappedRegion[], compiler: Compiler): void {
     const service = this.#apart ? compiler.compileService() : undefined;
-    const lies = regions.map(lieOf);
+    const lies = regions.map((region) => lieOf(region, this.#memory.shared));
     if (service !== undefined) {
       const order = { regions: compiler.packRegions(regions), fused: this.#fused };
       void this.#order(lies, service.compile(order));
@@ -174,8 +190,9 @@ export class Jit {
     const { shared } = this.#memory;
     try {
       const bytes = compiler.regionsModule(regions, { fused: this.#fused, shared });
-      if (shared) for (const region of regions) this.#keep(region);
-      this.#add(new WebAssembly.Module(bytes), lies);
+      const module = new WebAssembly.Module(bytes);
+      this.#add(module, lies.map(this.#admitted));
+      this.#exchange?.give({ module, lies });
     } catch (error) {
       if (!isRefusal(error)) throw error;
       this.#giveUp(lies);
@@ -235,9 +252,20 @@ export class Jit {
     return this.heap.has(place) || this.#ordered.has(place);
   }
 
-  #keep({ pages, places, map }: MappedRegion): void {
-    for (const page of pages) this.heap.keep(at.pageOf(places.get(page)!), map.copyOf(page));
+  /** Enters what other harts compiled, as far as RAM is still what they made it of. */
+  #takeGiven(exchange: CodeExchange): void {
+    for (let code = exchange.take(); code !== undefined; code = exchange.take()) {
+      const wanted = code.lies.map((lie) => (this.#wants(lie) ? this.#admitted(lie) : undefined));
+      this.#add(code.module, wanted);
+    }
   }
+
+  #wants({ entries }: Lie): boolean {
+    return entries.some((place) => !this.#isKnown(place) && !this.heap.isGivenUp(place));
+  }
+
+  /** Code as it may be entered: not where its pages have changed since they were read. */
+  readonly #admitted = (lie: Lie): Lie | undefined => (this.heap.admit(lie) ? lie : undefined);
 
   /** Places that another one's region covers become entries of it. */
   #regions(hot: readonly Hot[], { Explorer }: Compiler): MappedRegion[] {
@@ -266,17 +294,3 @@ export class Jit {
 /** The host's compiler does not take it, or has no room. */
 const isRefusal = (error: unknown): boolean =>
   error instanceof WebAssembly.CompileError || error instanceof RangeError;
-
-/** Where a region is entered, and the pages of RAM that it lies in. */
-interface Lie {
-  readonly entries: readonly number[];
-  readonly pages: readonly number[];
-}
-
-function lieOf({ entries, blocks, pages, places }: PlacedRegion): Lie {
-  const start = places.get(0)!;
-  return {
-    entries: entries.map((index) => (start + blocks[index]!.offset) | 0),
-    pages: pages.map((page) => at.pageOf(places.get(page)!)),
-  };
-}

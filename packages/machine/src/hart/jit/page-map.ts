@@ -50,7 +50,7 @@ export class PageMap {
       );
       // Others may change shared RAM while it is looked at.
       bytes = this.#memory.shared
-        ? new DataView(new Uint8Array(buffer, byteOffset, PAGE).slice().buffer)
+        ? new DataView(copyOf(new Uint8Array(buffer, byteOffset, PAGE)))
         : new DataView(buffer, byteOffset, PAGE);
       this.#bytes.set(page, bytes);
     }
@@ -84,4 +84,11 @@ export class PageMap {
     if (this.#tlb.getBigUint64(entry, true) !== address) return undefined;
     return (Number(BigInt.asIntN(32, address)) + this.#tlb.getInt32(entry + 8, true)) | 0;
   }
+}
+
+/** In memory that harts share: each of them keeps it beside the code that was made of it. */
+function copyOf(page: Uint8Array): SharedArrayBuffer {
+  const copy = new SharedArrayBuffer(page.length);
+  new Uint8Array(copy).set(page);
+  return copy;
 }
