@@ -100,6 +100,20 @@ test('data of files begin at multiples of what is wanted', { skip: noJudge }, as
   assert.deepEqual(new Set(starts), new Set([0]));
 });
 
+test('an image has as many blocks as is wanted', { skip: noJudge }, async () => {
+  const layouts: readonly WriteOptions[] = [
+    {},
+    { chunks: { size: 65_536 } },
+    { compression: { compressor: 'lz4', directories: true } },
+  ];
+  for (const options of layouts) {
+    const image = await judged(edgeTree(), { ...options, sizeAlignment: 1024 * 1024 });
+    assert.equal(image.length % (1024 * 1024), 0);
+    const { info } = await openErofs(memorySource(image));
+    assert.equal(info.blocks * 4096, image.length);
+  }
+});
+
 test('no pcluster holds more of a file than is allowed', { skip: noJudge }, async () => {
   const tree = new MemoryTree();
   tree.putFile('text', utf8('the same line again and again\n'.repeat(20_000)));
@@ -261,6 +275,7 @@ test('what cannot be meant is refused with the next step', async () => {
   await refused({ xattrPrefixes: Array<string>(129).fill('user.x') }, /at most 128/);
   await refused({ listDots: false }, /compactTimes/);
   await refused({ dataAlignment: 5000 }, /multiple of 4096/);
+  await refused({ sizeAlignment: 1 }, /multiple of 4096/);
   await refused({ dataAlignment: 65_536, chunks: { size: 4096 } }, /no multiple/);
   await refused({ compression: { compressor: 'lz4', maxExtentBytes: 100 } }, /4096 bytes or more/);
   for (const line of ['/x', '/x -q label', '/x -d label more', '/( label']) {

@@ -60,7 +60,7 @@ export type {
   TreeNode,
 } from './tree.ts';
 export { type WalkEntry, type WalkOptions, walk } from './walk.ts';
-export type { Whiteouts } from './whiteouts.ts';
+export { isWhiteout, type Marker, markerOf, OPAQUE, type Whiteouts } from './whiteouts.ts';
 export type {
   NewNode,
   RenameOptions,

@@ -14,7 +14,10 @@ export function makeCommand(): Command {
     .requiredOption('-o, --output <image>', 'the image to make, or - for stdout')
     .option('--offset <bytes>', 'put the image there into the file, whose other bytes stay')
     .option('-L, --name <name>', 'volume name, at most 16 bytes')
-    .option('-U, --uuid <uuid>', 'identifier (default: derived from names and attributes)')
+    .option(
+      '-U, --uuid <uuid>',
+      'identifier, clear or random (default: derived from names and attributes)',
+    )
     .option('-T, --time <seconds>', 'modification time of everything, in seconds since 1970')
     .option('--all-time', 'let -T be the time of all files (default)')
     .option('--mkfs-time', 'let -T be the time at which the image is made alone')
@@ -40,6 +43,8 @@ export function makeCommand(): Command {
     .option('--file-contexts <file>', 'label files for SELinux by this file, and by it alone')
     .option('--mount-point <path>', 'where paths in that file begin (default: /)')
     .option('--xattr-prefix <prefix>', 'store what names of attributes begin with once', collect)
+    .option('--aufs', 'store marks of aufs (.wh.NAME) as those of overlayfs')
+    .option('--ovlfs-strip [switch]', 'store no marks of overlayfs: 1, or 0 (default)')
     .option('--no-inline', 'put no data beside inodes')
     .option('--extended', 'give every inode 64 bytes')
     .option('-z, --compress <name[,level=N]>', 'lz4, lz4hc, lzma, zstd or deflate; see below')
@@ -50,7 +55,12 @@ export function makeCommand(): Command {
     .option('--MZ [what]', 'let metadata lie together (always so): i, id')
     .option('--chunksize <bytes>', 'store files in chunks, equal ones once')
     .option('--blobdev <file>', 'put the data of files there, metadata alone into the image')
+    .option(
+      '--vmdk-desc <file>',
+      'write what makes one virtual disk of the image and what is beside it',
+    )
     .option('--dsunit <blocks>', 'begin data of files at multiples of so many blocks')
+    .option('--fsalignblks <blocks>', 'let the image have a multiple of so many blocks')
     .option('--max-extent-bytes <bytes>', 'let one compressed unit hold no more of a file')
     .option('--sort <order>', 'data of an archive by path, or none: as in the archive')
     .option('--tar <mode>', 'f: copy the files of an archive; i: refer to them where they are')

@@ -1,6 +1,7 @@
 import { labelsBy, type Owners, type WriteOptions } from '@anole/erofs';
 import { usageError } from '../frame.ts';
 import { readText } from './compressors.ts';
+import { isOn } from './switches.ts';
 
 /** What of a source goes into an image, and as whose: options by the names of mkfs.erofs. */
 export interface ChoiceFlags {
@@ -19,6 +20,8 @@ export interface ChoiceFlags {
   readonly fileContexts?: string;
   readonly mountPoint?: string;
   readonly xattrPrefix?: readonly string[];
+  readonly aufs?: boolean;
+  readonly ovlfsStrip?: string | true;
 }
 
 export function choicesOf(flags: ChoiceFlags): WriteOptions {
@@ -32,7 +35,13 @@ export function choicesOf(flags: ChoiceFlags): WriteOptions {
     ...(hardDereference && { hardDereference }),
     ...(ignoreMtime && !preserveMtime && { ignoreTimes: true }),
     ...(xattrPrefix && { xattrPrefixes: xattrPrefix }),
+    ...marksOf(flags),
   };
+}
+
+function marksOf({ aufs = false, ovlfsStrip = '0' }: ChoiceFlags): WriteOptions {
+  const strip = isOn('--ovlfs-strip', ovlfsStrip);
+  return aufs || strip ? { marks: { fromAufs: aufs, strip } } : {};
 }
 
 function labelOf({ fileContexts, mountPoint }: ChoiceFlags): WriteOptions {

@@ -6,6 +6,7 @@ import { scratchFile } from '@anole/host';
 import { usageError } from '../frame.ts';
 import { compressorsOf, hintsOf, metadataOf } from './compressors.ts';
 import { compressionFeaturesOf, featuresOf, WrongFlag } from './features.ts';
+import { isOn } from './switches.ts';
 
 /** What commands take about compression, by the names of mkfs.erofs. */
 export interface CompressionFlags {
@@ -48,7 +49,7 @@ function settle(
   const { tails, packedPclusterSize, allFragments, dedupe } = parse(flags.features ?? []);
   const { compress, pclusterSize, threads, workers, output } = flags;
   const { compressHints, maxExtentBytes } = flags;
-  const directories = isOn('--zD', flags.zD);
+  const directories = isOn('--zD', flags.zD ?? '0');
   if (compress === undefined) {
     const idle = Object.entries({
       '-C': pclusterSize,
@@ -90,13 +91,6 @@ function rulesOf(
 ): readonly CompressionRule[] {
   if (compressors.length === 0) return [{ matches: () => true, by: undefined }];
   return hints === undefined ? [] : hintsOf(hints, compressors);
-}
-
-/** Of a switch that may have a value: 1, as without, or 0. */
-function isOn(option: string, value: string | true | undefined): boolean {
-  if (value === undefined || value === '0') return false;
-  if (value === true || value === '1') return true;
-  throw new WrongFlag(`Cannot use ${option}=${value}: give 0 or 1`);
 }
 
 function countOf(text: string | undefined): number | undefined {

@@ -6,6 +6,7 @@ import {
   linkSync,
   mkdirSync,
   mkdtempSync,
+  readFileSync,
   rmSync,
   writeFileSync,
 } from 'node:fs';
@@ -96,6 +97,37 @@ test('fs mk compresses metadata and directories by what is named', async () => {
     });
   }
   for (let index = 0; index < 400; index++) rmSync(join(source, `dir/file-${index}`));
+});
+
+test('fs mk describes one disk of an image and what is beside it, which QEMU reads', {
+  skip: spawnSync('qemu-img', ['--version']).error ? 'qemu-img is not installed' : false,
+}, () => {
+  const [image, blob, disk, raw] = [at('disk.erofs'), at('disk.blob'), at('disk.vmdk'), at('raw')];
+  const beside = ['--chunksize', '4096', '--blobdev', blob, '--fsalignblks', '8'];
+  done('mk', source, '-o', image, '-q', ...beside, '-U', 'random', '--vmdk-desc', disk);
+  const { status, stderr } = spawnSync('qemu-img', ['convert', '-O', 'raw', disk, raw], {
+    encoding: 'utf8',
+  });
+  assert.equal(status, 0, stderr);
+  const both = Buffer.concat([readFileSync(image), readFileSync(blob)]);
+  assert.ok(readFileSync(raw).equals(both));
+  assert.equal(readFileSync(image).length % (8 * 4096), 0);
+});
+
+test('fs mk stores marks of layers as overlayfs has them, or not at all', async () => {
+  const layer = at('layer');
+  mkdirSync(layer);
+  for (const name of ['.wh.gone', 'here']) writeFileSync(join(layer, name), name);
+  const names = async (...options: string[]) => {
+    done('mk', layer, '-o', at('marks'), '-q', '-U', 'clear', ...options);
+    return await withImage('marks', async (tree) => {
+      assert.deepEqual(tree.info.uuid, new Uint8Array(16));
+      return (await tree.root.list()).map(({ name, type }) => `${name}: ${type}`);
+    });
+  };
+  assert.deepEqual(await names('--aufs'), ['gone: character', 'here: file']);
+  assert.deepEqual(await names('--aufs', '--ovlfs-strip'), ['here: file']);
+  assert.deepEqual(await names('--ovlfs-strip=0'), ['.wh.gone: file', 'here: file']);
 });
 
 test('fs mk --sort none leaves data in the order of an archive', async () => {

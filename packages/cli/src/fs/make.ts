@@ -1,6 +1,8 @@
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { statSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, resolve } from 'node:path';
+import { dirname, relative, resolve } from 'node:path';
 import { type ErofsFile, writeErofsFile } from '@anole/compose/compress';
 import {
   type CompressionOptions,
@@ -9,7 +11,7 @@ import {
   type WriteOptions,
   writeErofs,
 } from '@anole/erofs';
-import { scratchFile } from '@anole/host';
+import { createFileAtomically, scratchFile } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { keepHeapSmall } from '../heap.ts';
@@ -18,6 +20,9 @@ import { type CompressionFlags, compressionOf } from './compression.ts';
 import { featuresOf, WrongFlag } from './features.ts';
 import { OpenImage } from './image.ts';
 import { openMakeSource, type SourceFlags } from './make-source.ts';
+import { vmdkDescriptor } from './vmdk.ts';
+
+const UUID_SIZE = 16;
 
 interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly output: string;
@@ -33,8 +38,10 @@ interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly chunksize?: string;
   readonly blobdev?: string;
   readonly dsunit?: string;
+  readonly fsalignblks?: string;
   readonly reuse?: string;
   readonly MZ?: string | true;
+  readonly vmdkDesc?: string;
 }
 
 export async function makeAction(
@@ -65,6 +72,7 @@ export async function makeAction(
   if (output === '-') {
     if (blobdev !== undefined) throw usageError('Cannot print an image of two files', 'fs mk');
     if (offset > 0) throw usageError('Cannot skip bytes of stdout', 'fs mk');
+    if (flags.vmdkDesc) throw usageError('Cannot describe a disk of stdout', 'fs mk');
     await toStdout(await writeErofs(tree, options));
     return 0;
   }
@@ -72,6 +80,7 @@ export async function makeAction(
     ...(blobdev !== undefined && { blob: { path: blobdev } }),
     offset,
   });
+  await describeDisk(image, source, flags);
   context.endProgress();
   report(context, image, flags);
   return 0;
@@ -105,6 +114,22 @@ async function reusing(
   }
   const image = resources.use(await OpenImage.open(reuse, 'much', signal));
   return { ...compression, reuse: image };
+}
+
+/** Writes what makes one virtual disk of an image and the devices beside it. */
+async function describeDisk(
+  { size, blobSize, uuid }: ErofsFile,
+  source: string,
+  { output, blobdev, tar, vmdkDesc, offset = '0' }: MakeFlags,
+): Promise<void> {
+  if (vmdkDesc === undefined) return;
+  const parts = [{ path: output, size: Number(offset) + size }];
+  if (blobdev !== undefined) parts.push({ path: blobdev, size: blobSize });
+  if (tar === 'i') parts.push({ path: source, size: statSync(source).size });
+  const named = parts.map((part) => ({ ...part, path: relative(dirname(vmdkDesc), part.path) }));
+  const odd = named.find(({ path }) => /["\n]/.test(path));
+  if (odd) throw usageError(`Cannot name ${odd.path} in a descriptor of a disk`, 'fs mk');
+  await createFileAtomically(vmdkDesc, (file) => file.writeFile(vmdkDescriptor(named, uuid)));
 }
 
 function report(
@@ -153,7 +178,7 @@ function layoutOf(
   resources: AsyncDisposableStack,
   blockSize: number,
 ): WriteOptions {
-  const { inline, extended, chunksize, output, dsunit } = flags;
+  const { inline, extended, chunksize, output, dsunit, fsalignblks } = flags;
   const chosen = chosenFeatures(flags);
   const { inlineTails = true, inodes = 'auto', indexes = false } = chosen;
   const { compactTimes, listDots = true, checksum = true } = chosen;
@@ -165,6 +190,7 @@ function layoutOf(
     ...(compactTimes !== undefined && { compactTimes }),
     listDots,
     checksum,
+    ...(fsalignblks !== undefined && { sizeAlignment: Number(fsalignblks) * blockSize }),
     ...(dsunit !== undefined && { dataAlignment: Number(dsunit) * blockSize }),
     ...(chunksize !== undefined && { chunks: { size: Number(chunksize), indexes, spool } }),
   };
@@ -186,9 +212,19 @@ function chosenFeatures({ features = [], chunksize, blobdev }: MakeFlags) {
 }
 
 function uuidOf(text: string): Uint8Array {
+  if (text === 'clear') return new Uint8Array(UUID_SIZE);
+  if (text === 'random') return randomUuid();
   const hex = text.replaceAll('-', '');
   if (/^[0-9a-f]{32}$/i.test(hex)) return new Uint8Array(Buffer.from(hex, 'hex'));
   throw usageError(`Cannot read the UUID ${text}: it has 32 hexadecimal digits`, 'fs mk');
+}
+
+/** Version 4 of RFC 9562. */
+function randomUuid(): Uint8Array {
+  const uuid = new Uint8Array(randomBytes(UUID_SIZE));
+  uuid[6] = (uuid[6]! & 0x0f) | 0x40;
+  uuid[8] = (uuid[8]! & 0x3f) | 0x80;
+  return uuid;
 }
 
 function timesOf({

@@ -1,8 +1,8 @@
 import type { Timestamp } from '@anole/vfs';
 import { COMPACT_SIZE, EXTENDED_SIZE } from '../layout/inode.ts';
+import { cannotStore } from './cannot-store.ts';
 import type { Inode } from './inode.ts';
 import type { Settings } from './options.ts';
-import { cannotStore } from './scan.ts';
 import { xattrSize } from './xattrs.ts';
 
 /**

@@ -15,6 +15,7 @@ import {
   settleCompression,
 } from './compress/options.ts';
 import type { Spool } from './compress/spool.ts';
+import { LayerMarks, type MarkOptions } from './layer-marks.ts';
 import { type LongPrefix, longPrefixesOf } from './long-prefixes.ts';
 
 export interface WriteOptions extends CallOptions {
@@ -80,6 +81,8 @@ export interface WriteOptions extends CallOptions {
   readonly inlineTails?: boolean;
   /** Bytes whose multiples data of files begin at: a multiple of `blockSize`, which it is unless told. */
   readonly dataAlignment?: number;
+  /** Bytes whose multiple the image's size is: a multiple of `blockSize`, which it is unless told. */
+  readonly sizeAlignment?: number;
   /** Files are stored compressed where that takes less room. Not unless given. */
   readonly compression?: CompressionOptions;
   /** Files are stored in chunks, but for those that are stored compressed. Not unless given. */
@@ -92,6 +95,8 @@ export interface WriteOptions extends CallOptions {
   readonly blob?: BlobDevice;
   /** Files whose data lie elsewhere already refer to them there. */
   readonly external?: ExternalData;
+  /** What the tree says about layers below it: stored as it is unless given. */
+  readonly marks?: MarkOptions;
   /** Lists a directory in place of the tree: for callers that do so in threads. */
   readonly list?: (directory: TreeNode) => Awaitable<readonly DirectoryEntry[]>;
   /**
@@ -143,9 +148,12 @@ export interface Settings {
   readonly owners: Owners;
   readonly exclude: ((path: string) => boolean) | undefined;
   readonly list: (directory: TreeNode) => Awaitable<readonly DirectoryEntry[]>;
+  readonly marks: LayerMarks | undefined;
   readonly inlineTails: boolean;
   /** Blocks whose multiples data of files begin at. */
   readonly dataUnit: number;
+  /** Blocks whose multiple the image has. */
+  readonly sizeUnit: number;
   readonly compression: CompressionSettings | undefined;
   /** Whether inodes lie in an inode of their own. */
   readonly metabox: boolean;
@@ -192,13 +200,20 @@ export function settle(options: WriteOptions): Settings {
     xattrTolerance: toleranceOf(options),
     owners: options.owners ?? {},
     exclude: options.exclude,
-    list: options.list ?? ((directory) => directory.list()),
+    ...listingOf(options),
     inlineTails: options.inlineTails ?? true,
     dataUnit,
+    sizeUnit: unitOf('sizeAlignment', options.sizeAlignment, blockSize),
     compression: options.compression && settleCompression(options.compression, blockSize, dataUnit),
     metabox: hasMetabox(options),
     ...settleDevices(options, blockSize),
   };
+}
+
+function listingOf({ list = (directory) => directory.list(), marks }: WriteOptions) {
+  if (marks === undefined) return { list, marks };
+  const converted = new LayerMarks(marks, list);
+  return { list: (directory: TreeNode) => converted.list(directory), marks: converted };
 }
 
 function buildTimeOf({ buildTime }: WriteOptions): number | undefined {
@@ -249,11 +264,8 @@ function dataUnitOf(
   { dataAlignment, chunks, blob, external }: WriteOptions,
   blockSize: number,
 ): number {
-  if (dataAlignment === undefined) return 1;
-  const unit = dataAlignment / blockSize;
-  if (!Number.isInteger(unit) || unit < 1 || unit > 2 ** 20) {
-    throw badOption('dataAlignment', dataAlignment, `give a multiple of ${blockSize}`);
-  }
+  const unit = unitOf('dataAlignment', dataAlignment, blockSize);
+  if (dataAlignment === undefined) return unit;
   // Chunks lie one behind another: where they are smaller, so are the multiples they begin at.
   const chunkSize = chunks || blob || external ? (chunks?.size ?? CHUNK_SIZE) : dataAlignment;
   if (chunkSize % dataAlignment === 0) return unit;
@@ -262,6 +274,14 @@ function dataUnitOf(
     dataAlignment,
     `chunks of ${chunkSize} bytes are no multiple of it`,
   );
+}
+
+/** Blocks of an alignment in bytes. */
+function unitOf(option: string, alignment: number | undefined, blockSize: number): number {
+  if (alignment === undefined) return 1;
+  const unit = alignment / blockSize;
+  if (Number.isInteger(unit) && unit >= 1 && unit <= 2 ** 20) return unit;
+  throw badOption(option, alignment, `give a multiple of ${blockSize}, up to ${2 ** 20} times it`);
 }
 
 function toleranceOf({ xattrTolerance = 1 }: WriteOptions): number {

@@ -84,7 +84,8 @@ export function plan(
   const xattrBlock = metaBlock + metaEnd / blockSize;
   const shared = pool.share(0, blockSize);
   const dataBlock = xattrBlock + Math.ceil(shared.end / blockSize);
-  const blocks = placeData(inodes, dataBlock, settings);
+  const lateBlock = placeData(inodes, dataBlock, settings);
+  const blocks = sized(lateBlock, settings);
   // The first device has the addresses behind those of the image.
   placeStored(inodes, settings.hasBlob ? blocks : first);
   checkBlocks(blocks + devices.reduce((sum, device) => sum + device.blocks, 0));
@@ -105,15 +106,20 @@ export function plan(
     devices,
     metaBlock,
     dataBlock,
-    lateBlock: blocks,
+    lateBlock,
     late: undefined,
     blocks,
   };
 }
 
+/** Blocks of an image, what fills it up among them. */
+function sized(blocks: number, { sizeUnit }: Settings): number {
+  return Math.ceil(blocks / sizeUnit) * sizeUnit;
+}
+
 /** With what was made last. */
 export function withLate(layout: Plan, late: LateData): Plan {
-  const blocks = layout.lateBlock + late.blocks;
+  const blocks = sized(layout.lateBlock + late.blocks, layout.settings);
   checkBlocks(blocks + layout.devices.reduce((sum, device) => sum + device.blocks, 0));
   return { ...layout, late, blocks };
 }

@@ -1,7 +1,7 @@
 import { type Awaitable, isPromise } from '@anole/bytes';
 import { VfsError } from '@anole/vfs';
+import { changed } from './cannot-store.ts';
 import type { Inode } from './inode.ts';
-import { changed } from './scan.ts';
 
 /** Bytes asked at once of a tree that gives memory of its own. */
 const READ_SIZE = 1024 * 1024;

@@ -7,8 +7,8 @@ import {
   Pacer,
 } from '@anole/bytes';
 import type { DirectoryEntry, Tree, TreeNode } from '@anole/vfs';
-import { ErofsError } from '../errors.ts';
 import { NAME_MAX } from '../layout/dirent.ts';
+import { cannotStore, changed } from './cannot-store.ts';
 import { chunksOf } from './chunks.ts';
 import { directorySize, nameLength, sortNames } from './directory.ts';
 import { type Found, Inode } from './inode.ts';
@@ -152,10 +152,10 @@ class Scanner {
   /** What must be asked for, and takes waiting in some trees. */
   #details(inode: Inode): Awaitable<void> {
     const { node, type } = inode;
-    const { xattrs, label } = this.#settings;
-    const attributes = xattrs
-      ? chain(node.xattrs(), (found) => this.#setXattrs(inode, found))
-      : label && this.#setXattrs(inode, new Map());
+    const attributes = chain(
+      this.#xattrsOf(node),
+      (found) => found && this.#setXattrs(inode, found),
+    );
     if (type === 'symlink') {
       return chain(attributes, () => chain(node.readLink(), (target) => setTarget(inode, target)));
     }
@@ -167,6 +167,17 @@ class Scanner {
         inode.chunks = chunksOf(inode.size, extents, blockSize);
       }),
     );
+  }
+
+  /** Undefined where none can be. */
+  #xattrsOf(node: TreeNode): Awaitable<ReadonlyMap<string, Uint8Array> | undefined> {
+    const { xattrs, label, marks } = this.#settings;
+    const found = xattrs
+      ? node.xattrs()
+      : label || marks
+        ? new Map<string, Uint8Array>()
+        : undefined;
+    return marks ? chain(found, (given) => marks.xattrs(node, given)) : found;
   }
 
   #setXattrs(inode: Inode, found: ReadonlyMap<string, Uint8Array>): void {
@@ -225,17 +236,4 @@ function checkFound({ size, uid, gid, mode, mtime, rdev, name, above }: Found): 
   if (rdev && (rdev.major > 0xfff || rdev.minor > 0xfffff)) {
     throw cannotStore(path(), `its device number is ${rdev.major}:${rdev.minor}`);
   }
-}
-
-export function cannotStore(path: string, reason: string): ErofsError {
-  return new ErofsError('EROFS_CANNOT_STORE', `Cannot store ${path} in an image: ${reason}`, {
-    details: { path },
-  });
-}
-
-export function changed(path: string, what: string): ErofsError {
-  return new ErofsError('EROFS_SOURCE_CHANGED', `Cannot store ${path}: ${what}`, {
-    details: { path },
-    hint: 'the tree changed while it was read: try again when nothing writes to it',
-  });
 }

@@ -2,12 +2,12 @@ import { type CallOptions, isPromise, Pacer } from '@anole/bytes';
 import { compareBytes } from '../../compare-bytes.ts';
 import { NO_BLOCK } from '../../layout/inode.ts';
 import { xxh32 } from '../../xxh32.ts';
+import { cannotStore } from '../cannot-store.ts';
 import { type Chunks, storedRanges, TABLE_CHUNK_MAX } from '../chunks.ts';
 import type { Spool } from '../compress/spool.ts';
 import { ContentIndex } from '../content-index.ts';
 import type { Inode } from '../inode.ts';
 import { readInto } from '../read-exactly.ts';
-import { cannotStore } from '../scan.ts';
 import { CHUNK_SIZE_MAX } from './options.ts';
 
 /** Bytes gathered before they are written. */
