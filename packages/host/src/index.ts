@@ -22,6 +22,7 @@ export {
   resumeFuse,
 } from './fuse-device.ts';
 export { HostNode, type HostTree, type HostTreeOptions, hostTree } from './host-tree.ts';
+export { hostGunzip, hostInflate, type InflateFrom } from './inflate.ts';
 export type { FileList } from './listed-files.ts';
 export type { Listing } from './listing.ts';
 export { acquireLock, type Lock, type LockOptions, withLock } from './lock.ts';

@@ -109,5 +109,5 @@ export {
 } from './soci/soci-index.ts';
 export { encodeGzipZinfo, parseGzipZinfo } from './soci/zinfo.ts';
 export { encodeZtoc, parseZtoc, type Ztoc } from './soci/ztoc.ts';
-export { estargz, estargzIndex, isEstargz, isOfImage } from './toc/estargz.ts';
+export { estargz, estargzIndex, isEstargz, isOfImage, membersOfImage } from './toc/estargz.ts';
 export { isZstdChunked } from './toc/zstd-chunked.ts';

@@ -9,6 +9,12 @@ export interface Subject {
 
 /** Nesting beyond which a document is refused: none of ours goes deeper than a few. */
 const MAX_DEPTH = 64;
+/** Bytes of JSON. Brackets and braces differ in one bit, and no other byte of UTF-8 is like them. */
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const CURLY = 0x20;
+const OPENING = 0x7b;
+const CLOSING = 0x7d;
 
 /** A JSON object of foreign origin. Every getter raises the subject's code for what does not fit. */
 export class JsonObject {
@@ -55,7 +61,8 @@ export class JsonObject {
 
   /** The objects of a list; empty where it is absent. */
   objects(name: string): JsonObject[] {
-    return this.list(name).map((item, at) => new JsonObject(item, this.below(`${name}[${at}]`)));
+    const { subject } = this;
+    return this.list(name).map((item, at) => new JsonObject(item, new Below(subject, name, at)));
   }
 
   /** The texts of a list; undefined where it is absent. */
@@ -98,7 +105,29 @@ export class JsonObject {
   }
 
   private below(name: string): Subject {
-    return { ...this.subject, what: `${this.subject.what}, ${name}` };
+    return new Below(this.subject, name);
+  }
+}
+
+/** A part of a document: what it is called is made when it is said. */
+class Below implements Subject {
+  private readonly above: Subject;
+  private readonly name: string;
+  private readonly index: number | undefined;
+
+  constructor(above: Subject, name: string, index?: number) {
+    this.above = above;
+    this.name = name;
+    this.index = index;
+  }
+
+  get code(): OciCode {
+    return this.above.code;
+  }
+
+  get what(): string {
+    const at = this.index === undefined ? '' : `[${this.index}]`;
+    return `${this.above.what}, ${this.name}${at}`;
   }
 }
 
@@ -114,7 +143,7 @@ export function parseJson(bytes: Uint8Array, subject: Subject): JsonObject {
   } catch (cause) {
     throw new OciError(subject.code, `Cannot read ${subject.what}: it is no UTF-8`, { cause });
   }
-  checkDepth(text, subject);
+  checkDepth(bytes, subject);
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -125,11 +154,17 @@ export function parseJson(bytes: Uint8Array, subject: Subject): JsonObject {
 }
 
 /** Before parsing: what nests deeply overflows the stacks of those who walk it. */
-function checkDepth(text: string, subject: Subject): void {
+function checkDepth(bytes: Uint8Array, subject: Subject): void {
   let depth = 0;
-  for (const [mark] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}]/gs)) {
-    if (mark === '{' || mark === '[') depth++;
-    else if (mark === '}' || mark === ']') depth--;
+  let isText = false;
+  for (let at = 0; at < bytes.length; at++) {
+    const byte = bytes[at]!;
+    if (isText) {
+      if (byte === BACKSLASH) at++;
+      else if (byte === QUOTE) isText = false;
+    } else if (byte === QUOTE) isText = true;
+    else if ((byte | CURLY) === OPENING) depth++;
+    else if ((byte | CURLY) === CLOSING) depth--;
     if (depth > MAX_DEPTH) throw wrong(subject, `it nests over ${MAX_DEPTH} levels`);
   }
 }

@@ -1,5 +1,7 @@
 import {
+  encodeName,
   type GzipIndex,
+  type GzipSpansOptions,
   gzipSpans,
   type Source,
   type Span,
@@ -66,9 +68,9 @@ export function openIndexedLayer(index: LayerIndex, stored: Source, options?: Sp
  *
  * @throws OciError `OCI_BAD_INDEX`; AnoleError `GZIP_BAD_INDEX`
  */
-export function layerSpans(index: LayerIndex): Spans {
+export function layerSpans(index: LayerIndex, options?: GzipSpansOptions): Spans {
   const { gzip, plain, parts, size } = index;
-  if (gzip) return gzipSpans(gzip);
+  if (gzip) return gzipSpans(gzip, options);
   if (plain) return plainSpans(plain, size);
   if (parts) return new PartSpans(parts, size);
   throw new OciError(
@@ -110,6 +112,8 @@ function plainSpans({ span, digests }: NonNullable<LayerIndex['plain']>, size: n
       const end = Math.min(start + span, size);
       return { out: start, start, end, storedDigest: digests[index]! };
     },
+    isVerified: () => true,
+    facts: () => [encodeName(JSON.stringify([span, size, digests]))],
     decode: (_, bytes, from, length) => bytes.subarray(from, from + length),
   };
 }

@@ -14,8 +14,19 @@ export function writeTimestamp({ seconds, nanoseconds }: Timestamp): string {
   return `${text}${digits === '' ? '' : `.${digits}`}Z`;
 }
 
+/** The time that was read last: files that lie beside each other mostly have one. */
+let last: { readonly text: string; readonly time: Timestamp } = {
+  text: '',
+  time: { seconds: 0, nanoseconds: 0 },
+};
+
 /** @throws OciError `OCI_BAD_INDEX` for what is no such time; nothing is 1970 */
 export function parseTimestamp(text: string): Timestamp {
+  if (text !== last.text) last = { text, time: readTimestamp(text) };
+  return last.time;
+}
+
+function readTimestamp(text: string): Timestamp {
   if (text === '') return { seconds: 0, nanoseconds: 0 };
   const found = pattern.exec(text);
   const milliseconds = found ? Date.parse(`${found[1]}${found[3]}`) : Number.NaN;

@@ -1,6 +1,7 @@
 import { VfsError } from './errors.ts';
 import { type FindOptions, MAX_LINKS, tooManyLinks } from './find.ts';
 import { type Attributes, type FileContent, MemoryNode } from './memory-node.ts';
+import { isName } from './names.ts';
 import { splitPath } from './paths.ts';
 import type { FileType, Tree } from './tree.ts';
 
@@ -28,6 +29,8 @@ export type SpecialType = Exclude<FileType, 'directory' | 'file' | 'symlink'>;
 export class MemoryTree implements Tree {
   readonly root: MemoryNode;
   private lastIno = 0;
+  /** The way that was gone last, to where a name was put: those that follow mostly go there, too. */
+  private lastParent: { readonly path: string; readonly node: MemoryNode } | undefined;
 
   constructor(attributes: Attributes = {}) {
     this.root = this.make('directory', attributes);
@@ -110,7 +113,7 @@ export class MemoryTree implements Tree {
       throw new VfsError('VFS_NOT_EMPTY', `Cannot remove ${path}: the directory is not empty`);
     }
     detachAll(node);
-    parent.detach(name);
+    this.detach(parent, name);
   }
 
   /**
@@ -127,13 +130,19 @@ export class MemoryTree implements Tree {
     if (goal.parent === parent && goal.name === name) return;
     if (contains(node, goal.parent)) throw insideItself(from, to);
     this.makeRoom(to, goal.parent, goal.name);
-    parent.detach(name);
+    this.detach(parent, name);
     goal.parent.attach(goal.name, node);
   }
 
   /** The node at a path, or undefined. As `findNode`, at once. */
   find(path: string, options: FindOptions = {}): MemoryNode | undefined {
-    return this.walk(splitPath(path), path, options.followSymlinks ?? true, false);
+    const { followSymlinks = true } = options;
+    const { before, last } = cut(path);
+    if (this.lastParent?.path === before && isName(last)) {
+      const node = this.lastParent.node.children?.get(last);
+      if (node?.type !== 'symlink' || !followSymlinks) return node;
+    }
+    return this.walk(splitPath(path), path, followSymlinks, false);
   }
 
   /** The last directory on the way to a path's parent that is there. */
@@ -157,6 +166,16 @@ export class MemoryTree implements Tree {
 
   /** The directory a path's last component belongs to, made where it is missing. */
   private locate(path: string): { parent: MemoryNode; name: string } {
+    const { before, last } = cut(path);
+    if (this.lastParent?.path === before && isName(last)) {
+      return { parent: this.lastParent.node, name: last };
+    }
+    const located = this.locateAnew(path);
+    if (located.name === last) this.lastParent = { path: before, node: located.parent };
+    return located;
+  }
+
+  private locateAnew(path: string): { parent: MemoryNode; name: string } {
     const parts = splitPath(path);
     const name = parts.pop() ?? '';
     if (name === '..' || path.includes('\0')) {
@@ -216,6 +235,13 @@ export class MemoryTree implements Tree {
     if (name === '' || parent.lookup(name)?.type === 'directory') {
       throw new VfsError('VFS_IS_DIRECTORY', `Cannot put ${path || '/'}: a directory is there`);
     }
+    this.detach(parent, name);
+  }
+
+  private detach(parent: MemoryNode, name: string): void {
+    if (parent.lookup(name) === undefined) return;
+    // It may be on the way.
+    this.lastParent = undefined;
     parent.detach(name);
   }
 
@@ -227,6 +253,12 @@ export class MemoryTree implements Tree {
   private make(type: FileType, attributes: Attributes, target?: string): MemoryNode {
     return new MemoryNode(++this.lastIno, type, attributes, target);
   }
+}
+
+/** What lies before a path's last component, and that. */
+function cut(path: string): { readonly before: string; readonly last: string } {
+  const slash = path.lastIndexOf('/');
+  return { before: path.slice(0, Math.max(slash, 0)), last: path.slice(slash + 1) };
 }
 
 /** Takes the names below a node away, so that hard links elsewhere count right. */

@@ -7,8 +7,8 @@ import {
   dmverityOf,
   type Image,
   type ImageWriter,
-  isOfImage,
   mediaTypes,
+  membersOfImage,
   OciError,
   openIndexedLayer,
   ztocsOf,
@@ -49,7 +49,7 @@ export async function indexAsErofs(
     if (index === undefined) throw new OciError('OCI_UNSUPPORTED', cannot(layer, why));
     const archive = openIndexedLayer(index, openBlob(image.reader, layer), { sha256 });
     archives.defer(() => archive.close?.());
-    return { archive, members: index.members.filter((member) => isOfImage(layer, member)) };
+    return { archive, members: membersOfImage(layer, index.members) };
   });
   const { tree, external } = await indexMembers(indexed);
   await using staging = await Staging.open(to, options);

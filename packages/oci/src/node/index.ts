@@ -90,3 +90,4 @@ export { type Place, RegistriesConfiguration } from './registries-conf.ts';
 export { type LayerSink, type StagedLayer, Staging, type WrittenLayer } from './staging.ts';
 export { ImageStore, type StoredImage } from './store.ts';
 export { hasToc, tocIndex } from './toc-index.ts';
+export { decodeZstdPart } from './zstd-chunked.ts';

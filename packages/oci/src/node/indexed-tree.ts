@@ -3,7 +3,7 @@ import { MemoryTree, type Tree } from '@anole/vfs';
 import type { Image } from '../content.ts';
 import { applyIndexedLayer, type LayerIndex, openIndexedLayer } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
-import { isOfImage } from '../toc/estargz.ts';
+import { membersOfImage } from '../toc/estargz.ts';
 import { LayerApplier, type LayersOptions } from './layers.ts';
 import { openBlob } from './open-blob.ts';
 
@@ -36,7 +36,7 @@ export async function indexedTree(
     else {
       const source = openIndexedLayer(index, openBlob(image.reader, layer), { sha256 });
       resources.defer(() => source.close?.());
-      const members = index.members.filter((member) => isOfImage(layer, member));
+      const members = membersOfImage(layer, index.members);
       applyIndexedLayer(tree, { ...index, members }, source);
     }
   }

@@ -1,4 +1,5 @@
 import type { ReadOptions, Source } from '@anole/bytes';
+import { hostGunzip } from '@anole/host';
 import type { LayerIndex } from '../layer-index.ts';
 import type { Descriptor } from '../manifest.ts';
 import { layerCompression } from '../media-types.ts';
@@ -26,5 +27,5 @@ export async function tocIndex(
 ): Promise<LayerIndex | undefined> {
   if (isZstdChunked(layer)) return zstdChunkedIndex(layer, stored, options);
   if (layerCompression(layer.mediaType) !== 'gzip') return undefined;
-  return estargzIndex(layer, stored, options);
+  return estargzIndex(layer, stored, { ...options, gunzip: hostGunzip });
 }

@@ -36,6 +36,22 @@ export function isOfImage(layer: Descriptor, { path }: { readonly path: string }
   return !isEstargz(layer) || !isOwnName(path);
 }
 
+/** Of a layer's members those of which {@link isOfImage} is true. */
+export function membersOfImage<M extends { readonly path: string }>(
+  layer: Descriptor,
+  members: readonly M[],
+): readonly M[] {
+  return isEstargz(layer) ? members.filter(({ path }) => !isOwnName(path)) : members;
+}
+
+export interface EstargzOptions extends ReadOptions {
+  /**
+   * What gzip members decode to, of at most so many bytes; undefined where that cannot be told. For who has a faster
+   * decoder than the one here.
+   */
+  gunzip?(stored: Uint8Array, most: number): Uint8Array | undefined;
+}
+
 /**
  * The index that an eStargz or stargz layer has in itself. It is verified where the layer's descriptor has the digest
  * of it; chunks are by the digests that it has.
@@ -47,8 +63,9 @@ export function isOfImage(layer: Descriptor, { path }: { readonly path: string }
 export async function estargzIndex(
   layer: Descriptor,
   stored: Source,
-  options: ReadOptions = {},
+  options: EstargzOptions = {},
 ): Promise<LayerIndex | undefined> {
+  const { gunzip } = options;
   const digest = layer.annotations?.[estargz.tocDigest];
   const length = Math.min(FOOTER, stored.size);
   const footer = parseFooter(await stored.read(stored.size - length, length, options));
@@ -61,15 +78,20 @@ export async function estargzIndex(
   }
   const end = stored.size - footer.size;
   if (end - footer.toc > MAX_TOC) throw tooLarge(layer);
-  const json = await readToc(layer, await stored.read(footer.toc, end - footer.toc, options));
+  const toc = await stored.read(footer.toc, end - footer.toc, options);
+  const json = await readToc(layer, toc, gunzip);
   if (digest !== undefined) {
     await verifyDigest(json, digest, `the table of contents of ${layer.digest}`);
   }
-  const gunzip = new GunzipStream();
+  const stream = new GunzipStream();
   return parseChunkedToc(json, {
     compressedSize: stored.size,
     dataEnd: footer.toc,
-    decode: (bytes, size, inner) => decodePart(gunzip, bytes, size, inner),
+    decode(bytes, size, inner) {
+      const all = gunzip?.(bytes, inner + size);
+      if (all?.length === inner + size) return all.subarray(inner);
+      return decodePart(stream, bytes, size, inner);
+    },
   });
 }
 
@@ -101,8 +123,14 @@ export function estargzFooter(toc: number): Uint8Array {
 }
 
 /** The table out of the archive that holds it. */
-async function readToc(layer: Descriptor, stored: Uint8Array): Promise<Uint8Array> {
+async function readToc(
+  layer: Descriptor,
+  stored: Uint8Array,
+  faster: EstargzOptions['gunzip'],
+): Promise<Uint8Array> {
   async function* archive(): AsyncGenerator<Uint8Array> {
+    const all = faster?.(stored, MAX_TOC);
+    if (all) return yield all;
     const gunzip = new GunzipStream();
     gunzip.write(stored);
     let size = 0;

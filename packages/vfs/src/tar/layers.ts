@@ -79,6 +79,8 @@ class Application {
   private readonly tree: MemoryTree;
   /** Names that this layer has put into directories, and those on the way to them. */
   private readonly own = new Map<MemoryNode, Set<string>>();
+  /** Those of the directory of the member before: the next is mostly there, too. */
+  private last: { readonly parent: string; readonly names: Set<string> } | undefined;
 
   private readonly limit: number;
   private count = 0;
@@ -93,7 +95,10 @@ class Application {
     put: (member: M) => Awaitable<MemoryNode>,
   ): Awaitable<void> {
     if (++this.count > this.limit) throw tooMany(this.limit);
-    if (this.mark(member)) return;
+    if (this.mark(member)) {
+      this.last = undefined;
+      return;
+    }
     this.makeRoom(member);
     return chain(put(member), () => this.brought(member));
   }
@@ -124,15 +129,24 @@ class Application {
 
   /** Remembers that a member has been put, and the way to it. */
   private brought({ path }: TarMember): void {
+    const { parent, name } = split(path);
+    // What changes where a path leads is a member elsewhere.
+    if (this.last?.parent === parent && name !== '') {
+      this.last.names.add(name);
+      return;
+    }
+    this.last = undefined;
     for (let rest = path; rest !== ''; ) {
       const { parent, name } = split(rest);
       const directory = this.tree.find(parent);
       if (directory === undefined) return;
-      const names = this.own.get(directory);
-      // Known: and so is the way to it.
-      if (names?.has(name)) return;
-      if (names) names.add(name);
-      else this.own.set(directory, new Set([name]));
+      const known = this.own.get(directory);
+      // And so is the way to it.
+      if (known?.has(name)) return;
+      const names = known ?? new Set();
+      names.add(name);
+      if (!known) this.own.set(directory, names);
+      this.last ??= { parent, names };
       rest = parent;
     }
   }

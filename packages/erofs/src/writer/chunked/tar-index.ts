@@ -32,7 +32,7 @@ export interface TarIndex {
  * const image = await writeErofs(tree, { external, blockSize: 512 });
  */
 export function indexTar(archive: Source, options: TarOptions = {}): Promise<TarIndex> {
-  return index([archive], (tree, from, store) => unpackTar(tree, from, { ...options, store }));
+  return index([{ archive }], (tree, from, store) => unpackTar(tree, from, { ...options, store }));
 }
 
 /** As {@link indexTar}, of the layers of an OCI image, the lowest first: a device for each. */
@@ -40,7 +40,8 @@ export function indexLayers(
   layers: readonly Source[],
   options: TarOptions = {},
 ): Promise<TarIndex> {
-  return index(layers, (tree, from, store) => applyLayer(tree, from, { ...options, store }));
+  const archives = layers.map((archive) => ({ archive }));
+  return index(archives, (tree, from, store) => applyLayer(tree, from, { ...options, store }));
 }
 
 /** An archive whose members are known, as by the index of a compressed layer. */
@@ -48,6 +49,8 @@ export interface IndexedArchive {
   readonly members: Iterable<TarMember>;
   /** Its bytes, decompressed. They are read where a file has holes; else only their number counts. */
   readonly archive: Source;
+  /** Where in it a file's data lie, by their `dataOffset`. Default: there. */
+  placeOf?(dataOffset: number): number;
 }
 
 /**
@@ -60,14 +63,13 @@ export interface IndexedArchive {
  * const { tree, external } = await indexMembers([{ members: layerIndex.members, archive }]);
  */
 export function indexMembers(layers: readonly IndexedArchive[]): Promise<TarIndex> {
-  const archives = layers.map(({ archive }) => archive);
-  return index(archives, async (tree, _, store, layer) => {
+  return index(layers, async (tree, _, store, layer) => {
     applyMembers(tree, layers[layer]!.members, store);
   });
 }
 
 async function index(
-  archives: readonly Source[],
+  layers: readonly Omit<IndexedArchive, 'members'>[],
   unpack: (
     tree: MemoryTree,
     from: Source,
@@ -78,12 +80,16 @@ async function index(
   const tree = new MemoryTree();
   const places = new WeakMap<Source, { readonly device: number; readonly offset: number }>();
   // What has no bytes needs no device.
-  const devices = archives.filter(({ size }) => size > 0);
-  for (const [at, archive] of archives.entries()) {
+  const devices = layers.map(({ archive }) => archive).filter(({ size }) => size > 0);
+  for (const [at, layer] of layers.entries()) {
+    const { archive } = layer;
     const device = devices.indexOf(archive);
     const store = ({ dataOffset, storedSize }: TarMember) => {
-      const stored = sliceSource(archive, dataOffset, storedSize);
-      places.set(stored, { device, offset: dataOffset });
+      // What has no bytes has no place, and may lie behind all others.
+      const isPlaced = layer.placeOf !== undefined && storedSize > 0;
+      const offset = isPlaced ? layer.placeOf!(dataOffset) : layer.placeOf ? 0 : dataOffset;
+      const stored = sliceSource(archive, offset, storedSize);
+      places.set(stored, { device, offset });
       return stored;
     };
     await unpack(tree, archive, store, at);

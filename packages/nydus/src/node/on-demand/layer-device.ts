@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { AnoleError, type ReadOptions, type Source, type Span, type Spans } from '@anole/bytes';
+import { hostInflate } from '@anole/host';
 import { type LayerIndex, layerSpans, OciError } from '@anole/oci';
-import type { TarMember } from '@anole/vfs';
 import { type Chunks, chunksAt } from '../cache/chunks.ts';
 import type { RemoteBlob } from '../cache/remote-blob.ts';
 import { LayerLayout } from './layer-layout.ts';
@@ -10,14 +10,12 @@ import { LayerLayout } from './layer-layout.ts';
 const SPAN_MAX = 256 * 1024 * 1024;
 /** Stored bytes between two spans for which no second request is made. */
 const GAP = 64 * 1024;
-/** Characters of a fingerprint that are hashed at once. */
-const PIECE = 64 * 1024;
 
 /** A layer as a device of an EROFS image. */
 export interface LayerDevice {
   readonly remote: RemoteBlob;
-  /** Those of the layer, with the places of their data on the device. */
-  readonly members: readonly TarMember[];
+  /** The place on the device of a file's data, by their place in the layer. */
+  placeOf(dataOffset: number): number;
   /** Bytes at the beginning of the device that are wanted before all others. */
   readonly wantedFirst: number;
 }
@@ -38,7 +36,7 @@ export function layerDevice(index: LayerIndex, digest: string, stored: Source): 
       `Cannot use the index of ${digest}: it is for ${index.compressedSize} bytes, not ${stored.size}`,
     );
   }
-  const spans = layerSpans(index);
+  const spans = layerSpans(index, { inflate: hostInflate });
   const layout = new LayerLayout(index.members, spans.size);
   const { chunks, numbers } = chunksOf(spans, layout, digest);
   const id = `${digest} ${fingerprint(index, spans)}`;
@@ -60,13 +58,9 @@ export function layerDevice(index: LayerIndex, digest: string, stored: Source): 
     },
     close: () => stored.close?.(),
   };
-  const members = index.members.map((member) =>
-    member.storedSize > 0
-      ? { ...member, dataOffset: layout.placeOf(member.dataOffset) }
-      : { ...member, dataOffset: 0 },
-  );
-  const wantedFirst = layout.placeOf(index.wantedFirst ?? 0);
-  return { remote, members, wantedFirst: Math.min(wantedFirst, layout.size) };
+  const placeOf = (dataOffset: number) => layout.placeOf(dataOffset);
+  const wantedFirst = placeOf(index.wantedFirst ?? 0);
+  return { remote, placeOf, wantedFirst: Math.min(wantedFirst, layout.size) };
 }
 
 /** Chunks of the device, and the span of each. Spans without data of files have none. */
@@ -78,11 +72,11 @@ function chunksOf(
   const offsets: number[] = [];
   const numbers: number[] = [];
   for (let number = 0; number < spans.count; number++) {
-    const { out, digest: whole, storedDigest } = spans.at(number);
+    const { out } = spans.at(number);
     const end = outEnd(spans, number);
     const place = layout.placeOf(out);
     if (layout.placeOf(end) === place) continue;
-    if (whole === undefined && storedDigest === undefined) {
+    if (!spans.isVerified(number)) {
       throw unsupported(digest, `nothing verifies its bytes from ${out} to ${end}`);
     }
     if (end - out > SPAN_MAX) throw unsupported(digest, `a part of it has ${end - out} bytes`);
@@ -150,27 +144,15 @@ function verify(bytes: Uint8Array, { start, end }: Span, digest: string | undefi
  * them leads to must not be taken for what the other does.
  */
 function fingerprint(index: LayerIndex, spans: Spans): string {
-  const hash = createHash('sha256');
-  // In large pieces: there may be a hundred thousand lines.
-  let lines = '';
-  const add = (line: string) => {
-    lines += line;
-    if (lines.length > PIECE) flush();
-  };
-  const flush = () => {
-    hash.update(lines);
-    lines = '';
-  };
-  for (let number = 0; number < spans.count; number++) {
-    const { out, start, end, digest = '', storedDigest = '' } = spans.at(number);
-    add(`${out} ${start} ${end} ${digest} ${storedDigest}\n`);
+  const kind = index.gzip ? 'gzip' : index.plain ? 'plain' : 'parts';
+  const hash = createHash('sha256').update(`${kind} ${spans.count} ${spans.size}\n`);
+  for (const piece of spans.facts()) hash.update(`${piece.length}\n`).update(piece);
+  const places = new Float64Array(2 * index.members.length);
+  for (const [at, { dataOffset, storedSize }] of index.members.entries()) {
+    places[2 * at] = dataOffset;
+    places[2 * at + 1] = storedSize;
   }
-  flush();
-  for (const { bits, window } of index.gzip?.checkpoints ?? [])
-    hash.update(`${bits}\n`).update(window);
-  for (const { inner = 0 } of index.parts?.spans ?? []) add(`${inner}\n`);
-  for (const { dataOffset, storedSize } of index.members) add(`${dataOffset} ${storedSize}\n`);
-  flush();
+  hash.update(places);
   return hash.digest('hex');
 }
 

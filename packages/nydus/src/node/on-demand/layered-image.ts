@@ -1,10 +1,17 @@
+import { hash } from 'node:crypto';
 import type { CallOptions } from '@anole/bytes';
 import { type IndexedArchive, indexMembers, writeErofs } from '@anole/erofs';
-import { type Descriptor, isOfImage, type LayerIndex, parseZtoc, verifyDigest } from '@anole/oci';
-import { hasToc, indexLayer, tocIndex } from '@anole/oci/node';
+import {
+  type Descriptor,
+  type LayerIndex,
+  membersOfImage,
+  parseZtoc,
+  verifyDigest,
+} from '@anole/oci';
+import { decodeZstdPart, hasToc, indexLayer, tocIndex } from '@anole/oci/node';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobPool } from './blob-pool.ts';
-import type { ImageBlobs, OnDemandImage, OnDemandReference } from './image.ts';
+import { type ImageBlobs, keyOf, type OnDemandImage, type OnDemandReference } from './image.ts';
 import { imageOfDevices } from './image-of-devices.ts';
 import { layerDevice } from './layer-device.ts';
 import { BLOCK } from './layer-layout.ts';
@@ -43,7 +50,8 @@ export async function openLayeredImage(
     return each.value;
   });
   const { tree, external } = await indexMembers(layers);
-  const image = await writeErofs(tree, { external, blockSize: BLOCK, ...call });
+  const uuid = uuidOf(reference);
+  const image = await writeErofs(tree, { external, blockSize: BLOCK, uuid, ...call });
   const metadata = new Uint8Array(image.size);
   let at = 0;
   for await (const part of image) {
@@ -54,6 +62,17 @@ export async function openLayeredImage(
   return await imageOfDevices(metadata, devices, pool, resources.move());
 }
 
+/**
+ * What the image is made of names it, too, and need not be gone through once more. Version 8 of RFC 9562: an identifier
+ * of one's own making.
+ */
+function uuidOf(reference: OnDemandReference): Uint8Array {
+  const uuid = new Uint8Array(hash('sha256', keyOf(reference), 'buffer').subarray(0, 16));
+  uuid[6] = (uuid[6]! & 0x0f) | 0x80;
+  uuid[8] = (uuid[8]! & 0x3f) | 0x80;
+  return uuid;
+}
+
 async function openLayer(
   layer: Descriptor,
   opening: Opening,
@@ -61,11 +80,11 @@ async function openLayer(
   const { from, pool, resources } = opening;
   const { index, stored } = await indexOf(layer, opening);
   const device = layerDevice(index, layer.digest, stored ?? from.source(layer));
-  const { remote, members, wantedFirst } = device;
+  const { remote, placeOf, wantedFirst } = device;
   const archive = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   resources.defer(() => pool.release(archive));
   if (wantedFirst > 0) void archive.bringAhead([[0, wantedFirst]]);
-  return { members: members.filter((member) => isOfImage(layer, member)), archive };
+  return { members: membersOfImage(layer, index.members), archive, placeOf };
 }
 
 /** @returns with `stored`, where the layer had to be read: all of it is here */
@@ -92,7 +111,7 @@ async function indexOf(
 async function readZtoc(raw: CachedBlob, { digest, size }: Descriptor, call: CallOptions) {
   const bytes = await raw.read(0, size, call);
   await verifyDigest(bytes, digest, 'an index of a layer');
-  return parseZtoc(bytes);
+  return parseZtoc(bytes, { decodeZstd: decodeZstdPart });
 }
 
 /** Bytes read at once. */

@@ -1,0 +1,109 @@
+import { constants, gunzipSync, inflateRawSync } from 'node:zlib';
+
+/** Bytes of output made at once. */
+const CHUNK = 8 * 1024 * 1024;
+/** Of zlib. */
+const LEAST_CHUNK = 64;
+
+/**
+ * What gzip members decode to, by Node's own zlib. Undefined where that are more than `most` bytes, or the input is
+ * cut off, damaged, or followed by something else: then another decoder tells which.
+ */
+export function hostGunzip(stored: Uint8Array, most: number): Uint8Array | undefined {
+  try {
+    return gunzipSync(stored, { maxOutputLength: Math.max(1, most), chunkSize: chunkOf(most) });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Where decoding begins within a deflate stream. */
+export interface InflateFrom {
+  /** High bits of the first byte with which a block begins: 1 to 7, or 0 for all of it. */
+  readonly bits: number;
+  /** Up to 32 KiB of what was decoded before. */
+  readonly window: Uint8Array;
+}
+
+/**
+ * The first bytes of what a deflate stream decodes to from the beginning of a block on, by Node's own zlib. Undefined
+ * where it has fewer in this member, or the input is damaged: then another decoder tells which.
+ */
+export function hostInflate(
+  { bits, window }: InflateFrom,
+  stored: Uint8Array,
+  size: number,
+): Uint8Array | undefined {
+  try {
+    const decoded = inflateRawSync(bits === 0 ? stored : aligned(stored, bits), {
+      ...(window.length > 0 && { dictionary: window }),
+      finishFlush: constants.Z_SYNC_FLUSH,
+      chunkSize: chunkOf(size),
+      maxOutputLength: Math.max(1, size),
+    });
+    return decoded.length === size ? decoded : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function chunkOf(size: number): number {
+  return Math.min(Math.max(size, LEAST_CHUNK), CHUNK);
+}
+
+/**
+ * zlib begins at whole bytes. So before a block that begins within one come empty blocks that end there.
+ */
+function aligned(stored: Uint8Array, bits: number): Uint8Array {
+  const before = blocksUpTo(8 - bits);
+  const last = before.length - 1;
+  const whole = new Uint8Array(last + stored.length);
+  whole.set(before);
+  whole.set(stored.subarray(1), last + 1);
+  whole[last]! |= stored[0]! & (0xff << (8 - bits));
+  return whole;
+}
+
+const known = new Map<number, Uint8Array>();
+
+/** Empty blocks whose last byte has so many bits of them. Source: RFC 1951, 3.2. */
+function blocksUpTo(place: number): Uint8Array {
+  const found = known.get(place) ?? makeBlocks(place);
+  known.set(place, found);
+  return found;
+}
+
+function makeBlocks(place: number): Uint8Array {
+  const bits: number[] = [];
+  const put = (value: number, count: number) => {
+    for (let at = 0; at < count; at++) bits.push((value >> at) & 1);
+  };
+  if (place % 2 === 1) putOddBlock(put);
+  // Fixed codes, and the end of the block: ten bits.
+  while (bits.length % 8 !== place) {
+    put(0b010, 3);
+    put(0, 7);
+  }
+  const bytes = new Uint8Array(Math.ceil(bits.length / 8));
+  for (const [at, bit] of bits.entries()) bytes[at >> 3]! |= bit << (at & 7);
+  return bytes;
+}
+
+/** A block of 93 bits with codes of its own, of which it uses the one that ends it. */
+function putOddBlock(put: (value: number, count: number) => void): void {
+  put(0b100, 3);
+  // 257 literals and lengths, one distance, 19 lengths of code lengths.
+  put(0, 5);
+  put(0, 5);
+  put(19 - 4, 4);
+  // In the order 16, 17, 18, 0, …, 1, 15: one bit each for 1 (code 0) and for 18 (code 1), which repeats 0.
+  for (let at = 0; at < 19; at++) put(at === 2 || at === 17 ? 1 : 0, 3);
+  // 138 and 118 symbols of no bits, then one bit for the end, and one for the distance.
+  put(1, 1);
+  put(138 - 11, 7);
+  put(1, 1);
+  put(118 - 11, 7);
+  put(0, 2);
+  // The end.
+  put(0, 1);
+}
