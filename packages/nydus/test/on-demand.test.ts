@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createServer, type RequestListener } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -21,8 +22,8 @@ import {
   openBlob,
   Registries,
 } from '@anole/oci/node';
-import { describeDifferences, findNode, type Tree } from '@anole/vfs';
-import { umociImage } from '../../oci/src/testing/images.ts';
+import { describeDifferences, findNode, MemoryTree, type Tree } from '@anole/vfs';
+import { RawLayout, tarOf, umociImage } from '../../oci/src/testing/images.ts';
 import { needs, temporary } from '../../oci/src/testing/tools.ts';
 import { BlobCache } from '../src/node/cache/cache.ts';
 import { nodeEncoders } from '../src/node/encoders.ts';
@@ -236,6 +237,34 @@ describe('images that load on demand', { skip }, () => {
       await image.close();
     });
   }
+
+  it('bring what their command starts with where they say nothing of what is wanted first', async (test) => {
+    const directory = temporary(test);
+    const place = join(directory, 'layout');
+    const raw = new RawLayout(place);
+    const tree = new MemoryTree();
+    tree.putFile('bin/it', Buffer.from('#!/usr/lib/data with words\n'));
+    for (const path of ['usr/lib/data', 'usr/lib/other']) tree.putFile(path, randomBytes(300_000));
+    const config = { Cmd: ['it'], Env: ['PATH=/none:/bin'] };
+    raw.name(
+      raw.image({ platform: 'linux/amd64', config, layers: [{ tar: await tarOf(tree) }] }),
+      'a',
+    );
+    const layout = new LayoutDirectory(place);
+    const original = await openImage(layout, await layout.resolve('a'), platform);
+    const options = { scratch: directory };
+    const converted = await convertImage(original, layout, chunkedVariant('estargz'), options);
+    const { reader, descriptor, manifest } = await openImage(layout, converted, platform);
+    const reference = await onDemandOf('it', reader, { descriptor, content: manifest });
+    const from = far(layout);
+    const image = await openOnDemand(reference!, from, poolIn(directory));
+    const present = () => image.blobs.slice(1).reduce((sum, blob) => sum + blob.present, 0);
+    while (present() < 300_000) await setImmediate();
+    from.mode = 'down';
+    assert.equal((await readFile(image, 'usr/lib/data')).length, 300_000);
+    await assert.rejects(readFile(image, 'usr/lib/other'), /nobody is there/);
+    await image.close();
+  });
 
   it('fetch what is read, and what two images share once', async (test) => {
     const { directory, layout, reference, layers } = await made(test, 'estargz');

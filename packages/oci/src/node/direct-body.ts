@@ -4,8 +4,14 @@ import type { Socket } from 'node:net';
 /** Bytes of a piece. Two of them wait for their reader at most; then the connection does. */
 const PIECE = 512 * 1024;
 const AHEAD = 2;
-/** Bodies below it are left to Node, whose connections serve again afterwards. */
+/**
+ * Bodies below it are left to Node, whose connections serve again afterwards. Of who asks for parts more is expected,
+ * and a connection costs more waiting than some megabytes cost time here.
+ */
 const LARGE = 1024 * 1024;
+const LARGE_PART = 8 * 1024 * 1024;
+/** Partial Content. */
+const PART = 206;
 /** What has come of a piece is given after so many milliseconds, though more may come. */
 const LATE = 10;
 /** For heads of answers. */
@@ -41,7 +47,8 @@ export function takeBody(
 ): AsyncIterable<Uint8Array> | undefined {
   const length = Number(response.headers['content-length'] ?? Number.NaN);
   const isWhole = response.headers['transfer-encoding'] === undefined;
-  if (!(length >= LARGE && Number.isSafeInteger(length) && isWhole)) return undefined;
+  const least = response.statusCode === PART ? LARGE_PART : LARGE;
+  if (!(length >= least && Number.isSafeInteger(length) && isWhole)) return undefined;
   return intakes.get(response.socket)?.take(response, length, lent);
 }
 

@@ -9,6 +9,8 @@ const MAX_FILES = 256;
 const MAX_BYTES = 128 * 1024 * 1024;
 /** Names that are looked for at most: a program may name any number of libraries, in any number of directories. */
 const MAX_LOOKUPS = 20_000;
+/** Files that are looked at together. */
+const TOGETHER = 8;
 /** Scripts whose interpreters are scripts. */
 const MAX_SCRIPTS = 4;
 const MAX_LINE = 256;
@@ -82,17 +84,21 @@ class Needed {
 
   /** The loader first, then libraries in the order in which it reads them. */
   async #libraries(program: Added): Promise<void> {
-    const left: Added[] = [program];
-    for (let each = left.shift(); each; each = left.shift()) {
-      const { path, needs } = each;
-      if (needs === undefined) continue;
-      const loader = needs.interpreter && (await this.#first([needs.interpreter]));
-      if (loader) await this.#add(loader);
-      for (const library of needs.libraries) {
-        const found = await this.#first(placesOf(library, path, needs));
-        const added = found && (await this.#add(found));
-        if (added) left.push(added);
+    for (let level: readonly Added[] = [program]; level.length > 0; ) {
+      const wanted = level.flatMap(({ path, needs }) => {
+        if (needs === undefined) return [];
+        const { interpreter, libraries } = needs;
+        const places = libraries.map((library) => placesOf(library, path, needs));
+        return interpreter === undefined ? places : [[interpreter], ...places];
+      });
+      const next: Added[] = [];
+      // Together: they may be far away, and none says where the others are.
+      for (let at = 0; at < wanted.length; at += TOGETHER) {
+        const part = wanted.slice(at, at + TOGETHER);
+        const found = await Promise.all(part.map((places) => this.#first(places)));
+        next.push(...(await this.#addAll(found.filter((each) => each !== undefined))));
       }
+      level = next;
     }
   }
 
@@ -115,16 +121,27 @@ class Needed {
   }
 
   /** Undefined where it is known, or too much. */
-  async #add({ path, node }: Found): Promise<Added | undefined> {
-    const { size } = node.stat;
-    if (this.#files.has(path) || size === 0 || this.#files.size >= MAX_FILES) return undefined;
-    const needs = await elfNeeds(node);
-    const parts = needs?.parts ?? [{ offset: 0, length: size }];
+  async #add(found: Found): Promise<Added | undefined> {
+    return (await this.#addAll([found]))[0];
+  }
+
+  async #addAll(all: readonly Found[]): Promise<readonly Added[]> {
+    const byPath = new Map(all.map((found) => [found.path, found]));
+    const fresh = [...byPath.values()].filter(
+      ({ path, node }) => !this.#files.has(path) && node.stat.size > 0,
+    );
+    const needs = await Promise.all(fresh.map(({ node }) => elfNeeds(node)));
+    return fresh.flatMap((found, at) => this.#take({ ...found, needs: needs[at] }));
+  }
+
+  #take(added: Added): readonly Added[] {
+    const { path, node, needs } = added;
+    const parts = needs?.parts ?? [{ offset: 0, length: node.stat.size }];
     const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-    if (this.#bytes + bytes > MAX_BYTES) return undefined;
+    if (this.#files.size >= MAX_FILES || this.#bytes + bytes > MAX_BYTES) return [];
     this.#files.set(path, parts);
     this.#bytes += bytes;
-    return { path, node, needs };
+    return [added];
   }
 }
 

@@ -59,11 +59,11 @@ export async function onDemandOf(
   { content }: Pick<ManifestDocument, 'descriptor'> & { readonly content: Manifest },
   options: ReadOptions = {},
 ): Promise<OnDemandReference | undefined> {
-  const { layers } = content;
-  if (onDemandForm({ layers })) return { name, layers };
+  const { layers, config } = content;
+  if (onDemandForm({ layers })) return { name, layers, config };
   const index = await boundIndex({ reader, manifest: content }, options);
   if (index === undefined) return undefined;
-  const reference = { name, layers, ztocs: Object.fromEntries(index.ztocs) };
+  const reference = { name, layers, config, ztocs: Object.fromEntries(index.ztocs) };
   return onDemandForm(reference) && reference;
 }
 
@@ -73,17 +73,20 @@ async function withAnyIndex(
   { content, descriptor }: ManifestDocument & { readonly content: Manifest },
   options: ReadOptions,
 ): Promise<OnDemandReference> {
-  const { layers } = content;
-  if (onDemandForm({ layers })) return { name, layers, anyIndex: true };
+  const { layers, config } = content;
+  if (onDemandForm({ layers })) return { name, layers, config, anyIndex: true };
   const image = { reader, descriptor, manifest: content };
   const index = (await boundIndex(image, options)) ?? (await referringIndex(image, options));
-  if (index) return { name, layers, ztocs: Object.fromEntries(index.ztocs), anyIndex: true };
+  if (index) {
+    return { name, layers, config, ztocs: Object.fromEntries(index.ztocs), anyIndex: true };
+  }
   // It has a ztoc for each layer, too; its tables have blocks of 512 bytes, which are not read page by page.
   const erofs = await erofsIndexBeside(image, options);
   if (erofs) {
-    return { name, layers, ztocs: Object.fromEntries(ztocsOf(erofs.content)), anyIndex: true };
+    const ztocs = Object.fromEntries(ztocsOf(erofs.content));
+    return { name, layers, config, ztocs, anyIndex: true };
   }
   const rafs = await rafsBeside(image, options);
   if (rafs) return { name, layers: rafs.content.layers };
-  return { name, layers, anyIndex: true };
+  return { name, layers, config, anyIndex: true };
 }

@@ -11,6 +11,8 @@ export interface OnDemandReference {
   readonly name: string;
   /** The lowest first. */
   readonly layers: readonly Descriptor[];
+  /** Says what the image runs. Needed by nobody. */
+  readonly config?: Descriptor;
   /** Ztocs of layers, by the layers' digests. */
   readonly ztocs?: Readonly<Record<string, Descriptor>>;
   /**

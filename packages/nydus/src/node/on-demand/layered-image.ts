@@ -1,6 +1,6 @@
 import { hash } from 'node:crypto';
 import type { CallOptions } from '@anole/bytes';
-import { type IndexedArchive, indexMembers, writeErofs } from '@anole/erofs';
+import { type IndexedArchive, indexMembers, type TarIndex, writeErofs } from '@anole/erofs';
 import {
   type Descriptor,
   type LayerIndex,
@@ -11,6 +11,7 @@ import {
 import { decodeZstdPart, hasToc, indexLayer, tocIndex } from '@anole/oci/node';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobPool } from './blob-pool.ts';
+import { bringCommand, executionOf } from './bring-command.ts';
 import { type ImageBlobs, keyOf, type OnDemandImage, type OnDemandReference } from './image.ts';
 import { imageOfDevices } from './image-of-devices.ts';
 import { layerDevice } from './layer-device.ts';
@@ -41,6 +42,8 @@ export async function openLayeredImage(
 ): Promise<OnDemandImage> {
   await using resources = new AsyncDisposableStack();
   const opening = { reference, from, pool, resources, call };
+  const { config } = reference;
+  const execution = config ? executionOf(config, from, pool, resources) : undefined;
   const opened = await Promise.allSettled(
     reference.layers.map((layer) => openLayer(layer, opening)),
   );
@@ -49,7 +52,23 @@ export async function openLayeredImage(
     if (each.status === 'rejected') throw each.reason;
     return each.value;
   });
-  const { tree, external } = await indexMembers(layers);
+  const index = await indexMembers(layers);
+  const devices = layers.map(({ archive }) => archive).filter(({ size }) => size > 0);
+  // While the image is made. Not where who made the layers has said what is wanted first.
+  if (execution && !layers.some(({ wantedFirst }) => wantedFirst > 0)) {
+    const closing = new AbortController();
+    resources.defer(() => closing.abort());
+    void bringCommand({ ...index, devices }, execution, closing.signal);
+  }
+  const metadata = await imageOf(index, reference, call);
+  return await imageOfDevices(metadata, devices, pool, resources.move());
+}
+
+async function imageOf(
+  { tree, external }: TarIndex,
+  reference: OnDemandReference,
+  call: CallOptions,
+): Promise<Uint8Array> {
   const uuid = uuidOf(reference);
   const image = await writeErofs(tree, { external, blockSize: BLOCK, uuid, ...call });
   const metadata = new Uint8Array(image.size);
@@ -58,8 +77,7 @@ export async function openLayeredImage(
     metadata.set(part, at);
     at += part.length;
   }
-  const devices = layers.map(({ archive }) => archive).filter(({ size }) => size > 0);
-  return await imageOfDevices(metadata, devices, pool, resources.move());
+  return metadata;
 }
 
 /**
@@ -73,10 +91,13 @@ function uuidOf(reference: OnDemandReference): Uint8Array {
   return uuid;
 }
 
-async function openLayer(
-  layer: Descriptor,
-  opening: Opening,
-): Promise<IndexedArchive & { readonly archive: CachedBlob }> {
+interface OpenedLayer extends IndexedArchive {
+  readonly archive: CachedBlob;
+  /** Bytes at its beginning. */
+  readonly wantedFirst: number;
+}
+
+async function openLayer(layer: Descriptor, opening: Opening): Promise<OpenedLayer> {
   const { from, pool, resources } = opening;
   const { index, stored } = await indexOf(layer, opening);
   const device = layerDevice(index, layer.digest, stored ?? from.source(layer));
@@ -84,7 +105,7 @@ async function openLayer(
   const archive = await pool.open({ ...remote, distrust: () => from.distrust?.() });
   resources.defer(() => pool.release(archive));
   if (wantedFirst > 0) void archive.bringAhead([[0, wantedFirst]]);
-  return { members: membersOfImage(layer, index.members), archive, placeOf };
+  return { members: membersOfImage(layer, index.members), archive, placeOf, wantedFirst };
 }
 
 /** @returns with `stored`, where the layer had to be read: all of it is here */
