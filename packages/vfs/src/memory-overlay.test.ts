@@ -78,6 +78,17 @@ describe('memoryOverlay', () => {
     assert.equal(child(child(root, 'dir'), 'file').stat.ino, ino);
   });
 
+  it('reads a file into memory as the lower tree does, until it is changed', () => {
+    const { lower } = lowerTree(encoder.encode('0123456789'));
+    const node = child(child(memoryOverlay(lower).root, 'dir'), 'file');
+    const target = new Uint8Array(4);
+    assert.equal(now(node.readInto!(8, target)), 2);
+    assert.equal(decoder.decode(target.subarray(0, 2)), '89');
+    now(node.write(8, encoder.encode('x')));
+    assert.equal(node.readInto, undefined);
+    assert.equal(text(node.read(8, 4)), 'x9');
+  });
+
   it('does not read what it overwrites', () => {
     const { lower, reads } = lowerTree(new Uint8Array(4 * CHUNK).fill(65));
     const { root } = memoryOverlay(lower);

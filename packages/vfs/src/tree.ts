@@ -80,9 +80,9 @@ export interface TreeNode {
   read(offset: number, length: number): Awaitable<Uint8Array>;
   /**
    * Reads as `read` does, but into `target`, as much as that has room for. Returns how many bytes there
-   * were. Absent where the Tree gains nothing by it.
+   * were. Absent where the Tree gains nothing by it, or not while the file is as it is.
    */
-  readInto?(offset: number, target: Uint8Array): Awaitable<number>;
+  readonly readInto?: ((offset: number, target: Uint8Array) => Awaitable<number>) | undefined;
   /** Extended attributes by full name (`user.x`, `security.capability`). Do not modify. */
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>>;
   /**

@@ -160,6 +160,21 @@ export class GuestMemory {
     return this.#bytes.subarray(offset, offset + length);
   }
 
+  /** Writes bytes at a physical address. */
+  write(address: number, bytes: Uint8Array): void {
+    this.#bytes.set(bytes, this.#written(address, bytes.length));
+  }
+
+  /** RAM from its first byte on, for reads at what {@link placeOf} gave: not to be kept. */
+  get view(): DataView {
+    return this.#view;
+  }
+
+  /** Where in {@link view} the bytes at a physical address are. */
+  placeOf(address: number, length: number): number {
+    return this.#offset(address, length);
+  }
+
   readU8(address: number): number {
     return this.#view.getUint8(this.#offset(address, 1));
   }

@@ -139,6 +139,13 @@ export class OverlayNode implements WritableNode {
     return this.lower!.read(offset, length);
   }
 
+  /** Of a file that was not changed, where the lower one has it. */
+  get readInto(): TreeNode['readInto'] {
+    const { lower } = this;
+    if (this.#content !== undefined || lower?.readInto === undefined) return undefined;
+    return (offset, target) => lower.readInto!(offset, target);
+  }
+
   write(offset: number, bytes: Uint8Array): Awaitable<void> {
     const content = this.#changedContent('write');
     return this.#rewrite(content, content.write(offset, bytes));

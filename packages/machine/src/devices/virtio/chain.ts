@@ -1,6 +1,6 @@
 import type { GuestMemory } from '../../hart/guest-memory.ts';
 
-/** A buffer in guest memory; checked to lie in RAM when the chain was taken from its queue. */
+/** Buffers side by side in guest memory; checked to lie in RAM when the chain was taken from its queue. */
 export interface Segment {
   readonly address: number;
   readonly length: number;
@@ -49,7 +49,7 @@ export function scatter(
       const segment = writable[index]!;
       const length = Math.min(chunk.length - at, segment.length - used);
       const part = length === chunk.length ? chunk : chunk.subarray(at, at + length);
-      memory.writable(segment.address + used, length).set(part);
+      memory.write(segment.address + used, part);
       at += length;
       used += length;
       if (used === segment.length) {

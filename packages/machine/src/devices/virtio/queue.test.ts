@@ -107,6 +107,22 @@ describe('a split virtqueue', () => {
     assert.equal(driver.memory.readU16(usedRing + 4 + 8 * size), 2);
   });
 
+  it('joins buffers that lie side by side and are for the same', () => {
+    const echo = new Echo();
+    const driver = new TestDriver(echo).start();
+    echo.hold = true;
+    // Each begins at a multiple of 16: behind the one of eight bytes is a gap.
+    driver.send(0, [new Uint8Array(16), new Uint8Array(16)], [16, 8, 16]);
+    const [{ readable, writable, readableLength, writableLength }] = echo.held as [DescriptorChain];
+    const start = readable[0]!.address;
+    assert.deepEqual(readable, [{ address: start, length: 32 }]);
+    assert.deepEqual(writable, [
+      { address: start + 32, length: 24 },
+      { address: start + 64, length: 16 },
+    ]);
+    assert.deepEqual([readableLength, writableLength], [32, 40]);
+  });
+
   it('forgets chains of before a reset', () => {
     const echo = new Echo();
     const driver = new TestDriver(echo).start();

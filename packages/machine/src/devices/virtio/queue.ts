@@ -1,6 +1,6 @@
 import { MachineError } from '../../errors.ts';
 import type { GuestMemory } from '../../hart/guest-memory.ts';
-import type { DescriptorChain, Segment } from './chain.ts';
+import type { DescriptorChain } from './chain.ts';
 import {
   AVAIL_NO_INTERRUPT,
   DESC_INDIRECT,
@@ -10,8 +10,8 @@ import {
 } from './registers.ts';
 
 interface Building {
-  readonly readable: Segment[];
-  readonly writable: Segment[];
+  readonly readable: { readonly address: number; length: number }[];
+  readonly writable: { readonly address: number; length: number }[];
   readableLength: number;
   writableLength: number;
   /** Descriptors met so far: a chain longer than the queue is a loop or a lie. */
@@ -153,13 +153,15 @@ export class Virtqueue {
 
   #walk(out: Building, table: number, length: number, first: number, indirect: boolean): void {
     const memory = this.#memory;
+    const start = memory.placeOf(table, DESCRIPTOR_SIZE * length);
+    const { view } = memory;
     for (let index = first; ; ) {
       if (index >= length) throw misused(`descriptor ${index} of ${length}`);
       if (++out.count > this.#maxSize) throw misused('a chain longer than its queue');
-      const at = table + DESCRIPTOR_SIZE * index;
-      const address = memory.readU32(at + 4) * 0x1_0000_0000 + memory.readU32(at);
-      const bytes = memory.readU32(at + 8);
-      const flags = memory.readU16(at + 12);
+      const at = start + DESCRIPTOR_SIZE * index;
+      const address = view.getUint32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true);
+      const bytes = view.getUint32(at + 8, true);
+      const flags = view.getUint16(at + 12, true);
       if (!memory.contains(address, bytes)) throw misused('a buffer that does not lie in RAM');
       if (flags & DESC_INDIRECT) {
         const badTable = bytes === 0 || bytes % DESCRIPTOR_SIZE !== 0;
@@ -170,20 +172,20 @@ export class Virtqueue {
       }
       addSegment(out, address, bytes, (flags & DESC_WRITE) !== 0);
       if (!(flags & DESC_NEXT)) return;
-      index = memory.readU16(at + 14);
+      index = view.getUint16(at + 14, true);
     }
   }
 }
 
 function addSegment(out: Building, address: number, length: number, write: boolean): void {
-  if (write) {
-    out.writable.push({ address, length });
-    out.writableLength += length;
-    return;
-  }
-  if (out.writable.length > 0) throw misused('a readable buffer behind a writable one');
-  out.readable.push({ address, length });
-  out.readableLength += length;
+  if (write) out.writableLength += length;
+  else if (out.writable.length > 0) throw misused('a readable buffer behind a writable one');
+  else out.readableLength += length;
+  const segments = write ? out.writable : out.readable;
+  const last = segments.at(-1);
+  // A kernel names pages, also of a range that is in one piece.
+  if (last !== undefined && last.address + last.length === address) last.length += length;
+  else segments.push({ address, length });
 }
 
 function initialState(size: number) {
