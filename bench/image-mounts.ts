@@ -1,8 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type IncomingMessage, request } from 'node:http';
 import { join } from 'node:path';
+import { json } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { ServiceStatus } from '@anole/nydus/service';
 
 const command = join(import.meta.dirname, '../packages/cli/bin/anole.js');
 
@@ -25,18 +28,18 @@ export class ImageMounts implements AsyncDisposable {
   }
 
   /** Starts it anew, with an empty cache. */
-  async start(): Promise<void> {
+  async start(...flags: readonly string[]): Promise<void> {
     await this.#stop?.();
     rmSync(join(this.#directory, 'cache'), { recursive: true, force: true });
-    await this.restart();
+    await this.restart(...flags);
   }
 
   /** Starts it anew, with the cache that it has. */
-  async restart(): Promise<void> {
+  async restart(...flags: readonly string[]): Promise<void> {
     await this.#stop?.();
     mkdirSync(this.point, { recursive: true });
     const env = this.#environment;
-    const args = [command, 'image', 'serve', '--quiet'];
+    const args = [command, 'image', 'serve', '--quiet', ...flags];
     const child = spawn(process.execPath, args, { env, stdio: 'ignore' });
     const ended = once(child, 'close');
     this.#keeper = child.pid;
@@ -67,12 +70,30 @@ export class ImageMounts implements AsyncDisposable {
     await finish(process.execPath, [command, 'image', 'umount', this.point], this.#environment);
   }
 
+  /** Times that the kernel opened files of the mount that it reads by itself. */
+  readonly passedOpens = async (): Promise<number> => {
+    const socketPath = join(this.#directory, 'anole/images.sock');
+    const [answer] = (await once(
+      request({ socketPath, path: '/v1/mounts' }).end(),
+      'response',
+    )) as [IncomingMessage];
+    const [mount] = ((await json(answer)) as Pick<ServiceStatus, 'mounts'>).mounts;
+    if (mount?.passthrough?.isOn !== true) throw new Error(mount?.passthrough?.why ?? 'no mount');
+    return mount.passthrough.opens;
+  };
+
   /** Files of blobs in the cache, as large as those, with holes; those of their hashes are left out. */
   blobs(): string[] {
     const all = join(this.#directory, 'cache/blobs/blobs');
     return readdirSync(all)
       .filter((name) => !readFileSync(join(all, name, 'id'), 'utf8').endsWith(' hashes'))
       .map((name) => join(all, name, 'data'));
+  }
+
+  /** Decoded files in the cache. */
+  wholes(): string[] {
+    const all = join(this.#directory, 'cache/blobs/whole/content');
+    return existsSync(all) ? readdirSync(all).map((name) => join(all, name)) : [];
   }
 
   /** Memory of the service, of its keeper, and of whoever else is of them, in bytes: what is shared in parts. */

@@ -147,13 +147,17 @@ export interface Published {
   readonly layout: string;
 }
 
-/** Publishes the image as `made:1`; it goes with the test. */
-export async function publish(test: Test): Promise<Published> {
+/** Publishes the image as `made:1`, with some more in it; it goes with the test. */
+export async function publish(
+  test: Test,
+  putMore: (tree: MemoryTree) => void = () => {},
+): Promise<Published> {
   const directory = temporary(test);
   const registry = await startRegistry(test);
   const tree = new MemoryTree();
   for (let file = 0; file < FILES; file++) tree.putFile(nameOf(file), contentOf(file));
   tree.putSymlink('data/link', 'file-0');
+  putMore(tree);
   const layout = join(directory, 'layout');
   const raw = new RawLayout(layout);
   raw.name(raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(tree) }] }), 'made');

@@ -8,6 +8,7 @@
  * // A transport hands each request's bytes to the server and sends the chunks of its reply:
  * const chunks = await server.handle(request);
  */
+export type { Backings } from './backings.ts';
 export type { Stale } from './drops.ts';
 export { type FuseCode, FuseError } from './errors.ts';
 export { readFuseFork, writeFuseFork } from './fork-lines.ts';

@@ -16,18 +16,29 @@ export interface Answer {
 /** Makes requests as a kernel does, and takes replies apart. */
 export class Kernel {
   readonly server: FuseServer;
-  /** Flags that the server agreed to. */
+  /** Flags that the server agreed to, up to bit 31 and from there on. */
   agreed = 0;
+  agreed2 = 0;
   uid = 0;
   gid = 0;
   pid = 1;
   #unique = 0;
 
-  constructor(tree: Tree | WritableTree, options?: FuseOptions, flags = -1 & ~InitFlag.INIT_EXT) {
+  /** @param flags2 of a kernel that has more than 32 flags */
+  constructor(
+    tree: Tree | WritableTree,
+    options?: FuseOptions,
+    flags = -1 & ~InitFlag.INIT_EXT,
+    flags2?: number,
+  ) {
     this.server = new FuseServer(tree, options);
-    const { body, error } = this.ask('INIT', 0, u32(7, 38, 131072, flags >>> 0));
+    const said = flags2 === undefined ? flags : flags | InitFlag.INIT_EXT;
+    const short = u32(7, 38, 131072, said >>> 0);
+    const args = flags2 === undefined ? short : join(short, u32(flags2), zeros(44));
+    const { body, error } = this.ask('INIT', 0, args);
     assert.equal(error, 0);
     this.agreed = viewOf(body).getUint32(12, true);
+    this.agreed2 = viewOf(body).getUint32(32, true);
   }
 
   /** The bytes of a request. */

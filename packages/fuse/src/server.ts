@@ -53,6 +53,11 @@ export class FuseServer {
     return this.#session.agreed;
   }
 
+  /** Whether the kernel reads files of `backings` by itself, by what was agreed on. */
+  get passes(): boolean {
+    return this.#session.passing !== undefined;
+  }
+
   /** Nodes that the kernel knows, the root included. */
   get knownNodes(): number {
     return this.#session.nodes.size;

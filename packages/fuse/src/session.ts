@@ -2,7 +2,9 @@ import type { Awaitable } from '@anole/bytes';
 import type { Timestamp, Tree, TreeNode, WritableNode, WritableTree } from '@anole/vfs';
 import { VfsError } from '@anole/vfs';
 import { type Terms, writeEntry } from './attributes.ts';
+import type { Backings } from './backings.ts';
 import { Drops } from './drops.ts';
+import { InitFlag2 } from './layout/flags.ts';
 import { EntryOut } from './layout/replies.ts';
 import { type KnownNode, NodeTable } from './nodes.ts';
 import { Replies, type Reply } from './replies.ts';
@@ -50,6 +52,10 @@ export interface FuseOptions {
   /** Flags that a server before this one agreed on with the kernel. */
   readonly agreed?: number;
   /**
+   * Files that the kernel reads by itself, where it can. It asks at each open then. Only of use with `mountedReadOnly`.
+   */
+  readonly backings?: Backings | undefined;
+  /**
    * Process of the guest that drops what {@link FuseServer.changed} names, by its id there. Default 1,
    * the first process.
    */
@@ -81,9 +87,10 @@ export class Session {
   readonly writebackCache: boolean;
   readonly maxTransfer: number;
   readonly maxReadahead: number;
-  /** Flags of INIT that both sides have; undefined until INIT was answered. */
+  /** Flags of INIT that both sides have, all 64 bits in one number; undefined until INIT was answered. */
   agreed: number | undefined;
   readonly nodeOf: FuseOptions['nodeOf'];
+  readonly backings: Backings | undefined;
   readonly drops: Drops;
   /** Told of changes that the kernel asked for. */
   observer: ((change: TreeChange) => void) | undefined;
@@ -102,6 +109,7 @@ export class Session {
     this.exclusive = options.exclusive ?? true;
     this.writable = 'usage' in tree && options.readOnly !== true;
     this.opensFreely = this.writable || options.mountedReadOnly === true;
+    this.backings = options.mountedReadOnly === true ? options.backings : undefined;
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
     this.maxTransfer = maxTransfer;
     this.maxReadahead = options.maxReadahead ?? maxTransfer;
@@ -109,6 +117,12 @@ export class Session {
     const delayedWrites = this.writebackCache;
     this.#settled = { entry: seconds, attributes: seconds, delayedWrites };
     this.terms = options.unsettled ? { entry: 0, attributes: 0, delayedWrites } : this.#settled;
+  }
+
+  /** Those whose files the kernel reads by itself, where that was agreed on. */
+  get passing(): Backings | undefined {
+    const flags2 = Math.floor((this.agreed ?? 0) / 2 ** 32);
+    return (flags2 & InitFlag2.PASSTHROUGH) === 0 ? undefined : this.backings;
   }
 
   /** The node that a request is about. */

@@ -46,7 +46,7 @@ const operations: Readonly<Record<keyof typeof Opcode, Operation>> = {
   READ: data.read,
   WRITE: data.write,
   STATFS: attributes.statfs,
-  RELEASE: nothing,
+  RELEASE: data.release,
   FSYNC: data.fsync,
   SETXATTR: xattrs.setxattr,
   GETXATTR: xattrs.getxattr,

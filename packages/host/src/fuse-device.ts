@@ -18,6 +18,8 @@ export interface FuseMountOptions {
    * the mount outlives this one, and {@link resumeFuse} goes on with it.
    */
   readonly onDescriptor?: (fd: number) => Promise<void>;
+  /** Told that nobody has the mount any more, before its descriptor is closed. */
+  readonly onEnd?: () => void;
   /** Bytes that one WRITE has at most, as the server says in INIT. Default 1 MiB. */
   readonly maxWrite?: number;
 }
@@ -59,7 +61,7 @@ const readDevice = promisify(read);
 export async function mountFuse(
   directory: string,
   handle: FuseHandler,
-  { source = 'anole', options = [], onDescriptor, maxWrite = MAX_WRITE }: FuseMountOptions = {},
+  { source = 'anole', options = [], onDescriptor, ...serving }: FuseMountOptions = {},
 ): Promise<FuseMount> {
   const at = await realpath(directory).catch((error: unknown) => {
     throw hostError(error, `mount on ${directory}`);
@@ -73,7 +75,7 @@ export async function mountFuse(
     await promisify(close)(fd);
     throw error;
   }
-  return served(at, fd, handle, maxWrite);
+  return served(at, fd, handle, serving);
 }
 
 /**
@@ -86,14 +88,24 @@ export async function resumeFuse(
   fd: number,
   handle: FuseHandler,
   greeting: Uint8Array,
-  { maxWrite = MAX_WRITE }: Pick<FuseMountOptions, 'maxWrite'> = {},
+  options: Serving = {},
 ): Promise<FuseMount> {
   answer(fd, [greeting]);
-  return served(directory, fd, handle, maxWrite);
+  return served(directory, fd, handle, options);
 }
 
-function served(at: string, fd: number, handle: FuseHandler, maxWrite: number): FuseMount {
-  const serving = serve(new Requests(fd, maxWrite), handle).finally(() => promisify(close)(fd));
+type Serving = Pick<FuseMountOptions, 'maxWrite' | 'onEnd'>;
+
+function served(
+  at: string,
+  fd: number,
+  handle: FuseHandler,
+  { maxWrite = MAX_WRITE, onEnd }: Serving,
+): FuseMount {
+  const serving = serve(new Requests(fd, maxWrite), handle).finally(() => {
+    onEnd?.();
+    return promisify(close)(fd);
+  });
   serving.catch(() => {});
   let isMounted = true;
   const unmount = async () => {

@@ -6,7 +6,7 @@ import {
   type ExportOptions,
   Keeper,
   type MountKind,
-  type MountRecord,
+  type MountReport,
   notesPath,
   type ServiceStatus,
   serveImages,
@@ -32,7 +32,7 @@ export async function mountAction(
   flags: MountFlags,
 ): Promise<number> {
   const body = { image, directory: resolve(directory), ...flags };
-  const record = await askService<MountRecord>('POST', '/v1/mounts', body, { start: true });
+  const record = await askService<MountReport>('POST', '/v1/mounts', body, { start: true });
   out(json ? JSON.stringify(record, null, 2) : `${record.directory}  ${record.kind}`);
   return 0;
 }
@@ -75,6 +75,7 @@ interface ServeFlags {
   readonly platform?: string;
   readonly nbd?: string;
   readonly http?: string;
+  readonly passthrough: boolean;
   readonly kept?: boolean;
 }
 
@@ -96,8 +97,10 @@ export async function serveAction(
     process.on('SIGHUP', () => {});
     const quota = flags.quota === undefined ? {} : { quota: memoryOf(flags.quota) * 2 ** 20 };
     const platform = flags.platform ?? formatPlatform(platformHere());
+    const { passthrough } = flags;
+    const options = { socket, cache, platform, passthrough, ...quota };
     try {
-      await serveImages({ socket, cache, platform, ...quota, ...(exports && { exports }), log });
+      await serveImages({ ...options, ...(exports && { exports }), log });
     } catch (error) {
       log({ event: 'cannot begin', reason: String(error) });
       // Servers that have begun, and the keeper's link, would keep it going.
@@ -110,6 +113,7 @@ export async function serveAction(
   const given = Object.entries({ socket, cache, quota, platform, nbd, http }).flatMap(
     ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
   );
+  if (!flags.passthrough) given.push('--no-passthrough');
   await keep(context, socket, cache, [...given, '--', ...images]);
   return 0;
 }

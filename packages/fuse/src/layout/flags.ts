@@ -24,6 +24,15 @@ export const InitFlag = {
   INIT_EXT: 1 << 30,
 } as const;
 
+/** FUSE_* flags of INIT from bit 32 on (`flags2`), which count where INIT_EXT is agreed on. */
+export const InitFlag2 = { PASSTHROUGH: 1 << 5 } as const;
+
+/** FOPEN_*: how the kernel is to use a file that was opened. */
+export const OpenFlag = { KEEP_CACHE: 1 << 1, PASSTHROUGH: 1 << 7 } as const;
+
+/** FUSE_UNIQUE_RESEND, in the high half of a request's name: it was given before, perhaps to another server. */
+export const UNIQUE_RESEND_HIGH = 2 ** 31;
+
 /** FATTR_*: which fields of fuse_setattr_in count. */
 export const SetattrFlag = {
   MODE: 1 << 0,

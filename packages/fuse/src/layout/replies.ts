@@ -68,7 +68,8 @@ export const EntryOut = struct('fuse_entry_out', 128, {
 export const OpenOut = struct('fuse_open_out', 16, {
   handle: u53,
   openFlags: u32,
-  padding: pad(4),
+  /** Of the file that the kernel reads in the place of ours, with FOPEN_PASSTHROUGH. */
+  backingId: u32,
 });
 export const WriteOut = struct('fuse_write_out', 8, { size: u32, padding: pad(4) });
 export const GetxattrOut = struct('fuse_getxattr_out', 8, { size: u32, padding: pad(4) });

@@ -27,6 +27,12 @@ export const InitIn = struct('fuse_init_in', 16, {
   flags: u32,
 });
 
+/** Behind {@link InitIn}, where the kernel has INIT_EXT. */
+export const InitExtIn = struct('fuse_init_in, from flags2 on', 48, {
+  flags2: u32,
+  unused: pad(44),
+});
+
 export const ForgetIn = struct('fuse_forget_in', 8, { lookups: u53 });
 export const BatchForgetIn = struct('fuse_batch_forget_in', 8, { count: u32, dummy: pad(4) });
 export const ForgetOne = struct('fuse_forget_one', 16, { nodeid: u53, lookups: u53 });
@@ -65,6 +71,14 @@ export const SetattrIn = struct('fuse_setattr_in', 88, {
 });
 
 export const OpenIn = struct('fuse_open_in', 8, { flags: u32, openFlags: u32 });
+/** Also of RELEASEDIR. */
+export const ReleaseIn = struct('fuse_release_in', 24, {
+  /** As the reply of OPEN gave it. */
+  handle: u53,
+  flags: u32,
+  releaseFlags: u32,
+  lockOwner: pad(8),
+});
 export const CreateIn = struct('fuse_create_in', 16, {
   flags: u32,
   mode: u32,

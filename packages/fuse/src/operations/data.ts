@@ -1,7 +1,14 @@
 import { type Awaitable, chain, type Flow, flow, isPromise, wait } from '@anole/bytes';
 import { type Extent, type TreeNode, VfsError, type WritableNode } from '@anole/vfs';
 import { Errno, refused } from '../errors.ts';
-import { FallocateFlag, InitFlag, Seek, WRITE_KILL_SUIDGID } from '../layout/flags.ts';
+import {
+  FallocateFlag,
+  InitFlag,
+  OpenFlag,
+  Seek,
+  UNIQUE_RESEND_HIGH,
+  WRITE_KILL_SUIDGID,
+} from '../layout/flags.ts';
 import { LseekOut, OpenOut, WriteOut } from '../layout/replies.ts';
 import {
   CopyFileRangeIn,
@@ -10,6 +17,7 @@ import {
   LseekIn,
   OpenIn,
   ReadIn,
+  ReleaseIn,
   WriteIn,
 } from '../layout/requests.ts';
 import type { Reply } from '../replies.ts';
@@ -19,22 +27,44 @@ import { killPrivilege } from './attributes.ts';
 import { dropCapability } from './xattrs.ts';
 
 const O_ACCMODE = 3;
-const FOPEN_KEEP_CACHE = 2;
 /** Bytes that one COPY_FILE_RANGE moves at most; the caller asks on for the rest. */
 const MAX_COPY = 16 * 1024 * 1024;
 const COPY_STEP = 1024 * 1024;
 
 /**
  * Opening changes nothing here: a node lives as long as the kernel knows it, open or not. So where
- * the kernel can, it is told not to ask again (ENOSYS, linux/fuse.h FUSE_NO_OPEN_SUPPORT).
+ * the kernel can, it is told not to ask again (ENOSYS, linux/fuse.h FUSE_NO_OPEN_SUPPORT). Where it reads
+ * files by itself, the handle is the number of the file that it reads.
  */
-export function open(session: Session, request: Request): Reply {
+export function open(session: Session, request: Request): Awaitable<Reply> {
   const known = session.known(request);
   if (((session.agreed ?? 0) & InitFlag.NO_OPEN_SUPPORT) !== 0) throw refused(Errno.ENOSYS, 'OPEN');
   if ((request.args(OpenIn).flags & O_ACCMODE) !== 0) session.changeable(known);
-  return session.replies.ok(request, OpenOut.size, (view, at) => {
-    OpenOut.at(view, at).openFlags = session.exclusive ? FOPEN_KEEP_CACHE : 0;
+  const passing = session.passing;
+  if (passing === undefined) return opened(session, request, 0);
+  return chain(passing.open(known.node), (id) => {
+    if (id === undefined) throw refused(Errno.ENOSYS, 'OPEN');
+    return opened(session, request, id);
   });
+}
+
+/** @param backingId 0 where the file is read here */
+function opened(session: Session, request: Request, backingId: number): Reply {
+  const own = session.exclusive ? OpenFlag.KEEP_CACHE : 0;
+  const openFlags = backingId === 0 ? own : OpenFlag.PASSTHROUGH;
+  return session.replies.ok(request, OpenOut.size, (view, at) => {
+    OpenOut.write(view, at, { handle: backingId, openFlags, backingId });
+  });
+}
+
+export function release(session: Session, request: Request): Reply {
+  const { passing } = session;
+  if (passing !== undefined) {
+    const { ino } = session.known(request);
+    const isRepeated = request.uniqueHigh >= UNIQUE_RESEND_HIGH;
+    passing.close(ino, request.args(ReleaseIn).handle, isRepeated);
+  }
+  return session.replies.ok(request, 0);
 }
 
 export function read(session: Session, request: Request): Awaitable<Reply> {

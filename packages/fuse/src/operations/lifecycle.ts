@@ -1,7 +1,14 @@
 import { Errno, FuseError } from '../errors.ts';
-import { InitFlag } from '../layout/flags.ts';
+import { InitFlag, InitFlag2 } from '../layout/flags.ts';
 import { InitOut } from '../layout/replies.ts';
-import { BatchForgetIn, ForgetIn, ForgetOne, InHeader, InitIn } from '../layout/requests.ts';
+import {
+  BatchForgetIn,
+  ForgetIn,
+  ForgetOne,
+  InHeader,
+  InitExtIn,
+  InitIn,
+} from '../layout/requests.ts';
 import { noReply, type Reply } from '../replies.ts';
 import type { Request } from '../request.ts';
 import type { Session } from '../session.ts';
@@ -11,6 +18,7 @@ const MAJOR = 7;
 const MIN_MINOR = 31;
 const MAX_MINOR = 41;
 const PAGE = 4096;
+const { PASSTHROUGH } = InitFlag2;
 
 /** Flags that are of use to every tree, where the kernel has them too. */
 const wanted =
@@ -26,26 +34,43 @@ export function init(session: Session, request: Request): Reply {
   const offer = request.args(InitIn);
   if (offer.major !== MAJOR || offer.minor < MIN_MINOR) {
     // A newer kernel asks again in the version that it is told; an older one is not served.
-    if (offer.major > MAJOR) return reply(session, request, 0, 0);
+    if (offer.major > MAJOR) return reply(session, request, 0, 0, 0);
     const version = `${offer.major}.${offer.minor}`;
     throw new FuseError('FUSE_REFUSED', `Cannot speak FUSE ${version}`, Errno.EPROTO);
   }
   session.reset();
-  session.agreed = (offer.flags & flagsFor(session)) >>> 0;
-  return reply(session, request, offer.maxReadahead, session.agreed);
+  const passes = session.backings !== undefined && (offeredBeyond(request) & PASSTHROUGH) !== 0;
+  const flags = (offer.flags & flagsFor(session, passes)) >>> 0;
+  const flags2 = passes ? PASSTHROUGH : 0;
+  session.agreed = flags2 * 2 ** 32 + flags;
+  return reply(session, request, offer.maxReadahead, flags, flags2);
 }
 
-function flagsFor(session: Session): number {
+/** Flags from bit 32 on that the kernel has. */
+function offeredBeyond(request: Request): number {
+  if ((request.args(InitIn).flags & InitFlag.INIT_EXT) === 0) return 0;
+  return InitExtIn.at(request.view, InHeader.size + InitIn.size).flags2;
+}
+
+function flagsFor(session: Session, passes: boolean): number {
   if (!session.exclusive) return wanted | InitFlag.AUTO_INVAL_DATA | InitFlag.READDIRPLUS_AUTO;
   // Attributes are cheap here, and stay true: whoever lists a directory gets those of all entries, and no
   // LOOKUP follows.
   const cached = wanted | InitFlag.CACHE_SYMLINKS | InitFlag.NO_OPENDIR_SUPPORT;
+  // Who passes files must be asked at each open.
+  if (passes) return cached | InitFlag.INIT_EXT;
   // Without OPEN nothing here would refuse to open a file for writing in a tree that is only read.
   const flags = session.opensFreely ? cached | InitFlag.NO_OPEN_SUPPORT : cached;
   return session.writebackCache ? flags | InitFlag.WRITEBACK_CACHE : flags;
 }
 
-function reply(session: Session, request: Request, maxReadahead: number, flags: number): Reply {
+function reply(
+  session: Session,
+  request: Request,
+  maxReadahead: number,
+  flags: number,
+  flags2: number,
+): Reply {
   return session.replies.ok(request, InitOut.size, (view, at) => {
     InitOut.write(view, at, {
       major: MAJOR,
@@ -59,8 +84,9 @@ function reply(session: Session, request: Request, maxReadahead: number, flags: 
       timeGranularity: 1,
       maxPages: Math.ceil(session.maxTransfer / PAGE),
       mapAlignment: 0,
-      flags2: 0,
-      maxStackDepth: 0,
+      flags2,
+      // Files that are passed lie on no stack, and one overlay can stand on this file system.
+      maxStackDepth: (flags2 & PASSTHROUGH) === 0 ? 0 : 1,
     });
   });
 }

@@ -13,6 +13,7 @@
 export { BpfTable, ownCgroup, SocketProgram } from './bpf.ts';
 export { assembleBpf, type BpfInstruction, bpf } from './bpf-program.ts';
 export { eventCounter } from './event-counter.ts';
+export { FuseBackings } from './fuse-backings.ts';
 export { giveBackMemory } from './give-back.ts';
 export {
   type Activity,

@@ -26,7 +26,8 @@ that name an index of SOCI ('anole image index --bind'). After 'indexed:' any in
 image, and layers without one are fetched whole.
 
   kernel   the kernel's own EROFS reads the cache's file, and waits for what is not there yet (Linux 6.14)
-  fuse     the service answers the kernel (any Linux)
+  fuse     the service answers the kernel (any Linux); large files that were opened twice the kernel reads by
+           itself from then on, decoded, from the cache (Linux 6.9, unless served with --no-passthrough)
 
 Examples:
   anole image mount docker://HOST/team/web:1.2 /mnt
@@ -84,6 +85,10 @@ export function serveCommand(): Command {
       'what blobs that nobody uses may take, such as 20G (default: no bound)',
     )
     .option('--platform <platform>', 'of an index of images, the image that is meant')
+    .option(
+      '--no-passthrough',
+      'through FUSE, read all files here, and have the kernel open them alone',
+    )
     .option('--nbd <address>', 'export images as disks over NBD: a socket, PORT or HOST:PORT')
     .option('--http <address>', 'export images to readers of HTTP ranges, such as browsers')
     .addOption(new Option('--kept').hideHelp())
@@ -93,6 +98,10 @@ export function serveCommand(): Command {
 A keeper, which holds what mounts stand on, and the service. A service that dies or hangs is started again and
 goes on where it was; meanwhile readers wait. Where both were killed, they wait for the next keeper. On SIGTERM
 everything is unmounted; an image that is in use is fetched whole and stays.
+
+Where the kernel reads decoded files of FUSE mounts by itself, it asks the service at each open, which takes some
+50 microseconds; those files take up to 1 GiB in the cache. 'anole image mounts --json' says which mount does so,
+and why another does not.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT

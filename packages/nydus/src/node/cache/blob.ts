@@ -90,6 +90,16 @@ export class CachedBlob implements Source {
     return true;
   }
 
+  /** Whether the file has the bytes of a range, proven or not. */
+  has(offset: number, length: number): boolean {
+    if (offset + length > this.size) return false;
+    const end = length === 0 ? 0 : this.chunks.indexAt(offset + length - 1) + 1;
+    for (let index = this.chunks.indexAt(offset); index < end; index++) {
+      if (this.#presence.states[index] === chunkStates.absent) return false;
+    }
+    return true;
+  }
+
   /** Bytes that are in the file, proven or not. */
   get present(): number {
     const { states } = this.#presence;

@@ -1,14 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { FuseServer, resendRequests } from '@anole/fuse';
-import { type FuseMount, mountFuse, resumeFuse } from '@anole/host';
+import { type FuseHandler, type FuseMount, mountFuse, resumeFuse } from '@anole/host';
+import { FuseBackings } from '@anole/host/native';
 import type { OnDemandImage } from '../on-demand/image.ts';
+import { OpenFiles } from '../passing/open-files.ts';
+import { PassedFiles, type Passing } from '../passing/passed-files.ts';
 import { CalmedReads, deviceOf, type ReadAheadOfKernel } from './calmed-reads.ts';
-import type { DescriptorKeeper, ImageMount } from './mount.ts';
+import type { DescriptorKeeper, ImageMount, Passthrough } from './mount.ts';
 import type { MountRecord } from './service.ts';
 
 /** A mount of a service that is gone, of which its keeper has the descriptor. */
 export interface FuseLeft {
   readonly fd: number;
+  /** Of what it noted of open files; not of one that passed none. */
+  readonly open?: number | undefined;
   readonly agreed: number;
   readonly readAhead?: ReadAheadOfKernel | undefined;
 }
@@ -17,39 +22,35 @@ export interface FuseLeft {
 const MAX_WRITE = 4096;
 /** How long the kernel may take to end what nobody has any more, in milliseconds. */
 const PATIENCE = 200;
+const NOT_WANTED = 'the service was started without';
+const NOT_KNOWN = 'the kernel has no passthrough of FUSE (Linux 6.9 has)';
 
 /**
  * Mounts an image through FUSE, or goes on with such a mount.
  *
- * @param name by which the keeper knows the mount's descriptor
+ * @param names by which the keeper knows the mount's descriptors
+ * @param passing undefined: the kernel is to read no file by itself
  * @throws HostError as `mountFuse`
  */
 export async function mountThroughFuse(
   image: OnDemandImage,
   directory: string,
-  name: string,
+  names: DescriptorNames,
   keeper: DescriptorKeeper,
+  passing: Passing | undefined,
   left?: FuseLeft,
 ): Promise<ImageMount> {
-  const { tree } = image;
-  const server = new FuseServer(tree, {
-    nodeOf: (ino) => tree.byIno(ino),
-    mountedReadOnly: true,
-    ...(left && { agreed: left.agreed }),
-  });
-  const handle = (request: Uint8Array) => server.handle(request);
-  const mounted: FuseMount = left
-    ? await resumeFuse(directory, left.fd, handle, resendRequests(), { maxWrite: MAX_WRITE })
-    : await mountFuse(directory, handle, {
-        options: ['ro'],
-        maxWrite: MAX_WRITE,
-        onDescriptor: (fd) => keeper.keep(name, fd),
-      });
+  const served = serving(image, passing, left);
+  const { server, passed } = served;
+  const mounted = left
+    ? await resume(served, directory, left)
+    : await begin(served, directory, names, keeper);
   // Asks the root, so that the kernel has introduced itself.
   const device = left ? undefined : await deviceOf(mounted.directory);
   const calmed = device
     ? CalmedReads.begin(device, image)
     : left?.readAhead && CalmedReads.resume(left.readAhead, image);
+  if (server.passes) await passed?.try();
   let isServed = true;
   const end = () => {
     isServed = false;
@@ -62,6 +63,9 @@ export async function mountThroughFuse(
     get agreed() {
       return server.agreed ?? 0;
     },
+    get passthrough() {
+      return passthroughOf(served);
+    },
     calmed,
     async unmount() {
       await mounted.unmount();
@@ -70,17 +74,98 @@ export async function mountThroughFuse(
     isInUse: () => isServed,
     async release() {
       calmed?.stop();
-      keeper.release(name);
+      for (const name of Object.values(names)) keeper.release(name);
+      await passed?.stop();
       await mounted.close();
+      passed?.[Symbol.dispose]();
       await image.close();
     },
   };
 }
 
-/** By which the keeper knows a mount's descriptor: one that is detached, and its successor, apart. */
-export function descriptorName({
+/** What answers the kernel. */
+interface Served {
+  readonly server: FuseServer;
+  readonly handle: FuseHandler;
+  readonly device: FuseBackings;
+  readonly open: OpenFiles | undefined;
+  readonly passed: PassedFiles | undefined;
+}
+
+function serving(
+  image: OnDemandImage,
+  passing: Passing | undefined,
+  left: FuseLeft | undefined,
+): Served {
+  const { tree } = image;
+  const device = new FuseBackings();
+  const open = passing && openFiles(left);
+  const passed = open && new PassedFiles(image, passing, open, device);
+  const server = new FuseServer(tree, {
+    nodeOf: (ino) => tree.byIno(ino),
+    mountedReadOnly: true,
+    backings: passed,
+    ...(left && { agreed: left.agreed }),
+  });
+  const handle = (request: Uint8Array) => {
+    passing?.spare.note();
+    return server.handle(request);
+  };
+  return { server, handle, device, open, passed };
+}
+
+function resume({ handle, device }: Served, directory: string, { fd }: FuseLeft) {
+  device.attach(fd);
+  const options = { maxWrite: MAX_WRITE, onEnd: () => device.detach() };
+  return resumeFuse(directory, fd, handle, resendRequests(), options);
+}
+
+async function begin(
+  { handle, device, open }: Served,
+  directory: string,
+  names: DescriptorNames,
+  keeper: DescriptorKeeper,
+): Promise<FuseMount> {
+  try {
+    return await mountFuse(directory, handle, {
+      options: ['ro'],
+      maxWrite: MAX_WRITE,
+      onEnd: () => device.detach(),
+      async onDescriptor(fd) {
+        device.attach(fd);
+        await Promise.all([
+          keeper.keep(names.device, fd),
+          open && keeper.keep(names.open, open.fd),
+        ]);
+      },
+    });
+  } catch (error) {
+    open?.[Symbol.dispose]();
+    throw error;
+  }
+}
+
+function passthroughOf({ server, passed }: Served): Passthrough {
+  const why = server.passes ? passed?.why : passed ? NOT_KNOWN : NOT_WANTED;
+  return { isOn: why === undefined, ...(why && { why }), opens: passed?.opens ?? 0 };
+}
+
+/** What is noted of open files; undefined for a mount of a service that noted nothing, and so passed none. */
+function openFiles(left: FuseLeft | undefined): OpenFiles | undefined {
+  if (left === undefined) return OpenFiles.make();
+  return left.open === undefined ? undefined : OpenFiles.resume(left.open);
+}
+
+/** By which the keeper knows descriptors of a mount: those of one that is detached, and of its successor, apart. */
+export interface DescriptorNames {
+  readonly device: string;
+  readonly open: string;
+}
+
+export function descriptorNames({
   directory,
   since,
-}: Pick<MountRecord, 'directory' | 'since'>): string {
-  return `fuse ${since} ${directory}`;
+}: Pick<MountRecord, 'directory' | 'since'>): DescriptorNames {
+  const mount = `${since} ${directory}`;
+  return { device: `fuse ${mount}`, open: `open ${mount}` };
 }

@@ -28,10 +28,6 @@ export { Keeper, type KeeperOptions } from './keeper.ts';
 export type { MountKind } from './mount.ts';
 export { notesPath } from './notes.ts';
 export { type ServeOptions, serveImages } from './serve.ts';
-export {
-  ImageService,
-  type MountRecord,
-  type ServiceOptions,
-  type ServiceStatus,
-} from './service.ts';
+export { ImageService, type ServiceOptions } from './service.ts';
+export type { MountReport, ServiceStatus } from './status.ts';
 export { mountTraced } from './traced-mount.ts';

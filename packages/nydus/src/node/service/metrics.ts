@@ -1,7 +1,7 @@
 import type { BlobUsage } from '../cache/cache.ts';
 import type { BackEndFigures } from './back-ends.ts';
-import type { ServiceStatus } from './service.ts';
 import type { Limits } from './settings.ts';
+import type { ServiceStatus } from './status.ts';
 
 /** A service's figures as Prometheus reads them (text format 0.0.4). */
 export function metrics(
@@ -27,6 +27,9 @@ export function metrics(
     `# TYPE ${name} counter`,
     ...backEnds.map((each) => `${name}{backend=${quoted(each.name)}} ${each[value]}`),
   ];
+  const passing = mounts.flatMap(({ passthrough, ...mount }) =>
+    passthrough ? [{ ...mount, is: passthrough.isOn ? 1 : 0, opens: passthrough.opens }] : [],
+  );
   const limit = (name: string, help: string, value: number | undefined) =>
     value === undefined ? [] : single(name, help, value);
   const used = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
@@ -54,6 +57,12 @@ export function metrics(
       'Chunks that the disk did not take.',
       'unstored',
     ),
+    '# HELP anole_image_passthrough Whether the kernel reads decoded files of a FUSE mount by itself.',
+    '# TYPE anole_image_passthrough gauge',
+    ...passing.map((mount) => `anole_image_passthrough${labels(mount)} ${mount.is}`),
+    '# HELP anole_image_passed_opens_total Times that files were opened so.',
+    '# TYPE anole_image_passed_opens_total counter',
+    ...passing.map((mount) => `anole_image_passed_opens_total${labels(mount)} ${mount.opens}`),
     '',
   ].join('\n');
 }

@@ -4,6 +4,15 @@ import type { CalmedReads } from './calmed-reads.ts';
 /** How an image is mounted: by the kernel's own EROFS, or through FUSE. */
 export type MountKind = 'kernel' | 'fuse';
 
+/** Whether the kernel reads files of a mount through FUSE by itself, once they are whole and decoded. */
+export interface Passthrough {
+  readonly isOn: boolean;
+  /** Where it does not. */
+  readonly why?: string;
+  /** Times that files were opened so, by what this service knows. */
+  readonly opens: number;
+}
+
 /** Keeps descriptors for the service that comes after this one. */
 export interface DescriptorKeeper {
   /** Returns when a copy is in safe hands. */
@@ -18,6 +27,8 @@ export interface ImageMount {
   readonly directory: string;
   /** What the kernel mounted, or would, and its devices. */
   readonly blobs: readonly CachedBlob[];
+  /** Of a FUSE mount. */
+  readonly passthrough?: Passthrough;
   /** What the next service needs to go on with a FUSE mount. */
   readonly agreed?: number;
   /** Where the kernel is kept from reading ahead, or was. */

@@ -28,6 +28,8 @@ export interface ServeOptions {
   readonly quota?: number;
   /** Of images whose index has several: `linux/amd64`. */
   readonly platform: string;
+  /** Whether the kernel may read decoded files of FUSE mounts by itself. */
+  readonly passthrough: boolean;
   /** Images that are to be read as disks. */
   readonly exports?: ExportOptions;
   /** A line about what happened. */
@@ -65,6 +67,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
   const service = await ImageService.start(
     {
       cache: options.cache,
+      passthrough: options.passthrough,
       ...(hasGroup && { group: inherited.group }),
       blobs: ({ name }) => backEnds.blobs(backEndOf(name), placeBlobs(name, around)),
       keeper: link,

@@ -7,12 +7,16 @@ import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
+import type { Passing } from '../passing/passed-files.ts';
+import { SpareTime } from '../passing/spare-time.ts';
+import { WholeFiles } from '../passing/whole-files.ts';
 import type { ReadAheadOfKernel } from './calmed-reads.ts';
 import { Filler, type FillerEvents } from './filler.ts';
-import { descriptorName, mountThroughFuse } from './fuse-mount.ts';
+import { descriptorNames, type FuseLeft, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
 import { filesAmong, mountByKernel } from './kernel-mount.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
+import { figuresOf, type MountReport, reportOf, type ServiceStatus } from './status.ts';
 import { StrandedMounts } from './stranded.ts';
 import { Tidying } from './tidying.ts';
 
@@ -48,6 +52,8 @@ export interface Legacy {
 export interface ServiceOptions extends FillerEvents {
   readonly cache: string;
   readonly quota?: number;
+  /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default true. */
+  readonly passthrough?: boolean;
   /** Gives what an image is made of. Nobody is to be asked before the first byte is needed. */
   blobs(image: OnDemandReference): ImageBlobs;
   readonly keeper: DescriptorKeeper;
@@ -62,28 +68,13 @@ export interface ServiceOptions extends FillerEvents {
   onStranded?(mount: MountRecord, error: unknown): void;
 }
 
-/** Figures of a service, for its users. */
-export interface ServiceStatus {
-  readonly mounts: readonly (MountRecord & {
-    /** Bytes that the image has (0: it cannot be opened yet), and that are here. */
-    readonly size: number;
-    readonly present: number;
-    /** Chunks that are being fetched. */
-    readonly coming: number;
-    /** Bytes that this service fetched. */
-    readonly fetched: number;
-    readonly fetches: number;
-    readonly damaged: number;
-    readonly unstored: number;
-  })[];
-}
-
 /** Mounts images whose data come when they are read, and keeps what has come. */
 export class ImageService {
   readonly cache: BlobCache;
   readonly #options: ServiceOptions;
   readonly #pool: BlobPool;
   readonly #images: OpenImages;
+  readonly #passing: Passing;
   readonly #mounts = new Map<string, Entry>();
   readonly #detached = new Set<Entry>();
   readonly #stranded = new StrandedMounts({
@@ -101,6 +92,7 @@ export class ImageService {
     const files = legacy && filesAmong(legacy.descriptors);
     this.#pool = new BlobPool(this.cache, files);
     this.#images = new OpenImages(this.#pool);
+    this.#passing = { files: new WholeFiles(join(cache, 'whole')), spare: new SpareTime() };
   }
 
   /** Begins, going on where another ended. @throws HostError */
@@ -122,9 +114,9 @@ export class ImageService {
   }
 
   status(): ServiceStatus {
-    const mounts = [...this.#mounts.values()].map(({ record, mount: { blobs } }) => ({
-      ...record,
-      ...figuresOf(blobs),
+    const mounts = [...this.#mounts.values()].map(({ record, mount }) => ({
+      ...reportOf(record, mount),
+      ...figuresOf(mount.blobs),
     }));
     const stranded = this.#stranded.records.filter(({ isDetached }) => !isDetached);
     return { mounts: [...mounts, ...stranded.map((each) => ({ ...each, ...figuresOf([]) }))] };
@@ -140,7 +132,7 @@ export class ImageService {
     at: string,
     kind: MountKind | undefined,
     { signal }: CallOptions = {},
-  ): Promise<MountRecord> {
+  ): Promise<MountReport> {
     const directory = await realpath(at).catch((cause: unknown) => {
       throw new HostError('HOST_NOT_FOUND', `Cannot mount on ${at}: it is not there`, { cause });
     });
@@ -160,15 +152,21 @@ export class ImageService {
       const { keeper } = this.#options;
       const mount =
         chosen === 'fuse'
-          ? await mountThroughFuse(opened, directory, descriptorName(record), keeper)
+          ? await mountThroughFuse(
+              opened,
+              directory,
+              descriptorNames(record),
+              keeper,
+              this.#options.passthrough === false ? undefined : this.#passing,
+            )
           : await mountByKernel(opened, directory, this.#fillerHere(), keeper);
       this.#mounts.set(directory, { record, mount });
+      await this.#changed();
+      return reportOf(record, mount);
     } catch (error) {
-      await opened.close();
+      if (!this.#mounts.has(directory)) await opened.close();
       throw error;
     }
-    await this.#changed();
-    return record;
   }
 
   /** Opens an image to read it in this process. Who gets it closes it, before the service is closed. */
@@ -200,7 +198,9 @@ export class ImageService {
     if (record === undefined) return false;
     unmount(at, { lazy: record.kind === 'fuse' });
     this.#stranded.unmounted(record);
-    if (record.kind === 'fuse') this.#options.keeper.release(descriptorName(record));
+    if (record.kind === 'fuse') {
+      for (const name of Object.values(descriptorNames(record))) this.#options.keeper.release(name);
+    }
     return true;
   }
 
@@ -270,9 +270,11 @@ export class ImageService {
     // Who waited for the service before this one cannot be told apart from those to come.
     filler?.group.dismiss();
     for (const record of mounts) {
-      const fd = descriptors.get(descriptorName(record));
+      const names = descriptorNames(record);
+      const fd = descriptors.get(names.device);
       if (record.kind === 'fuse' && fd === undefined) continue;
-      await this.#stranded.adopt(record, (each) => this.#adopt(each, fd, filler));
+      const left = fd === undefined ? undefined : { fd, open: descriptors.get(names.open) };
+      await this.#stranded.adopt(record, (each) => this.#adopt(each, left, filler));
     }
     if (this.#stranded.records.length === 0) await this.#pool.letGo();
     filler?.start();
@@ -280,18 +282,25 @@ export class ImageService {
     void this.#changed();
   }
 
-  /** Goes on with a mount, whose FUSE has a descriptor. */
-  async #adopt(record: MountRecord, fd: number | undefined, filler?: Filler): Promise<void> {
+  /** Goes on with a mount, whose FUSE has descriptors. */
+  async #adopt(
+    record: MountRecord,
+    left: Pick<FuseLeft, 'fd' | 'open'> | undefined,
+    filler?: Filler,
+  ): Promise<void> {
     const { directory, image, kind, agreed = 0, readAhead } = record;
     const { keeper } = this.#options;
     const opened = await this.open(image);
     const mount =
       kind === 'fuse'
-        ? await mountThroughFuse(opened, directory, descriptorName(record), keeper, {
-            fd: fd!,
-            agreed,
-            readAhead,
-          })
+        ? await mountThroughFuse(
+            opened,
+            directory,
+            descriptorNames(record),
+            keeper,
+            this.#passing,
+            { ...left!, agreed, readAhead },
+          )
         : await mountByKernel(opened, directory, filler!, keeper, { readAhead });
     if (record.isDetached) await this.#letGo({ record, mount });
     else this.#mounts.set(directory, { record, mount });
@@ -323,22 +332,6 @@ export class ImageService {
   async #changed(): Promise<void> {
     await this.#options.onMounts?.(this.mounts);
   }
-}
-
-type Figures = Omit<ServiceStatus['mounts'][number], keyof MountRecord>;
-
-function figuresOf(blobs: readonly CachedBlob[]): Figures {
-  const sum = { size: 0, present: 0, coming: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
-  for (const { size, present, coming, counters } of blobs) {
-    sum.size += size;
-    sum.present += present;
-    sum.coming += coming;
-    sum.fetched += counters.fetched;
-    sum.fetches += counters.fetches;
-    sum.damaged += counters.damaged;
-    sum.unstored += counters.unstored;
-  }
-  return sum;
 }
 
 function cannotEnd(directory: string): HostError {

@@ -1,0 +1,41 @@
+import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+
+/** Milliseconds without a request after which nobody is taken to wait, or to come back soon. */
+const QUIET = 4;
+const LONG = 40;
+/** Milliseconds that work waits at most for such a moment. */
+const PATIENCE = 80;
+
+/** Does work that nobody waits for while no requests come, and slowly where they always come. One at a time. */
+export class SpareTime {
+  #last = 0;
+  #working: Promise<void> = Promise.resolve();
+
+  /** Somebody waits for an answer. */
+  note(): void {
+    this.#last = performance.now();
+  }
+
+  /** Does some work when what was given before is done. @throws what the work raises */
+  do(work: () => Promise<void>): Promise<void> {
+    const done = this.#working.then(work);
+    this.#working = done.catch(() => {});
+    return done;
+  }
+
+  /** Waits for the next moment for a few milliseconds of work. @throws the signal's reason */
+  async moment(signal: AbortSignal): Promise<void> {
+    const begun = performance.now();
+    signal.throwIfAborted();
+    await turn();
+    while (this.#since < LONG && performance.now() - begun < PATIENCE) {
+      await sleep(QUIET, undefined, { signal });
+      if (this.#since >= QUIET) return;
+    }
+    signal.throwIfAborted();
+  }
+
+  get #since(): number {
+    return performance.now() - this.#last;
+  }
+}

@@ -1,0 +1,123 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
+import { WholeFiles } from './whole-files.ts';
+
+const SIZE = 64 * 1024;
+
+function temporary(test: TestContext): string {
+  const directory = mkdtempSync(join(tmpdir(), 'anole-whole-'));
+  test.after(() => rmSync(directory, { recursive: true, force: true }));
+  return directory;
+}
+
+const contentOf = (key: number) => new Uint8Array(SIZE).fill(key);
+const hashOf = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+async function* pieces(bytes: Uint8Array) {
+  for (let at = 0; at < bytes.length; at += 10_000) yield bytes.subarray(at, at + 10_000);
+}
+
+const whole = (key: number) => pieces(contentOf(key));
+const contentsIn = (directory: string) => readdirSync(join(directory, 'content')).toSorted();
+const hashes = (...keys: readonly number[]) => keys.map((key) => hashOf(contentOf(key))).toSorted();
+
+function bytesOf(fd: number | undefined): Uint8Array | undefined {
+  if (fd === undefined) return undefined;
+  const bytes = readFileSync(`/proc/self/fd/${fd}`);
+  closeSync(fd);
+  return new Uint8Array(bytes);
+}
+
+describe('whole files of images', () => {
+  it('are one where images have the same, and are proven by each process', async (test) => {
+    const directory = temporary(test);
+    const files = new WholeFiles(directory);
+    const [one, other] = [files.ofImage('sha256:1'), files.ofImage('sha256:2')];
+    assert.equal(one.state(5), 'none');
+    assert.equal(await one.make(5, SIZE, whole(1)), true);
+    assert.equal(await other.make(7, SIZE, whole(1)), true);
+    assert.equal(await other.make(8, SIZE, whole(2)), true);
+    assert.deepEqual(contentsIn(directory), hashes(1, 2));
+    assert.deepEqual(bytesOf(one.open(5, SIZE)), contentOf(1));
+    assert.equal(one.open(5, SIZE + 1), undefined);
+    const next = new WholeFiles(directory).ofImage('sha256:2');
+    assert.equal(next.state(7), 'unproven');
+    assert.equal(next.open(7, SIZE), undefined);
+    await next.prove(7, SIZE);
+    assert.deepEqual(bytesOf(next.open(7, SIZE)), contentOf(1));
+    writeFileSync(join(directory, 'content', hashOf(contentOf(2))), contentOf(3));
+    await next.prove(8, SIZE);
+    assert.equal(next.state(8), 'none');
+    assert.deepEqual(contentsIn(directory), hashes(1));
+    assert.equal(await next.make(8, SIZE, whole(2)), true);
+    assert.deepEqual(bytesOf(next.open(8, SIZE)), contentOf(2));
+  });
+
+  it('make room, the longest unused first, and stay with who has them', async (test) => {
+    const directory = temporary(test);
+    const files = new WholeFiles(directory, 3 * SIZE);
+    const image = files.ofImage('sha256:1');
+    for (const key of [1, 2, 3]) {
+      assert.equal(await image.make(key, SIZE, whole(key)), true);
+      utimesSync(join(directory, 'content', hashOf(contentOf(key))), key, key);
+    }
+    const held = image.open(1, SIZE);
+    const second = image.open(2, SIZE);
+    utimesSync(join(directory, 'content', hashOf(contentOf(1))), 1, 1);
+    assert.equal(await image.make(4, SIZE, whole(4)), true);
+    assert.deepEqual(contentsIn(directory), hashes(2, 3, 4));
+    assert.equal(await image.make(5, SIZE, whole(5)), true);
+    assert.deepEqual(contentsIn(directory), hashes(2, 4, 5), 'opening is using');
+    assert.deepEqual(bytesOf(held), contentOf(1));
+    assert.deepEqual(bytesOf(second), contentOf(2));
+    assert.equal(image.open(1, SIZE), undefined);
+    assert.equal(await image.make(6, 2 * SIZE, whole(6)), false, 'one takes half at most');
+  });
+
+  it('leave nothing of what was not made', async (test) => {
+    const directory = temporary(test);
+    const files = new WholeFiles(directory);
+    const image = files.ofImage('sha256:1');
+    await assert.rejects(image.make(1, SIZE + 1, whole(1)), { code: 'HOST_WRONG_CONTENT' });
+    const broken = async function* () {
+      yield contentOf(1).subarray(0, 100);
+      throw new Error('the registry is away');
+    };
+    await assert.rejects(image.make(1, SIZE, broken()), /away/);
+    assert.equal(image.state(1), 'none');
+    assert.deepEqual(readdirSync(directory), ['content']);
+    assert.deepEqual(contentsIn(directory), []);
+  });
+
+  it('are tidied by the next process: what was being made, and names of what is gone', async (test) => {
+    const directory = temporary(test);
+    const files = new WholeFiles(directory);
+    await files.ofImage('sha256:1').make(1, SIZE, whole(1));
+    await files.ofImage('sha256:2').make(2, SIZE, whole(2));
+    rmSync(join(directory, 'content', hashOf(contentOf(2))));
+    // No process has this number: it is beyond the largest.
+    writeFileSync(join(directory, 'making-4194305-0-0'), 'half');
+    writeFileSync(join(directory, `making-${process.pid}-9-9`), 'still being made');
+    mkdirSync(join(directory, 'images', 'empty'));
+    await new WholeFiles(directory).ofImage('sha256:3').make(3, SIZE, whole(3));
+    assert.deepEqual(readdirSync(directory).toSorted(), [
+      'content',
+      'images',
+      `making-${process.pid}-9-9`,
+    ]);
+    assert.equal(readdirSync(join(directory, 'images')).length, 2);
+  });
+});

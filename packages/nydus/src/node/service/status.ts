@@ -1,0 +1,46 @@
+import type { CachedBlob } from '../cache/blob.ts';
+import type { ImageMount, Passthrough } from './mount.ts';
+import type { MountRecord } from './service.ts';
+
+/** A mount that is served, as users are told of it. */
+export interface MountReport extends MountRecord {
+  /** Of a FUSE mount. */
+  readonly passthrough?: Passthrough;
+}
+
+/** Figures of a service, for its users. */
+export interface ServiceStatus {
+  readonly mounts: readonly (MountReport & {
+    /** Bytes that the image has (0: it cannot be opened yet), and that are here. */
+    readonly size: number;
+    readonly present: number;
+    /** Chunks that are being fetched. */
+    readonly coming: number;
+    /** Bytes that this service fetched. */
+    readonly fetched: number;
+    readonly fetches: number;
+    readonly damaged: number;
+    readonly unstored: number;
+  })[];
+}
+
+export function reportOf(record: MountRecord, { passthrough }: ImageMount): MountReport {
+  return { ...record, ...(passthrough && { passthrough }) };
+}
+
+type Figures = Omit<ServiceStatus['mounts'][number], keyof MountReport>;
+
+/** Sums of a mount's blobs. */
+export function figuresOf(blobs: readonly CachedBlob[]): Figures {
+  const sum = { size: 0, present: 0, coming: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+  for (const { size, present, coming, counters } of blobs) {
+    sum.size += size;
+    sum.present += present;
+    sum.coming += coming;
+    sum.fetched += counters.fetched;
+    sum.fetches += counters.fetches;
+    sum.damaged += counters.damaged;
+    sum.unstored += counters.unstored;
+  }
+  return sum;
+}
