@@ -153,6 +153,17 @@ describe('a fork of a running sandbox', () => {
     assert.equal(await output(second, 'echo here'), 'here\n');
     await assert.rejects(first.fork(), { code: 'SANDBOX_CLOSED' });
   });
+
+  it('comes of one that ends meanwhile whole or not at all, and takes no others with it', async () => {
+    const first = await parent.fork();
+    const coming = Promise.allSettled([first.fork(), first.fork(), first.fork()]);
+    await first.kill();
+    for (const each of await coming) {
+      if (each.status === 'rejected') assert.equal(each.reason.code, 'SANDBOX_CLOSED');
+      else await each.value.close();
+    }
+    assert.equal(await output(parent, 'echo here'), 'here\n');
+  });
 });
 
 /** An input that neither ends nor says anything. */

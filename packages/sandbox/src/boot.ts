@@ -1,21 +1,15 @@
 import type { CallOptions } from '@anole/bytes';
-import type { Configuration } from './agent/wire.ts';
 import type { AgentClient } from './client/agent-client.ts';
 import { SandboxError } from './errors.ts';
 
 const bootPatience = 120_000; // ms
 
 /**
- * Waits until a guest's agent serves, and makes the guest a sandbox's own.
+ * Waits until a guest's agent serves, and the guest is a sandbox's own.
  *
- * @param configure gives what the guest is told, at the moment when it can be
  * @throws SandboxError `SANDBOX_BOOT`; the signal's reason; what ended the guest
  */
-export async function awaitAgent(
-  client: AgentClient,
-  options: CallOptions,
-  configure: () => Configuration,
-): Promise<void> {
+export async function awaitAgent(client: AgentClient, options: CallOptions): Promise<void> {
   const begun = Date.now();
   const report = () =>
     options.onProgress?.({ step: 'start', done: (Date.now() - begun) / 1000, unit: 'seconds' });
@@ -27,9 +21,7 @@ export async function awaitAgent(
   try {
     report();
     options.signal?.throwIfAborted();
-    const ready = client.ready.then(() => client.configure(configure()));
-    ready.catch(() => {});
-    await Promise.race([ready, late.promise]);
+    await Promise.race([client.configured, late.promise]);
   } finally {
     clearInterval(ticking);
     clearTimeout(timer);

@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { resolve } from 'node:path';
-import type { Configuration } from './agent/wire.ts';
 import type { ExecOptions } from './command.ts';
 import type { VolumeSource } from './engine/messages.ts';
-import { volumeTag } from './engine/shape.ts';
 import { SandboxError } from './errors.ts';
 import type { Volume } from './options.ts';
 
@@ -24,21 +21,6 @@ export function checkArguments(argv: readonly string[], options: ExecOptions): v
   if (options.cwd !== undefined && !options.cwd.startsWith('/')) {
     throw badOption(`the directory ${options.cwd}`, 'Give an absolute path');
   }
-}
-
-export function configuration(hostname: string, volumes: readonly VolumeSource[]): Configuration {
-  const now = Date.now();
-  return {
-    hostname,
-    seconds: Math.floor(now / 1000),
-    nanoseconds: (now % 1000) * 1e6,
-    entropy: randomBytes(32),
-    volumes: volumes.map(({ path, readOnly }, index) => ({
-      tag: volumeTag(index),
-      path,
-      readOnly,
-    })),
-  };
 }
 
 export function volumeSource(volume: Volume): VolumeSource {

@@ -1,13 +1,12 @@
-import { randomBytes } from 'node:crypto';
 import { EventEmitter } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { AnoleError, type CallOptions } from '@anole/bytes';
-import type { Configuration } from './agent/wire.ts';
 import { awaitAgent } from './boot.ts';
-import { checkArguments, checkRange, checkShare, configuration, forkName } from './checks.ts';
+import { checkArguments, checkRange, checkShare, forkName } from './checks.ts';
 import { AgentClient } from './client/agent-client.ts';
 import type { ExecOptions, SandboxCommand } from './command.ts';
 import { Commands } from './commands.ts';
+import { configurationOf, configurationOfCopy } from './configuration.ts';
 import type { ImageExecution } from './container-image.ts';
 import { endError } from './end.ts';
 import type { Engine } from './engine/engine.ts';
@@ -102,11 +101,10 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   static async create(image: string, options: SandboxOptions = {}): Promise<Sandbox> {
     const { order, traits } = await orderFor(image, options);
     const start = async () => {
-      const sandbox = new Sandbox(new MachineEngine(order, onEventOf(options)), traits);
-      await sandbox.#booted(options, () => ({
-        ...configuration(traits.hostname, order.volumes),
-        maxProcesses: traits.maxProcesses,
-      }));
+      const configuration = configurationOf(traits, order.volumes);
+      const engine = new MachineEngine({ ...order, configuration }, onEventOf(options));
+      const sandbox = new Sandbox(engine, traits);
+      await sandbox.#booted(options);
       sandbox.setLifetime(options.lifetime);
       // Container tools make it where the image lacks it.
       const { workingDirectory } = traits.execution;
@@ -148,14 +146,14 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
   async fork(options: ForkOptions = {}): Promise<Sandbox> {
     options.signal?.throwIfAborted();
     const hostname = options.hostname ?? forkName(this.hostname, ++this.#forks);
-    const engine = await this.#engine.fork();
+    const engine = await this.#engine.fork(configurationOfCopy(hostname));
     const copy = new Sandbox(
       engine,
       { ...this.#traits, hostname },
       this.#client.next,
       this.commands,
     );
-    await copy.#awoken(options);
+    await copy.#booted(options);
     return copy;
   }
 
@@ -202,9 +200,10 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     const { restoring } = await import('./saved/restore.ts');
     using restore = await restoring(path, options);
     const { order, traits, next, commands, lifetime } = restore;
-    const engine = new MachineEngine(order, onEventOf(options));
+    const configuration = configurationOfCopy(traits.hostname);
+    const engine = new MachineEngine({ ...order, configuration }, onEventOf(options));
     const sandbox = new Sandbox(engine, traits, next, commands);
-    await sandbox.#awoken(options);
+    await sandbox.#booted(options);
     sandbox.setLifetime(lifetime);
     return sandbox;
   }
@@ -380,16 +379,9 @@ export class Sandbox extends EventEmitter<Events> implements AsyncDisposable {
     await this.#engine.close();
   }
 
-  /** Makes a copy of a sandbox one of its own. */
-  async #awoken(options: CallOptions): Promise<void> {
-    const machineId = randomBytes(16).toString('hex');
-    const own = configuration(this.hostname, []);
-    await this.#booted(options, () => ({ ...own, fork: { machineId } }));
-  }
-
-  async #booted(options: CallOptions, configure: () => Configuration): Promise<void> {
+  async #booted(options: CallOptions): Promise<void> {
     try {
-      await awaitAgent(this.#client, options, configure);
+      await awaitAgent(this.#client, options);
     } catch (error) {
       await this.#engine.close();
       throw error;

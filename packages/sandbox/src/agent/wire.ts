@@ -64,9 +64,6 @@ export interface Hello {
  */
 export interface Configuration {
   readonly hostname: string;
-  /** Since 1970. */
-  readonly seconds: number;
-  readonly nanoseconds: number;
   /** 32 random bytes: a guest that was restored has the same secrets as others. */
   readonly entropy: Uint8Array;
   /** virtio-fs devices to mount, in order. */

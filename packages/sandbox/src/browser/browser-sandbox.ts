@@ -197,11 +197,8 @@ function consoleDevice(
 }
 
 function configuration(hostname: string) {
-  const now = Date.now();
   return {
     hostname,
-    seconds: Math.floor(now / 1000),
-    nanoseconds: (now % 1000) * 1e6,
     entropy: crypto.getRandomValues(new Uint8Array(32)),
     volumes: [],
   };

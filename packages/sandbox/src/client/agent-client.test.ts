@@ -46,8 +46,6 @@ function guest(next?: number) {
 const request = { argv: ['true'], env: {}, cwd: '/', stdin: true };
 const configuration = {
   hostname: 'x',
-  seconds: 0,
-  nanoseconds: 0,
   entropy: new Uint8Array(32),
   volumes: [],
 };

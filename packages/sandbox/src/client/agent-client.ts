@@ -15,7 +15,7 @@ import {
 } from '../agent/wire.ts';
 import type { Channel } from '../engine/engine.ts';
 import { SandboxError } from '../errors.ts';
-import { configurePayload, forkedCommands } from './configure-payload.ts';
+import { configurePayload, forkedCommands, setMoment } from './configure-payload.ts';
 import { type Frame, FrameReader, parseReport, saying, versionOf, writeFrame } from './frames.ts';
 import { GuestCommand } from './guest-command.ts';
 import { spawnPayload } from './spawn-payload.ts';
@@ -71,9 +71,16 @@ export class AgentClient {
     return this.#commands.get(id);
   }
 
-  /** Makes the guest a sandbox's own, once it is ready. */
+  /** Makes the guest a sandbox's own, once it is ready, where its engine does not. */
   configure(configuration: Configuration): Promise<void> {
-    this.#send(toGuest.configure, 0, configurePayload(configuration));
+    const payload = configurePayload(configuration);
+    setMoment(payload, Date.now());
+    this.#send(toGuest.configure, 0, payload);
+    return this.#configured.promise;
+  }
+
+  /** Resolves when the guest is a sandbox's own. @throws SandboxError `SANDBOX_BOOT` where it cannot be */
+  get configured(): Promise<void> {
     return this.#configured.promise;
   }
 

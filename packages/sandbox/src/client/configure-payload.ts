@@ -12,9 +12,9 @@ import type { Frame } from './frames.ts';
 const none = new Uint8Array(0);
 const streams = [0, 1, 2];
 
-/** The payload of the frame `configure`. */
+/** The payload of the frame `configure`. See {@link setMoment}. */
 export function configurePayload(configuration: Configuration): Uint8Array<ArrayBuffer> {
-  const { hostname, seconds, nanoseconds, entropy, volumes, maxProcesses, fork } = configuration;
+  const { hostname, entropy, volumes, maxProcesses, fork } = configuration;
   const texts: readonly (readonly [number, Uint8Array])[] = [
     [configureField.hostnameLength, utf8(hostname)],
     [configureField.processesLength, maxProcesses ? asciiBytes(`${maxProcesses}`) : none],
@@ -25,8 +25,6 @@ export function configurePayload(configuration: Configuration): Uint8Array<Array
   const payload = new Uint8Array(size);
   const view = new DataView(payload.buffer);
   payload.set(entropy, configureField.entropy);
-  view.setBigUint64(configureField.seconds, BigInt(seconds), true);
-  view.setBigUint64(configureField.nanoseconds, BigInt(nanoseconds), true);
   let at: number = configureField.texts;
   for (const [field, text] of texts) {
     view.setUint32(field, text.length, true);
@@ -34,6 +32,13 @@ export function configurePayload(configuration: Configuration): Uint8Array<Array
     at += text.length;
   }
   return payload;
+}
+
+/** Writes what time it is into a payload of `configure`. @param now milliseconds since 1970 */
+export function setMoment({ buffer, byteOffset }: Uint8Array, now: number): void {
+  const view = new DataView(buffer, byteOffset);
+  view.setBigUint64(configureField.seconds, BigInt(Math.floor(now / 1000)), true);
+  view.setBigUint64(configureField.nanoseconds, BigInt(Math.round((now % 1000) * 1e6)), true);
 }
 
 /**

@@ -75,8 +75,12 @@ export interface Engine {
   statistics(): Promise<EngineStatistics>;
   /** Connects to a TCP port of the guest; undefined where it has no network. */
   connect(guest: number): Duplex | undefined;
-  /** Starts a copy of the machine as it is now, which goes on by itself. */
-  fork(): Promise<Engine>;
+  /**
+   * Starts a copy of the machine as it is now, which goes on by itself.
+   *
+   * @param configuration makes it one of its own: payload of a frame `configure`, but for the moment in it
+   */
+  fork(configuration: Uint8Array<ArrayBuffer>): Promise<Engine>;
   /**
    * Saves the machine as it is now, and what is behind its devices, in a file.
    *

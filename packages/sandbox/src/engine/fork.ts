@@ -1,6 +1,7 @@
-import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
+import type { MessagePort } from 'node:worker_threads';
 import type { Machine } from '@anole/machine/runtime';
 import type { ChunkStore } from '@anole/vfs';
+import { SandboxError } from '../errors.ts';
 import type { GuestNetwork } from '../network/serve-network.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { BaseFile, SandboxFork } from './messages.ts';
@@ -34,12 +35,22 @@ export async function forkSandbox(
   return { machine: taken.machine, ...taken.alongside, hello, ...(base !== undefined && { base }) };
 }
 
-/** The fork that waits in a port: the port has nothing else to give. */
-export function forkIn(port: MessagePort): SandboxFork {
-  const received = receiveMessageOnPort(port);
-  port.close();
-  if (received === undefined) throw new Error('no fork is in the port');
-  return received.message as SandboxFork;
+/**
+ * The fork that comes through a port, which has nothing else to give.
+ *
+ * @throws SandboxError `SANDBOX_CLOSED` where none comes
+ */
+export async function forkFrom(port: MessagePort): Promise<SandboxFork> {
+  const { promise, resolve, reject } = Promise.withResolvers<SandboxFork>();
+  port.once('message', resolve);
+  port.once('close', () =>
+    reject(new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended')),
+  );
+  try {
+    return await promise;
+  } finally {
+    port.close();
+  }
 }
 
 /** Puts the file systems of a new machine where those of the forked one were. */

@@ -14,8 +14,8 @@ import type {
   Terminal,
   TerminalSize,
 } from './engine.ts';
-import { forkIn } from './fork.ts';
-import type { Command, MachineOrder, Report } from './messages.ts';
+import { forkFrom } from './fork.ts';
+import type { Command, MachineOrder, Report, SandboxFork } from './messages.ts';
 import { errorOf } from './reported.ts';
 import { type MachineHandle, type MachineThread, takeThread } from './threads.ts';
 
@@ -46,7 +46,7 @@ export class MachineEngine implements Engine {
   readonly #onNetwork: (event: NetworkEvent) => void;
 
   constructor(order: MachineOrder, onNetwork: (event: NetworkEvent) => void = () => {}) {
-    const { fork, files: _, saved: __, ...lasting } = order;
+    const { fork, files: _, saved: __, configuration: ___, ...lasting } = order;
     this.#order = lasting;
     this.#onNetwork = onNetwork;
     this.ended = this.#end.promise;
@@ -84,9 +84,19 @@ export class MachineEngine implements Engine {
     return free;
   }
 
-  async fork(): Promise<Engine> {
-    const fork = await this.#take({ code: true });
-    return new MachineEngine({ ...forkOrder(this.#order), fork }, this.#onNetwork);
+  async fork(configuration: Uint8Array<ArrayBuffer>): Promise<Engine> {
+    const { port1: fork, port2: to } = new MessageChannel();
+    const taken = this.#take({ code: true, to });
+    // Its thread gets ready while the machine is taken in this one's.
+    const order = { ...forkOrder(this.#order), configuration, fork };
+    const copy = new MachineEngine(order, this.#onNetwork);
+    try {
+      await taken;
+      return copy;
+    } catch (error) {
+      await copy.close();
+      throw error;
+    }
   }
 
   async save(
@@ -95,37 +105,40 @@ export class MachineEngine implements Engine {
     options: Pick<CallOptions, 'signal'> = {},
   ): Promise<void> {
     const { saveSandbox } = await import('../saved/save.ts');
-    await saveSandbox(
-      path,
-      about,
-      { order: this.#order, take: async () => forkIn(await this.#take({ code: false })) },
-      options,
-    );
+    await saveSandbox(path, about, { order: this.#order, take: () => this.#takeHere() }, options);
   }
 
   get cpuShare(): number | undefined {
     return this.#order.cpuShare;
   }
 
+  /** Takes the machine for something in this thread. */
+  async #takeHere(): Promise<SandboxFork> {
+    const { port1, port2: to } = new MessageChannel();
+    const fork = forkFrom(port1);
+    fork.catch(() => {});
+    try {
+      await this.#take({ code: false, to });
+      return await fork;
+    } finally {
+      port1.close();
+    }
+  }
+
   /**
-   * Takes the machine as it is now: a {@link SandboxFork} that waits in a port. Whoever goes on with it
-   * reads it; a thread on the way would read it only to write it again.
+   * Has the machine taken as it is now, and posted to a port: a {@link SandboxFork}. Whoever goes on with it
+   * has the other end; a thread on the way would read it only to write it again.
    */
-  async #take({ code }: { readonly code: boolean }): Promise<MessagePort> {
+  async #take({ code, to }: { readonly code: boolean; readonly to: MessagePort }): Promise<void> {
     const taken = Promise.withResolvers<void>();
     const id = this.#nextFork++;
-    const { port1, port2 } = new MessageChannel();
     this.#forks.set(id, taken);
-    this.#handle.port.postMessage({ type: 'fork', id, code, to: port2 } satisfies Command, [port2]);
+    this.#handle.port.postMessage({ type: 'fork', id, code, to } satisfies Command, [to]);
     try {
       const end = this.ended.then((): never => {
         throw new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended');
       });
       await Promise.race([taken.promise, end]);
-      return port1;
-    } catch (error) {
-      port1.close();
-      throw error;
     } finally {
       this.#forks.delete(id);
     }

@@ -80,10 +80,12 @@ export interface MachineOrder {
   readonly rehearsed?: Rehearsal;
   /** Takes calls for the guest's files: see `files/messages.ts`. */
   readonly files?: MessagePort;
-  /** Has the machine to go on from, a {@link SandboxFork}. Absent: `saved`, the template, or a boot. */
+  /** Gives the machine to go on from, a {@link SandboxFork}. Absent: `saved`, the template, or a boot. */
   readonly fork?: MessagePort;
   /** Path of a file with the sandbox to go on from. */
   readonly saved?: string;
+  /** What makes the guest a sandbox's own: payload of a frame `configure`, but for the moment in it. */
+  readonly configuration?: Uint8Array<ArrayBuffer>;
 }
 
 /** A running machine as it was at one moment, and what is behind its devices. Memory is shared. */
@@ -156,7 +158,7 @@ export type Report =
   /** The published ports, before all else. */
   | { readonly type: 'listening'; readonly ports: readonly PublishedPort[] }
   | { readonly type: 'network'; readonly event: NetworkEvent }
-  /** The fork waits in the port that was given. */
+  /** The fork was posted to the port that was given. */
   | { readonly type: 'forked'; readonly id: number }
   | { readonly type: 'not-forked'; readonly id: number; readonly error: ReportedError }
   | (EndReport & {

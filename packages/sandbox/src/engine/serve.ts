@@ -2,32 +2,23 @@
  * In a thread for machines: a machine, its devices, and the file systems behind them. Several share a
  * thread by turns; each talks through a port of its own, and leaves nothing when it ends.
  */
-import { readFile } from 'node:fs/promises';
 import { flushCompileCache } from 'node:module';
 import type { MessagePort } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
-import {
-  Machine,
-  type MachineExit,
-  openFork,
-  prepareMemory,
-  type Snapshot,
-  VirtioConsole,
-  type VirtioDevice,
-} from '@anole/machine/runtime';
-import type { ConnectionRecord } from '@anole/net';
-import { agentPortName } from '../agent/wire.ts';
+import { Machine, type MachineExit, prepareMemory, VirtioConsole } from '@anole/machine/runtime';
+import { agentPortName, toGuest } from '../agent/wire.ts';
+import { setMoment } from '../client/configure-payload.ts';
+import { writeFrame } from '../client/frames.ts';
 
 export { prepareHarts } from './hart-parts.ts';
 
-import { kernelCommandLine } from '../guest/boot.ts';
 import { hasPlainMountPoints } from '../guest/root.ts';
 import type { GuestNetwork } from '../network/serve-network.ts';
 import { AgentLine } from './agent-line.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
-import { continueFiles, forkIn, forkSandbox } from './fork.ts';
+import { forkSandbox } from './fork.ts';
 import { jit } from './hart-parts.ts';
 import type {
   BaseFile,
@@ -36,14 +27,14 @@ import type {
   EndReport,
   MachineOrder,
   Report,
-  SandboxFork,
 } from './messages.ts';
 import { OutputGate } from './output-gate.ts';
 import { rehearse } from './rehearsal.ts';
 import { reported } from './reported.ts';
 import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
-import { openTemplate, removeTemplate, saveTemplate } from './template.ts';
+import { boot, startOf } from './start.ts';
+import { removeTemplate, saveTemplate } from './template.ts';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
@@ -82,12 +73,28 @@ export async function serve(order: MachineOrder, port: MessagePort): Promise<voi
 /** What a machine has to do with the one who ordered it. */
 class Link {
   readonly port: MessagePort;
+  /** Resolves when the machine is to stop, whether it is there yet or not. */
+  readonly stopped: Promise<void>;
+  readonly #early: Command[] = [];
+  #obey = (command: Command): void => void this.#early.push(command);
   #console = '';
   /** Forks are taken one after the other: each finds the machine at rest. */
   lastFork: Promise<unknown> = Promise.resolve();
 
   constructor(port: MessagePort) {
     this.port = port;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.stopped = promise;
+    port.on('message', (command: Command) => {
+      if (command.type === 'stop') resolve();
+      this.#obey(command);
+    });
+  }
+
+  /** Sets who gets commands, those that came before, too. */
+  receive(obey: (command: Command) => void): void {
+    this.#obey = obey;
+    for (const command of this.#early.splice(0)) obey(command);
   }
 
   /** Posts a report; `bytes` that own their memory move instead of being copied. */
@@ -129,7 +136,7 @@ async function runMachine(
   using network = await networkOf(order, link);
   const gates = Array.from({ length: terminalSlots(order.terminals) }, () => new OutputGate());
   const line = new AgentLine((report, bytes) => link.tell(report, bytes));
-  using start = await startOf(order, files);
+  using start = await startOf(order, files, link.stopped);
   const console = consoleDevice(link, gates, line);
   const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
@@ -138,16 +145,19 @@ async function runMachine(
   const served = { link, machine, files, network, console, gates, base: start?.base };
   network?.stack.reset(start?.connections ?? []);
   const greeting = start === undefined ? line.next() : Promise.resolve(start.hello);
-  link.port.on('message', (command: Command) => obey(command, served, greeting));
+  link.receive((command) => obey(command, served, greeting));
   if (order.files !== undefined) {
     const names = new Namespace(files.mounted[0], files.mounted.slice(1));
     new FilesServer(names, files.root.tree, order.files);
   }
   machine.cpuShare = order.cpuShare;
+  // The agent has it before the guest executes anything.
+  if (start?.isReady) greet(order, served, line, start.hello);
   const ended = machine.run();
   using _ = order.cpus === 1 ? later(() => prepareMemory(order.memoryMiB * 2 ** 20)) : undefined;
-  if (start?.isReady) line.open(start.hello);
-  else void greeting.then((hello) => makeReady(order, served, line, hello, start === undefined));
+  if (!start?.isReady) {
+    void greeting.then((hello) => makeReady(order, served, line, hello, start === undefined));
+  }
   try {
     return await ended;
   } finally {
@@ -165,96 +175,16 @@ function later(act: () => void): Disposable {
   return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
-/** What a machine goes on from, its file systems already where the guest left them. */
-interface Start extends Disposable {
-  readonly snapshot: Snapshot;
-  readonly hello: Uint8Array;
-  /** The file that pages come from. */
-  readonly base: BaseFile | undefined;
-  /** Connections that the guest believes to have. */
-  readonly connections: readonly ConnectionRecord[];
-  /** False for one that has yet to rehearse. */
-  readonly isReady: boolean;
-}
-
-/** A fork or a saved sandbox, else a template that fits; undefined: boot. */
-async function startOf(order: MachineOrder, files: FileSystems): Promise<Start | undefined> {
-  const { fork, saved, template } = order;
-  if (fork !== undefined) return await startOfFork(forkIn(fork), files);
-  if (saved !== undefined) return await startOfSaved(saved, files);
-  const { root } = files;
-  if (template === undefined || !(await hasPlainMountPoints(root.tree))) return undefined;
-  const rehearsed = order.rehearsed && openTemplate(order.rehearsed.template);
-  const found = rehearsed ?? openTemplate(template);
-  if (found === undefined) return undefined;
-  await root.server.restoreState(found.root);
-  root.server.settle();
-  const isReady = found === rehearsed || order.rehearsed === undefined;
-  const base = { kind: 'template', path: found.path } as const;
-  return { ...found, isReady, base, connections: [] };
-}
-
-async function startOfFork(fork: SandboxFork, files: FileSystems): Promise<Start> {
-  const { openBase } = await import('./base.ts');
-  using taken = new DisposableStack();
-  const base = fork.base && taken.use(openBase(fork.base));
-  const snapshot = openFork(fork.machine, base?.snapshot);
-  await continueFiles(files, fork, base?.chunks);
-  const { hello, connections } = fork;
-  const kept = taken.move();
-  const close = () => kept.dispose();
-  return { snapshot, hello, base: base?.file, connections, isReady: true, [Symbol.dispose]: close };
-}
-
-async function startOfSaved(path: string, files: FileSystems): Promise<Start> {
-  const { takeSaved } = await import('./base.ts');
-  using taken = new DisposableStack();
-  const base = taken.use(takeSaved(path));
-  const { overlay, kernel, volumes, hello, connections } = base.saved.guest();
-  await continueFiles(files, { root: { tree: overlay, server: kernel }, volumes }, base.chunks);
-  const kept = taken.move();
-  const close = () => kept.dispose();
-  return {
-    snapshot: base.snapshot,
-    hello,
-    base: base.file,
-    connections,
-    isReady: true,
-    [Symbol.dispose]: close,
-  };
-}
-
-async function boot(
-  order: MachineOrder,
-  devices: readonly VirtioDevice[],
-  onSerial: (bytes: Uint8Array) => void,
-): Promise<Machine> {
-  const { kernel: image, initramfs, modules } = order.boot!;
-  const archives = modules === undefined ? [initramfs] : [initramfs, modules];
-  const [kernel, ...initrds] = await Promise.all(
-    [image, ...archives].map((path) => readFile(path)),
-  );
-  const initrd = Buffer.concat(initrds);
-  return await Machine.create({
-    kernel: kernel!,
-    initrd,
-    commandLine: kernelCommandLine,
-    memoryMiB: order.memoryMiB,
-    cpus: order.cpus,
-    devices,
-    onSerial,
-    jit,
-  });
-}
-
 /** The agent serves: what all sandboxes have in common is done, and kept for them. */
 async function makeReady(
-  { template, rehearsed }: MachineOrder,
-  { machine, files, console }: Served,
+  order: MachineOrder,
+  served: Served,
   line: AgentLine,
   hello: Uint8Array,
   isBooted: boolean,
 ): Promise<void> {
+  const { template, rehearsed } = order;
+  const { machine, files, console } = served;
   const { root } = files;
   const keeps = template !== undefined && (await hasPlainMountPoints(root.tree));
   if (isBooted && keeps) {
@@ -265,7 +195,20 @@ async function makeReady(
   root.server.settle();
   const agent = console.ports[agentPort]!;
   if (rehearsed && keeps) await rehearse(rehearsed, { machine, files, agent, line, hello });
+  greet(order, served, line, hello);
+}
+
+/** Has the owner hear the agent, and the agent make the guest the owner's. */
+function greet(
+  { configuration }: MachineOrder,
+  { console }: Served,
+  line: AgentLine,
+  hello: Uint8Array,
+): void {
   line.open(hello);
+  if (configuration === undefined) return;
+  setMoment(configuration, Date.now());
+  void console.ports[agentPort]!.write(writeFrame(toGuest.configure, 0, configuration));
 }
 
 /** Loaded only where there is a network: it is much code. */
