@@ -1,7 +1,4 @@
-/** A port of Node's: what is listened to so is told of what came without an event made of it. */
-interface NodePort {
-  on?(event: 'message', listener: () => void): void;
-}
+import { hear } from './hear.ts';
 
 /** One message to oneself; resolves when it arrives. */
 class Turn {
@@ -9,11 +6,7 @@ class Turn {
   #arrived: () => void = () => {};
 
   constructor() {
-    const port: MessagePort & NodePort = this.#channel.port1;
-    const listener = () => this.#arrived();
-    // For the first event of a thread Node loads all it has to fetch pages, 25 to 60 ms.
-    if (port.on !== undefined) port.on('message', listener);
-    else port.onmessage = listener;
+    hear(this.#channel.port1, () => this.#arrived());
   }
 
   take(): Promise<void> {

@@ -12,7 +12,7 @@ export interface CompileAnswer {
   readonly number: number;
   /** Undefined where it could not be compiled. */
   readonly module: WebAssembly.Module | undefined;
-  /** Milliseconds of a processor that it took; the first one's have those of the thread's start. */
+  /** Milliseconds of a processor that it took. */
   readonly busy: number;
 }
 

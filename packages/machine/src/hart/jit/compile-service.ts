@@ -1,4 +1,5 @@
 import { extension, hasThreads, startThread, type Thread } from '../../harts/threads.ts';
+import { hear } from '../../run/hear.ts';
 import type { CompileAnswer, CompileOrder, CompileThreadOrder } from './compile-order.ts';
 import { proofOf, proofRegions } from './proof.ts';
 
@@ -56,10 +57,10 @@ export class CompileService {
     };
     this.#thread = startThread(this.#module, 'anole compiler', order, fail, [port2]);
     this.#thread.unref();
-    port1.onmessage = ({ data }) => {
+    hear(port1, (data) => {
       if (data instanceof Uint8Array) this.#proved(data);
       else this.#answered(data as CompileAnswer);
-    };
+    });
     port1.onmessageerror = () => fail(new Error('An answer of the compiler cannot be read'));
     (port1 as Unrefable).unref?.();
     return port1;

@@ -1,5 +1,6 @@
 /** Where a thread that compiles starts, in Node and in browsers. */
 import { receiveOrder } from '../../harts/threads.ts';
+import { hear } from '../../run/hear.ts';
 import { threadTime } from '../../run/thread-time.ts';
 import { RAM_OFFSET } from '../layout.ts';
 import type { CompileAnswer, CompileOrder, CompileThreadOrder } from './compile-order.ts';
@@ -11,14 +12,13 @@ const { port, proof } = (await receiveOrder()) as CompileThreadOrder;
 const memory = new WebAssembly.Memory({ initial: RAM_OFFSET >> 16 });
 const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
 port.postMessage(proofOf(proof));
-let start = threadTime();
-port.onmessage = ({ data }) => {
-  const began = threadTime() - start;
-  start = 0;
+hear(port, (data) => {
+  // Not what the start of the thread took: that serves all machines, and one with a small share would owe seconds.
+  const began = threadTime();
   const { number, ...order } = data as CompileOrder;
   const module = compile(order);
   port.postMessage({ number, module, busy: threadTime() - began } satisfies CompileAnswer);
-};
+});
 port.onmessageerror = () => {
   throw new Error('An order to compile cannot be read');
 };
