@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import zlib from 'node:zlib';
 import fc from 'fast-check';
+import { kernel } from './crc/kernel.ts';
+import { moduleBytes } from './crc/module-bytes.ts';
 import { adler32, crc32, crc32c } from './index.ts';
 
 const ascii = (text: string) => new TextEncoder().encode(text);
@@ -35,4 +37,25 @@ test('crc32 agrees with zlib on bytes of any length and alignment', () => {
     }),
     { seed: 1 },
   );
+});
+
+test('crc32 agrees with zlib on long pieces, in whatever memory', () => {
+  const all = new Uint8Array(new SharedArrayBuffer(200_000));
+  for (let at = 0; at < all.length; at++) all[at] = (at * 7919) >> 3;
+  const places = fc.tuple(fc.nat(100), fc.integer({ min: 200, max: all.length - 100 }));
+  fc.assert(
+    fc.property(places, fc.nat(2 ** 32 - 1), ([start, length], previous) => {
+      const part = all.subarray(start, start + length);
+      assert.equal(crc32(part, previous), zlib.crc32(part, previous));
+      // Byte by byte it is the same: below what is worth copying.
+      let sum = previous;
+      for (let at = 0; at < part.length; at += 100) sum = crc32c(part.subarray(at, at + 100), sum);
+      assert.equal(crc32c(part, previous), sum);
+    }),
+    { seed: 1, numRuns: 60 },
+  );
+});
+
+test('the code that sums is what its source makes', () => {
+  assert.deepEqual(moduleBytes, kernel());
 });

@@ -1,3 +1,5 @@
+import { crcSummer } from './crc/summer.ts';
+
 /**
  * Continues a checksum over more bytes. `previous` is the checksum of what came before, so that
  * `crc(b, crc(a))` is the checksum of a followed by b. Results are unsigned 32-bit numbers.
@@ -27,12 +29,24 @@ export function adler32(bytes: Uint8Array, previous = 1): number {
   return ((high << 16) | low) >>> 0;
 }
 
+/** Shorter ones are summed here: others have to be copied first. */
+const longBytes = 256;
+
 /** A CRC of 32 bits, reflected, inverted at both ends, eight bytes a step ("slicing by 8"). */
 function reflectedCrc(polynomial: number): Checksum {
   let tables: Int32Array | undefined;
+  let sum: ReturnType<typeof crcSummer>;
   return (bytes, previous = 0) => {
-    tables ??= sliceTables(polynomial);
-    return ~update(tables, ~previous, bytes) >>> 0;
+    if (tables === undefined) {
+      tables = sliceTables(polynomial);
+      sum = crcSummer(tables);
+    }
+    if (sum === undefined || bytes.length < longBytes) {
+      return ~update(tables, ~previous, bytes) >>> 0;
+    }
+    const whole = bytes.length & ~7;
+    const most = sum(~previous, bytes.subarray(0, whole));
+    return ~update(tables, most, bytes.subarray(whole)) >>> 0;
   };
 }
 

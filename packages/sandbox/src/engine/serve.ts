@@ -125,6 +125,8 @@ interface Served {
   readonly gates: readonly OutputGate[];
   /** The file that pages come from. */
   readonly base: BaseFile | undefined;
+  /** Ends it for what a device met that was given something: a page of a damaged snapshot. */
+  readonly fail: (error: unknown) => void;
 }
 
 async function runMachine(
@@ -142,7 +144,9 @@ async function runMachine(
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
     : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
-  const served = { link, machine, files, network, console, gates, base: start?.base };
+  const { promise: failure, reject: fail } = Promise.withResolvers<never>();
+  failure.catch(() => {});
+  const served = { link, machine, files, network, console, gates, base: start?.base, fail };
   network?.stack.reset(start?.connections ?? []);
   const greeting = start === undefined ? line.next() : Promise.resolve(start.hello);
   link.receive((command) => obey(command, served, greeting));
@@ -156,10 +160,12 @@ async function runMachine(
   const ended = machine.run();
   using _ = order.cpus === 1 ? later(() => prepareMemory(order.memoryMiB * 2 ** 20)) : undefined;
   if (!start?.isReady) {
-    void greeting.then((hello) => makeReady(order, served, line, hello, start === undefined));
+    greeting
+      .then((hello) => makeReady(order, served, line, hello, start === undefined))
+      .catch(fail);
   }
   try {
-    return await ended;
+    return await Promise.race([ended, failure]);
   } finally {
     await machine.stop();
   }
@@ -201,14 +207,15 @@ async function makeReady(
 /** Has the owner hear the agent, and the agent make the guest the owner's. */
 function greet(
   { configuration }: MachineOrder,
-  { console }: Served,
+  { console, fail }: Served,
   line: AgentLine,
   hello: Uint8Array,
 ): void {
   line.open(hello);
   if (configuration === undefined) return;
   setMoment(configuration, Date.now());
-  void console.ports[agentPort]!.write(writeFrame(toGuest.configure, 0, configuration));
+  const frame = writeFrame(toGuest.configure, 0, configuration);
+  console.ports[agentPort]!.write(frame).catch(fail);
 }
 
 /** Loaded only where there is a network: it is much code. */
@@ -242,7 +249,7 @@ function isControl(command: Command): command is ControlCommand {
 }
 
 function obey(command: Command, served: Served, hello: Promise<Uint8Array>): void {
-  const { link, machine, console, gates } = served;
+  const { link, machine, console, gates, fail } = served;
   if (isControl(command)) {
     control(command, served, (report) => link.tell(report));
     return;
@@ -250,17 +257,19 @@ function obey(command: Command, served: Served, hello: Promise<Uint8Array>): voi
   if (command.type === 'stop') void machine.stop();
   else if (command.type === 'connect') served.network?.connect(command.port, command.guest);
   else if (command.type === 'fork') void forkFor(command, served, hello);
-  else if (command.type === 'agent') void console.ports[agentPort]!.write(command.bytes);
-  else if (command.type === 'consumed') gates[command.terminal]?.consumed(command.bytes);
+  else if (command.type === 'agent') {
+    console.ports[agentPort]!.write(command.bytes).catch(fail);
+  } else if (command.type === 'consumed') gates[command.terminal]?.consumed(command.bytes);
   else {
     const port = console.ports[firstTerminal + command.terminal];
     if (port === undefined) return;
     if (command.type === 'resize') port.resize(command.size);
     else {
       const { terminal, bytes } = command;
-      void port
+      port
         .write(bytes)
-        .then(() => link.tell({ type: 'taken', terminal, bytes: bytes.length }));
+        .then(() => link.tell({ type: 'taken', terminal, bytes: bytes.length }))
+        .catch(fail);
     }
   }
 }
