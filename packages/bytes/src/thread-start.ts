@@ -6,6 +6,8 @@ interface Bundle {
   readonly machine: string;
   /** Throws where the sources have changed since. */
   check(): void;
+  /** Has names of packages lead to their sources, which the bundle itself does without. */
+  findSources(): void;
 }
 
 /** Undefined where the modules themselves run. */

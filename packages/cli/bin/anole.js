@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 // Where the command starts: plain JavaScript, which any Node since 18 can read. A Node that is new
 // enough goes on in this process: a second one would take as long as much of what is to be done.
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import * as nodeModule from 'node:module';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 
 const floor = 24;
+const condition = 'anole-source';
+// Who imports a module of Node's has Node load all that it can do.
+const builtin = process.getBuiltinModule ?? ((name) => import(name));
+const { existsSync, readFileSync, statSync } = await builtin('node:fs');
+const nodeModule = await builtin('node:module');
+const { dirname, join } = await builtin('node:path');
+const { fileURLToPath } = await builtin('node:url');
 
 if (Number.parseInt(process.versions.node, 10) >= floor) await run();
 else (await import('./relaunch.js')).relaunch(floor);
@@ -17,10 +20,14 @@ async function run() {
   const bundle = process.env.ANOLE_BUNDLE === '0' ? undefined : findBundle(fromSource);
   // Before the first module that has types: removing them takes longer than all the rest of a start.
   nodeModule.enableCompileCache();
-  if (fromSource) resolveToSource();
+  // For threads and processes that are started with these options.
+  if (fromSource) process.execArgv.push('-C', condition);
   silenceExperiments();
   const main = fromSource ? source.href : new URL('../dist/main.js', import.meta.url).href;
-  if (!bundle || !(await runBundle(bundle, main))) await import(main);
+  const findSources = fromSource ? resolveToSource : () => {};
+  if (bundle && (await runBundle({ ...bundle, findSources }, main))) return;
+  findSources();
+  await import(main);
 }
 
 /** Runs the command from its bundle. False: it found that the sources have changed, and did nothing. */
@@ -80,17 +87,14 @@ function isFresh({ root, stamps }) {
   });
 }
 
-/** Does what `-C anole-source` would: packages of this checkout are their sources. */
+/** Does what `-C anole-source` would: packages of this checkout are their sources. The bundle has what it uses of them. */
 function resolveToSource() {
-  const condition = 'anole-source';
   nodeModule.registerHooks({
     resolve: (specifier, context, next) =>
       specifier.startsWith('@anole/')
         ? next(specifier, { ...context, conditions: [...context.conditions, condition] })
         : next(specifier, context),
   });
-  // For threads and processes that are started with these options.
-  process.execArgv.push('-C', condition);
 }
 
 /** Does what `--disable-warning=ExperimentalWarning` would: SQLite is one, which holds our locks. */

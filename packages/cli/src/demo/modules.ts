@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
 import { dirname, join, normalize, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { bundle } from '@anole/bytes/threads';
 
 /** What the scripts of a page import by name. */
 const entryPoints = [
@@ -46,6 +47,7 @@ export class PageModules {
   readonly #imports: Record<string, string> = {};
 
   constructor() {
+    bundle()?.findSources();
     for (const name of entryPoints) {
       const file = fileURLToPath(import.meta.resolve(name));
       this.#imports[name] = this.#add(name.split('/').slice(0, 2).join('/'), moduleOf(file));
