@@ -102,6 +102,16 @@ describe('code that another hart gives', () => {
     assert.notDeepEqual(sums(child), sums(parent));
   });
 
+  it('takes half as many jumps of each hart', async () => {
+    const side = new Side();
+    const { hart } = await started({ threshold: 100, batch: 1 }, side);
+    const round = 7;
+    hart.run(45 * round);
+    assert.equal(side.given.length, 0);
+    hart.run(10 * round);
+    assert.ok(side.given.length > 0);
+  });
+
   it('is not compiled here meanwhile', async () => {
     const { parent } = await compiledOnce();
     const side = new Side(false);

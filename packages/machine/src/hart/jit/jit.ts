@@ -16,6 +16,8 @@ import type { SharedCode } from './shared-code.ts';
 const CAPACITY = 16384;
 /** Slices that a place waits for others to be compiled with, unless it becomes hot once more. */
 const PATIENCE = 1000;
+/** Harts that count jumps to one place, each for itself, where one compiles for all: two or more. */
+const COUNTING = 2;
 /** Instructions that a hart executes until it is worth compiling more for. */
 const WARM = 200_000_000;
 /** Instructions of a region. */
@@ -146,7 +148,8 @@ export class Jit {
   #setThreshold(): void {
     const { threshold, coldThreshold = threshold } = this.#options;
     const words = new Int32Array(this.#own.buffer);
-    words[at.THRESHOLD >> 2] = this.#isWarm ? threshold : coldThreshold;
+    const jumps = this.#isWarm ? threshold : coldThreshold;
+    words[at.THRESHOLD >> 2] = this.#exchange === undefined ? jumps : Math.ceil(jumps / COUNTING);
   }
 
   /** See `Hart.shareCode`. */
