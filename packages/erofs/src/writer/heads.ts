@@ -35,10 +35,12 @@ export class HeadWriter {
     const { settings } = this.#plan;
     const output = this.#output;
     const base = (inodes[0]?.nid ?? 0) < IN_METABOX ? 0 : IN_METABOX;
-    for (const index of byPlace(inodes, settings.blockSize / INODE_SLOT, base)) {
-      const inode = inodes[index]!;
+    const order = byPlace(inodes, settings.blockSize / INODE_SLOT, base);
+    // There are as many as files: nothing is made for each that is not needed.
+    for (let index = 0; index < order.length; index++) {
+      const inode = inodes[order[index]!]!;
       const at = start + (inode.nid - base) * INODE_SLOT;
-      if (output.position < at) yield* output.skipTo(at);
+      if (output.position < at && !output.pad(at)) yield* output.skipTo(at);
       if (inode.tailSize > 0 && !output.hasRoom(headSize(inode, settings))) {
         // Tail and inode lie in one part.
         yield* output.flush();

@@ -34,14 +34,15 @@ export class Output {
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
   #offset = 0;
   #used = 0;
-  /** What did not fit. */
+  /** What did not fit, and bytes of it. */
   #rest: Uint8Array[] = [];
+  #restSize = 0;
   /** Those of the part that is being gathered. */
   copies: FileCopy[] = [];
 
   /** Where the next piece goes. */
   get position(): number {
-    return this.#offset + this.#used + this.#rest.reduce((sum, { length }) => sum + length, 0);
+    return this.#offset + this.#used + this.#restSize;
   }
 
   /** Whether the image's first bytes are still here. */
@@ -59,7 +60,9 @@ export class Output {
     const count = this.#rest.length > 0 ? 0 : Math.min(bytes.length, BUFFER_SIZE - this.#used);
     this.#buffer.set(count === bytes.length ? bytes : bytes.subarray(0, count), this.#used);
     this.#used += count;
-    if (count < bytes.length) this.#rest.push(bytes.slice(count));
+    if (count === bytes.length) return;
+    this.#rest.push(bytes.slice(count));
+    this.#restSize += bytes.length - count;
   }
 
   /** Room in the buffer, for `length` bytes at most and one at least: to be filled wholly. */
@@ -76,6 +79,16 @@ export class Output {
 
   hasRoom(length: number): boolean {
     return this.#rest.length === 0 && this.#used + length <= BUFFER_SIZE;
+  }
+
+  /** Zeros up to `position`, as {@link skipTo}, where the buffer has room for them; else false. */
+  pad(position: number): boolean {
+    const count = position - this.position;
+    if (!this.hasRoom(count)) return false;
+    const end = this.#used + count;
+    this.#buffer.fill(0, this.#used, end);
+    this.#used = end;
+    return true;
   }
 
   /** Zeros up to `position`, which is not before the present one. */
@@ -108,6 +121,7 @@ export class Output {
     this.#used = 0;
     const rest = this.#rest;
     this.#rest = [];
+    this.#restSize = 0;
     for (const bytes of rest) this.append(bytes);
   }
 }

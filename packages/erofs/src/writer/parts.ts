@@ -146,7 +146,7 @@ export class PartWriter {
     const length = isSmall ? size - tail : 0;
     const tailTo = output.position;
     const to = length > 0 ? startBlock * this.#plan.settings.blockSize : 0;
-    output.room(tail).fill(0);
+    output.pad(tailTo + tail);
     output.copies.push({ node, ino, from: size - tail - length, length, to, tail, tailTo });
     if (isSmall) this.#left[ino] = 1;
     return true;

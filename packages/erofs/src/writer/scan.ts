@@ -71,23 +71,21 @@ class Scanner {
   }
 
   async #directory(inode: Inode, parent: Inode): Promise<Inode[]> {
-    const listed = this.#settings.list(inode.node);
-    const entries = new Map<string, DirectoryEntry>();
-    for (const entry of isPromise(listed) ? await listed : listed) {
-      if (!this.#excludes(inode, entry.name)) entries.set(entry.name, entry);
-    }
+    const entries = new EntriesByName(await this.#listed(inode));
     const { listDots } = this.#settings;
-    const names = sortNames([...(listDots ? ['.'] : []), '..', ...entries.keys()]);
+    const names = sortNames([...(listDots ? ['.'] : []), '..', ...entries.names()]);
     const children: Inode[] = [];
     const subdirectories: Inode[] = [];
-    const found: [entry: DirectoryEntry, child: Inode][] = [];
+    // What may let go of its node, side by side.
+    const found: DirectoryEntry[] = [];
+    const files: Inode[] = [];
     for (const name of names) {
       if (name === '.' || name === '..') {
         children.push(name === '.' ? inode : parent);
         continue;
       }
       checkName(name, inode);
-      const entry = entries.get(name)!;
+      const entry = entries.get(name);
       const known = this.#byIno.get(entry.ino);
       const added = known ?? this.#child(inode, entry);
       const child = isPromise(added) ? await added : added;
@@ -97,7 +95,10 @@ class Scanner {
       this.#call.signal?.throwIfAborted();
       if (child.type !== 'directory') {
         child.nlink++;
-        if (!known && entry.node) found.push([entry, child]);
+        if (!known && entry.node) {
+          found.push(entry);
+          files.push(child);
+        }
         continue;
       }
       if (known) {
@@ -105,16 +106,19 @@ class Scanner {
       }
       subdirectories.push(child);
     }
-    const nodes = inode.node.condense?.(found.map(([entry]) => entry));
+    const nodes = inode.node.condense?.(found);
     inode.directory = { parent, names, children, ...(nodes && { nodes }) };
-    if (nodes) for (const [place, [, child]] of found.entries()) child.release(place);
+    if (nodes) for (const [place, child] of files.entries()) child.release(place);
     inode.nlink = 2 + subdirectories.length;
     inode.size = directorySize(names, this.#settings.blockSize);
     return subdirectories;
   }
 
-  #excludes(inode: Inode, name: string): boolean {
-    return this.#settings.exclude?.(pathIn(inode, name).slice(1)) ?? false;
+  async #listed(inode: Inode): Promise<readonly DirectoryEntry[]> {
+    const { list, exclude } = this.#settings;
+    const listed = list(inode.node);
+    const all = isPromise(listed) ? await listed : listed;
+    return exclude ? all.filter(({ name }) => !exclude(pathIn(inode, name).slice(1))) : all;
   }
 
   #child(above: Inode, { name, node }: DirectoryEntry): Awaitable<Inode> {
@@ -152,10 +156,10 @@ class Scanner {
   /** What must be asked for, and takes waiting in some trees. */
   #details(inode: Inode): Awaitable<void> {
     const { node, type } = inode;
-    const attributes = chain(
-      this.#xattrsOf(node),
-      (found) => found && this.#setXattrs(inode, found),
-    );
+    const given = this.#xattrsOf(node);
+    const attributes = isPromise(given)
+      ? given.then((found) => found && this.#setXattrs(inode, found))
+      : given && this.#setXattrs(inode, given);
     if (type === 'symlink') {
       return chain(attributes, () => chain(node.readLink(), (target) => setTarget(inode, target)));
     }
@@ -209,6 +213,32 @@ function pathIn(directory: Inode, name: string): string {
   return directory.above === undefined ? `/${name}` : `${directory.path}/${name}`;
 }
 
+function pathOf(name: string, above: Inode | undefined): string {
+  return above === undefined ? name : pathIn(above, name);
+}
+
+/** Entries of a directory, which are mostly asked for in the order in which they were listed. */
+class EntriesByName {
+  readonly #listed: readonly DirectoryEntry[];
+  #next = 0;
+  #byName: Map<string, DirectoryEntry> | undefined;
+
+  constructor(listed: readonly DirectoryEntry[]) {
+    this.#listed = listed;
+  }
+
+  names(): string[] {
+    return this.#listed.map(({ name }) => name);
+  }
+
+  get(name: string): DirectoryEntry {
+    const next = this.#listed[this.#next++];
+    if (next?.name === name) return next;
+    this.#byName ??= new Map(this.#listed.map((entry) => [entry.name, entry]));
+    return this.#byName.get(name)!;
+  }
+}
+
 function checkName(name: string, directory: Inode): void {
   const length = nameLength(name);
   if (length === 0 || name.includes('/') || name.includes('\0')) {
@@ -220,7 +250,6 @@ function checkName(name: string, directory: Inode): void {
 }
 
 function checkFound({ size, uid, gid, mode, mtime, rdev, name, above }: Found): void {
-  const path = () => (above === undefined ? name : pathIn(above, name));
   const fits =
     Number.isSafeInteger(size) &&
     size >= 0 &&
@@ -232,8 +261,8 @@ function checkFound({ size, uid, gid, mode, mtime, rdev, name, above }: Found): 
     Number.isSafeInteger(mtime.seconds) &&
     mtime.nanoseconds >= 0 &&
     mtime.nanoseconds < 1e9;
-  if (!fits) throw cannotStore(path(), 'its attributes are out of range');
+  if (!fits) throw cannotStore(pathOf(name, above), 'its attributes are out of range');
   if (rdev && (rdev.major > 0xfff || rdev.minor > 0xfffff)) {
-    throw cannotStore(path(), `its device number is ${rdev.major}:${rdev.minor}`);
+    throw cannotStore(pathOf(name, above), `its device number is ${rdev.major}:${rdev.minor}`);
   }
 }
