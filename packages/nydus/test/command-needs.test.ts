@@ -23,9 +23,9 @@ function filesByLdd(program: string): string[] {
   return [program, ...paths].map((path) => realpathSync(path).slice(1)).sort();
 }
 
-/** Names /b and /c, then a thousand libraries that are nowhere, in thousands of directories. */
-function greedyProgram(): Uint8Array {
-  const bytes = Buffer.alloc(64 * 1024);
+/** A program of two segments: all of it, and its dynamic section, which has these entries. */
+function programOf(size: number, dynamic: number, entries: readonly (readonly number[])[]): Buffer {
+  const bytes = Buffer.alloc(size);
   bytes.write('\x7fELF', 'latin1');
   bytes.set([2, 1], 4);
   bytes.writeUInt16LE(62, 18);
@@ -38,24 +38,44 @@ function greedyProgram(): Uint8Array {
     bytes.writeBigUInt64LE(BigInt(offset), at + 16);
     bytes.writeBigUInt64LE(BigInt(size), at + 32);
   };
-  const [dynamic, names] = [8192, 256];
-  segment(64, 1, 0, bytes.length);
+  segment(64, 1, 0, size);
   segment(120, 2, dynamic, 40_000);
+  for (const [index, words] of entries.entries()) {
+    for (const [at, word] of words.entries())
+      bytes.writeBigUInt64LE(BigInt(word), dynamic + 16 * index + 8 * at);
+  }
+  return bytes;
+}
+
+/** Names /b and /c, then a thousand libraries that are nowhere, in thousands of directories. */
+function greedyProgram(): Uint8Array {
+  const names = 256;
   const list = `${'d:'.repeat(2000)}\0/b\0/c\0none\0`;
-  bytes.write(list, names, 'latin1');
   const offset = (name: string) => list.indexOf(name);
-  const entries = [
+  const bytes = programOf(64 * 1024, 8192, [
     [5, names],
     [10, list.length],
     [1, offset('/b')],
     [1, offset('/c')],
     ...Array.from({ length: 1000 }, () => [29, 0]),
     ...Array.from({ length: 1000 }, () => [1, offset('none')]),
-  ] as const;
-  for (const [index, words] of entries.entries()) {
-    for (const [at, word] of words.entries())
-      bytes.writeBigUInt64LE(BigInt(word!), dynamic + 16 * index + 8 * at);
-  }
+  ]);
+  bytes.write(list, names, 'latin1');
+  return bytes;
+}
+
+/** Names `/b` at the end of a table of eight megabytes, as that of a program with very many symbols. */
+function programOfManyNames(): Uint8Array {
+  const [names, size] = [64 * 1024, 8 * 1024 * 1024];
+  const at = size - 3;
+  const bytes = programOf(names + size, 8192, [
+    [5, names],
+    [10, size],
+    [1, at],
+    [1, size],
+    [1, size + 4096],
+  ]);
+  bytes.write('/b\0', names + at, 'latin1');
   return bytes;
 }
 
@@ -90,6 +110,14 @@ describe('what a command needs', () => {
     assert.deepEqual(await paths('tool', ['PATH=/opt:/bin']), found);
     assert.deepEqual(await paths('/opt/other'), ['opt/other', 'usr/bin/dash']);
     assert.deepEqual(await commandNeeds(tree, execution([])), []);
+  });
+
+  it('is told by a table of names of any size, and not by what lies outside of it', async () => {
+    const tree = new MemoryTree();
+    tree.putFile('a', programOfManyNames());
+    tree.putFile('b', encode('a library'));
+    const trace = await commandNeeds(tree, execution(['/a']));
+    assert.deepEqual([...new Set(trace.map(({ path }) => path))], ['a', 'b']);
   });
 
   it('is looked for in no more places than any program has', async () => {

@@ -26,10 +26,9 @@ const CLASS_64 = 2;
 const LITTLE = 1;
 const HEADER = 64;
 const PROGRAM_HEADER = 56;
-/** Of what others say, so much is read at most: headers, bytes of the dynamic section, of a table of names. */
+/** Of what others say, so much is read at most: headers, bytes of the dynamic section, of a name. */
 const MAX_HEADERS = 256;
 const MAX_DYNAMIC = 64 * 1024;
-const MAX_NAMES = 4 * 1024 * 1024;
 const MAX_PATH = 4096;
 const MAX_LIBRARIES = 1024;
 const MAX_DIRECTORIES = 64;
@@ -77,9 +76,8 @@ export async function elfNeeds(file: TreeNode): Promise<ElfNeeds | undefined> {
   return {
     machine,
     parts: partsOf(file.stat.size, segments),
-    libraries: dynamic.texts(DT_NEEDED).slice(0, MAX_LIBRARIES),
-    directories: [...dynamic.texts(DT_RUNPATH), ...dynamic.texts(DT_RPATH)]
-      .slice(0, MAX_DIRECTORIES)
+    libraries: await dynamic.texts([DT_NEEDED], MAX_LIBRARIES),
+    directories: (await dynamic.texts([DT_RUNPATH, DT_RPATH], MAX_DIRECTORIES))
       .flatMap((list) => list.split(':'))
       .filter((each) => each !== '')
       .slice(0, MAX_DIRECTORIES),
@@ -131,10 +129,11 @@ function partsOf(size: number, segments: readonly Segment[]): readonly ElfPart[]
 
 /** Texts of a dynamic section. */
 interface Dynamic {
-  texts(tag: number): readonly string[];
+  /** Those of some tags, the first tag's first, so many at most. */
+  texts(tags: readonly number[], most: number): Promise<readonly string[]>;
 }
 
-const none: Dynamic = { texts: () => [] };
+const none: Dynamic = { texts: async () => [] };
 
 async function dynamicOf(file: TreeNode, segments: readonly Segment[]): Promise<Dynamic> {
   const section = segments.find(({ type }) => type === PT_DYNAMIC);
@@ -154,12 +153,18 @@ async function dynamicOf(file: TreeNode, segments: readonly Segment[]): Promise<
       type === PT_LOAD && address !== undefined && address >= from && address < from + size,
   );
   const size = valueBy(DT_STRSZ) ?? 0;
-  if (place === undefined || address === undefined || size > MAX_NAMES) return none;
-  const names = await exactly(file, place.offset + address - place.address, size);
-  if (names === undefined) return none;
+  if (place === undefined || address === undefined) return none;
+  // Of the table, which has the names of all symbols, just what is named: it may have megabytes.
+  const start = place.offset + address - place.address;
   return {
-    texts: (tag) =>
-      entries.filter(([each]) => each === tag).map(([, offset]) => textIn(names, offset)),
+    async texts(tags, most) {
+      const chosen = tags.flatMap((tag) => entries.filter(([each]) => each === tag));
+      const texts = chosen.slice(0, most).map(async ([, offset]) => {
+        const length = Math.min(MAX_PATH, size - offset);
+        return length > 0 ? await textAt(file, start + offset, length) : undefined;
+      });
+      return (await Promise.all(texts)).filter((text) => text !== undefined);
+    },
   };
 }
 
