@@ -1,7 +1,7 @@
-import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Awaitable, abortable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
-import { HostError, hostError, type Lock, readAt, systemCode } from '@anole/host';
+import { HostError, hostError, type Lock, readAt, systemCode, writeAt } from '@anole/host';
 import type { Chunks } from './chunks.ts';
 import { Foresight } from './foresight.ts';
 import { Homeless } from './homeless.ts';
@@ -351,9 +351,7 @@ export class CachedBlob implements Source {
   #store(first: number, end: number, bytes: Uint8Array): void {
     const from = this.chunks.offsetOf(first);
     try {
-      for (let at = 0; at < bytes.length; ) {
-        at += writeSync(this.fd, bytes, at, bytes.length - at, from + at);
-      }
+      writeAt(this.fd, from, bytes);
       this.#seals?.put(first, end, bytes);
       this.#presence.put(first, end);
       this.#homeless.settled(first, end);
