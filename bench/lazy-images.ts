@@ -47,6 +47,11 @@ function writeRecipe({ name, recipe }: LazyImage, directory: string): string {
   return path;
 }
 
+/** The file that has what the image's program reads. */
+export function traceOf({ name }: LazyImage, images: string): string {
+  return join(images, `${name}.trace`);
+}
+
 /**
  * Makes the forms of an image, in the registry of a host: `plain`, `lazy` as converted, `fast` with a trace of its
  * program, `soci`, `esgz`. Those that a directory of images has are taken as they are.
@@ -59,7 +64,7 @@ export async function prepareImage(
 ): Promise<void> {
   const { name, argv } = image;
   const done = join(images, `${name}.done`);
-  if (existsSync(done)) return;
+  if (existsSync(done) && existsSync(traceOf(image, images))) return;
   const layout = join(scratch, `${name}.oci`);
   const tag = (tag: string) => `docker://${host}/${name}:${tag}`;
   const recipe = writeRecipe(image, scratch);
@@ -67,7 +72,7 @@ export async function prepareImage(
   // As images of languages have it.
   await ours('image', 'config', `oci:${layout}`, tag('plain'), '--cmd', JSON.stringify(argv));
   await ours('image', 'convert', tag('plain'), tag('lazy'), ...FORM);
-  const trace = join(scratch, `${name}.trace`);
+  const trace = traceOf(image, images);
   const point = join(scratch, 'traced');
   mkdirSync(point, { recursive: true });
   const command = ['--', ...inRoot(point, argv)];

@@ -1,12 +1,10 @@
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { findOnDemand } from '@anole/nydus/service';
-import { hintsOf, parsePlatform } from '@anole/oci';
-import { ImageStore, Registries } from '@anole/oci/node';
 import type { Contestant, Report } from './harness.ts';
 import { finish, ImageMounts, anole as ours, output } from './image-mounts.ts';
-import { type LazyImage, lazyImages, PLATFORM, prepareImage } from './lazy-images.ts';
+import { bytesWanted } from './lazy-bytes.ts';
+import { type LazyImage, lazyImages, PLATFORM, prepareImage, traceOf } from './lazy-images.ts';
 import { compareWarm, memoryOfMany, secondStart } from './lazy-service.ts';
 import { hasProgram } from './programs.ts';
 import { registry } from './registry.ts';
@@ -43,7 +41,7 @@ export default async function lazy(report: Report): Promise<void> {
   for (const image of chosen) {
     await prepareImage(image, images, host, directory);
     await using link = await slowLink(port, LINK.bits, LINK.delay);
-    const setting = { link, mounts, directory };
+    const setting = { link, host, images, mounts, directory };
     if (isWanted('start')) await compareStarts(report, image, setting);
     if (isWanted('forms')) await compareForms(report, image, setting);
     const reference = `docker://${link.host}/${image.name}`;
@@ -86,6 +84,10 @@ async function many(
 
 interface Setting {
   readonly link: SlowLink;
+  /** The registry, without the link. */
+  readonly host: string;
+  /** Where images are kept. */
+  readonly images: string;
   readonly mounts: ImageMounts;
   readonly directory: string;
 }
@@ -93,7 +95,8 @@ interface Setting {
 async function compareStarts(report: Report, image: LazyImage, setting: Setting): Promise<void> {
   const { name } = image;
   const runs = report.full ? 5 : 2;
-  const wanted = await bytesWanted(`docker://${setting.link.host}/${name}:fast`);
+  const [plain, traced] = ['lazy', 'fast'].map((tag) => `docker://${setting.host}/${name}:${tag}`);
+  const wanted = await bytesWanted(plain!, traced!, traceOf(image, setting.images));
   for (const [tag, what, target] of [
     ['lazy', 'as converted', 0.15],
     ['fast', 'as traced', 0.1],
@@ -108,7 +111,11 @@ async function compareStarts(report: Report, image: LazyImage, setting: Setting)
     });
     const megabytes = came.at(-1)! / 1e6;
     report.figure(`${name} ${what}: bytes that came`, megabytes, 'MB');
-    report.figure(`${name} ${what}: of what is read`, came.at(-1)! / wanted, '(target 1.3)');
+    const { pages, units } = wanted;
+    report.figure(`${name} ${what}: of pages that are read`, came.at(-1)! / pages, 'times');
+    if (tag === 'fast') continue;
+    const ofUnits = `${name} ${what}: of units in which pages lie that are read`;
+    report.figure(ofUnits, came.at(-1)! / units, 'times (target 1.3)');
   }
 }
 
@@ -129,15 +136,6 @@ async function compareForms(report: Report, image: LazyImage, setting: Setting):
     });
     report.figure(`${image.name}, ${what}: bytes that came`, came.at(-1)! / 1e6, 'MB');
   }
-}
-
-/** Bytes of metadata, and of what the program reads, as they are stored. */
-async function bytesWanted(name: string): Promise<number> {
-  using registries = await Registries.load();
-  const around = { registries, store: new ImageStore() };
-  const { layers } = await findOnDemand(name, parsePlatform(PLATFORM), around);
-  const { metadata, first } = hintsOf(layers[0]!);
-  return [...metadata, ...first].reduce((sum, [start, end]) => sum + end - start, 0);
 }
 
 function mounted(
