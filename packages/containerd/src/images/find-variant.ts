@@ -5,6 +5,8 @@ import {
   type ImageIndex,
   type ImageReader,
   isManifestType,
+  type Manifest,
+  type ManifestDocument,
   type Platform,
   readConfig,
   readManifest,
@@ -25,34 +27,72 @@ export interface ImageWithVariant {
  * themselves, else by indexes of their own. That a variant has the files of its original is what the maker of the
  * index says.
  *
+ * @param root what the image's name leads to
  * @param here images for others are left out, unless they are variants
  * @throws OciError
  */
 export async function imagesWithVariants(
   reader: ImageReader,
-  root: Descriptor,
+  root: ManifestDocument,
   here: Platform,
   options: ReadOptions = {},
 ): Promise<readonly ImageWithVariant[]> {
-  const { content } = await readManifest(reader, root, options);
-  const index = content.kind === 'index' ? content : undefined;
-  const found: ImageWithVariant[] = [];
-  for (const variant of index ? candidatesOf(index, here) : [root]) {
-    const document = await readManifest(reader, variant, options);
-    if (document.content.kind !== 'manifest') continue;
-    const manifest = { ...document, content: document.content };
-    if (!(await onDemandOf('', reader, manifest, options))) continue;
-    for (const original of [...(index ? originalsOf(variant, index) : []), variant]) {
-      const { content: manifest } = await readManifest(reader, original, options);
-      if (manifest.kind !== 'manifest') continue;
-      const { diffIds } = await readConfig(reader, manifest.config, options);
-      // A layer that is not counted would be missing.
-      if (diffIds.length !== manifest.layers.length) continue;
-      const chainIds = chainIdsOf(diffIds);
-      found.push({ original: original.digest, variant: variant.digest, chainIds });
-    }
+  const documents = new Documents(reader, root, options);
+  const { content, descriptor } = root;
+  if (content.kind === 'manifest') return await pairsOf(descriptor, [], documents);
+  // Together: each document is a round trip, and so is each configuration.
+  const found = await Promise.all(
+    candidatesOf(content, here).map((variant) =>
+      pairsOf(variant, originalsOf(variant, content), documents),
+    ),
+  );
+  return found.flat();
+}
+
+/** Documents of an image, each read once. */
+class Documents {
+  readonly reader: ImageReader;
+  readonly options: ReadOptions;
+  readonly #known: Map<string, Promise<ManifestDocument>>;
+
+  constructor(reader: ImageReader, root: ManifestDocument, options: ReadOptions) {
+    this.reader = reader;
+    this.options = options;
+    this.#known = new Map([[root.descriptor.digest, Promise.resolve(root)]]);
   }
-  return found;
+
+  /** The manifest that a descriptor leads to; undefined where that is none. */
+  async manifest(descriptor: Descriptor): Promise<Found | undefined> {
+    const { digest } = descriptor;
+    const document = this.#known.get(digest) ?? readManifest(this.reader, descriptor, this.options);
+    this.#known.set(digest, document);
+    const { content, ...rest } = await document;
+    return content.kind === 'manifest' ? { ...rest, content } : undefined;
+  }
+}
+
+type Found = Omit<ManifestDocument, 'content'> & { readonly content: Manifest };
+
+/** A variant with each of its originals, and with itself; none where it does not load on demand. */
+async function pairsOf(
+  variant: Descriptor,
+  originals: readonly Descriptor[],
+  documents: Documents,
+): Promise<readonly ImageWithVariant[]> {
+  const { reader, options } = documents;
+  const all = [variant, ...originals].map((each) => documents.manifest(each));
+  const [own, ...others] = await Promise.all(all);
+  if (own === undefined || !(await onDemandOf('', reader, own, options))) return [];
+  const pairs = [...others, own].map(async (original) => {
+    if (original === undefined) return [];
+    const { layers, config } = original.content;
+    const { diffIds } = await readConfig(reader, config, options);
+    // A layer that is not counted would be missing.
+    if (diffIds.length !== layers.length) return [];
+    const [{ digest }, { digest: of }] = [original.descriptor, own.descriptor];
+    return [{ original: digest, variant: of, chainIds: chainIdsOf(diffIds) }];
+  });
+  return (await Promise.all(pairs)).flat();
 }
 
 /** Variants first: where there is one, it was made for this. */

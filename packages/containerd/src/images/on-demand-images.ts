@@ -8,6 +8,7 @@ import {
   openImage,
   type Platform,
   parseFullReference,
+  readNamed,
 } from '@anole/oci';
 import { imageTree, openReader, parseLocation, type Surroundings } from '@anole/oci/node';
 import type { OnDemandImages } from '../snapshotter/layers.ts';
@@ -117,7 +118,7 @@ export class RegistryImages implements OnDemandImages {
 
   async #look(name: string, options: ReadOptions): Promise<readonly ImageWithVariant[]> {
     using from = await openReader(parseLocation(`docker://${name}`), this.#options, options);
-    const root = await from.reader.resolve(from.selector, options);
+    const root = await readNamed(from.reader, from.selector, options);
     const images = await imagesWithVariants(from.reader, root, this.#options.platform, options);
     const [oldest] = this.#known.keys();
     if (this.#known.size >= MAX_KNOWN && oldest !== undefined) this.#known.delete(oldest);

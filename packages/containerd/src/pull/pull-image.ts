@@ -14,6 +14,7 @@ import {
   type Reference,
   readBlob,
   readManifest,
+  readNamed,
   selectorOf,
   selectPlatform,
 } from '@anole/oci';
@@ -56,8 +57,9 @@ export async function pullImage(
   options: PullOptions,
 ): Promise<PulledImage> {
   const { reference, signal } = options;
-  const root = await reader.resolve(selectorOf(reference), options);
-  const documents = await documentsTo(reader, root, options);
+  const named = await readNamed(reader, selectorOf(reference), options);
+  const root = named.descriptor;
+  const documents = await documentsTo(reader, named, options);
   const manifest = documents.at(-1)!.content as Manifest;
   const config = await readBlob(reader, manifest.config, MAX_CONFIG, options);
   const { diffIds } = parseConfig(config);
@@ -108,18 +110,17 @@ export async function pullImage(
 /** By which containerd knows what content needs other content, or snapshots (docs/garbage-collection.md). */
 const GC = 'containerd.io/gc.ref';
 
-/** The documents from a descriptor to the manifest for a platform. */
+/** The documents from a first one to the manifest for a platform. */
 async function documentsTo(
   reader: ImageReader,
-  root: Descriptor,
+  root: ManifestDocument,
   { platform, ...options }: PullOptions,
 ): Promise<readonly ManifestDocument[]> {
   const documents: ManifestDocument[] = [];
   for (let next = root; documents.length <= MAX_NESTING; ) {
-    const document = await readManifest(reader, next, options);
-    documents.push(document);
-    if (document.content.kind === 'manifest') return documents;
-    next = select(document.content, platform);
+    documents.push(next);
+    if (next.content.kind === 'manifest') return documents;
+    next = await readManifest(reader, select(next.content, platform), options);
   }
   throw new OciError('OCI_BAD_MANIFEST', `Cannot pull ${reader.name}: its indexes nest too deep`);
 }
