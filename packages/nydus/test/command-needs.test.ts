@@ -112,6 +112,27 @@ describe('what a command needs', () => {
     assert.deepEqual(await commandNeeds(tree, execution([])), []);
   });
 
+  it('is also what its arguments name, from where it runs', async () => {
+    const tree = new MemoryTree();
+    for (const path of ['bin/java', 'usr/share/app.jar', 'srv/app.js', 'srv/none'])
+      tree.putFile(path, encode(path));
+    tree.putFile('srv/large', new Uint8Array(5_000_000));
+    tree.putSymlink('lib/app.jar', '../usr/share/app.jar');
+    const cmd = [
+      'java',
+      '-jar',
+      '/lib/app.jar',
+      'app.js',
+      './large',
+      '..',
+      'x\0',
+      'y'.repeat(5000),
+    ];
+    const command = { ...execution(cmd), workingDirectory: '/srv' };
+    const paths = (await commandNeeds(tree, command)).map(({ path }) => path);
+    assert.deepEqual(paths, ['bin/java', 'usr/share/app.jar', 'srv/app.js']);
+  });
+
   it('is told by a table of names of any size, and not by what lies outside of it', async () => {
     const tree = new MemoryTree();
     tree.putFile('a', programOfManyNames());

@@ -11,9 +11,14 @@ const MAX_BYTES = 128 * 1024 * 1024;
 const MAX_LOOKUPS = 20_000;
 /** Files that are looked at together. */
 const TOGETHER = 8;
+/** Arguments that are looked at, and bytes of the files that they name. */
+const MAX_ARGUMENTS = 64;
+const MAX_FILE = 4 * 1024 * 1024;
 /** Scripts whose interpreters are scripts. */
 const MAX_SCRIPTS = 4;
 const MAX_LINE = 256;
+/** Characters. */
+const MAX_PATH = 4096;
 const PATH = '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin';
 
 /** Debian's names of processors, by those of ELF: libraries lie in directories of such names. */
@@ -24,18 +29,26 @@ const triplets: Readonly<Record<number, string>> = {
 };
 const directories = ['usr/local/lib', 'lib64', 'usr/lib64', 'lib', 'usr/lib'];
 
+/** How a command runs, as an image's configuration says. */
+export type Command = Pick<Execution, 'entrypoint' | 'cmd' | 'env' | 'workingDirectory'>;
+
 /**
  * What an image's own command reads when it starts, as far as its files say: the program, the loader and the libraries
- * that it names, and those that these name; of a script its interpreter. Nothing is run. What is not there, or makes no
- * sense, is left out.
+ * that it names, and those that these name; of a script its interpreter; and files that are its arguments, such as the
+ * script of an interpreter. Nothing is run. What is not there, or makes no sense, is left out.
  */
 export async function commandNeeds(
   tree: Tree,
-  { entrypoint, cmd, env }: Pick<Execution, 'entrypoint' | 'cmd' | 'env'>,
+  { entrypoint, cmd, env, workingDirectory = '/' }: Command,
 ): Promise<Trace> {
-  const [word] = [...entrypoint, ...cmd];
+  const [word, ...others] = [...entrypoint, ...cmd];
   const needed = new Needed(tree);
   if (word !== undefined) await needed.program(word, searchPath(env));
+  await needed.files(
+    others.slice(0, MAX_ARGUMENTS).map((each) => {
+      return each.startsWith('/') ? each : `${workingDirectory}/${each}`;
+    }),
+  );
   return needed.trace;
 }
 
@@ -82,6 +95,14 @@ class Needed {
     }
   }
 
+  /** Files that are read as they are, if they are not large: of those it is not known what is. */
+  async files(paths: readonly string[]): Promise<void> {
+    for (const path of paths) {
+      const found = await this.#first([path]);
+      if (found && found.node.stat.size <= MAX_FILE) await this.#add(found);
+    }
+  }
+
   /** The loader first, then libraries in the order in which it reads them. */
   async #libraries(program: Added): Promise<void> {
     for (let level: readonly Added[] = [program]; level.length > 0; ) {
@@ -112,6 +133,8 @@ class Needed {
   }
 
   async #find(path: string): Promise<Found | undefined> {
+    // An argument may be anything.
+    if (path.length > MAX_PATH || path.includes('\0')) return undefined;
     try {
       return await findFollowed(this.#tree, path);
     } catch (error) {
