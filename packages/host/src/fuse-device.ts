@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
-import { close, open, read, writevSync } from 'node:fs';
+import { close, open, writevSync } from 'node:fs';
 import { realpath } from 'node:fs/promises';
+import { setImmediate as turn } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { type Awaitable, isPromise } from '@anole/bytes';
 import { HostError, hostError, systemCode } from './errors.ts';
+import { FuseRequests, MAX_WRITE, UNMOUNTED } from './fuse-requests.ts';
 
 /** Serves one request: `FuseServer.handle` of @anole/fuse fits. */
 export type FuseHandler = (request: Uint8Array) => Awaitable<readonly Uint8Array[]>;
@@ -35,18 +37,10 @@ export interface FuseMount extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-const MAX_WRITE = 1024 * 1024;
-/** Room for the header of a WRITE, and for what FUSE may add: fuse_dev_do_read's minimum. */
-const HEADERS = 8192;
-/** Requests that are none have at most so many bytes: those of an ioctl. */
-const OTHERS = 32 * 1024;
-/** A read of /dev/fuse ends so when the file system is unmounted. */
-const UNMOUNTED = 'ENODEV';
+/** Milliseconds for which requests are served in one go. */
+const STRETCH = 2;
 /** The request was given up before its reply came; the mount lives on. */
 const GIVEN_UP = 'ENOENT';
-const interrupted: ReadonlySet<string | undefined> = new Set(['EINTR', 'EAGAIN', GIVEN_UP]);
-
-const readDevice = promisify(read);
 
 /**
  * Mounts a file system whose requests `handle` serves, on a directory of this machine, through
@@ -102,7 +96,7 @@ function served(
   handle: FuseHandler,
   { maxWrite = MAX_WRITE, onEnd }: Serving,
 ): FuseMount {
-  const serving = serve(new Requests(fd, maxWrite), handle).finally(() => {
+  const serving = serve(fd, maxWrite, handle).finally(() => {
     onEnd?.();
     return promisify(close)(fd);
   });
@@ -162,54 +156,26 @@ function tool(program: string, args: readonly string[], fd?: number): Promise<st
   return promise;
 }
 
-/** Reads and answers requests until the file system is unmounted: the next one comes meanwhile. */
-async function serve(requests: Requests, handle: FuseHandler): Promise<void> {
-  const { fd } = requests;
-  for (let coming = requests.next(); ; ) {
-    const request = await coming;
+/** Reads and answers requests until the file system is unmounted. */
+async function serve(fd: number, maxWrite: number, handle: FuseHandler): Promise<void> {
+  const requests = new FuseRequests(fd, maxWrite);
+  let turned = performance.now();
+  for (;;) {
+    const coming = requests.next();
+    const isThere = !isPromise(coming);
+    const request = isThere ? coming : await coming;
     if (request === undefined) return;
-    coming = requests.next();
-    // Who fails here is met where it is waited for.
-    coming.catch(() => {});
     const reply = handle(request);
     if (isPromise(reply)) reply.then((chunks) => answer(fd, chunks)).catch(() => {});
     else answer(fd, reply);
-    requests.free(request, reply);
-  }
-}
-
-/** Requests as the kernel hands them out, each in memory of its own until it is answered. */
-class Requests {
-  readonly fd: number;
-  #size: number;
-  #spare: Uint8Array | undefined;
-
-  constructor(fd: number, maxWrite: number) {
-    this.fd = fd;
-    this.#size = Math.max(OTHERS, maxWrite + HEADERS);
-  }
-
-  /** Undefined when the file system has been unmounted. */
-  async next(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const buffer = this.#spare ?? new Uint8Array(this.#size);
-      this.#spare = undefined;
-      try {
-        const { bytesRead } = await readDevice(this.fd, buffer, 0, buffer.length, null);
-        return buffer.subarray(0, bytesRead);
-      } catch (error) {
-        const code = systemCode(error);
-        if (code === UNMOUNTED) return undefined;
-        // A server before this one told the kernel of a larger size.
-        if (code === 'EINVAL' && this.#size < MAX_WRITE) this.#size = MAX_WRITE + HEADERS;
-        else if (!interrupted.has(code)) throw hostError(error, 'read a request from /dev/fuse');
-      }
+    requests.free(request, isPromise(reply));
+    // Where the next one is always there, nothing else would have its turn, such as what a reply waits for.
+    const now = performance.now();
+    if (!isThere) turned = now;
+    else if (isPromise(reply) || now - turned > STRETCH) {
+      await turn();
+      turned = performance.now();
     }
-  }
-
-  /** Takes back the memory of a request, unless it is still being served. */
-  free(request: Uint8Array, reply: Awaitable<unknown>): void {
-    if (!isPromise(reply)) this.#spare = new Uint8Array(request.buffer);
   }
 }
 

@@ -61,6 +61,26 @@ export function native(declaration: string): NativeFunction {
   };
 }
 
+/**
+ * As {@link native}, but called in a thread of Node's pool, which may wait there. Memory that is passed must be kept by
+ * the caller until then. What went wrong the result alone says.
+ *
+ * @throws Error where too many such calls wait: 256
+ */
+export function nativeElsewhere(
+  declaration: string,
+  // biome-ignore lint/suspicious/noExplicitAny: its declaration in C has the types
+): (...args: any[]) => Promise<number> {
+  let bound: NativeFunction | undefined;
+  return async (...args) => {
+    bound ??= uninterrupted(() => koffi().load('libc.so.6').func(declaration));
+    const { async: call } = bound as NativeFunction & { readonly async: NativeFunction };
+    return await new Promise((resolve, reject) => {
+      call(...args, (error: unknown, result: number) => (error ? reject(error) : resolve(result)));
+    });
+  };
+}
+
 const close = native('int close(int fd)');
 
 /**
