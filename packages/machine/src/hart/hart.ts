@@ -158,6 +158,10 @@ export interface Hart {
 
   /** Forgets all translations (a remote fence; RAM layout changed under the hart). */
   flushTlb(): void;
+  /** Those of the address spaces, whichever they are: what is global stays. */
+  flushSpace(): void;
+  /** Those of the page with a virtual address, in all address spaces. */
+  flushPage(address: bigint): void;
   /** Leaves its memory to others: it can be looked at, and runs no more. */
   release(): void;
   /** Sees code that others wrote to shared RAM, as after a fence.i. */

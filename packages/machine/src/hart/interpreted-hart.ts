@@ -26,6 +26,7 @@ interface Interpreter {
   updateModes(): void;
   flushAll(): void;
   flushSpace(): void;
+  flushPage(address: bigint): void;
   /** See {@link ./interpreter/run.ts}; there where code is compiled. */
   readonly loadCode?: () => void;
 }
@@ -234,6 +235,14 @@ export class InterpretedHart implements Hart {
     this.#interpreter.flushAll();
   }
 
+  flushSpace(): void {
+    this.#interpreter.flushSpace();
+  }
+
+  flushPage(address: bigint): void {
+    this.#interpreter.flushPage(address);
+  }
+
   release(): void {
     this.#state.release();
     this.#jit?.release();
@@ -388,6 +397,7 @@ const released: Interpreter = {
   updateModes: () => {},
   flushAll: () => {},
   flushSpace: () => {},
+  flushPage: () => {},
 };
 
 /** Slots that a reset of the hart leaves alone: levels of devices, and counts. */

@@ -182,7 +182,8 @@ export class Crew {
 
   /** Has all others forget their translations. */
   flushTlbs(hart: Hart): void {
-    if (this.#threads.length > 0) this.harts.fence(hart, (1 << this.links.length) - 2, false);
+    if (this.#threads.length > 0)
+      this.harts.fence(hart, (1 << this.links.length) - 2, { kind: 'all' });
   }
 
   resume(): void {

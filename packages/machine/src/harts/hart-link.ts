@@ -1,4 +1,7 @@
+import type { RemoteFence } from '../platform/sbi-harts.ts';
 import * as at from './layout.ts';
+
+const fences = Object.values(at.Fence);
 
 /** One hart as all threads see it: its block in the shared memory. */
 export class HartLink {
@@ -122,6 +125,17 @@ export class HartLink {
     if (this.exchange(at.IPI, 1) === 0) this.ask();
   }
 
+  /** Says which pages the fences that this hart asks for are about. */
+  namePages(address: bigint, count: number): void {
+    this.setLong(at.FENCE_ADDRESS, BigInt.asIntN(64, address));
+    this.set(at.FENCE_PAGES, count);
+  }
+
+  get namedPages(): RemoteFence {
+    const count = this.get(at.FENCE_PAGES);
+    return { kind: 'pages', address: this.getLong(at.FENCE_ADDRESS), count, or: 'all' };
+  }
+
   /** Asks for a fence, on behalf of hart `waiter`; gives a ticket for {@link hasFenced}. */
   wantFence(kind: at.Fence, waiter: number): number {
     const ticket = Atomics.add(this.#words, (at.FENCES_WANTED >> 2) + kind, 1) + 1;
@@ -134,7 +148,6 @@ export class HartLink {
   }
 
   hasFenced(kind: at.Fence, ticket: number): boolean {
-    if (this.isAsleep) return true;
     return ((this.get(at.FENCES_DONE + 4 * kind) - ticket) | 0) >= 0;
   }
 
@@ -142,7 +155,7 @@ export class HartLink {
   serveFences(fence: (kind: at.Fence) => void, links: readonly HartLink[]): void {
     // First: whose bit is there has asked before, and so is told of its own fence.
     const waiters = this.exchange(at.FENCE_WAITERS, 0);
-    for (const kind of [at.Fence.translations, at.Fence.code]) {
+    for (const kind of fences) {
       const wanted = this.get(at.FENCES_WANTED + 4 * kind);
       if (wanted === this.get(at.FENCES_DONE + 4 * kind)) continue;
       fence(kind);

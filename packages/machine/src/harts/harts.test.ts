@@ -5,55 +5,7 @@ import { memorySource } from '@anole/bytes';
 import { Machine } from '../machine.ts';
 import { loadConstant } from '../platform/testing/programs.ts';
 import { openSnapshot } from '../snapshot/read.ts';
-import { barrier, failIf, kernel, machineOf, Sbi, sbi } from './testing/kernels.ts';
-
-/** Runs a kernel, interpreted and compiled: it powers off with the number of what went wrong, or 0. */
-async function passes(cpus: number, source: string): Promise<void> {
-  for (const jit of [false, { threshold: 20, batch: 1 }]) {
-    const machine = await machineOf(cpus, source, { jit });
-    assert.deepEqual(await machine.run(), { reason: 'poweroff', code: 0 });
-  }
-}
-
-/**
- * Hart 0 makes `change` of something to the number in s7, 0 to 3 in turn, has SBI's `fence` done by all,
- * and announces the round. Hart 1 reads it to t2, and between which rounds it did: what was before the
- * one announced first may not be seen any more.
- */
-const rounds = ({ change, fence, read }: { change: string; fence: number; read: string }) => `
-  addi s9, zero, 0
-  ${loadConstant('s10', 400)}
-  bne s0, zero, reader
-  round: addi s9, s9, 1
-  andi s7, s9, 3
-  ${change}
-  addi a0, zero, 2
-  addi a1, zero, 0
-  ${sbi(Sbi.fence, fence)}
-  ${failIf('bne a0, zero', 1)}
-  sd s9, 128(s1)
-  blt s9, s10, round
-  jal zero, over
-  reader: ld s11, 128(s1)
-  fence 2, 3
-  ${read}
-  fence 2, 3
-  ld t3, 128(s1)
-  sub t4, t3, s11
-  addi t6, zero, 2
-  bge t4, t6, passed
-  andi t5, s11, 3
-  beq t2, t5, passed
-  addi t5, s11, 1
-  andi t5, t5, 3
-  beq t2, t5, passed
-  addi t5, s11, 2
-  andi t5, t5, 3
-  beq t4, zero, stale
-  beq t2, t5, passed
-  stale: ${failIf('beq zero, zero', 2)}
-  passed: blt s11, s10, reader
-  over:`;
+import { barrier, failIf, kernel, machineOf, passes, Sbi, sbi } from './testing/kernels.ts';
 
 /** Counts 20,000 times at s1 by `step`, with t1 = s1 and t2 = 1. */
 const counting = (step: string) => `
@@ -242,83 +194,6 @@ describe('harts of one machine', () => {
       csrrs t1, 0xc01, zero
       ${failIf('blt t1, s6', 2)}`;
     await passes(4, kernel(4, work));
-  });
-
-  it('use no translation after a remote fence that its page table does not have', async () => {
-    // Root, its second level, a page table, then four pages that hold their numbers.
-    const prepare = `
-      lui t0, 1
-      add s3, s1, t0
-      slli t1, t0, 4
-      add t1, t1, t0
-      add s4, s3, t1
-      add s5, s3, t0
-      add s6, s5, t0
-      bne s0, zero, prepared
-      srli t1, s6, 2
-      ori t1, t1, 1
-      sd t1, 8(s5)
-      srli t1, s3, 2
-      ori t1, t1, 1
-      sd t1, 0(s6)
-      addi t1, zero, 1
-      slli t1, t1, 31
-      srli t1, t1, 2
-      ori t1, t1, 0xcf
-      sd t1, 16(s5)
-      addi s7, zero, 3
-      fill: slli t4, s7, 12
-      add t4, t4, s4
-      sd s7, 0(t4)
-      addi s7, s7, -1
-      bge s7, zero, fill
-      srli t4, s4, 2
-      ori t4, t4, 0xcf
-      sd t4, 8(s3)
-      fence 3, 3
-      prepared: ${barrier(2, 1024)}
-      srli t1, s5, 12
-      addi t2, zero, 8
-      slli t2, t2, 60
-      or t1, t1, t2
-      csrrw zero, 0x180, t1
-      sfence.vma zero, zero
-      lui s8, 0x40001`;
-    // Hart 1 reads 0x40001000 over and over, whose entry in the TLB nothing else wants; hart 0 maps it to
-    // another page each time.
-    const change = `
-      slli t4, s7, 12
-      add t4, t4, s4
-      srli t4, t4, 2
-      ori t4, t4, 0xcf
-      sd t4, 8(s3)
-      addi a2, s8, 0
-      lui a3, 1`;
-    const end = 'csrrw zero, 0x180, zero\nsfence.vma zero, zero';
-    const work = rounds({ change, fence: 1, read: 'ld t2, 0(s8)' });
-    await passes(2, kernel(2, `${prepare}\n${work}\n${end}`));
-  });
-
-  it('execute no code after a remote fence that was written over before', async () => {
-    const prepare = `
-      lui t0, 1
-      add s3, s1, t0
-      bne s0, zero, prepared
-      ${loadConstant('t1', 0x0000_0513)}
-      sw t1, 0(s3)
-      ${loadConstant('t1', 0x0000_8067)}
-      sw t1, 4(s3)
-      fence 3, 3
-      prepared: ${barrier(2, 1024)}
-      fence.i`;
-    // The first instruction of a function: addi a0, zero, number.
-    const change = `
-      slli t4, s7, 20
-      ori t4, t4, 0x513
-      sw t4, 0(s3)
-      fence 3, 3`;
-    const read = 'jalr ra, 0(s3)\naddi t2, a0, 0';
-    await passes(2, kernel(2, `${prepare}\n${rounds({ change, fence: 0, read })}`));
   });
 
   it('reach devices from any of them', async () => {

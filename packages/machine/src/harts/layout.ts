@@ -33,8 +33,11 @@ export const PAUSE = 0x1c;
 /** Not 0 while the hart stands still, its state in DATA. */
 export const PAUSED = 0x20;
 /** Fences that were asked of the hart, counted, and those that it did: for each {@link Fence}. */
-export const FENCES_WANTED = 0x28;
-export const FENCES_DONE = 0x30;
+export const FENCES_WANTED = 0x80;
+export const FENCES_DONE = 0x90;
+/** What this hart asks of others: so many pages (0 where none) from a virtual address (i64) on. */
+export const FENCE_PAGES = 0xa0;
+export const FENCE_ADDRESS = 0xa8;
 /** Harts that wait for such a fence, a bit each. */
 export const FENCE_WAITERS = 0x38;
 /** In hart 0's block: counted up when a device has written to RAM. */
@@ -66,7 +69,7 @@ export const MAX_PRINT = BLOCK - DATA;
 export const HartStatus = { started: 0, stopped: 1, startPending: 2 } as const;
 
 /** Kinds of fences that one hart asks of another. */
-export const Fence = { translations: 0, code: 1 } as const;
+export const Fence = { all: 0, code: 1, space: 2, pages: 3 } as const;
 export type Fence = (typeof Fence)[keyof typeof Fence];
 
 /** What a hart asks of the thread that has the devices. */

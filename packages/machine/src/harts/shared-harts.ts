@@ -1,6 +1,7 @@
 import type { Attention, Hart } from '../hart/hart.ts';
 import { Interrupt } from '../hart/hart.ts';
-import type { Harts } from '../platform/sbi-harts.ts';
+import { doFence, type Harts, type RemoteFence } from '../platform/sbi-harts.ts';
+import { AskedFence } from './asked-fence.ts';
 import type { HartLink } from './hart-link.ts';
 import * as at from './layout.ts';
 
@@ -113,15 +114,16 @@ export class SharedHarts implements Harts, Attention {
     }
   }
 
-  fence(hart: Hart, mask: number, code: boolean): void {
-    const kind = code ? at.Fence.code : at.Fence.translations;
-    const asked: { readonly link: HartLink; readonly ticket: number }[] = [];
+  fence(hart: Hart, mask: number, fence: RemoteFence): void {
+    const { own } = this;
+    if (fence.kind === 'pages') own.namePages(fence.address, fence.count);
+    const asked: AskedFence[] = [];
     for (const link of this.#selected(mask)) {
-      if (link === this.own) doFence(hart, kind);
-      else asked.push({ link, ticket: link.wantFence(kind, this.own.index) });
+      if (link === own) doFence(hart, fence);
+      else asked.push(new AskedFence(link, fence, own.index));
     }
-    if (asked.length === 0) return;
-    this.waitUntil(hart, () => asked.every(({ link, ticket }) => link.hasFenced(kind, ticket)));
+    if (asked.length > 0) this.waitUntil(hart, () => asked.every((each) => each.isDone()));
+    if (fence.kind === 'pages') own.namePages(0n, 0);
   }
 
   /** Starts a hart whose start was asked for. Whether it runs. */
@@ -140,15 +142,18 @@ export class SharedHarts implements Harts, Attention {
   }
 
   #serveFences(hart: Hart): void {
-    this.own.serveFences((kind) => doFence(hart, kind), this.#links);
+    this.own.serveFences((kind) => this.#doFence(hart, kind), this.#links);
+  }
+
+  #doFence(hart: Hart, kind: at.Fence): void {
+    if (kind === at.Fence.all) hart.flushTlb();
+    else if (kind === at.Fence.space) hart.flushSpace();
+    else if (kind === at.Fence.code) hart.fenceCode();
+    // Whoever asked waits, and names its pages until they are done.
+    else for (const link of this.#links) doFence(hart, link.namedPages);
   }
 
   #selected(mask: number): readonly HartLink[] {
     return this.#links.filter(({ index }) => ((mask >> index) & 1) === 1);
   }
-}
-
-function doFence(hart: Hart, kind: at.Fence): void {
-  if (kind === at.Fence.translations) hart.flushTlb();
-  else hart.fenceCode();
 }

@@ -1,5 +1,50 @@
 import type { Hart } from '../hart/hart.ts';
 
+/** What a fence of other harts is about. */
+export type RemoteFence =
+  /** Code that was written. */
+  | { readonly kind: 'code' }
+  /** Translations: all of them, or those of one address space. */
+  | { readonly kind: 'all' | 'space' }
+  /** Those of some pages from a virtual address on; `or`: what includes them. */
+  | {
+      readonly kind: 'pages';
+      readonly address: bigint;
+      readonly count: number;
+      readonly or: 'all' | 'space';
+    };
+
+/** Has a hart do a fence. */
+export function doFence(hart: Hart, fence: RemoteFence): void {
+  switch (fence.kind) {
+    case 'code':
+      hart.fenceCode();
+      break;
+    case 'all':
+      hart.flushTlb();
+      break;
+    case 'space':
+      hart.flushSpace();
+      break;
+    case 'pages':
+      for (let page = 0; page < fence.count; page++) {
+        hart.flushPage(fence.address + PAGE * BigInt(page));
+      }
+  }
+}
+
+const PAGE = 4096n;
+/** Pages that are forgotten one by one. */
+const FEW = 16n;
+
+/** What SBI's fences of translations mean: `size` bytes from `start` on; all, where it says so, of one address space. */
+export function translationFence(start: bigint, size: bigint, or: 'all' | 'space'): RemoteFence {
+  const address = start & -PAGE;
+  const count = (start - address + size + PAGE - 1n) / PAGE;
+  if ((start === 0n && size === 0n) || count > FEW) return { kind: or };
+  return { kind: 'pages', address, count: Number(count), or };
+}
+
 /** What the firmware can do to the harts of the machine, on behalf of one of them. */
 export interface Harts {
   /** Their ids are 0 to `count - 1`. */
@@ -12,8 +57,8 @@ export interface Harts {
   status(id: number): number;
   /** Raises the software interrupt of the harts whose bits are set. */
   interrupt(hart: Hart, mask: number): void;
-  /** Has them forget translations, or see code that was written; comes back when they have. */
-  fence(hart: Hart, mask: number, code: boolean): void;
+  /** Has them do a fence; comes back when they have. */
+  fence(hart: Hart, mask: number, fence: RemoteFence): void;
 }
 
 /** The only hart of its machine. */
@@ -25,10 +70,8 @@ export const soleHart: Harts = {
   interrupt(hart, mask) {
     if (mask !== 0) hart.raiseSoftware();
   },
-  fence(hart, mask, code) {
-    if (mask === 0) return;
-    if (code) hart.fenceCode();
-    else hart.flushTlb();
+  fence(hart, mask, fence) {
+    if (mask !== 0) doFence(hart, fence);
   },
 };
 

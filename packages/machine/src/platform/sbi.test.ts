@@ -21,6 +21,9 @@ function build() {
     readCsr: (n: number) => BigInt(n),
     raiseSoftware: () => log.push('interrupt'),
     flushTlb: () => log.push('flush'),
+    flushSpace: () => log.push('flush space'),
+    flushPage: (address: bigint) => log.push(`flush ${address.toString(16)}`),
+    fenceCode: () => log.push('code'),
   } as unknown as Hart;
   const firmware = sbiFirmware({
     memory,
@@ -83,6 +86,27 @@ describe('the SBI firmware', () => {
     assert.equal(call(RFENCE, 1, 1n, 0n, 0n, ALL)[0], 0n);
     assert.equal(call(RFENCE, 2, 4n, 0n)[0], -3n);
     assert.deepEqual(log, ['interrupt', 'interrupt', 'flush']);
+  });
+
+  it('forgets what a fence is about, and no more where that is little', () => {
+    const { call, log } = build();
+    const flushed = (fid: number, start: bigint, size: bigint): string[] => {
+      log.length = 0;
+      assert.equal(call(RFENCE, fid, 1n, 0n, start, size, 7n)[0], 0n);
+      return [...log];
+    };
+    assert.deepEqual(flushed(0, 0n, 0n), ['code']);
+    for (const [fid, all] of [
+      [1, 'flush'],
+      [2, 'flush space'],
+    ] as const) {
+      assert.deepEqual(flushed(fid, 0n, 0n), [all]);
+      assert.deepEqual(flushed(fid, 0n, ALL), [all]);
+      assert.deepEqual(flushed(fid, 0x5000n, 0x1000n), ['flush 5000']);
+      assert.deepEqual(flushed(fid, 0x5fffn, 2n), ['flush 5000', 'flush 6000']);
+      assert.equal(flushed(fid, 0x5000n, 0x1_0000n).length, 16);
+      assert.deepEqual(flushed(fid, 0x5000n, 0x1_0001n), [all]);
+    }
   });
 
   it('reads masks of harts from their base on', () => {

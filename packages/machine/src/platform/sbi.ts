@@ -1,7 +1,7 @@
 import type { ByteSink } from '../devices/device.ts';
 import type { GuestMemory } from '../hart/guest-memory.ts';
 import type { Hart } from '../hart/hart.ts';
-import { type Harts, selectHarts } from './sbi-harts.ts';
+import { type Harts, type RemoteFence, selectHarts, translationFence } from './sbi-harts.ts';
 
 /** What the firmware needs of the machine around the hart. */
 export interface SbiHost {
@@ -117,7 +117,9 @@ function remoteFences({ hart, host, fid, arg }: Call): Result {
   if (fid > 2n) return unsupported;
   const selected = selectHarts(arg(0), arg(1), host.harts.count);
   if (selected === undefined) return { error: INVALID_PARAM };
-  host.harts.fence(hart, selected, fid === 0n);
+  const fence: RemoteFence =
+    fid === 0n ? { kind: 'code' } : translationFence(arg(2), arg(3), fid === 1n ? 'all' : 'space');
+  host.harts.fence(hart, selected, fence);
   return done;
 }
 

@@ -81,6 +81,7 @@ const exported: ReadonlySet<FunctionName> = new Set<FunctionName>([
   'updateModes',
   'flushAll',
   'flushSpace',
+  'flushPage',
   'loadCode',
 ]);
 

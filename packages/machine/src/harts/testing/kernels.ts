@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import { Machine } from '../../machine.ts';
 import type { MachineOptions } from '../../machine-options.ts';
 import { buildImage, loadConstant } from '../../platform/testing/programs.ts';
@@ -80,4 +81,12 @@ export function kernel(harts: number, work: string, then = ''): string {
 /** A machine with so many harts whose kernel is `source`. */
 export function machineOf(cpus: number, source: string, options: Partial<MachineOptions> = {}) {
   return Machine.create({ kernel: buildImage(source), memoryMiB: 64, cpus, ...options });
+}
+
+/** Runs a kernel, interpreted and compiled: it powers off with the number of what went wrong, or 0. */
+export async function passes(cpus: number, source: string): Promise<void> {
+  for (const jit of [false, { threshold: 20, batch: 1 }]) {
+    const machine = await machineOf(cpus, source, { jit });
+    assert.deepEqual(await machine.run(), { reason: 'poweroff', code: 0 });
+  }
 }
