@@ -17,3 +17,10 @@ if (process.ppid === launcher) {
 }
 
 await runCommandLine(process.argv);
+// Nothing of it goes on. What Node would free piece by piece and thread by thread ends with the process.
+if (process.argv[2] === 'run') {
+  for (const stream of [process.stdout, process.stderr]) {
+    await new Promise<void>((resolve) => stream.write('', () => resolve()));
+  }
+  process.exit();
+}

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { MessagePort } from 'node:worker_threads';
 import {
   Machine,
@@ -102,6 +101,8 @@ export async function boot(
   devices: readonly VirtioDevice[],
   onSerial: (bytes: Uint8Array) => void,
 ): Promise<Machine> {
+  // Not for those that start otherwise, most of all: it brings much of Node's with it.
+  const { readFile } = await import('node:fs/promises');
   const { kernel: image, initramfs, modules } = order.boot!;
   const archives = modules === undefined ? [initramfs] : [initramfs, modules];
   const [kernel, ...initrds] = await Promise.all(
