@@ -93,6 +93,8 @@ test('random code under random page tables leaves the same, interpreted and comp
       await makeHart({ size: SIZE, jit: { threshold: 1, batch: 1, capacity: 8 } }),
       await makeHart({ size: SIZE, jit: { threshold: 2, batch: 4 } }),
       await makeHart({ size: SIZE, jit: { threshold: 2, batch: 4, apart: true } }),
+      await makeHart({ size: SIZE, jit: { threshold: 1e9, batch: 1, warmAfter: 1 } }),
+      await makeHart({ size: SIZE, jit: { threshold: 8, batch: 1, warmAfter: 1, frames: 3 } }),
     ];
     const harts = [plain, ...compiled];
     for (const each of harts) prepare(each, seed);

@@ -1,5 +1,5 @@
 import { HartError } from './errors.ts';
-import { CODE_PAGES, RAM_BASE, RAM_OFFSET, TOUCHED, WRITTEN } from './layout.ts';
+import { CODE_PAGES, FRAME_OF, RAM_BASE, RAM_OFFSET, TOUCHED, WRITTEN } from './layout.ts';
 import { giveMemory, hasMemory, takeMemory } from './memory-pool.ts';
 
 const PAGE = 0x10000;
@@ -70,7 +70,8 @@ export class GuestMemory {
     const used = this.shared ? undefined : takeMemory(pages * PAGE);
     this.wasm = shared?.memory ?? used?.wasm ?? allocate(pages, this.shared);
     this.#stale = used?.stale;
-    if (used?.stale !== undefined) new Uint8Array(this.wasm.buffer, 0, RAM_OFFSET).fill(0);
+    // Pages that were decoded are forgotten already.
+    if (used?.stale !== undefined) new Uint8Array(this.wasm.buffer, 0, FRAME_OF).fill(0);
     this.#bring = shared?.bring;
     this.#bytes = new Uint8Array(this.wasm.buffer, RAM_OFFSET, this.size);
     this.#view = new DataView(this.wasm.buffer, RAM_OFFSET, this.size);

@@ -11,7 +11,7 @@ import type {
   ResetState,
   RunExit,
 } from './hart.ts';
-import type { Jit } from './jit/jit.ts';
+import type { CodeFunctions, Jit } from './jit/jit.ts';
 import type { SharedCode } from './jit/shared-code.ts';
 import * as at from './layout.ts';
 import { Pmp } from './pmp.ts';
@@ -21,14 +21,12 @@ import { prepareSupervisor, STCE } from './supervisor.ts';
 import { NEVER, Timers } from './timers.ts';
 
 /** What the WebAssembly module exports. */
-interface Interpreter {
+interface Interpreter extends CodeFunctions {
   run(): void;
   updateModes(): void;
   flushAll(): void;
   flushSpace(): void;
   flushPage(address: bigint): void;
-  /** See {@link ./interpreter/run.ts}; there where code is compiled. */
-  readonly loadCode?: () => void;
 }
 
 const modes = { U: 0, S: 1, M: 3 } as const;
@@ -92,7 +90,7 @@ export class InterpretedHart implements Hart {
     const imports = { env: { ...this.#imports(options), memory: own } };
     const instance = new WebAssembly.Instance(module, imports);
     this.#interpreter = instance.exports as unknown as Interpreter;
-    this.#jit?.heap.table.set(at.LOADER, this.#interpreter.loadCode);
+    this.#jit?.connect(this.#interpreter);
     this.#state.clear();
     // The first part of each table, which a flush makes empty; the rest is.
     for (let table = 0; table < 3 * at.TLB_MODES; table += 2) {
@@ -355,10 +353,8 @@ export class InterpretedHart implements Hart {
         this.#pmp.check(BigInt.asUintN(64, address), size, kind as 0 | 1 | 2, machine !== 0),
       float: floatImport(this.#state),
       fillPage: (page: number) => (memory.shared ? memory.bringPage(page) : memory.fillPage(page)),
-      hot: (place: number) => (this.#jit?.hot(place) === true ? 0 : 1),
+      ...(this.#jit?.imports() ?? withoutCode),
       fenceCode: () => this.fenceCode(),
-      codeWritten: (page: number) => this.#jit?.heap.written(page),
-      ...(this.#jit !== undefined && { table: this.#jit.heap.table }),
       time: () => Math.floor(this.#timers.ticks),
       wait: () => this.#wait(),
       firmware: () => this.#callFirmware(firmware!),
@@ -378,6 +374,9 @@ export class InterpretedHart implements Hart {
     if (this.pc === before) this.pc = before + 4n;
   }
 }
+
+/** What the interpreter imports where nothing is compiled. */
+const withoutCode = { hot: () => 1, warm: () => {}, decode: () => {}, codeWritten: () => {} };
 
 /** Accesses to what is not RAM: -1, and 0, where nothing answers. */
 const busImports = (bus: Bus): Record<'busRead' | 'busWrite', WebAssembly.ImportValue> => ({

@@ -145,6 +145,8 @@ export const JUMPS_BYTES = 0x8_0000;
 export const JUMPS_MIX = 10;
 /** Index of the function that stands for compiled code which is not in the table yet, and puts it there. */
 export const LOADER = 0;
+/** Index of the function that executes what is decoded, see {@link ./decoded/loop.ts}. */
+export const DECODED = 1;
 /** The entry for a place. */
 export const jumpSlot = (place: number): number =>
   JUMPS + (((place << 2) ^ (place >>> JUMPS_MIX)) & (JUMPS_BYTES - 8));
@@ -154,8 +156,12 @@ export const COUNTERS_BYTES = 0x1_0000;
 /** i32: the function that `run` is to enter; jumps until a place is worth compiling. */
 export const ENTERED = 0x608;
 export const THRESHOLD = 0x60c;
+/** i32: jumps to a place, a power of two, until its page is worth decoding, less one. */
+export const WARM_MASK = 0x610;
 /** i32: not 0 where a table of mode `supervisor` may have an entry that is not global. */
 export const TLB_PRIVATE = 0x614;
+/** i32: not 0 once a page had a frame: until then the host need not compile what executes those. */
+export const HAS_FRAMES = 0x618;
 /** u16 for each table of the TLB, in their order: a bit for each {@link TLB_PART} that may have entries. */
 export const TLB_USED = 0x620;
 export const SLOTS_END = 0x640;
@@ -166,8 +172,20 @@ export const SLOTS_END = 0x640;
  */
 export const WRITTEN = 0x18_0000;
 
+/**
+ * A u16 for each 4 KiB page of RAM: which frame has it decoded, see {@link ./decoded/slots.ts}; 0 for none.
+ * Room for 4 GiB.
+ */
+export const FRAME_OF = 0x26_0000;
+export const FRAME_OF_BYTES = 0x20_0000;
+/** Frames, from number 1 on: a slot of 8 bytes for each half-word of a page, and one behind those. */
+export const FRAMES = FRAME_OF + FRAME_OF_BYTES;
+export const FRAME_COUNT = 2038;
+/** Not a multiple of a page of the host's: slots of the same offset do not meet in its caches. */
+export const FRAME_BYTES = 4 * 4096 + 64;
+
 /** Guest RAM starts here: a multiple of 64 KiB, so that pages of both sides coincide. */
-export const RAM_OFFSET = 0x26_0000;
+export const RAM_OFFSET = 0x246_0000;
 /** Physical address of RAM. */
 export const RAM_BASE = 0x8000_0000;
 

@@ -12,12 +12,17 @@ export interface TestHart {
   readonly memory: GuestMemory;
 }
 
+/** Pages are decoded at the first jump to them, and nothing is compiled. */
+export const decodes = { threshold: 1e9, batch: 1, warmAfter: 1 };
+
 /**
- * Everything is compiled at its first jump where the environment has ANOLE_TEST_JIT, so that tests
- * of the interpreter are tests of compiled code, too.
+ * Everything is compiled at its first jump where the environment has ANOLE_TEST_JIT, and decoded where it has
+ * ANOLE_TEST_DECODED, so that tests of the interpreter are tests of compiled and of decoded code, too.
  */
 const fromEnvironment =
-  process.env['ANOLE_TEST_JIT'] === undefined ? undefined : { threshold: 1, batch: 1 };
+  process.env['ANOLE_TEST_JIT'] !== undefined
+    ? { threshold: 1, batch: 1 }
+    : process.env['ANOLE_TEST_DECODED'] && decodes;
 
 /** The same for harts whose RAM is shared, where it has ANOLE_TEST_SHARED. */
 const shared = process.env['ANOLE_TEST_SHARED'] === undefined ? undefined : {};

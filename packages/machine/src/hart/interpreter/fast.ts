@@ -25,7 +25,7 @@ import { dirtiesFloat, type Instruction } from '../../isa/instruction.ts';
 import type { FloatOperation, SystemAction } from '../../isa/ir.ts';
 import { type BackEnd, lower } from '../../isa/lower.ts';
 import { instructions } from '../../isa/table.ts';
-import { counterOf, jumpEntry } from '../jit/lookup.ts';
+import { counterOf, frameOf, jumpEntry } from '../jit/lookup.ts';
 import {
   ATTENTION,
   COUNTERS,
@@ -40,6 +40,7 @@ import {
   REMAINING,
   THRESHOLD,
   TlbKind,
+  WARM_MASK,
   X,
 } from '../layout.ts';
 import { status } from '../status.ts';
@@ -47,7 +48,6 @@ import { LocalPool } from './atomics.ts';
 import { type Direct, dispatch } from './dispatch.ts';
 import { CODE_BITS, expansions } from './expansions.ts';
 import type { Define } from './helpers.ts';
-import type { InterpreterOptions } from './module.ts';
 import {
   branchOffset,
   expansionOffset,
@@ -56,6 +56,7 @@ import {
   readX,
   registerAt,
 } from './operands.ts';
+import { decodes, type InterpreterOptions } from './options.ts';
 import { quickFloat } from './quick/quick-float.ts';
 import {
   add32,
@@ -71,13 +72,27 @@ import {
 } from './slots.ts';
 import { dataTable, entryOf, TlbAccess, tableOf } from './tlb-access.ts';
 
+/** Why the fast loop leaves. */
+export const Fast = {
+  /** The end of the budget. */
+  done: 0,
+  slow: 1,
+  /** To enter the compiled code ENTERED. */
+  compiled: 2,
+  /** The place ENTERED is worth compiling. */
+  hot: 3,
+  /** The page is decoded. */
+  decoded: 4,
+  /** The page of the place ENTERED is worth decoding. */
+  warm: 5,
+} as const;
+
 /**
  * The fast loop: executes instructions while the TLB answers and nothing unusual happens, and
  * calls no function, so that the compiler may keep everything in registers. It leaves before the
  * first instruction that needs more, having changed nothing of that instruction's; `slow` does it.
  *
- * Gives 0 at the end of the budget, 1 for `slow`, 2 to enter the compiled code ENTERED, 3 where the
- * place ENTERED is worth compiling.
+ * Gives one of {@link Fast}.
  */
 export function defineFast(define: Define, options: InterpreterOptions): void {
   define('fast', (scope) => new FastLoop(scope, options).code());
@@ -96,6 +111,7 @@ class FastLoop {
   readonly #entry: Local;
   readonly #data: Local;
   readonly #fused: boolean;
+  readonly #decodes: boolean;
   readonly #slow = label('slow');
   readonly #continue = label('next instruction');
   readonly #jump = label('jump to target');
@@ -107,7 +123,9 @@ class FastLoop {
   /** Not 0 until the first look for compiled code; undefined where there is none to look for. */
   readonly #skip: Local | undefined;
 
-  constructor(scope: FunctionScope, { fused, compiles, shared }: InterpreterOptions) {
+  constructor(scope: FunctionScope, options: InterpreterOptions) {
+    const { fused, compiles, shared } = options;
+    this.#decodes = decodes(options);
     this.#attention = shared ? scope.local('i32') : undefined;
     this.#skip = compiles ? scope.params[0] : undefined;
     this.#ip = scope.local('i32');
@@ -224,19 +242,22 @@ class FastLoop {
       ret(i32(what)),
     ];
     const count = tee(this.#word, add32(load('i32.load', get(this.#entry), COUNTERS), i32(1)));
+    const isWarm = op('i32.eqz', op('i32.and', get(this.#word), slot32(WARM_MASK)));
     return when(get(skip), set(skip, i32(0)), [
+      this.#decodes ? when(frameOf(this.#next), leave(Fast.decoded)) : [],
       set(this.#entry, jumpEntry(this.#next)),
       when(op('i32.eq', load('i32.load', get(this.#entry), JUMPS), get(this.#next)), [
         setSlot32(ENTERED, load('i32.load', get(this.#entry), JUMPS + 4)),
-        leave(2),
+        leave(Fast.compiled),
       ]),
       set(this.#entry, counterOf(this.#next)),
       store('i32.store', get(this.#entry), count, COUNTERS),
       when(op('i32.ge_u', get(this.#word), slot32(THRESHOLD)), [
         store('i32.store', get(this.#entry), i32(0), COUNTERS),
         setSlot32(ENTERED, get(this.#next)),
-        leave(3),
+        leave(Fast.hot),
       ]),
+      this.#decodes ? when(isWarm, [setSlot32(ENTERED, get(this.#next)), leave(Fast.warm)]) : [],
     ]);
   }
 

@@ -18,6 +18,10 @@ const signatures = {
   fillPage: { params: ['i32'], results: [] },
   /** (place of an instruction) → 0 where it is compiled now, 1 where not, or not yet. */
   hot: { params: ['i32'], results: ['i32'] },
+  /** (place of an instruction): its page is worth decoding. */
+  warm: { params: ['i32'], results: [] },
+  /** (place of an instruction): decodes it, and what follows. */
+  decode: { params: ['i32'], results: [] },
   /** (index of a page of RAM): drops its compiled code, before the page is written. */
   codeWritten: { params: ['i32'], results: [] },
   /** Ticks, as the CSR `time` shows them. */
@@ -72,6 +76,8 @@ const internal = {
   run: { params: [], results: [] },
   /** For compiled code that is not in the table yet: see {@link ./run.ts}. */
   loadCode: compiledSignature,
+  /** See {@link ../decoded/loop.ts}. */
+  decoded: compiledSignature,
 } as const satisfies Record<string, Signature>;
 export type FunctionName = keyof typeof internal;
 
@@ -83,6 +89,7 @@ const exported: ReadonlySet<FunctionName> = new Set<FunctionName>([
   'flushSpace',
   'flushPage',
   'loadCode',
+  'decoded',
 ]);
 
 export type Helpers = Readonly<Record<ImportName | FunctionName, FunctionRef>>;

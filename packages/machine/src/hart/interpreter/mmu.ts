@@ -42,7 +42,7 @@ import {
   TOUCHED,
 } from '../layout.ts';
 import type { Define, Helpers } from './helpers.ts';
-import type { InterpreterOptions } from './module.ts';
+import type { InterpreterOptions } from './options.ts';
 import { defineWalk } from './page-walk.ts';
 import { accessFault, dropCode, isRam, ramOffset, ramPlace } from './physical.ts';
 import {

@@ -1,23 +1,16 @@
-import { ModuleBuilder } from '@anole/bytes/wasm';
-import { compiledSignature } from '../jit/lookup.ts';
+import { i32, ModuleBuilder } from '@anole/bytes/wasm';
+import { decodedLoop } from '../decoded/loop.ts';
+import { compiledSignature, Outcome } from '../jit/lookup.ts';
 import { RAM_OFFSET } from '../layout.ts';
 import { defineAccess } from './access.ts';
 import { defineFast } from './fast.ts';
 import { type Define, declareHelpers, signatureOf } from './helpers.ts';
 import { defineMmu } from './mmu.ts';
+import { decodes, type InterpreterOptions } from './options.ts';
 import { defineQuickCsr } from './quick-csrs.ts';
 import { loadCode, run, runCompiled } from './run.ts';
 import { defineSlow } from './slow.ts';
 import { defineTraps } from './traps.ts';
-
-export interface InterpreterOptions {
-  /** Whether relaxed_madd rounds once, see {@link ./fused.ts}. */
-  readonly fused: boolean;
-  /** Whether there may be compiled code, in the table of functions. */
-  readonly compiles: boolean;
-  /** Whether RAM is a memory of its own, which other harts work on. */
-  readonly shared: boolean;
-}
 
 /** The interpreter as a WebAssembly module. Imports and exports: {@link ./helpers.ts}. */
 export function interpreterModule(options: InterpreterOptions): Uint8Array<ArrayBuffer> {
@@ -31,8 +24,12 @@ export function interpreterModule(options: InterpreterOptions): Uint8Array<Array
   defineAccess(define, helpers);
   defineFast(define, options);
   defineSlow(define, helpers, options);
+  const type = module.typeOf(compiledSignature);
   define('run', (scope) =>
-    options.compiles ? runCompiled(helpers, module.typeOf(compiledSignature), scope) : run(helpers),
+    options.compiles ? runCompiled(helpers, type, scope, decodes(options)) : run(helpers),
+  );
+  define('decoded', (scope) =>
+    decodes(options) ? decodedLoop(scope, options.fused, type) : i32(Outcome.proceed),
   );
   define('loadCode', (scope) => loadCode(helpers, scope));
   return module.bytes();

@@ -21,7 +21,8 @@ import {
   when,
 } from '@anole/bytes/wasm';
 import { Outcome } from '../jit/lookup.ts';
-import { ENTERED, FETCH_MODE, MIE, MIP, PC, REMAINING, TlbKind } from '../layout.ts';
+import { ENTERED, FETCH_MODE, HAS_FRAMES, MIE, MIP, PC, REMAINING, TlbKind } from '../layout.ts';
+import { Fast } from './fast.ts';
 import type { Helpers } from './helpers.ts';
 import { setSlot32, setSlot64, slot32, slot64, wrap } from './slots.ts';
 import { entryOf, tableOf } from './tlb-access.ts';
@@ -36,14 +37,36 @@ export function run(helpers: Helpers): Code {
   );
 }
 
-/** The same where code is compiled. Interrupts come up in `slow`, and where compiled code says so. */
-export function runCompiled(helpers: Helpers, type: TypeRef, scope: FunctionScope): Code {
+/**
+ * The same where code is compiled, and decoded first where `decodes`. Interrupts come up in `slow`, and where
+ * compiled code says so.
+ */
+export function runCompiled(
+  helpers: Helpers,
+  type: TypeRef,
+  scope: FunctionScope,
+  decodes: boolean,
+): Code {
   const skip = scope.local('i32');
   const what = scope.local('i32');
   const again = label('again');
   const proceed = label('proceed');
   const slow = label('slow');
   const is = (value: number): Code => op('i32.eq', get(what), i32(value));
+  const hot = call(helpers.hot, slot32(ENTERED));
+  const follow = [
+    brIf(is(Outcome.slow), slow),
+    brIf(is(Outcome.interrupt), again),
+    set(skip, is(Outcome.short)),
+    when(is(Outcome.hot), [hot, op('drop')]),
+    when(is(Outcome.empty), call(helpers.decode, slot32(ENTERED))),
+  ];
+  const decoded = [
+    set(what, call(helpers.decoded, slot64(PC), slot32(REMAINING))),
+    follow,
+    when(op('i32.eqz', slot32(REMAINING)), ret()),
+    brIf(op('i32.ge_u', get(what), i32(Outcome.hot)), proceed),
+  ];
   return loop(
     again,
     takeInterrupt(helpers),
@@ -52,19 +75,17 @@ export function runCompiled(helpers: Helpers, type: TypeRef, scope: FunctionScop
       slow,
       loop(
         proceed,
+        decodes ? when(op('i32.gt_u', slot32(HAS_FRAMES), get(skip)), decoded) : [],
         when(op('i32.eqz', tee(what, call(helpers.fast, get(skip)))), ret()),
         set(skip, i32(0)),
-        brIf(is(1), slow),
-        when(
-          is(2),
-          [
-            set(what, callIndirect(type, slot32(ENTERED), slot64(PC), slot32(REMAINING))),
-            brIf(is(Outcome.slow), slow),
-            brIf(is(Outcome.interrupt), again),
-            set(skip, is(Outcome.short)),
-          ],
-          set(skip, call(helpers.hot, slot32(ENTERED))),
-        ),
+        brIf(is(Fast.slow), slow),
+        when(is(Fast.compiled), [
+          set(what, callIndirect(type, slot32(ENTERED), slot64(PC), slot32(REMAINING))),
+          follow,
+          br(proceed),
+        ]),
+        when(is(Fast.hot), set(skip, hot)),
+        when(is(Fast.warm), [call(helpers.warm, slot32(ENTERED)), set(skip, i32(1))]),
         br(proceed),
       ),
     ),

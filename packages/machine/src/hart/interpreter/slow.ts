@@ -49,8 +49,8 @@ import { type Direct, dispatch } from './dispatch.ts';
 import { CODE_BITS, expansions } from './expansions.ts';
 import { floatIndex } from './float-index.ts';
 import type { Define, Helpers } from './helpers.ts';
-import type { InterpreterOptions } from './module.ts';
 import { expansionOffset, immediate32, readF, readX, registerAt } from './operands.ts';
+import type { InterpreterOptions } from './options.ts';
 import { ramPlace } from './physical.ts';
 import { sharedUpdateAt } from './shared-atomics.ts';
 import {

@@ -6,6 +6,7 @@ import { test } from 'node:test';
 
 const variants = {
   'with everything compiled at its first jump': ['ANOLE_TEST_JIT'],
+  'with everything decoded at its first jump': ['ANOLE_TEST_DECODED'],
   'with RAM that harts share': ['ANOLE_TEST_SHARED'],
   'compiled, with RAM that harts share': ['ANOLE_TEST_JIT', 'ANOLE_TEST_SHARED'],
 };
@@ -13,7 +14,7 @@ const variants = {
 for (const [title, variables] of Object.entries(variants)) {
   test(`all tests of harts pass ${title}`, () => {
     const files = globSync('**/*.test.ts', { cwd: join(import.meta.dirname, '..') })
-      .filter((name) => !name.startsWith('jit'))
+      .filter((name) => !/^(jit|decoded)/.test(name))
       .map((name) => join(import.meta.dirname, '..', name));
     const { NODE_TEST_CONTEXT: _, ...env } = process.env;
     for (const name of variables) env[name] = '1';

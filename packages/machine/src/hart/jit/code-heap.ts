@@ -1,3 +1,4 @@
+import type { Decode, DecodedPages } from '../decoded/pages.ts';
 import * as at from '../layout.ts';
 import type { CodeModule } from './code-module.ts';
 import type { Lie } from './lie.ts';
@@ -31,6 +32,8 @@ const FIRST_ROOM = 512;
 export class CodeHeap {
   readonly table: WebAssembly.Table;
   readonly #capacity: number;
+  /** Absent where pages are not decoded. */
+  readonly #decoded: DecodedPages | undefined;
   readonly #words: Int32Array;
   readonly #codePages: Uint8Array;
   readonly #tlb: DataView;
@@ -43,7 +46,7 @@ export class CodeHeap {
   /** How often code of a page was written over. */
   readonly #strikes = new Map<number, number>();
   readonly #free: number[] = [];
-  #used = at.LOADER + 1;
+  #used = at.DECODED + 1;
   /** What another hart shared. */
   #adopted: AdoptedCode | undefined;
   /** What {@link share} gave, as long as it is true. */
@@ -56,7 +59,13 @@ export class CodeHeap {
    * @param own memory of the hart's state and TLBs
    * @param ram memory that RAM is in
    */
-  constructor(own: WebAssembly.Memory, ram: WebAssembly.Memory, capacity: number) {
+  constructor(
+    own: WebAssembly.Memory,
+    ram: WebAssembly.Memory,
+    capacity: number,
+    decoded?: DecodedPages,
+  ) {
+    this.#decoded = decoded;
     this.#ram = new Int32Array(ram.buffer);
     this.#capacity = capacity + this.#used;
     const initial = Math.min(this.#capacity, FIRST_ROOM);
@@ -192,13 +201,29 @@ export class CodeHeap {
   written(page: number): void {
     const known = this.#byPage.get(page);
     const expected = this.#expected.get(page);
-    if (known !== undefined || expected !== undefined) {
+    const isDecoded = this.#decoded?.has(page) === true;
+    this.#decoded?.drop(page);
+    if (known !== undefined || expected !== undefined || isDecoded) {
       this.#strikes.set(page, (this.#strikes.get(page) ?? 0) + 1);
     }
     for (const compiled of [...(known ?? [])]) this.#drop(compiled);
     for (const each of expected ?? []) each.isValid = false;
     this.#expected.delete(page);
     this.#unwatch(page);
+  }
+
+  /** Has a page decoded as far as it is executed. {@link markTlb} is to be called afterwards. */
+  decode(page: number, decode: Decode): void {
+    const decoded = this.#decoded!;
+    if (decoded.has(page)) return;
+    decoded.add(page, decode);
+    this.#watch(page);
+    const entries = new Set([...(this.#byPage.get(page) ?? [])].flatMap((each) => each.entries));
+    for (const place of entries) {
+      const index = this.#byPlace.get(place)?.index;
+      if (index !== undefined && at.pageOf(place) === page) decoded.enter(place, index);
+    }
+    for (const place of this.#adopted?.placesIn(page) ?? []) decoded.enter(place, at.LOADER);
   }
 
   /** Leaves the page of a place to the interpreter. */
@@ -249,11 +274,13 @@ export class CodeHeap {
     const slot = at.jumpSlot(place) >> 2;
     this.#words[slot] = place;
     this.#words[slot + 1] = index;
+    this.#decoded?.enter(place, index);
   }
 
   #retract(place: number): void {
     const slot = at.jumpSlot(place) >> 2;
     if (this.#words[slot] === place) this.#words[slot] = 0;
+    this.#decoded?.restore(place);
   }
 
   #room(): number {
@@ -281,7 +308,7 @@ export class CodeHeap {
       if (known.size > 0) continue;
       this.#byPage.delete(page);
       this.#copies.delete(page);
-      if (!this.#expected.has(page)) this.#unwatch(page);
+      if (!this.#expected.has(page) && !this.#decoded?.has(page)) this.#unwatch(page);
     }
     this.#shared = undefined;
     this.#all.delete(compiled);

@@ -14,7 +14,8 @@ async function assertSame(
   const plain = await makeHart();
   const compiled = await makeHart({ jit });
   const tight = await makeHart({ jit: { ...jit, capacity: 2 } });
-  const harts = [plain, compiled, tight];
+  const decoded = await makeHart({ jit: { threshold: 20, batch: 1, warmAfter: 1, frames: 1 } });
+  const harts = [plain, compiled, tight, decoded];
   for (const each of harts) {
     place(each, source);
     each.hart.reset({ pc: BigInt(BASE) });
@@ -27,6 +28,11 @@ async function assertSame(
       tight.hart.saveState(),
       plain.hart.saveState(),
       `tight, after ${done + slice}`,
+    );
+    assert.deepEqual(
+      decoded.hart.saveState(),
+      plain.hart.saveState(),
+      `decoded, after ${done + slice}`,
     );
     assert.deepEqual(compiled.hart.saveState(), plain.hart.saveState(), `after ${done + slice}`);
   }

@@ -1,3 +1,4 @@
+import { type Decode, DecodedPages } from '../decoded/pages.ts';
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
 import type { CodeExchange } from './code-exchange.ts';
@@ -8,7 +9,7 @@ import type { compileService } from './compile-service.ts';
 import type { Explorer } from './explore.ts';
 import { type Lie, lieOf, type MappedRegion } from './lie.ts';
 import type { regionsModule } from './module.ts';
-import type { JitOptions } from './options.ts';
+import { COLD_JUMPS, type JitOptions } from './options.ts';
 import type { packRegions } from './packed-regions.ts';
 import { PageMap } from './page-map.ts';
 import type { SharedCode } from './shared-code.ts';
@@ -20,6 +21,8 @@ const PATIENCE = 1000;
 const COUNTING = 2;
 /** Instructions that a hart executes until it is worth compiling more for. */
 const WARM = 200_000_000;
+/** Jumps to a place until its page is decoded. */
+const WARM_JUMPS = 256;
 /** Instructions of a region. */
 const LIMIT = 320;
 /** Places that wait while another thread compiles. */
@@ -29,6 +32,7 @@ const MOST_FAILURES = 1;
 
 /** What compiles: much code, and the instructions of the guest, which short commands do without. */
 interface Compiler {
+  readonly decodeFrom: Decode;
   readonly Explorer: typeof Explorer;
   readonly regionsModule: typeof regionsModule;
   readonly packRegions: typeof packRegions;
@@ -39,13 +43,23 @@ let compiler: Compiler | undefined;
 
 /** Has what compiles at hand. A {@link Jit} that does not find it asks for it, and compiles later. */
 export async function loadCompiler(): Promise<void> {
-  const [{ Explorer }, { regionsModule }, { packRegions }, { compileService }] = await Promise.all([
-    import('./explore.ts'),
-    import('./module.ts'),
-    import('./packed-regions.ts'),
-    import('./compile-service.ts'),
-  ]);
-  compiler = { Explorer, regionsModule, packRegions, compileService };
+  const [{ Explorer }, { regionsModule }, { packRegions }, { compileService }, { decodeFrom }] =
+    await Promise.all([
+      import('./explore.ts'),
+      import('./module.ts'),
+      import('./packed-regions.ts'),
+      import('./compile-service.ts'),
+      import('../decoded/decode.ts'),
+    ]);
+  compiler = { Explorer, regionsModule, packRegions, compileService, decodeFrom };
+}
+
+/** Exports of the interpreter; there where code is compiled. */
+export interface CodeFunctions {
+  /** See {@link ../interpreter/run.ts}. */
+  readonly loadCode?: () => void;
+  /** See {@link ../decoded/loop.ts}. */
+  readonly decoded?: () => void;
 }
 
 interface Hot {
@@ -76,6 +90,9 @@ export class Jit {
   readonly #exchange: CodeExchange | undefined;
   /** What modules of compiled code import. */
   readonly #env: WebAssembly.ModuleImports;
+  readonly #decoded: DecodedPages | undefined;
+  /** Pages that are worth decoding. */
+  readonly #warm = new Set<number>();
   readonly #waiting = new Map<number, Hot>();
   /** Entries of what another thread compiles. */
   readonly #ordered = new Set<number>();
@@ -96,7 +113,8 @@ export class Jit {
     this.#options = options;
     this.#fused = fused;
     this.#exchange = exchange;
-    this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY);
+    this.#decoded = memory.shared ? undefined : new DecodedPages(memory, options.frames);
+    this.heap = new CodeHeap(own, memory.wasm, options.capacity ?? CAPACITY, this.#decoded);
     this.#env = { memory: own, ram: memory.wasm, table: this.heap.table };
     const { threshold, coldThreshold = threshold, apart } = options;
     this.#apart = apart === true && !memory.shared;
@@ -120,14 +138,44 @@ export class Jit {
     return this.heap.enter(place);
   }
 
+  /** Puts what is entered like compiled code into the table of functions. */
+  connect({ loadCode, decoded }: CodeFunctions): void {
+    this.heap.table.set(at.LOADER, loadCode);
+    this.heap.table.set(at.DECODED, decoded);
+  }
+
+  /** What the interpreter imports, see {@link ../interpreter/helpers.ts}; and the table of functions. */
+  imports(): WebAssembly.ModuleImports {
+    return {
+      hot: (place: number) => (this.hot(place) ? 0 : 1),
+      warm: (place: number) => {
+        if (!this.heap.isGivenUp(place)) this.#warm.add(at.pageOf(place));
+      },
+      decode: (place: number) => this.#decoded?.decodeFrom(place),
+      codeWritten: (page: number) => this.heap.written(page),
+      table: this.heap.table,
+    };
+  }
+
+  #decode(): void {
+    if (compiler === undefined) {
+      this.#loading ??= loadCompiler().catch(() => {});
+      return;
+    }
+    for (const page of this.#warm) this.heap.decode(page, compiler.decodeFrom);
+    this.#warm.clear();
+    this.heap.markTlb();
+  }
+
   /**
    * Between slices: compiles what waits, where it is time to.
    *
    * @param executed instructions that the hart has executed, from whatever count on
    */
   poll(executed: number): void {
-    if (!this.#isWarm) this.#warm(executed);
+    if (!this.#isWarm) this.#warmUp(executed);
     if (this.#exchange !== undefined) this.#takeGiven(this.#exchange);
+    if (this.#warm.size > 0) this.#decode();
     if (this.#waiting.size === 0) return;
     this.#patience--;
     if (this.#waiting.size >= this.#options.batch || this.#patience < 0) this.#compile();
@@ -138,7 +186,7 @@ export class Jit {
     return this.#busy;
   }
 
-  #warm(executed: number): void {
+  #warmUp(executed: number): void {
     this.#warmAt ??= executed + WARM;
     if (executed < this.#warmAt) return;
     this.#isWarm = true;
@@ -146,10 +194,11 @@ export class Jit {
   }
 
   #setThreshold(): void {
-    const { threshold, coldThreshold = threshold } = this.#options;
+    const { threshold, coldThreshold = threshold, warmAfter = WARM_JUMPS } = this.#options;
     const words = new Int32Array(this.#own.buffer);
     const jumps = this.#isWarm ? threshold : coldThreshold;
     words[at.THRESHOLD >> 2] = this.#exchange === undefined ? jumps : Math.ceil(jumps / COUNTING);
+    words[at.WARM_MASK >> 2] = (this.#isWarm ? warmAfter : COLD_JUMPS) - 1;
   }
 
   /** See `Hart.shareCode`. */
@@ -249,6 +298,7 @@ export class Jit {
   /** Leaves the memory to others. */
   release(): void {
     this.#released = true;
+    this.#decoded?.release();
   }
 
   #isKnown(place: number): boolean {

@@ -17,11 +17,14 @@ import { add32, and32, and64, setSlot32, setSlot64, wrap } from '../interpreter/
 import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
 import {
   COUNTERS_BYTES,
+  DECODED,
   FETCH_MODE,
+  FRAME_OF,
   JUMPS,
   JUMPS_BYTES,
   JUMPS_MIX,
   PC,
+  RAM_OFFSET,
   REMAINING,
   TlbKind,
 } from '../layout.ts';
@@ -34,9 +37,9 @@ export const compiledSignature: Signature = { params: ['i64', 'i32'], results: [
 
 /**
  * What is to be done next: go on, execute the instruction at PC by `slow`, or a few by `fast`, or take
- * an interrupt if there is one.
+ * an interrupt if there is one. The decoded loop alone says to have the place ENTERED compiled, or decoded.
  */
-export const Outcome = { proceed: 0, slow: 1, short: 2, interrupt: 3 } as const;
+export const Outcome = { proceed: 0, slow: 1, short: 2, interrupt: 3, hot: 4, empty: 5 } as const;
 
 /** Offset from JUMPS of the entry for a place: as `jumpSlot` of the layout. */
 export const jumpEntry = (place: Local): Code => {
@@ -51,20 +54,26 @@ export const jumpEntry = (place: Local): Code => {
 export const counterOf = (place: Local): Code =>
   and32(op('i32.shl', get(place), i32(1)), COUNTERS_BYTES - 4);
 
+/** Number of the frame, 0 for none, that has the page with `place` decoded. */
+export const frameOf = (place: Local): Code =>
+  load(
+    'i32.load16_u',
+    and32(op('i32.shr_u', get(place), i32(11)), -2),
+    FRAME_OF - (RAM_OFFSET >> 11),
+  );
+
 /**
  * Body of a function of {@link compiledSignature} that goes to the compiled code for a pc, if the
- * fetch TLB knows the page and there is such code.
+ * fetch TLB knows the page and there is such code; else, where pages are decoded, to what executes those.
  */
-export function chainTo(type: TypeRef, scope: FunctionScope): Code {
+export function chainTo(type: TypeRef, scope: FunctionScope, decodes: boolean): Code {
   const [pc, remaining] = scope.params as [Local, Local];
   const table = scope.local('i32');
   const entry = scope.local('i32');
   const place = scope.local('i32');
-  const leave = [
-    setSlot64(PC, get(pc)),
-    setSlot32(REMAINING, get(remaining)),
-    ret(i32(Outcome.proceed)),
-  ];
+  const leave = decodes
+    ? tailCallIndirect(type, i32(DECODED), get(pc), get(remaining))
+    : [setSlot64(PC, get(pc)), setSlot32(REMAINING, get(remaining)), ret(i32(Outcome.proceed))];
   return [
     set(table, tableOf(TlbKind.fetch, FETCH_MODE)),
     set(entry, entryOf(table, get(pc))),

@@ -13,7 +13,7 @@ export function regionsModule(
   module.importTable(1);
   const type = module.typeOf(compiledSignature);
   const templates = templatesFor({ fused, shared });
-  const chain = module.function(compiledSignature, (scope) => chainTo(type, scope));
+  const chain = module.function(compiledSignature, (scope) => chainTo(type, scope, !shared));
   for (const [number, region] of regions.entries()) {
     module.function(
       compiledSignature,

@@ -7,6 +7,14 @@ export interface JitOptions {
    */
   readonly coldThreshold?: number;
   /**
+   * Jumps to a place, a power of two, until its page is decoded: see `docs/decisions/0232-decoded-pages.md`. Before
+   * the hart is warm (see `coldThreshold`) it is {@link COLD_JUMPS}, unless places are compiled from the start as they
+   * are later. Default: 256.
+   */
+  readonly warmAfter?: number;
+  /** Pages that are decoded at the same time. Default, and at the most: 2038. */
+  readonly frames?: number;
+  /**
    * Places that are compiled together. With 1 at once, else between slices: when there are so many, or
    * when one of them became hot once more.
    */
@@ -19,6 +27,9 @@ export interface JitOptions {
   /** Functions that are kept; when there are more, the oldest are dropped. Default 16384. */
   readonly capacity?: number;
 }
+
+/** Jumps to a place until its page is decoded, as long as the hart is cold: what is loaded for it takes time. */
+export const COLD_JUMPS = 32_768;
 
 export const defaultJit: JitOptions = {
   threshold: 16_000,

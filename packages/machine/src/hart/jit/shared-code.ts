@@ -1,3 +1,4 @@
+import { pageOf } from '../layout.ts';
 import type { Compiled } from './code-heap.ts';
 import { CodeModule } from './code-module.ts';
 
@@ -47,6 +48,8 @@ export class AdoptedCode {
   readonly #words: Int32Array;
   /** Records by the places at which their functions are entered. */
   readonly #byPlace = new Map<number, number>();
+  /** All places of the records by their pages, once somebody asks. */
+  #placesOf: ReadonlyMap<number, readonly number[]> | undefined;
   /** Pages that were written: what lies there is not what was compiled. */
   readonly #lost = new Set<number>();
 
@@ -90,6 +93,12 @@ export class AdoptedCode {
     return this.#isWhole(record) ? taken : undefined;
   }
 
+  /** Where code is entered in a page that was not taken. */
+  placesIn(page: number): number[] {
+    this.#placesOf ??= byPage(this.#byPlace.keys());
+    return (this.#placesOf.get(page) ?? []).filter((place) => this.has(place));
+  }
+
   /** What was not taken. */
   rest(): SharedFunction[] {
     const records = new Set(this.#byPlace.values());
@@ -118,4 +127,15 @@ export class AdoptedCode {
       pages: [...words.subarray(pages, pages + words[record + Field.pages]!)],
     };
   }
+}
+
+function byPage(places: Iterable<number>): Map<number, number[]> {
+  const pages = new Map<number, number[]>();
+  for (const place of places) {
+    const page = pageOf(place);
+    const known = pages.get(page);
+    if (known === undefined) pages.set(page, [place]);
+    else known.push(place);
+  }
+  return pages;
 }
