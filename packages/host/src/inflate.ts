@@ -1,20 +1,47 @@
-import { constants, gunzipSync, inflateRawSync } from 'node:zlib';
+import { constants, inflateRawSync } from 'node:zlib';
 
 /** Bytes of output made at once. */
 const CHUNK = 8 * 1024 * 1024;
 /** Of zlib. */
 const LEAST_CHUNK = 64;
 
+/** Of a gzip member's header. Source: RFC 1952, 2.3. */
+const HEADER = 10;
+const flag = { headerCrc: 2, extra: 4, name: 8, comment: 16 } as const;
+
 /**
- * What gzip members decode to, by Node's own zlib. Undefined where that are more than `most` bytes, or the input is
- * cut off, damaged, or followed by something else: then another decoder tells which.
+ * What the first of gzip members decodes to, by Node's own zlib; its checksum is not looked at, nor is what follows.
+ * Undefined where that are more than `most` bytes, or the input is cut off or damaged: then another decoder tells which.
  */
 export function hostGunzip(stored: Uint8Array, most: number): Uint8Array | undefined {
+  const start = bodyStart(stored);
+  if (start === undefined) return undefined;
   try {
-    return gunzipSync(stored, { maxOutputLength: Math.max(1, most), chunkSize: chunkOf(most) });
+    return inflateRawSync(stored.subarray(start), {
+      maxOutputLength: Math.max(1, most),
+      chunkSize: chunkOf(most),
+    });
   } catch {
     return undefined;
   }
+}
+
+/** Where the header of a gzip member ends; undefined where there is none, or it is damaged. */
+function bodyStart(stored: Uint8Array): number | undefined {
+  if (stored.length < HEADER || stored[0] !== 0x1f || stored[1] !== 0x8b || stored[2] !== 8) {
+    return undefined;
+  }
+  const flags = stored[3]!;
+  let at = HEADER;
+  if (flags & flag.extra) at += 2 + (stored[at] ?? 0) + 256 * (stored[at + 1] ?? 0);
+  for (const text of [flag.name, flag.comment]) {
+    if ((flags & text) === 0) continue;
+    const end = stored.indexOf(0, at);
+    if (end < 0) return undefined;
+    at = end + 1;
+  }
+  if (flags & flag.headerCrc) at += 2;
+  return at < stored.length ? at : undefined;
 }
 
 /** Where decoding begins within a deflate stream. */

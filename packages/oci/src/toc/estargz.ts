@@ -46,8 +46,8 @@ export function membersOfImage<M extends { readonly path: string }>(
 
 export interface EstargzOptions extends ReadOptions {
   /**
-   * What gzip members decode to, of at most so many bytes; undefined where that cannot be told. For who has a faster
-   * decoder than the one here.
+   * What the first of gzip members decodes to, of at most so many bytes; undefined where that cannot be told. For who has
+   * a faster decoder than the one here.
    */
   gunzip?(stored: Uint8Array, most: number): Uint8Array | undefined;
 }
