@@ -37,7 +37,7 @@ export async function compareWarm(
     for (const [how, target] of [
       ['kernel', 1.05],
       ['fuse without passthrough', 2],
-      ['fuse', 1.1],
+      ['fuse', 1.5],
     ] as const) {
       const kind = how === 'kernel' ? how : 'fuse';
       await mounts.start(...(how === 'fuse without passthrough' ? ['--no-passthrough'] : []));

@@ -204,6 +204,30 @@ describe('files of images that the kernel reads by itself', {
     assert.equal(freed.status, 0, freed.stderr);
   });
 
+  it('are left out where the service was started so, but not those of mounts that it takes over', async (test) => {
+    const place = await setUp(test, published);
+    const { mount, sums, sum, pids, start } = place;
+    const serving = start('image', 'serve', '--quiet', '--no-passthrough');
+    await until('it serves', () => serving.said.includes('"ready"'));
+    assert.equal((await mount('fuse')).status, 0);
+    for (let turn = 0; turn < 3; turn++) assert.deepEqual(await sums('fuse'), allHashes());
+    const why = 'the service was started without';
+    assert.deepEqual(await passthroughOf(place), { isOn: false, why, opens: 0 });
+    await place.anole('image', 'umount', 'fuse');
+    await stop(place);
+    assert.equal((await mount('fuse')).status, 0);
+    await pass(place, 3);
+    const letGo = await holding(test, place, 3);
+    // All but what holds the mount: the next keeper starts another service.
+    for (const pid of [...pids('quiet'), ...pids('kept')]) endProcess(pid);
+    const next = start('image', 'serve', '--quiet', '--no-passthrough');
+    await until('the next one serves', () => next.said.includes('"ready"'));
+    assert.equal(await sum('fuse', 3), hashOf(contentOf(3)), 'who has it open has it passed');
+    assert.equal((await passthroughOf(place)).isOn, true);
+    await letGo();
+    assert.deepEqual(await sums('fuse'), allHashes());
+  });
+
   it('are not made where the disk is full, and nobody notices', async (test) => {
     const place = await mounted(test, 16);
     const { sums, directory } = place;
