@@ -26,10 +26,13 @@ export function threadCode({ href }: URL): string {
   return `require('node:module').enableCompileCache(); ${known} import(${file});`;
 }
 
-/** A thread starts others, which shall find the bundle, too. Who started the first has checked the sources. */
+/**
+ * A thread starts others, which shall find the bundle, too. Who started the first has checked the sources, and options
+ * lead a thread's names of packages to them.
+ */
 function handOn({ entries, machine }: Bundle): string {
   const there = JSON.stringify({ entries, machine });
-  return `globalThis[Symbol.for('anole.bundle')] = { ...${there}, check() {} };`;
+  return `globalThis[Symbol.for('anole.bundle')] = { ...${there}, check() {}, findSources() {} };`;
 }
 
 /** Options of Node's that mean something to a thread: where modules are, warnings, profiles. */
