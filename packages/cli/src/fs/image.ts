@@ -1,5 +1,5 @@
 import { httpSource, type Source, viewOf } from '@anole/bytes';
-import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
+import { type ErofsNode, type ErofsTree, type OpenOptions, openErofs } from '@anole/erofs';
 import { COMPAT_RAFS, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, Superblock } from '@anole/erofs/format';
 import { fileSource, hostDecoders } from '@anole/host';
 import { findNode, VfsError } from '@anole/vfs';
@@ -78,6 +78,7 @@ export class OpenImage {
     amount: Amount,
     signal: AbortSignal,
     flags: DeviceFlags = {},
+    options: Pick<OpenOptions, 'reuseMemory'> = {},
   ): Promise<OpenImage> {
     await using sources = new AsyncDisposableStack();
     const source = sources.use(await openSource(file, amount, signal));
@@ -85,7 +86,7 @@ export class OpenImage {
     const devices = await openDevices(file, source, flags, async (name) =>
       beside.use(await openSource(name, amount, signal)),
     );
-    const tree = await openErofs(source, { decoders: hostDecoders, devices });
+    const tree = await openErofs(source, { decoders: hostDecoders, devices, ...options });
     return new OpenImage(file, source, tree, sources.move());
   }
 

@@ -27,12 +27,14 @@ const maker = new FileMaker(base, { owners });
 
 async function open(): Promise<ErofsTree> {
   const source = fileSource(image);
-  const tree = await openErofs(source);
+  // What is read is written at once.
+  const options = { reuseMemory: true };
+  const tree = await openErofs(source, options);
   const ours = (1 << algorithms.lz4) | (1 << algorithms.lzma);
   if ((tree.info.algorithms & ~ours) === 0) return tree;
   // They take longer to load than an image takes that needs none.
   const { hostDecoders } = await import('@anole/host/decoders');
-  return await openErofs(source, { decoders: hostDecoders });
+  return await openErofs(source, { ...options, decoders: hostDecoders });
 }
 
 serveCrew(async ({ directories, names, numbers }: UnpackJob): Promise<number> => {

@@ -18,7 +18,9 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
-  await using image = await OpenImage.open(file, 'much', context.signal, flags);
+  // All is gone through once, and what is read is written at once.
+  const options = { reuseMemory: true };
+  await using image = await OpenImage.open(file, 'much', context.signal, flags, options);
   await using threads = worthThreads(image) ? new UnpackThreads(file) : undefined;
   const report = await unpackTree(image.tree, directory, {
     ...(threads && { elsewhere: threads }),

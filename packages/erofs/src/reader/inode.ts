@@ -45,13 +45,38 @@ export interface InodeInfo {
 
 /** @throws ErofsError `EROFS_OUT_OF_RANGE`, `EROFS_BAD_INODE` */
 export function* readInode(spaces: Spaces, info: ImageInfo, nid: number): Flow<InodeInfo> {
+  const now = inodeAtOnce(spaces, info, nid);
+  if (now) return now;
   const metadata = spaces.of(nid);
   const offset = offsetOf(info, nid);
   const head = yield* metadata.read(offset, COMPACT_SIZE, `inode ${nid}`);
-  const extended = (head[0]! & FORMAT_EXTENDED) !== 0;
-  const raw = extended
-    ? decodeExtended(yield* metadata.read(offset, EXTENDED_SIZE, `inode ${nid}`), offset)
-    : decodeCompact(head, info);
+  return isExtended(head)
+    ? inodeOf(metadata, info, nid, yield* metadata.read(offset, EXTENDED_SIZE, `inode ${nid}`))
+    : inodeOf(metadata, info, nid, head);
+}
+
+/**
+ * As {@link readInode}, of one that lies in metadata that are here, as most do beside one that was read: steps of generators
+ * take longer than looking at it. Undefined elsewhere.
+ *
+ * @throws ErofsError `EROFS_BAD_INODE`
+ */
+export function inodeAtOnce(spaces: Spaces, info: ImageInfo, nid: number): InodeInfo | undefined {
+  const metadata = spaces.of(nid);
+  const offset = offsetOf(info, nid);
+  const head = metadata.peek(offset, COMPACT_SIZE);
+  const bytes = head && isExtended(head) ? metadata.peek(offset, EXTENDED_SIZE) : head;
+  return bytes && inodeOf(metadata, info, nid, bytes);
+}
+
+function isExtended(head: Uint8Array): boolean {
+  return (head[0]! & FORMAT_EXTENDED) !== 0;
+}
+
+function inodeOf(metadata: Metadata, info: ImageInfo, nid: number, bytes: Uint8Array): InodeInfo {
+  const offset = offsetOf(info, nid);
+  const extended = isExtended(bytes);
+  const raw = extended ? decodeExtended(bytes, offset) : decodeCompact(bytes, info);
   const layout = (raw.format >> FORMAT_LAYOUT_SHIFT) & FORMAT_LAYOUT_MASK;
   if (layout > layouts.chunked) throw bad(nid, `its data layout is ${layout}`, offset);
   const type = typeOfMode(raw.mode);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { flow, memorySource } from '@anole/bytes';
+import { flow, memorySource, type Source } from '@anole/bytes';
 import { Metadata } from './metadata.ts';
 
 const SIZE = 64 * 4096;
@@ -15,10 +15,22 @@ test('nothing can be read at the end of an image', () => {
   assert.equal(read(metadata, SIZE, 0).length, 0);
 });
 
+/** Read in groups, as files are. */
+const whole: Source = {
+  ...memorySource(image),
+  readInto: (offset, target) => target.set(image.subarray(offset, offset + target.length)),
+};
+
 test('windows that overlap dropped ones are read all the same', () => {
   // Room for fewer windows than are read at once, and for one group of them.
-  for (const windows of [1, 8, 17]) {
-    const metadata = new Metadata(memorySource(image), windows * 4096);
+  for (const [windows, reuses] of [1, 8, 17].flatMap(
+    (count) =>
+      [
+        [count, false],
+        [count, true],
+      ] as const,
+  )) {
+    const metadata = new Metadata(whole, windows * 4096, '', reuses);
     let state = 1;
     for (let turn = 0; turn < 2000; turn++) {
       state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;

@@ -22,15 +22,23 @@ export class Metadata {
   /** The window behind those that were read last. */
   #next = -1;
 
-  /** @param memory bytes to keep, at least one window; or what is shared with others */
-  constructor(source: Source, memory: number | BytesBudget, name = '') {
+  /** Memory of windows that were given up, where it is used again. */
+  readonly #free: Uint8Array[] | undefined;
+
+  /**
+   * @param memory bytes to keep, at least one window; or what is shared with others
+   * @param reuses whether memory of windows that were given up is used again
+   */
+  constructor(source: Source, memory: number | BytesBudget, name = '', reuses = false) {
     this.source = source;
     this.name = name;
+    this.#free = reuses ? [] : undefined;
     this.#budget = typeof memory === 'number' ? new BytesBudget(memory) : memory;
   }
 
   /**
-   * Exactly `length` bytes. May alias the cache: do not write to it; it stays as it is.
+   * Exactly `length` bytes. May alias the cache: do not write to it. It stays as it is, unless memory is used again: then
+   * until as much as is kept was read of others.
    *
    * @throws ErofsError `EROFS_OUT_OF_RANGE`
    */
@@ -63,6 +71,16 @@ export class Metadata {
     return bytes;
   }
 
+  /** What {@link read} gives, where that takes no reading of the image; else undefined. */
+  peek(offset: number, length: number): Uint8Array | undefined {
+    const start = offset % WINDOW;
+    if (start + length > WINDOW) return undefined;
+    const window = this.#windows.get((offset - start) / WINDOW);
+    // At the end of the image one may be shorter.
+    if (window === undefined || start + length > window.length) return undefined;
+    return window.subarray(start, start + length);
+  }
+
   /** The window that has all of a range, and where in it that begins; undefined where none has that is here. */
   windowAt(offset: number, length: number): { view: DataView; at: number } | undefined {
     const window = this.#windows.get(Math.floor(offset / WINDOW));
@@ -77,7 +95,8 @@ export class Metadata {
     this.#next = index + count;
     const offset = index * WINDOW;
     const length = Math.min(count * WINDOW, source.size - offset);
-    const bytes = new Uint8Array(length);
+    const isWhole = length === AHEAD * WINDOW;
+    const bytes = (isWhole && this.#free?.pop()) || new Uint8Array(length);
     if (source.readInto) source.readInto(offset, bytes);
     // A Source may reuse the memory of what it gave.
     else bytes.set(yield* wait(source.read(offset, length)));
@@ -86,6 +105,7 @@ export class Metadata {
     }
     const drop = () => {
       for (let at = 0; at < length; at += WINDOW) this.#windows.delete(index + at / WINDOW);
+      if (isWhole) this.#free?.push(bytes);
     };
     this.#budget.keep({ bytes, drop });
     // Not from the windows: what was dropped for these may have been some of the same.

@@ -14,6 +14,11 @@ export interface OpenOptions {
   readonly devices?: readonly Source[];
   /** Bytes of metadata to keep in memory, or what is shared with others. 4 MiB unless told. */
   readonly metadataCache?: number | BytesBudget;
+  /**
+   * Whether memory of metadata is used again for others, once as much as is kept of them was read: for who goes through very
+   * much, and copies at once what `read` of nodes gives. False unless told.
+   */
+  readonly reuseMemory?: boolean;
   /** Bytes of decoded compressed data to keep in memory, or what is shared. 16 MiB unless told. */
   readonly decodedCache?: number | BytesBudget;
   /** Where more of them is kept. Default: nowhere. */
@@ -40,7 +45,7 @@ export function* openImage(
 ): Flow<OpenedImage> {
   const info = yield* readSuperblock(source, verified);
   const cacheSize = options.metadataCache ?? 4 * 1024 * 1024;
-  const spaces = new Spaces(new Metadata(source, cacheSize));
+  const spaces = new Spaces(new Metadata(source, cacheSize, '', options.reuseMemory));
   const devices = yield* readDevices(spaces.image, info);
   const data = new DataReader(spaces, info, devices, {
     devices: options.devices ?? [],

@@ -13,7 +13,7 @@ import { FORMAT_EXTENDED, layouts } from '../layout/inode.ts';
 import type { DataReader } from './data.ts';
 import type { ImageDevice } from './devices.ts';
 import { findRecord, listDirectory } from './directory.ts';
-import { type InodeInfo, inoOf, nidOf, offsetOf, readInode } from './inode.ts';
+import { type InodeInfo, inodeAtOnce, inoOf, nidOf, offsetOf, readInode } from './inode.ts';
 import { loadAllMetadata } from './load-metadata.ts';
 import type { Mapping } from './mapping.ts';
 import { type OpenOptions, openImage } from './open.ts';
@@ -68,10 +68,14 @@ export function openErofs(source: Source, options: OpenOptions = {}): Awaitable<
       throw damaged('EROFS_BAD_INODE', `Cannot open: the root is a ${root.stat.type}`, root.offset);
     }
     image.enter(root.nid, root.nid, '');
-    const node = (nid: number) =>
-      flow(function* () {
-        return new ErofsNode(image, yield* readInode(spaces, info, nid));
-      });
+    // Asked for as many times as there are files: a generator function made for each call takes longer than all else.
+    const nodeOf = function* (nid: number) {
+      return new ErofsNode(image, yield* readInode(spaces, info, nid));
+    };
+    const node = (nid: number) => {
+      const inode = inodeAtOnce(spaces, info, nid);
+      return inode ? new ErofsNode(image, inode) : flow(() => nodeOf(nid));
+    };
     const packed = () =>
       flow(function* () {
         if (info.packedNid === undefined) return undefined;
@@ -154,8 +158,12 @@ export class ErofsNode implements TreeNode {
   }
 
   lookup(name: string): Awaitable<ErofsNode | undefined> {
-    const { data, info } = this.#image;
-    return flow(() => this.#lookup(name, data, info.blockSize));
+    const { spaces, data, info } = this.#image;
+    const known = this.#listed?.get(name);
+    const inode = known === undefined ? undefined : inodeAtOnce(spaces, info, known);
+    return inode
+      ? this.#entered(name, inode)
+      : flow(() => this.#lookup(name, data, info.blockSize));
   }
 
   *#lookup(name: string, data: DataReader, blockSize: number): Flow<ErofsNode | undefined> {
@@ -169,8 +177,11 @@ export class ErofsNode implements TreeNode {
   }
 
   *#child(name: string, nid: number): Flow<ErofsNode> {
-    const inode = yield* readInode(this.#image.spaces, this.#image.info, nid);
-    if (inode.stat.type === 'directory') this.#image.enter(nid, this.#inode.nid, name);
+    return this.#entered(name, yield* readInode(this.#image.spaces, this.#image.info, nid));
+  }
+
+  #entered(name: string, inode: InodeInfo): ErofsNode {
+    if (inode.stat.type === 'directory') this.#image.enter(inode.nid, this.#inode.nid, name);
     return new ErofsNode(this.#image, inode);
   }
 
@@ -214,21 +225,16 @@ export class ErofsNode implements TreeNode {
   }
 
   readInto(offset: number, target: Uint8Array): Awaitable<number> {
-    return flow(() => this.#readInto(offset, target));
-  }
-
-  *#readInto(offset: number, target: Uint8Array): Flow<number> {
     this.#check('file', 'VFS_NOT_FILE');
-    return yield* this.#image.data.readInto(this.#inode, offset, target);
+    const count = this.#image.data.readAtOnce(this.#inode, offset, target);
+    return count ?? flow(() => this.#image.data.readInto(this.#inode, offset, target));
   }
 
   extents(): Awaitable<readonly Extent[]> {
-    return flow(() => this.#extents());
-  }
-
-  *#extents(): Flow<readonly Extent[]> {
     this.#check('file', 'VFS_NOT_FILE');
-    return yield* this.#image.data.extents(this.#inode);
+    const { data } = this.#image;
+    if (data.isInOneRun(this.#inode)) return [{ offset: 0, length: this.stat.size }];
+    return flow(() => data.extents(this.#inode));
   }
 
   /**
