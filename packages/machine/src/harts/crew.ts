@@ -4,7 +4,7 @@ import type { Bus, Hart } from '../hart/hart.ts';
 import type { JitOptions } from '../hart/jit/options.ts';
 import type { SbiHost } from '../platform/sbi.ts';
 import { BoardServer } from './board-server.ts';
-import { CodeChannel } from './code-channel.ts';
+import { CodeChannel, codePorts } from './code-channel.ts';
 import { HartLink } from './hart-link.ts';
 import type { HartOrder } from './hart-order.ts';
 import * as at from './layout.ts';
@@ -42,7 +42,6 @@ export class Crew {
   readonly links: readonly HartLink[];
   /** How hart 0 gives the others what it compiles, and takes theirs. */
   readonly exchange: CodeChannel | undefined;
-  readonly #channelName = `anole code ${crypto.randomUUID()}`;
   readonly #others: readonly HartLink[];
   readonly #options: CrewOptions;
   readonly #threads: Thread[] = [];
@@ -60,7 +59,7 @@ export class Crew {
     this.links = Array.from({ length: count }, (_, index) => new HartLink(memory.wasm, index));
     this.#others = this.links.slice(1);
     this.resting = false;
-    this.exchange = options.jit && CodeChannel.open(this.#channelName, memory.wasm);
+    this.exchange = options.jit && CodeChannel.open(this.links, 0, memory.wasm);
     memory.onDeviceWrite = () => this.harts.own.count(at.DEVICE_WRITES);
     this.harts = new SharedHarts(this.links, 0, () => this.#server?.serve());
     for (const link of this.#others) {
@@ -81,7 +80,10 @@ export class Crew {
   /** Starts the threads; resolves when all are there, or stopped. */
   async start(): Promise<void> {
     const { count, memory, jit, origin, onFailure } = this.#options;
+    const ports = this.exchange && codePorts(count);
+    this.exchange?.connect(ports![0]!);
     for (const { index } of this.#others) {
+      const own = ports?.[index] ?? [];
       const state = this.#states[index - 1];
       if (state !== undefined) this.links[index]!.data(state.length).set(state);
       const order: HartOrder = {
@@ -92,12 +94,12 @@ export class Crew {
         backed: memory.backed,
         parts: this.#parts,
         jit,
-        codeChannel: this.#channelName,
+        codePorts: own,
         origin,
         savedBytes: state?.length ?? 0,
       };
       const module = new URL(`./hart-worker.${extension}`, import.meta.url);
-      this.#threads.push(startThread(module, `anole hart ${index}`, order, onFailure));
+      this.#threads.push(startThread(module, `anole hart ${index}`, order, onFailure, own));
     }
     // A guest that starts a hart does not wait for long.
     for (;;) {

@@ -46,9 +46,9 @@ export class HartLink {
     return Atomics.or(this.#words, word >> 2, bits);
   }
 
-  /** Counts a word up. */
-  count(word: number): void {
-    Atomics.add(this.#words, word >> 2, 1);
+  /** Counts a word up, or down. */
+  count(word: number, by: 1 | -1 = 1): void {
+    Atomics.add(this.#words, word >> 2, by);
   }
 
   getLong(field: number): bigint {

@@ -11,8 +11,8 @@ export interface HartOrder {
   readonly backed: boolean;
   readonly parts: HartParts;
   readonly jit: JitOptions | undefined;
-  /** Name of the {@link ./code-channel.ts} of the machine's harts. */
-  readonly codeChannel: string;
+  /** Its ends of {@link ./code-channel.ts}; none where code is not given. */
+  readonly codePorts: readonly MessagePort[];
   /** When guest time began, by `sharedNow`. */
   readonly origin: number;
   /** Bytes of the hart's state in its block, where it goes on from a snapshot; else 0. */

@@ -53,7 +53,8 @@ async function makeHart(order: HartOrder, links: readonly HartLink[]): Promise<H
     shutdown: () => caller.shutdown(),
     reset: (failed) => caller.reset(failed),
   });
-  const exchange = jit && CodeChannel.open(order.codeChannel, order.ram);
+  const exchange = jit && CodeChannel.open(links, order.hart, order.ram);
+  exchange?.connect(order.codePorts);
   const hart = await createHart({
     memory,
     bus: caller.bus(),

@@ -32,6 +32,8 @@ export const START_READY = 0x18;
 export const PAUSE = 0x1c;
 /** Not 0 while the hart stands still, its state in DATA. */
 export const PAUSED = 0x20;
+/** Modules of code that others gave to the hart, and it did not take yet. */
+export const GIVEN = 0x28;
 /** Fences that were asked of the hart, counted, and those that it did: for each {@link Fence}. */
 export const FENCES_WANTED = 0x80;
 export const FENCES_DONE = 0x90;

@@ -10,16 +10,9 @@ export interface Thread {
 
 /** What is used of Node's module for threads. */
 interface NodeThreads {
-  readonly BroadcastChannel: new (name: string) => NodeBroadcast;
-  readonly receiveMessageOnPort: (port: NodeBroadcast) => { readonly message: unknown } | undefined;
+  readonly receiveMessageOnPort: (port: MessagePort) => { readonly message: unknown } | undefined;
   readonly Worker: new (code: string, options: object) => NodeWorker;
   readonly parentPort: { once(event: 'message', listener: (order: unknown) => void): void } | null;
-}
-
-interface NodeBroadcast {
-  postMessage(value: unknown): void;
-  close(): void;
-  unref(): void;
 }
 
 interface NodeWorker {
@@ -59,27 +52,15 @@ export function startThread(
   return { unref: () => {}, end: async () => worker.terminate() };
 }
 
-/** A channel between all threads that open it by one name. */
-export interface Broadcast {
-  /** To all others. */
-  post(value: unknown): void;
-  /** The next value of others, without a turn of the host's loop; undefined where there is none. */
-  receive(): unknown;
-  close(): void;
-}
+/** Whether a thread can take messages without a turn of the host's loop: not in browsers. */
+export const canTakeMessages = nodeThreads !== undefined;
 
-/** Undefined where the host has no such channels, as browsers. It keeps no process alive. */
-export function openBroadcast(name: string): Broadcast | undefined {
-  if (nodeThreads === undefined) return undefined;
-  const { receiveMessageOnPort } = nodeThreads;
-  const channel = new nodeThreads.BroadcastChannel(name);
-  channel.unref();
-  return {
-    post: (value) => channel.postMessage(value),
-    receive: () => receiveMessageOnPort(channel)?.message,
-    close: () => channel.close(),
-  };
-}
+/**
+ * The next message of a port without a listener; undefined where there is none. Where there is a listener, the
+ * host's loop takes messages, too.
+ */
+export const takeMessage = (port: MessagePort): unknown =>
+  nodeThreads?.receiveMessageOnPort(port)?.message;
 
 /** Whether there are threads. */
 export const hasThreads = (): boolean => nodeThreads !== undefined || typeof Worker !== 'undefined';

@@ -1,7 +1,7 @@
 import { type Decode, DecodedPages } from '../decoded/pages.ts';
 import type { GuestMemory } from '../guest-memory.ts';
 import * as at from '../layout.ts';
-import type { CodeExchange } from './code-exchange.ts';
+import { type CodeExchange, MOST_GIVEN } from './code-exchange.ts';
 import { CodeHeap } from './code-heap.ts';
 import { CodeModule } from './code-module.ts';
 import type { CompileAnswer } from './compile-order.ts';
@@ -279,6 +279,7 @@ export class Jit {
 
   /** @param lies of the module's functions; undefined for those that are not wanted any more */
   #add(module: WebAssembly.Module, lies: readonly (Lie | undefined)[]): void {
+    if (lies.every((lie) => lie === undefined)) return;
     const code = new CodeModule(module, this.#env);
     try {
       for (const [number, lie] of lies.entries()) {
@@ -307,7 +308,9 @@ export class Jit {
 
   /** Enters what other harts compiled, as far as RAM is still what they made it of. */
   #takeGiven(exchange: CodeExchange): void {
-    for (let code = exchange.take(); code !== undefined; code = exchange.take()) {
+    for (let taken = 0; taken < MOST_GIVEN; taken++) {
+      const code = exchange.take();
+      if (code === undefined) return;
       const wanted = code.lies.map((lie) => (this.#wants(lie) ? this.#admitted(lie) : undefined));
       this.#add(code.module, wanted);
     }
