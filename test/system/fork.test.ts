@@ -160,7 +160,10 @@ describe('a fork of a running sandbox', () => {
     await first.kill();
     for (const each of await coming) {
       if (each.status === 'rejected') assert.equal(each.reason.code, 'SANDBOX_CLOSED');
-      else await each.value.close();
+      else {
+        assert.equal(await output(each.value, 'echo whole'), 'whole\n');
+        await each.value.close();
+      }
     }
     assert.equal(await output(parent, 'echo here'), 'here\n');
   });

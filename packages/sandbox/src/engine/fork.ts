@@ -38,11 +38,19 @@ export async function forkSandbox(
 /**
  * The fork that comes through a port, which has nothing else to give.
  *
- * @throws SandboxError `SANDBOX_CLOSED` where none comes
+ * @throws SandboxError `SANDBOX_CLOSED` where none comes, `SANDBOX_RESOURCES` where it cannot be read
  */
 export async function forkFrom(port: MessagePort): Promise<SandboxFork> {
   const { promise, resolve, reject } = Promise.withResolvers<SandboxFork>();
   port.once('message', resolve);
+  port.once('messageerror', (cause: unknown) =>
+    reject(
+      new SandboxError('SANDBOX_RESOURCES', 'Cannot copy the sandbox: there is no room for it', {
+        cause,
+        hint: 'Fork smaller sandboxes, or fewer at a time',
+      }),
+    ),
+  );
   port.once('close', () =>
     reject(new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended')),
   );

@@ -36,6 +36,7 @@ export class MachineEngine implements Engine {
   /** Nothing of the machine runs any more. */
   readonly #stopped = Promise.withResolvers<void>();
   readonly #end = Promise.withResolvers<EngineEnd>();
+  #hasEnded = false;
   readonly #terminals: WorkerTerminal[] = [];
   #onAgent: (bytes: Uint8Array) => void = () => {};
   readonly #order: MachineOrder;
@@ -85,6 +86,8 @@ export class MachineEngine implements Engine {
   }
 
   async fork(configuration: Uint8Array<ArrayBuffer>): Promise<Engine> {
+    // A copy of what has ended would be started, to be closed.
+    if (this.#hasEnded) throw ended('copy the sandbox');
     const { port1: fork, port2: to } = new MessageChannel();
     const taken = this.#take({ code: true, to });
     // Its thread gets ready while the machine is taken in this one's.
@@ -135,10 +138,7 @@ export class MachineEngine implements Engine {
     this.#forks.set(id, taken);
     this.#handle.port.postMessage({ type: 'fork', id, code, to } satisfies Command, [to]);
     try {
-      const end = this.ended.then((): never => {
-        throw new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended');
-      });
-      await Promise.race([taken.promise, end]);
+      await this.#unlessEnded(taken.promise, 'copy the sandbox');
     } finally {
       this.#forks.delete(id);
     }
@@ -170,14 +170,19 @@ export class MachineEngine implements Engine {
     const id = this.#nextFork++;
     this.#statistics.set(id, waiting);
     this.#tell({ type: 'statistics', id });
-    const end = this.ended.then((): never => {
-      throw new SandboxError('SANDBOX_CLOSED', 'Cannot count: the sandbox ended');
-    });
     try {
-      return await Promise.race([waiting.promise, end]);
+      return await this.#unlessEnded(waiting.promise, 'count what the sandbox uses');
     } finally {
       this.#statistics.delete(id);
     }
+  }
+
+  /** @throws SandboxError `SANDBOX_CLOSED` where the machine ends before */
+  #unlessEnded<T>(coming: Promise<T>, what: string): Promise<T> {
+    const end = this.ended.then((): never => {
+      throw ended(what);
+    });
+    return Promise.race([coming, end]);
   }
 
   async close(): Promise<void> {
@@ -221,6 +226,7 @@ export class MachineEngine implements Engine {
 
   #finish(reason: EngineEnd['reason'], more: Partial<Omit<EngineEnd, 'reason'>> = {}): void {
     const { console = '', error, panic } = more;
+    this.#hasEnded = true;
     this.#end.resolve({
       reason,
       console,
@@ -230,6 +236,10 @@ export class MachineEngine implements Engine {
     for (const terminal of this.#terminals) terminal.stop();
     this.files.close();
   }
+}
+
+function ended(what: string): SandboxError {
+  return new SandboxError('SANDBOX_CLOSED', `Cannot ${what}: it ended`);
 }
 
 /** A copy's ports are other ones, any that are free; and its traffic is not captured. */
