@@ -31,8 +31,12 @@ class Told implements Backings {
     return this.answer;
   }
 
-  close(ino: number, id: number, isRepeated: boolean): void {
-    this.closed.push([ino, id, isRepeated]);
+  close(
+    { stat }: { readonly stat: { readonly ino: number } },
+    id: number,
+    isRepeated: boolean,
+  ): void {
+    this.closed.push([stat.ino, id, isRepeated]);
   }
 }
 

@@ -20,5 +20,5 @@ export interface Backings {
    * @param id as `open` gave it
    * @param isRepeated whether the kernel says so again, perhaps to another server than before
    */
-  close(ino: number, id: number, isRepeated: boolean): void;
+  close(node: TreeNode, id: number, isRepeated: boolean): void;
 }

@@ -60,9 +60,9 @@ function opened(session: Session, request: Request, backingId: number): Reply {
 export function release(session: Session, request: Request): Reply {
   const { passing } = session;
   if (passing !== undefined) {
-    const { ino } = session.known(request);
+    const { node } = session.known(request);
     const isRepeated = request.uniqueHigh >= UNIQUE_RESEND_HIGH;
-    passing.close(ino, request.args(ReleaseIn).handle, isRepeated);
+    passing.close(node, request.args(ReleaseIn).handle, isRepeated);
   }
   return session.replies.ok(request, 0);
 }

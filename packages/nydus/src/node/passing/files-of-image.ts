@@ -1,7 +1,8 @@
 import { readlinkSync, rmSync } from 'node:fs';
-import { mkdir, rm, symlink } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Pieces, WholeFiles } from './whole-files.ts';
+import type { Pieces } from './contents.ts';
+import type { WholeFiles } from './whole-files.ts';
 
 const SHA256 = /^[0-9a-f]{64}$/;
 
@@ -33,7 +34,7 @@ export class FilesOfImage {
     return fd;
   }
 
-  /** Proves the file of an inode. What is wrong, or gone, is no more its file. */
+  /** Proves the file of an inode. What is wrong, or gone, is no more its file. @throws as `WholeFiles.prove` */
   async prove(ino: number, size: number, pause?: () => Promise<void>): Promise<void> {
     const sha256 = this.#nameOf(ino);
     if (sha256 === null || (await this.#files.prove(sha256, size, pause))) return;
@@ -46,8 +47,7 @@ export class FilesOfImage {
     const sha256 = await this.#files.make(size, pieces);
     if (sha256 === undefined) return false;
     await mkdir(this.#directory, { recursive: true });
-    await rm(this.#pathOf(ino), { force: true });
-    await symlink(sha256, this.#pathOf(ino));
+    await this.#files.link(sha256, this.#pathOf(ino));
     this.#names.set(ino, sha256);
     return true;
   }

@@ -5,6 +5,9 @@ import { hasNative, memoryFile } from '@anole/host/native';
 import fc from 'fast-check';
 import { OpenFiles } from './open-files.ts';
 
+/** Files that it notes at once. */
+const SLOTS = 4096;
+
 /** Another descriptor of the same memory, as a keeper has it. */
 const kept = (files: OpenFiles) => openSync(`/proc/self/fd/${files.fd}`, 'r+');
 
@@ -28,19 +31,26 @@ describe('the table of open files', { skip: hasNative() ? false : 'needs koffi' 
     assert.equal(next.hasPassed, false);
   });
 
-  it('says for good that it was full', () => {
+  it('notes no file while one is open that it could not note', () => {
     using files = OpenFiles.make();
-    for (let ino = 1; ino <= 4096; ino++) files.opened(ino, 0);
-    assert.equal(files.isFull, false);
+    for (let ino = 1; ino <= SLOTS; ino++) files.opened(ino, 0);
+    assert.equal(files.hasRoom, false);
+    assert.equal(files.hasOthers, false);
     files.opened(5000, 0);
-    assert.equal(files.isFull, true);
+    files.opened(5000, 0);
     assert.equal(files.get(5000), undefined);
     assert.equal(files.closed(5000), false);
     assert.equal(files.closed(7), true);
     using next = OpenFiles.resume(kept(files));
-    assert.equal(next.isFull, true);
+    assert.equal(next.hasRoom, false, '5000 is still open');
+    next.opened(6000, 0);
+    assert.equal(next.get(6000), undefined);
+    assert.equal(next.closed(6000), false);
+    assert.equal(next.closed(5000), false);
+    assert.equal(next.hasRoom, true);
     next.opened(6000, 3);
     assert.deepEqual(next.get(6000), { id: 3, opens: 1 });
+    assert.equal(next.hasRoom, false);
   });
 
   it('counts as a map does', () => {
@@ -68,10 +78,15 @@ describe('the table of open files', { skip: hasNative() ? false : 'needs koffi' 
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.nat(4099), fc.uint8Array({ minLength: 16 }))), (all) => {
         const fd = memoryFile('open files', 4 * (4 + 4 * 4096));
-        for (const [slot, bytes] of all) writeSync(fd, bytes, 0, 16, Math.min(slot, 4096) * 16);
+        for (const [slot, bytes] of all) writeSync(fd, bytes, 0, 16, Math.min(slot, SLOTS) * 16);
         using files = OpenFiles.resume(fd);
+        const { hasRoom } = files;
+        const before = files.get(1)?.opens ?? 0;
         files.opened(1, 2);
-        assert.equal(typeof files.closed(1), 'boolean');
+        const isNoted = before > 0 || hasRoom;
+        assert.equal(files.get(1)?.opens ?? 0, isNoted ? before + 1 : 0);
+        assert.equal(files.closed(1), isNoted && before === 0);
+        assert.equal(files.get(1)?.opens ?? 0, before);
       }),
       { numRuns: 100, seed: 196 },
     );

@@ -1,7 +1,7 @@
 import { closeSync } from 'node:fs';
 import { type Mapping, mapFile, memoryFile } from '@anole/host/native';
 
-/** Words of 32 bits in front of the slots: whether files were opened that had no slot. */
+/** Words of 32 bits in front of the slots. The first: how often files are open that have none. */
 const HEAD = 4;
 /** Of a slot: the low and high half of an ino, a backing's number (0: read here), how often it is open (0: free). */
 const SLOT = 4;
@@ -47,9 +47,14 @@ export class OpenFiles implements Disposable {
     return new OpenFiles(fd);
   }
 
-  /** Whether files may be open that are not noted: then nobody knows how others are. */
-  get isFull(): boolean {
+  /** Whether files are open that are not noted: read here, all of them, and nobody knows which. */
+  get hasOthers(): boolean {
     return this.#words[0] !== 0;
+  }
+
+  /** Whether the next file can be noted that is none yet. */
+  get hasRoom(): boolean {
+    return !this.hasOthers && this.#free.length > 0;
   }
 
   /** Whether the kernel reads some by itself. */
@@ -62,29 +67,26 @@ export class OpenFiles implements Disposable {
     return at === undefined ? undefined : { id: this.#words[at + 2]!, opens: this.#words[at + 3]! };
   }
 
-  /** Notes that a file is opened, before the kernel is told; `id` as all who have it open. */
+  /**
+   * Notes that a file is opened, before the kernel is told.
+   *
+   * @param id as all who have it open; 0 where there is no room
+   */
   opened(ino: number, id: number): void {
     const known = this.#slots.get(ino);
-    const at = known ?? this.#free.pop();
-    if (at === undefined) {
-      this.#words[0] = 1;
-      return;
-    }
-    if (known !== undefined) {
-      this.#count(at, 1);
-      return;
-    }
-    this.#words[at] = ino;
-    this.#words[at + 1] = Math.floor(ino / 2 ** 32);
-    this.#words[at + 2] = id;
-    this.#count(at, 1);
-    this.#slots.set(ino, at);
+    if (known !== undefined) this.#count(known, 1);
+    else if (this.hasRoom) this.#begin(ino, id);
+    else this.#countOthers(1);
   }
 
-  /** Notes that it is closed. @returns whether nobody has it open any more */
+  /** Notes that a file is closed. @returns whether it was noted, and nobody has it open any more */
   closed(ino: number): boolean {
     const at = this.#slots.get(ino);
-    if (at === undefined || this.#count(at, -1) > 0) return false;
+    if (at === undefined) {
+      if (this.hasOthers) this.#countOthers(-1);
+      return false;
+    }
+    if (this.#count(at, -1) > 0) return false;
     this.#slots.delete(ino);
     this.#free.push(at);
     return true;
@@ -93,6 +95,19 @@ export class OpenFiles implements Disposable {
   [Symbol.dispose](): void {
     this.#mapping.close();
     closeSync(this.fd);
+  }
+
+  #begin(ino: number, id: number): void {
+    const at = this.#free.pop()!;
+    this.#words[at] = ino;
+    this.#words[at + 1] = Math.floor(ino / 2 ** 32);
+    this.#words[at + 2] = id;
+    Atomics.store(this.#words, at + 3, 1);
+    this.#slots.set(ino, at);
+  }
+
+  #countOthers(change: number): void {
+    Atomics.add(this.#words, 0, change);
   }
 
   /** In one piece, behind all that was written before: who finds a count finds what belongs to it. */

@@ -1,14 +1,17 @@
 import { closeSync } from 'node:fs';
-import type { Awaitable } from '@anole/bytes';
+import { type Awaitable, abortable, isPromise } from '@anole/bytes';
 import type { Backings } from '@anole/fuse';
+import { HostError } from '@anole/host';
 import type { FuseBackings } from '@anole/host/native';
 import type { TreeNode } from '@anole/vfs';
 import type { OnDemandImage } from '../on-demand/image.ts';
+import type { Pieces } from './contents.ts';
 import type { FilesOfImage } from './files-of-image.ts';
 import type { OpenFiles } from './open-files.ts';
 import { isHere } from './places.ts';
 import type { SpareTime } from './spare-time.ts';
-import type { Pieces, WholeFiles } from './whole-files.ts';
+import { Trial } from './trial.ts';
+import type { WholeFiles } from './whole-files.ts';
 
 /** Bytes of the smallest file that is passed: what the kernel reads at once anyway. */
 const LEAST = 128 * 1024;
@@ -20,6 +23,13 @@ const PIECE = 256 * 1024;
 const WAITING = 64;
 /** Files of which it is remembered how often they were opened. */
 const REMEMBERED = 8192;
+
+/** What is done for a file. */
+interface Work {
+  readonly done: Promise<void>;
+  /** Whether it was begun for somebody who waits: otherwise it may begin late. */
+  readonly isUrgent: boolean;
+}
 
 /** What passes files of all mounts of a service. */
 export interface Passing {
@@ -41,11 +51,11 @@ export class PassedFiles implements Backings {
   /** How often files were opened that are none of ours yet. */
   readonly #seen = new Map<number, number>();
   /** What is being made or proven. */
-  readonly #busy = new Map<number, Promise<void>>();
-  #trying: Promise<void> | undefined;
-  #isTried: boolean;
-  #why: string | undefined;
+  readonly #busy = new Map<number, Work>();
+  readonly #trial: Trial;
   #opens = 0;
+  #failures = 0;
+  #failure: string | undefined;
 
   /** Takes over `open`. */
   constructor(image: OnDemandImage, passing: Passing, open: OpenFiles, device: FuseBackings) {
@@ -54,7 +64,7 @@ export class PassedFiles implements Backings {
     this.#files = passing.files.ofImage(image.digest);
     this.#open = open;
     this.#device = device;
-    this.#isTried = open.hasPassed;
+    this.#trial = new Trial(passing.files, device, open.hasPassed);
   }
 
   /** Times that files were opened so. */
@@ -62,57 +72,72 @@ export class PassedFiles implements Backings {
     return this.#opens;
   }
 
-  /** Why the kernel, which agreed, reads no file by itself. Known once {@link try} is done. */
+  /** Times that a file could not be made, or proven. */
+  get failures(): number {
+    return this.#failures;
+  }
+
+  /** Why, the last time. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** Why the kernel, which agreed, reads no further file by itself. Known once {@link try} is done. */
   get why(): string | undefined {
-    return this.#why ?? (this.#open.isFull ? 'too many files were open at once' : undefined);
+    return (
+      this.#trial.why ?? (this.#open.hasOthers ? 'too many files are open at once' : undefined)
+    );
   }
 
   /** Finds out whether files of the cache can be passed. Undefined where that is known. */
   try(): Promise<void> | undefined {
-    if (this.#isTried) return undefined;
-    this.#trying ??= this.#passing.files
-      .tryOne((fd) => this.#device.close(this.#device.open(fd)))
-      .catch((error: unknown) => {
-        this.#why = String(error);
-      })
-      .finally(() => {
-        this.#isTried = true;
-      });
-    return this.#trying;
+    return this.#trial.run();
   }
 
-  open(node: TreeNode): Awaitable<number | undefined> {
-    const { ino, size } = node.stat;
-    // Whoever has it open decides for all.
-    const known = this.#open.get(ino);
-    if (known !== undefined) {
-      if (known.id === 0) this.#seeAgain(ino, size);
-      return this.#opened(ino, known.id);
-    }
-    const waited = this.try() ?? (size < LEAST ? undefined : this.#proof(ino, size));
-    return waited === undefined ? this.#openFirst(ino, size) : waited.then(() => this.open(node));
+  open({ stat: { ino, size } }: TreeNode): Awaitable<number | undefined> {
+    const waited = this.#open.get(ino) === undefined ? this.#readiness(ino, size) : undefined;
+    return waited === undefined
+      ? this.#openNow(ino, size)
+      : waited.then(() => this.#openNow(ino, size));
   }
 
-  close(ino: number, id: number, isRepeated: boolean): void {
+  close({ stat: { ino, size } }: TreeNode, id: number, isRepeated: boolean): void {
     // Who says so again may have been heard: better once too often open than once too seldom.
-    if (isRepeated || this.#open.get(ino)?.id !== id) return;
+    if (isRepeated || size < LEAST || (this.#open.get(ino)?.id ?? 0) !== id) return;
     if (this.#open.closed(ino) && id !== 0) this.#device.close(id);
   }
 
-  /** Ends what is being made. */
+  /** Ends what is being made, and gives up what has not begun. */
   async stop(): Promise<void> {
     this.#ending.abort(new Error('the mount has ended'));
-    await Promise.all(this.#busy.values());
+    await Promise.all([...this.#busy.values()].map(({ done }) => done));
   }
 
   [Symbol.dispose](): void {
     this.#open[Symbol.dispose]();
   }
 
+  /** What whoever opens a file first waits for. */
+  #readiness(ino: number, size: number): Promise<void> | undefined {
+    const tried = this.try();
+    if (tried !== undefined) return tried.then(() => this.#readiness(ino, size));
+    return size < LEAST ? undefined : this.#proof(ino, size);
+  }
+
+  #openNow(ino: number, size: number): number | undefined {
+    // Whoever has it open decides for all.
+    const known = this.#open.get(ino);
+    if (known === undefined) return this.#openFirst(ino, size);
+    if (known.id === 0) this.#seeAgain(ino, size);
+    return this.#opened(ino, known.id);
+  }
+
   #openFirst(ino: number, size: number): number | undefined {
-    if (this.#why !== undefined) return undefined;
-    if (size < LEAST || this.#open.isFull) return 0;
-    const id = this.#idOf(ino, size);
+    if (this.#trial.state === 'never') return undefined;
+    if (size < LEAST) return 0;
+    // What cannot be noted must not be passed: nobody would know the next time.
+    const mayPass = this.#trial.state === 'can' && this.#open.hasRoom;
+    const id = mayPass ? this.#idOf(ino, size) : 0;
     if (id === 0) this.#seeAgain(ino, size);
     return this.#opened(ino, id);
   }
@@ -137,19 +162,23 @@ export class PassedFiles implements Backings {
     }
   }
 
-  /** What whoever opens a file waits for: that it is proven, where that is soon. */
+  /** That a file is proven, where that is soon. */
   #proof(ino: number, size: number): Promise<void> | undefined {
     if (size > SOON || this.#files.state(ino) !== 'unproven') return undefined;
-    return this.#work(ino, () => this.#files.prove(ino, size));
+    const { signal } = this.#ending;
+    const busy = this.#busy.get(ino);
+    if (busy !== undefined) return busy.isUrgent ? busy.done : undefined;
+    return this.#work(ino, true, () =>
+      this.#files.prove(ino, size, async () => signal.throwIfAborted()),
+    );
   }
 
   /** Sees to it that a file can be passed the next time. */
   #seeAgain(ino: number, size: number): void {
-    const { spare } = this.#passing;
-    const moment = () => spare.moment(this.#ending.signal);
     if (this.#busy.has(ino) || this.#busy.size >= WAITING) return;
+    const moment = () => this.#passing.spare.moment(this.#ending.signal);
     if (this.#files.state(ino) === 'unproven') {
-      void this.#work(ino, () => spare.do(() => this.#files.prove(ino, size, moment)));
+      this.#later(ino, () => this.#files.prove(ino, size, moment));
       return;
     }
     const times = (this.#seen.get(ino) ?? 0) + 1;
@@ -157,13 +186,14 @@ export class PassedFiles implements Backings {
     this.#seen.set(ino, times);
     // In vain it is tried more and more seldom.
     if (times < 2 || (times & (times - 1)) !== 0) return;
-    void this.#work(ino, () => spare.do(() => this.#make(ino, size, moment)));
+    this.#later(ino, () => this.#make(ino, size, moment));
   }
 
   async #make(ino: number, size: number, moment: () => Promise<void>): Promise<void> {
     // Nobody asks for what is not here.
-    if (!(await isHere(this.#image, ino, moment))) return;
-    await this.#files.make(ino, size, this.#pieces(ino, size, moment));
+    if (!(await abortable(isHere(this.#image, ino, moment), this.#ending.signal))) return;
+    const isMade = await this.#files.make(ino, size, this.#pieces(ino, size, moment));
+    if (!isMade) throw new HostError('HOST_NO_SPACE', 'Cannot make a whole file: there is no room');
   }
 
   async *#pieces(ino: number, size: number, moment: () => Promise<void>): Pieces {
@@ -171,22 +201,31 @@ export class PassedFiles implements Backings {
     const memory = new Uint8Array(Math.min(PIECE, size));
     for (let at = 0; at < size; ) {
       await moment();
-      const count = await node.readInto(at, memory.subarray(0, Math.min(PIECE, size - at)));
+      const read = node.readInto(at, memory.subarray(0, Math.min(PIECE, size - at)));
+      // A chunk that was wrong comes from afar.
+      const count = isPromise(read) ? await abortable(read, this.#ending.signal) : read;
       if (count === 0) return;
       yield memory.subarray(0, count);
       at += count;
     }
   }
 
-  /** Does some work for a file, once at a time. What fails is as if it had not been begun. */
-  #work(ino: number, work: () => Promise<void>): Promise<void> {
-    let done = this.#busy.get(ino);
-    if (done === undefined) {
-      done = work()
-        .catch(() => {})
-        .finally(() => this.#busy.delete(ino));
-      this.#busy.set(ino, done);
-    }
+  #later(ino: number, work: () => Promise<void>): void {
+    void this.#work(ino, false, () => this.#passing.spare.do(work, this.#ending.signal));
+  }
+
+  /** Does some work for a file. What fails is as if it had not been begun. */
+  #work(ino: number, isUrgent: boolean, work: () => Promise<void>): Promise<void> {
+    const done = work()
+      .catch((error: unknown) => this.#failed(error))
+      .finally(() => this.#busy.delete(ino));
+    this.#busy.set(ino, { done, isUrgent });
     return done;
+  }
+
+  #failed(error: unknown): void {
+    if (this.#ending.signal.aborted) return;
+    this.#failures++;
+    this.#failure = String(error);
   }
 }

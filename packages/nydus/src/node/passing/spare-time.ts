@@ -1,4 +1,5 @@
 import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises';
+import { abortable } from '@anole/bytes';
 
 /** Milliseconds without a request after which nobody is taken to wait, or to come back soon. */
 const QUIET = 4;
@@ -16,11 +17,22 @@ export class SpareTime {
     this.#last = performance.now();
   }
 
-  /** Does some work when what was given before is done. @throws what the work raises */
-  do(work: () => Promise<void>): Promise<void> {
-    const done = this.#working.then(work);
-    this.#working = done.catch(() => {});
-    return done;
+  /**
+   * Does some work when what was given before is done, unless a signal comes first.
+   *
+   * @throws the signal's reason; what the work raises
+   */
+  async do(work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+    const before = this.#working;
+    const done = Promise.withResolvers<void>();
+    this.#working = before.then(() => done.promise);
+    try {
+      signal.throwIfAborted();
+      await abortable(before, signal);
+      await work();
+    } finally {
+      done.resolve();
+    }
   }
 
   /** Waits for the next moment for a few milliseconds of work. @throws the signal's reason */

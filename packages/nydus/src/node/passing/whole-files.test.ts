@@ -13,6 +13,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { threadId } from 'node:worker_threads';
 import { WholeFiles } from './whole-files.ts';
 
 const SIZE = 64 * 1024;
@@ -102,22 +103,86 @@ describe('whole files of images', () => {
     assert.deepEqual(contentsIn(directory), []);
   });
 
+  it('stay where nobody found out what they have', async (test) => {
+    const directory = temporary(test);
+    await new WholeFiles(directory).ofImage('sha256:1').make(1, SIZE, whole(1));
+    const image = new WholeFiles(directory).ofImage('sha256:1');
+    const end = async () => {
+      throw new Error('the mount has ended');
+    };
+    await assert.rejects(image.prove(1, SIZE, end), /ended/);
+    assert.deepEqual(contentsIn(directory), hashes(1));
+    assert.equal(image.state(1), 'unproven');
+    await image.prove(1, SIZE);
+    assert.deepEqual(bytesOf(image.open(1, SIZE)), contentOf(1));
+  });
+
+  it('are made beside what others make, and what they left', async (test) => {
+    const directory = temporary(test);
+    const left = `making-${process.pid}-${threadId}-0`;
+    writeFileSync(join(directory, left), 'half');
+    const [one, other] = [new WholeFiles(directory), new WholeFiles(directory)];
+    await one.tryOne(() => {});
+    const started = Promise.withResolvers<void>();
+    const released = Promise.withResolvers<void>();
+    const held = async function* () {
+      yield contentOf(1).subarray(0, 100);
+      started.resolve();
+      await released.promise;
+      yield contentOf(1).subarray(100);
+    };
+    const image = one.ofImage('sha256:1');
+    const making = image.make(1, SIZE, held());
+    await started.promise;
+    assert.equal(await other.ofImage('sha256:1').make(2, SIZE, whole(2)), true);
+    assert.equal(await other.ofImage('sha256:2').make(1, SIZE, whole(1)), true);
+    released.resolve();
+    assert.equal(await making, true);
+    assert.deepEqual(contentsIn(directory), hashes(1, 2));
+    assert.deepEqual(bytesOf(image.open(1, SIZE)), contentOf(1));
+    assert.deepEqual(readdirSync(directory).toSorted(), ['content', 'images', left]);
+  });
+
+  it('are made again once what was in the way is gone', async (test) => {
+    const directory = temporary(test);
+    const image = new WholeFiles(directory).ofImage('sha256:1');
+    mkdirSync(join(directory, 'images'));
+    writeFileSync(join(directory, 'images', 'no directory'), '');
+    await assert.rejects(image.make(1, SIZE, whole(1)), { code: 'ENOTDIR' });
+    rmSync(join(directory, 'images', 'no directory'));
+    assert.equal(await image.make(1, SIZE, whole(1)), true);
+  });
+
+  it('are removed on demand', async (test) => {
+    const directory = temporary(test);
+    const files = new WholeFiles(directory);
+    assert.equal(await files.bytes(), 0);
+    const image = files.ofImage('sha256:1');
+    for (const key of [1, 2, 3]) {
+      await image.make(key, SIZE, whole(key));
+      utimesSync(join(directory, 'content', hashOf(contentOf(key))), key, key);
+    }
+    assert.equal(await files.bytes(), 3 * SIZE);
+    assert.equal(await files.evict(2 * SIZE), SIZE);
+    assert.deepEqual(contentsIn(directory), hashes(2, 3));
+    assert.equal(image.open(1, SIZE), undefined);
+    assert.equal(await files.evict(0), 2 * SIZE);
+    assert.deepEqual(contentsIn(directory), []);
+  });
+
   it('are tidied by the next process: what was being made, and names of what is gone', async (test) => {
     const directory = temporary(test);
     const files = new WholeFiles(directory);
     await files.ofImage('sha256:1').make(1, SIZE, whole(1));
     await files.ofImage('sha256:2').make(2, SIZE, whole(2));
     rmSync(join(directory, 'content', hashOf(contentOf(2))));
-    // No process has this number: it is beyond the largest.
-    writeFileSync(join(directory, 'making-4194305-0-0'), 'half');
-    writeFileSync(join(directory, `making-${process.pid}-9-9`), 'still being made');
+    const before = Date.now() / 1000 - 2 * 3600;
+    writeFileSync(join(directory, 'making-left'), 'half');
+    utimesSync(join(directory, 'making-left'), before, before);
+    writeFileSync(join(directory, 'making-now'), 'still being made');
     mkdirSync(join(directory, 'images', 'empty'));
     await new WholeFiles(directory).ofImage('sha256:3').make(3, SIZE, whole(3));
-    assert.deepEqual(readdirSync(directory).toSorted(), [
-      'content',
-      'images',
-      `making-${process.pid}-9-9`,
-    ]);
+    assert.deepEqual(readdirSync(directory).toSorted(), ['content', 'images', 'making-now']);
     assert.equal(readdirSync(join(directory, 'images')).length, 2);
   });
 });

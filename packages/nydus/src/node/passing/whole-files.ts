@@ -1,21 +1,31 @@
-import { createHash, hash } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import { closeSync, fstatSync, futimesSync, openSync } from 'node:fs';
-import { mkdir, open, readdir, readlink, rename, rm, rmdir, stat, statfs } from 'node:fs/promises';
+import {
+  type FileHandle,
+  lstat,
+  mkdir,
+  open,
+  readdir,
+  readlink,
+  rename,
+  rm,
+  rmdir,
+  stat,
+  statfs,
+  symlink,
+} from 'node:fs/promises';
 import { join } from 'node:path';
-import { threadId } from 'node:worker_threads';
-import { HostError } from '@anole/host';
+import { systemCode } from '@anole/host';
+import { digestOf, type Pieces, write } from './contents.ts';
 import { FilesOfImage } from './files-of-image.ts';
 
 /** Bytes of all files together. */
 const MOST = 1024 * 1024 * 1024;
 /** Part of the disk that is left to others. */
 const RESERVE = 1 / 20;
-/** Bytes that are read at once to prove a file. */
-const PIECE = 256 * 1024;
 const PRIVATE = 0o600;
-
-/** Gives the bytes of a file from its beginning, valid until the next are asked for; none at its end. */
-export type Pieces = AsyncGenerator<Uint8Array, void>;
+/** Milliseconds since the last write after which nobody is taken to make a file any more. */
+const STALE = 60 * 60 * 1000;
 
 /**
  * Files of images, whole and decoded, on this computer: for a kernel that reads them in the place of a mount's. They
@@ -23,7 +33,7 @@ export type Pieces = AsyncGenerator<Uint8Array, void>;
  *
  *     content/SHA256         a file, or what is left of one where a disk or a power cut lost it
  *     images/IMAGE/INO       a symbolic link, whose target is that name
- *     making-PID-…           a file that is being made
+ *     making-UUID            a file that is being made
  *
  * Each process proves a file once before its first use. The longest unused make room. Several processes may use one
  * directory: what one removes stays with who has it open.
@@ -33,7 +43,6 @@ export class WholeFiles {
   readonly #most: number;
   /** Inode numbers of proven files, by their SHA-256. */
   readonly #proven = new Map<string, number>();
-  #made = 0;
   #swept: Promise<void> | undefined;
 
   /** @param most bytes of the disk */
@@ -51,10 +60,12 @@ export class WholeFiles {
   /** Calls with an empty file as those that are made. @throws what that raises, and the disk */
   async tryOne(use: (fd: number) => void): Promise<void> {
     await mkdir(this.directory, { recursive: true });
-    const path = this.#nextPath();
-    await using file = await open(path, 'wx', PRIVATE);
-    await rm(path);
-    use(file.fd);
+    const { path, file } = await this.#begin();
+    try {
+      use(file.fd);
+    } finally {
+      await this.#end(path, file);
+    }
   }
 
   /** Opens a file that is proven, to be closed by the caller. */
@@ -82,16 +93,19 @@ export class WholeFiles {
     return this.#proven.has(sha256);
   }
 
-  /** Reads a file that another process has made, or an earlier one. What is wrong is removed. */
+  /**
+   * Reads a file that another process has made, or an earlier one. What is wrong is removed.
+   *
+   * @throws what `pause` raises, and the disk; then nothing is known of the file, and it stays
+   */
   async prove(sha256: string, size: number, pause?: () => Promise<void>): Promise<boolean> {
     const path = this.#pathOf(sha256);
-    const found = await digestOf(path, pause).catch(() => undefined);
-    if (found?.sha256 === sha256 && found.stat.size === size) {
-      this.#proven.set(sha256, found.stat.ino);
-      return true;
-    }
-    if (found?.sha256 !== sha256) await rm(path, { force: true }).catch(() => {});
-    return false;
+    const found = await digestOf(path, pause);
+    if (found === undefined) return false;
+    if (found.sha256 !== sha256) await rm(path, { force: true });
+    if (found.sha256 !== sha256 || found.stat.size !== size) return false;
+    this.#proven.set(sha256, found.stat.ino);
+    return true;
   }
 
   /**
@@ -102,51 +116,86 @@ export class WholeFiles {
    */
   async make(size: number, pieces: Pieces): Promise<string | undefined> {
     await mkdir(join(this.directory, 'content'), { recursive: true });
-    this.#swept ??= this.#sweep();
-    await this.#swept;
+    await this.#sweepOnce();
     if (!(await this.#makeRoom(size))) return undefined;
-    const path = this.#nextPath();
+    const { path, file } = await this.#begin();
     try {
-      const { sha256, ino } = await write(path, size, pieces);
+      const { sha256, ino } = await write(file, size, pieces);
       // Who has the one that is there shares its memory.
-      if (this.isProven(sha256) || (await this.prove(sha256, size))) await rm(path);
-      else {
-        await rename(path, this.#pathOf(sha256));
-        this.#proven.set(sha256, ino);
-      }
+      if (this.isProven(sha256) || (await this.prove(sha256, size).catch(() => false)))
+        return sha256;
+      await rename(path, this.#pathOf(sha256));
+      this.#proven.set(sha256, ino);
       return sha256;
-    } catch (error) {
-      await rm(path, { force: true }).catch(() => {});
-      throw error;
+    } finally {
+      await this.#end(path, file);
     }
+  }
+
+  /** Makes a symbolic link, in the place of what is there. @throws the disk */
+  async link(target: string, path: string): Promise<void> {
+    const made = this.#newPath();
+    await symlink(target, made);
+    try {
+      await rename(made, path);
+    } finally {
+      await rm(made, { force: true }).catch(() => {});
+    }
+  }
+
+  /** Bytes of the disk that all take. */
+  async bytes(): Promise<number> {
+    return sum(await this.#list());
+  }
+
+  /**
+   * Removes the longest unused until all take `most` bytes at most.
+   *
+   * @returns bytes of the disk that became free, where nobody has them any more
+   */
+  async evict(most: number): Promise<number> {
+    const all = await this.#list();
+    const before = sum(all);
+    let taken = before;
+    for (const { sha256, bytes } of all) {
+      if (taken <= most) break;
+      await rm(this.#pathOf(sha256), { force: true });
+      this.#proven.delete(sha256);
+      taken -= bytes;
+    }
+    return before - taken;
   }
 
   #pathOf(sha256: string): string {
     return join(this.directory, 'content', sha256);
   }
 
-  #nextPath(): string {
-    return join(this.directory, `making-${process.pid}-${threadId}-${this.#made++}`);
+  /** What nobody else has, whoever shares the directory. */
+  #newPath(): string {
+    return join(this.directory, `making-${randomUUID()}`);
+  }
+
+  async #begin(): Promise<{ path: string; file: FileHandle }> {
+    const path = this.#newPath();
+    return { path, file: await open(path, 'wx', PRIVATE) };
+  }
+
+  async #end(path: string, file: FileHandle): Promise<void> {
+    await file.close();
+    await rm(path, { force: true }).catch(() => {});
   }
 
   /** Removes the longest unused until there is room. False: the file is too large, or the disk too full. */
   async #makeRoom(size: number): Promise<boolean> {
     if (size > this.#most / 2) return false;
-    const all = await this.#list();
-    let taken = all.reduce((sum, { bytes }) => sum + bytes, 0);
-    for (const { sha256, bytes } of all) {
-      if (taken + size <= this.#most) break;
-      await rm(this.#pathOf(sha256), { force: true });
-      this.#proven.delete(sha256);
-      taken -= bytes;
-    }
+    await this.evict(this.#most - size);
     const { bavail, blocks, bsize } = await statfs(this.directory);
     return bavail * bsize - size >= blocks * bsize * RESERVE;
   }
 
   /** What is there, the longest unused first. */
-  async #list(): Promise<readonly { sha256: string; bytes: number; used: number }[]> {
-    const names = await readdir(join(this.directory, 'content'));
+  async #list(): Promise<readonly Kept[]> {
+    const names = await namesIn(join(this.directory, 'content'));
     const found = await Promise.all(
       names.map(async (sha256) => {
         const at = await stat(this.#pathOf(sha256)).catch(() => undefined);
@@ -156,16 +205,25 @@ export class WholeFiles {
     return found.sort((a, b) => a.used - b.used);
   }
 
+  /** In vain it is tried again. */
+  #sweepOnce(): Promise<void> {
+    this.#swept ??= this.#sweep().catch((error: unknown) => {
+      this.#swept = undefined;
+      throw error;
+    });
+    return this.#swept;
+  }
+
   /** Removes what killed processes were making, and names of files that are gone. */
   async #sweep(): Promise<void> {
-    for (const name of await readdir(this.directory)) {
-      const [, pid] = /^making-(\d+)-/.exec(name) ?? [];
-      if (pid !== undefined && !isRunning(Number(pid))) await rm(join(this.directory, name));
+    for (const name of await namesIn(this.directory)) {
+      const path = join(this.directory, name);
+      if (name.startsWith('making-') && (await isStale(path))) await rm(path, { force: true });
     }
-    const there = new Set(await readdir(join(this.directory, 'content')));
+    const there = new Set(await namesIn(join(this.directory, 'content')));
     const images = join(this.directory, 'images');
-    for (const image of await readdir(images).catch(() => [])) {
-      for (const ino of await readdir(join(images, image))) {
+    for (const image of await namesIn(images)) {
+      for (const ino of await namesIn(join(images, image))) {
         const path = join(images, image, ino);
         if (!there.has(await readlink(path).catch(() => ''))) await rm(path, { force: true });
       }
@@ -175,43 +233,27 @@ export class WholeFiles {
   }
 }
 
-async function write(path: string, size: number, pieces: Pieces) {
-  await using file = await open(path, 'wx', PRIVATE);
-  const digest = createHash('sha256');
-  let length = 0;
-  for await (const piece of pieces) {
-    digest.update(piece);
-    for (let at = 0; at < piece.length; ) at += (await file.write(piece, at)).bytesWritten;
-    length += piece.length;
-  }
-  if (length !== size) {
-    throw new HostError(
-      'HOST_WRONG_CONTENT',
-      `Cannot make a file: ${length} of ${size} bytes came`,
-    );
-  }
-  return { sha256: digest.digest('hex'), ino: (await file.stat()).ino };
+interface Kept {
+  readonly sha256: string;
+  /** Of the disk. */
+  readonly bytes: number;
+  /** Milliseconds since 1970. */
+  readonly used: number;
 }
 
-async function digestOf(path: string, pause?: () => Promise<void>) {
-  await using file = await open(path, 'r');
-  const digest = createHash('sha256');
-  const piece = new Uint8Array(PIECE);
-  for (let at = 0; ; ) {
-    await pause?.();
-    const { bytesRead } = await file.read(piece, 0, PIECE, at);
-    if (bytesRead === 0) break;
-    digest.update(piece.subarray(0, bytesRead));
-    at += bytesRead;
-  }
-  return { sha256: digest.digest('hex'), stat: await file.stat() };
-}
+const sum = (all: readonly Kept[]) => all.reduce((total, { bytes }) => total + bytes, 0);
 
-function isRunning(pid: number): boolean {
+/** What is in a directory; nothing where it is not there. */
+async function namesIn(directory: string): Promise<readonly string[]> {
   try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
+    return await readdir(directory);
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return [];
+    throw error;
   }
+}
+
+async function isStale(path: string): Promise<boolean> {
+  const found = await lstat(path).catch(() => undefined);
+  return found !== undefined && Date.now() - found.mtimeMs > STALE;
 }

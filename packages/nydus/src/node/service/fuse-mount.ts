@@ -147,7 +147,9 @@ async function begin(
 
 function passthroughOf({ server, passed }: Served): Passthrough {
   const why = server.passes ? passed?.why : passed ? NOT_KNOWN : NOT_WANTED;
-  return { isOn: why === undefined, ...(why && { why }), opens: passed?.opens ?? 0 };
+  const { opens = 0, failures = 0, failure } = passed ?? {};
+  const isOn = why === undefined;
+  return { isOn, ...(why && { why }), opens, failures, ...(failure && { failure }) };
 }
 
 /** What is noted of open files; undefined for a mount of a service that noted nothing, and so passed none. */

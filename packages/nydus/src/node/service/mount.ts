@@ -11,6 +11,10 @@ export interface Passthrough {
   readonly why?: string;
   /** Times that files were opened so, by what this service knows. */
   readonly opens: number;
+  /** Times that this service could not make or prove a file for it: these are tried again. */
+  readonly failures: number;
+  /** Why, the last time. */
+  readonly failure?: string;
 }
 
 /** Keeps descriptors for the service that comes after this one. */
