@@ -22,8 +22,6 @@ export interface Spans {
   at(index: number): Span;
   /** Whether a digest speaks of a span. */
   isVerified(index: number): boolean;
-  /** All that is said of where spans lie and what is in them, in pieces: what is the same gives the same pieces. */
-  facts(): Iterable<Uint8Array>;
   /**
    * Decodes a span from its beginning up to the end of what is wanted, `length` bytes from `from` on.
    *

@@ -1,5 +1,4 @@
 import {
-  encodeName,
   type GzipIndex,
   type GzipSpansOptions,
   gzipSpans,
@@ -113,7 +112,6 @@ function plainSpans({ span, digests }: NonNullable<LayerIndex['plain']>, size: n
       return { out: start, start, end, storedDigest: digests[index]! };
     },
     isVerified: () => true,
-    facts: () => [encodeName(JSON.stringify([span, size, digests]))],
     decode: (_, bytes, from, length) => bytes.subarray(from, from + length),
   };
 }

@@ -40,12 +40,6 @@ export class PartSpans implements Spans {
     return this.#digests.has(index) || this.#storedDigests.has(index);
   }
 
-  *facts(): Generator<Uint8Array> {
-    yield bytesOf(this.#numbers);
-    yield* this.#digests.facts();
-    yield* this.#storedDigests.facts();
-  }
-
   decode(index: number, bytes: Uint8Array, from: number, length: number): Uint8Array {
     const at = index * NUMBERS;
     const end = index + 1 < this.count ? this.#numbers[at + NUMBERS]! : this.size;
@@ -109,10 +103,6 @@ class Digests {
     return this.#isThere[index] === 1;
   }
 
-  facts(): readonly Uint8Array[] {
-    return [Uint8Array.of(this.#isThere.length > 0 ? 1 : 0), this.#isThere, this.#bytes];
-  }
-
   at(index: number): string | undefined {
     if (!this.has(index)) return undefined;
     const codes = new Uint8Array(2 * DIGEST);
@@ -123,10 +113,6 @@ class Digests {
     }
     return String.fromCharCode(...codes);
   }
-}
-
-function bytesOf({ buffer, byteOffset, byteLength }: Float64Array): Uint8Array {
-  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 /** Of a hexadecimal digit, by its code: `0` is 48, `a` is 97. */

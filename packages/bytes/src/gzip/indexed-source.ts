@@ -1,4 +1,3 @@
-import { encodeName } from '../names.ts';
 import type { Source } from '../source.ts';
 import { type Span, type SpanOptions, type Spans, spanSource } from '../spans.ts';
 import { GunzipStream } from './gunzip.ts';
@@ -72,13 +71,6 @@ class GzipSpans implements Spans {
 
   isVerified(number: number): boolean {
     return this.index.digests?.[number] !== undefined;
-  }
-
-  *facts(): Generator<Uint8Array> {
-    for (const [number, { window, ...place }] of this.index.checkpoints.entries()) {
-      yield encodeName(JSON.stringify([place, this.index.digests?.[number]]));
-      yield window;
-    }
   }
 
   decode(number: number, stored: Uint8Array, from: number, length: number): Uint8Array {

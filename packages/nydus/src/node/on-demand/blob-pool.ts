@@ -25,8 +25,7 @@ export class BlobPool {
   readonly #open = new Map<string, Entry>();
   /** Blobs of inherited descriptors that nobody uses yet, or any more: they stay open. */
   readonly #held = new Map<string, CachedBlob>();
-  readonly #inherited: ReadonlySet<string>;
-  #holds = true;
+  readonly #inherited: Set<string>;
 
   /**
    * @param descriptors of files of blobs, by their IDs, from an owner that is gone. They pass to the
@@ -37,6 +36,11 @@ export class BlobPool {
     this.decoded = new DecodedFile(cache.directory);
     this.#descriptors = new Map(descriptors);
     this.#inherited = new Set(descriptors.keys());
+  }
+
+  /** IDs of blobs whose files were inherited: none once they were let go. */
+  get inherited(): ReadonlySet<string> {
+    return this.#inherited;
   }
 
   /** Opens a blob, or gives the one that is open. Who gets it calls {@link release}. @throws HostError */
@@ -57,13 +61,13 @@ export class BlobPool {
     if (entry === undefined || --entry.uses > 0) return;
     this.#open.delete(id);
     const blob = await entry.blob;
-    if (this.#holds && this.#inherited.has(id)) this.#held.set(id, blob);
+    if (this.#inherited.has(id)) this.#held.set(id, blob);
     else await blob.close();
   }
 
   /** Closes what was inherited and is not in use: nobody will come for it. */
   async letGo(): Promise<void> {
-    this.#holds = false;
+    this.#inherited.clear();
     for (const blob of this.#held.values()) await blob.close();
     this.#held.clear();
     for (const fd of this.#descriptors.values()) closeSync(fd);

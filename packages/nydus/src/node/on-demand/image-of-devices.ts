@@ -5,7 +5,7 @@ import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobPool } from './blob-pool.ts';
 import type { OnDemandImage } from './image.ts';
 import { cachesIn } from './memory.ts';
-import { madeBlob } from './near-blobs.ts';
+import { madeBlob, madeId } from './near-blobs.ts';
 
 /**
  * An image of which all metadata are here, and whose data are on devices.
@@ -21,7 +21,7 @@ export async function imageOfDevices(
   pool: BlobPool,
   resources: AsyncDisposableStack,
 ): Promise<OnDemandImage> {
-  const made = madeBlob(metadata, sha256(metadata));
+  const made = madeBlob(metadata, madeId(metadata));
   const image = await pool.open(made);
   resources.defer(() => pool.release(image));
   await image.ensure(0, image.size);
@@ -31,14 +31,10 @@ export async function imageOfDevices(
   const tree = await openErofs(image, options);
   const blobs = [image, ...devices];
   return {
-    digest: `sha256:${sha256(blobs.map(({ id }) => id).join('\n'))}`,
+    digest: `sha256:${hash('sha256', blobs.map(({ id }) => id).join('\n'), 'hex')}`,
     blobs,
     tree,
     loadMetadata: async () => {},
     close: () => resources.disposeAsync(),
   };
-}
-
-function sha256(content: Uint8Array | string): string {
-  return hash('sha256', content, 'hex');
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { createHash, type Hash } from 'node:crypto';
 import { AnoleError, type ReadOptions, type Source, type Span, type Spans } from '@anole/bytes';
 import { hostInflate } from '@anole/host';
 import { type LayerIndex, layerSpans, OciError } from '@anole/oci';
@@ -10,6 +10,8 @@ import { LayerLayout } from './layer-layout.ts';
 const SPAN_MAX = 256 * 1024 * 1024;
 /** Stored bytes between two spans for which no second request is made. */
 const GAP = 64 * 1024;
+/** Characters of a fingerprint that are hashed at once. */
+const LINES = 64 * 1024;
 
 /** A layer as a device of an EROFS image. */
 export interface LayerDevice {
@@ -141,19 +143,37 @@ function verify(bytes: Uint8Array, { start, end }: Span, digest: string | undefi
 
 /**
  * Names all that an index says of data. Two indexes of one layer need not say the same, and what one of
- * them leads to must not be taken for what the other does.
+ * them leads to must not be taken for what the other does. It stays what it is: a file that the kernel has mounted,
+ * and what has come into it, is found again by it alone.
  */
-function fingerprint(index: LayerIndex, spans: Spans): string {
-  const kind = index.gzip ? 'gzip' : index.plain ? 'plain' : 'parts';
-  const hash = createHash('sha256').update(`${kind} ${spans.count} ${spans.size}\n`);
-  for (const piece of spans.facts()) hash.update(`${piece.length}\n`).update(piece);
-  const places = new Float64Array(2 * index.members.length);
-  for (const [at, { dataOffset, storedSize }] of index.members.entries()) {
-    places[2 * at] = dataOffset;
-    places[2 * at + 1] = storedSize;
-  }
-  hash.update(places);
+function fingerprint({ gzip, parts, members }: LayerIndex, spans: Spans): string {
+  const hash = createHash('sha256');
+  addLines(hash, spans.count, (number) => {
+    // In columns, digests of parts are bytes: it would take long to write them as they were.
+    const span = parts?.spans[number] ?? spans.at(number);
+    const { out, start, end, digest = '', storedDigest = '' } = span;
+    return `${out} ${start} ${end} ${digest} ${storedDigest}\n`;
+  });
+  for (const { bits, window } of gzip?.checkpoints ?? []) hash.update(`${bits}\n`).update(window);
+  const { spans: shared = [] } = parts ?? {};
+  addLines(hash, shared.length, (number) => `${shared[number]!.inner ?? 0}\n`);
+  addLines(hash, members.length, (number) => {
+    const { dataOffset, storedSize } = members[number]!;
+    return `${dataOffset} ${storedSize}\n`;
+  });
   return hash.digest('hex');
+}
+
+/** Adds lines to a hash, many at once: there may be a hundred thousand. */
+function addLines(hash: Hash, count: number, line: (number: number) => string): void {
+  let lines = '';
+  for (let number = 0; number < count; number++) {
+    lines += line(number);
+    if (lines.length < LINES) continue;
+    hash.update(lines);
+    lines = '';
+  }
+  hash.update(lines);
 }
 
 function unsupported(digest: string, why: string): OciError {

@@ -1,6 +1,12 @@
 import { hash } from 'node:crypto';
 import type { CallOptions } from '@anole/bytes';
-import { type IndexedArchive, indexMembers, type TarIndex, writeErofs } from '@anole/erofs';
+import {
+  type IndexedArchive,
+  indexMembers,
+  type TarIndex,
+  type WriteOptions,
+  writeErofs,
+} from '@anole/erofs';
 import {
   type Descriptor,
   type LayerIndex,
@@ -16,7 +22,7 @@ import { type ImageBlobs, keyOf, type OnDemandImage, type OnDemandReference } fr
 import { imageOfDevices } from './image-of-devices.ts';
 import { layerDevice } from './layer-device.ts';
 import { BLOCK } from './layer-layout.ts';
-import { rawBlob } from './near-blobs.ts';
+import { madeId, rawBlob } from './near-blobs.ts';
 
 /** Where an image is opened. */
 interface Opening {
@@ -60,17 +66,29 @@ export async function openLayeredImage(
     resources.defer(() => closing.abort());
     void bringCommand({ ...index, devices }, execution, closing.signal);
   }
-  const metadata = await imageOf(index, reference, call);
+  const metadata = await metadataOf(index, reference, pool, call);
   return await imageOfDevices(metadata, devices, pool, resources.move());
+}
+
+/** Where a service that is gone has left the image mounted, the metadata that are mounted. */
+async function metadataOf(
+  index: TarIndex,
+  reference: OnDemandReference,
+  { inherited }: BlobPool,
+  call: CallOptions,
+): Promise<Uint8Array> {
+  const metadata = await imageOf(index, { uuid: uuidOf(reference), ...call });
+  if (inherited.size === 0 || inherited.has(madeId(metadata))) return metadata;
+  // Services of before made the UUID of all names and attributes.
+  const former = await imageOf(index, call);
+  return inherited.has(madeId(former)) ? former : metadata;
 }
 
 async function imageOf(
   { tree, external }: TarIndex,
-  reference: OnDemandReference,
-  call: CallOptions,
+  options: Pick<WriteOptions, 'uuid' | 'signal' | 'onProgress'>,
 ): Promise<Uint8Array> {
-  const uuid = uuidOf(reference);
-  const image = await writeErofs(tree, { external, blockSize: BLOCK, uuid, ...call });
+  const image = await writeErofs(tree, { external, blockSize: BLOCK, ...options });
   const metadata = new Uint8Array(image.size);
   let at = 0;
   for await (const part of image) {

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto';
 import type { ReadOptions, Source } from '@anole/bytes';
 import { type Chunks, evenChunks } from '../cache/chunks.ts';
 import type { RemoteBlob } from '../cache/remote-blob.ts';
@@ -33,18 +34,23 @@ export function hashesBlob(far: Source, digest: string): RemoteBlob {
   return { ...piecesOf(far, chunks), id: `${digest} hashes`, isScattered: true };
 }
 
+/** The ID of a blob that was made here. */
+export function madeId(bytes: Uint8Array): string {
+  return `${hash('sha256', bytes, 'hex')} made`;
+}
+
 /** A blob that was made here. */
 export interface MadeBlob extends RemoteBlob {
   /** Lets go of the bytes: they are in the cache. */
   forget(): void;
 }
 
-/** @param digest of the bytes */
-export function madeBlob(bytes: Uint8Array, digest: string): MadeBlob {
+/** @param id as {@link madeId} gives it */
+export function madeBlob(bytes: Uint8Array, id: string): MadeBlob {
   const chunks = evenChunks(bytes.length, CHUNK);
   let kept: Uint8Array | undefined = bytes;
   return {
-    id: `${digest} made`,
+    id,
     chunks,
     async fetch(first, end, _options: ReadOptions) {
       if (kept) return kept.slice(chunks.offsetOf(first), chunks.offsetOf(end));

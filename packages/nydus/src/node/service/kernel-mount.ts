@@ -16,6 +16,8 @@ const FILE = 'file ';
 
 /** A mount of a service that is gone. */
 export interface KernelLeft {
+  /** IDs of blobs of which it has left the files. */
+  readonly files: ReadonlySet<string>;
   readonly readAhead?: ReadAheadOfKernel | undefined;
 }
 
@@ -23,7 +25,8 @@ export interface KernelLeft {
  * Mounts an image by the kernel's EROFS, from the cache's files; or, where a service that is gone has
  * `left` it mounted, goes on filling those.
  *
- * @throws HostError as `mount`; ErofsError where the image is damaged
+ * @throws HostError as `mount`, `HOST_NOT_FOUND` where the files that were left are others;
+ *   ErofsError where the image is damaged
  */
 export async function mountByKernel(
   image: OnDemandImage,
@@ -33,6 +36,7 @@ export async function mountByKernel(
   left?: KernelLeft,
 ): Promise<ImageMount> {
   const { blobs } = image;
+  if (left) checkLeft(blobs, left, directory);
   const [main, ...devices] = blobs as [CachedBlob, ...CachedBlob[]];
   for (const blob of blobs) filler.add(blob);
   const forget = () => {
@@ -69,6 +73,17 @@ export async function mountByKernel(
       await image.close();
     },
   };
+}
+
+/** The kernel reads those files that it has mounted: it would wait for what comes into others in vain. */
+function checkLeft(blobs: readonly CachedBlob[], { files }: KernelLeft, directory: string): void {
+  const missing = blobs.find(({ id }) => !files.has(id));
+  if (missing === undefined) return;
+  throw new HostError(
+    'HOST_NOT_FOUND',
+    `Cannot go on with ${directory}: the service before has left no file of ${JSON.stringify(missing.id)}`,
+    { hint: 'Start the version of before again, or unmount the image and mount it anew.' },
+  );
 }
 
 /** Metadata come while the keeper takes the descriptors. Returns, or throws, when both are done. */

@@ -288,22 +288,30 @@ export class ImageService {
     left: Pick<FuseLeft, 'fd' | 'open'> | undefined,
     filler?: Filler,
   ): Promise<void> {
-    const { directory, image, kind, agreed = 0, readAhead } = record;
-    const { keeper } = this.#options;
-    const opened = await this.open(image);
-    const mount =
-      kind === 'fuse'
-        ? await mountThroughFuse(
-            opened,
-            directory,
-            descriptorNames(record),
-            keeper,
-            this.#passing,
-            { ...left!, agreed, readAhead },
-          )
-        : await mountByKernel(opened, directory, filler!, keeper, { readAhead });
+    const opened = await this.open(record.image);
+    const mount = await this.#goOn(record, opened, left, filler).catch(async (error: unknown) => {
+      await opened.close();
+      throw error;
+    });
     if (record.isDetached) await this.#letGo({ record, mount });
-    else this.#mounts.set(directory, { record, mount });
+    else this.#mounts.set(record.directory, { record, mount });
+  }
+
+  #goOn(
+    record: MountRecord,
+    image: OnDemandImage,
+    left: Pick<FuseLeft, 'fd' | 'open'> | undefined,
+    filler?: Filler,
+  ): Promise<ImageMount> {
+    const { directory, kind, agreed = 0, readAhead } = record;
+    const { keeper } = this.#options;
+    if (kind === 'kernel') {
+      const files = this.#pool.inherited;
+      return mountByKernel(image, directory, filler!, keeper, { readAhead, files });
+    }
+    const names = descriptorNames(record);
+    const from = { ...left!, agreed, readAhead };
+    return mountThroughFuse(image, directory, names, keeper, this.#passing, from);
   }
 
   #fillerHere(): Filler {
