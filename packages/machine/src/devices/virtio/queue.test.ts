@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { GUEST_PAGE } from '../../hart/guest-memory.ts';
 import type { DescriptorChain } from './chain.ts';
 import { gather, scatter } from './chain.ts';
 import type { VirtioDevice, VirtioHost } from './device.ts';
@@ -196,6 +197,33 @@ describe('a virtqueue of a driver that breaks the rules', () => {
     queue.makeAvailable(0);
     driver.kick(0);
     assert.equal(driver.status & R.STATUS_NEEDS_RESET, R.STATUS_NEEDS_RESET);
+  });
+
+  it('touches no memory for an indirect table that is longer than its queue', () => {
+    const driver = new TestDriver(new Echo(), { indirect: true }).start();
+    const { memory } = driver;
+    const queue = driver.queueAt(0);
+    const length = 0x80_0000;
+    const table = { address: memory.base + memory.size - length, length, flags: 0 };
+    queue.descriptor(queue.descriptors, 0, table, R.DESC_INDIRECT, 0);
+    queue.makeAvailable(0);
+    driver.kick(0);
+    assert.equal(driver.status & R.STATUS_NEEDS_RESET, R.STATUS_NEEDS_RESET);
+    const first = (table.address - memory.base) / GUEST_PAGE;
+    const pages = Array.from({ length: length / GUEST_PAGE }, (_, index) => first + index);
+    assert.ok(!pages.some((page) => memory.isTouched(page)));
+  });
+
+  it('takes an indirect table as long as its queue, and none that is longer', () => {
+    const send = (buffers: number) => {
+      const driver = new TestDriver(new Echo(), { indirect: true, queueSize: 8 }).start();
+      driver.send(
+        0,
+        Array.from({ length: buffers }, () => Uint8Array.of(1)),
+      );
+      return driver.used(0).length;
+    };
+    assert.deepEqual([send(8), send(9)], [1, 0]);
   });
 
   it('refuses rings outside RAM when they are enabled', () => {

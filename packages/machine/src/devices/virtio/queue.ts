@@ -14,7 +14,7 @@ interface Building {
   readonly writable: { readonly address: number; length: number }[];
   readableLength: number;
   writableLength: number;
-  /** Descriptors met so far: a chain longer than the queue is a loop or a lie. */
+  /** Buffers met so far: a chain longer than the queue is a loop or a lie. */
   count: number;
 }
 
@@ -157,19 +157,21 @@ export class Virtqueue {
     const { view } = memory;
     for (let index = first; ; ) {
       if (index >= length) throw misused(`descriptor ${index} of ${length}`);
-      if (++out.count > this.#maxSize) throw misused('a chain longer than its queue');
       const at = start + DESCRIPTOR_SIZE * index;
       const address = view.getUint32(at + 4, true) * 0x1_0000_0000 + view.getUint32(at, true);
       const bytes = view.getUint32(at + 8, true);
       const flags = view.getUint16(at + 12, true);
       if (!memory.contains(address, bytes)) throw misused('a buffer that does not lie in RAM');
       if (flags & DESC_INDIRECT) {
-        const badTable = bytes === 0 || bytes % DESCRIPTOR_SIZE !== 0;
+        // All of it is brought into RAM: it must not be longer than a chain may be (2.7.5.3.1).
+        const most = this.#maxSize * DESCRIPTOR_SIZE;
+        const badTable = bytes === 0 || bytes % DESCRIPTOR_SIZE !== 0 || bytes > most;
         if (!indirect || badTable || flags & DESC_NEXT) throw misused('a bad indirect table');
         // An indirect table must not name another one (2.7.5.3.1): the flag is off below.
         this.#walk(out, address, bytes / DESCRIPTOR_SIZE, 0, false);
         return;
       }
+      if (++out.count > this.#maxSize) throw misused('a chain longer than its queue');
       addSegment(out, address, bytes, (flags & DESC_WRITE) !== 0);
       if (!(flags & DESC_NEXT)) return;
       index = view.getUint16(at + 14, true);
