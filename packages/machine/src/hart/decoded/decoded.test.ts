@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import { FRAME_OF, FRAMES, RAM_OFFSET } from '../layout.ts';
 import { BASE, decodes, makeHart, place, type TestHart } from '../testing.ts';
 import { handlers } from './handlers.ts';
-import { pairs } from './pairs.ts';
+import { pairOf, pairs } from './pairs.ts';
 import { NUMBER_BITS, OPERAND_BITS, Special } from './special.ts';
 
 /** The same program interpreted and decoded, for slices of some lengths: all state is equal. */
@@ -40,6 +40,17 @@ describe('decoded pages', () => {
     const last = Object.keys(Special).length + handlers.length + pairs.length - 1;
     assert.equal(last & NUMBER_BITS, last);
     assert.equal(OPERAND_BITS & NUMBER_BITS, 0);
+  });
+
+  test('two instructions have a handler where they are one of the pairs, and only there', () => {
+    const first = Object.keys(Special).length;
+    let found = 0;
+    for (let one = first; one < first + handlers.length; one++) {
+      for (let other = 0; other <= NUMBER_BITS; other++) {
+        for (const step of [8, 16]) if (pairOf(one, step, other) !== undefined) found++;
+      }
+    }
+    assert.equal(found, pairs.length);
   });
 
   test('a loop with calls, loads and stores is as interpreted, and executed from slots', async () => {
@@ -108,6 +119,23 @@ describe('decoded pages', () => {
     for (let slice = 0; slice < 4; slice++) test.hart.run(10);
     assert.equal(test.hart.readX(10), 2020n);
     assert.equal(frameOf(test, 0), 1);
+  });
+
+  test('a page that is often written while it is warm is compiled when it is hot', async () => {
+    const test = await makeHart({ jit: { threshold: 2000, batch: 1, warmAfter: 16 } });
+    const { hart, memory } = test;
+    place(test, 'loop: addi a0, a0, 1\njal zero, loop');
+    hart.reset({ pc: BigInt(BASE) });
+    for (let writes = 0; writes < 17; writes++) {
+      for (let slice = 0; slice < 4; slice++) hart.run(40);
+      // It is decoded up to the sixteenth write, and then left to the interpreter.
+      assert.equal(frameOf(test, 0), writes < 16 ? 1 : 0, `after ${writes} writes`);
+      memory.writeU32(BASE + 2048, writes);
+    }
+    assert.equal(hart.shareCode()!.modules.length, 0);
+    for (let slice = 0; slice < 10; slice++) hart.run(1000);
+    assert.equal(hart.shareCode()!.modules.length, 1);
+    assert.equal(hart.readX(10), BigInt(17 * 80 + 5000));
   });
 
   test('the oldest page makes room', async () => {

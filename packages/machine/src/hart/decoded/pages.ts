@@ -4,6 +4,8 @@ import type { decodeFrom } from './decode.ts';
 import { OPERAND_BITS, Special } from './special.ts';
 
 const PAGE = 4096;
+/** A page that was written so often while it was decoded is not decoded again. */
+const STRIKES = 16;
 
 /** Fills slots: loaded when the first page is worth it. */
 export type Decode = typeof decodeFrom;
@@ -20,6 +22,8 @@ export class DecodedPages {
   /** In the order of their making. */
   readonly #pages = new Set<number>();
   readonly #free: number[] = [];
+  /** How often pages were written while they were decoded. */
+  readonly #strikes = new Map<number, number>();
   readonly #room: number;
   #used = 0;
   #decode: Decode | undefined;
@@ -84,21 +88,33 @@ export class DecodedPages {
     if (this.#words[slot] !== Special.compiled) this.#words[slot]! &= OPERAND_BITS;
   }
 
-  drop(page: number): void {
-    if (!this.#pages.delete(page)) return;
+  /** A page is about to be written. */
+  written(page: number): void {
+    if (this.#drop(page)) this.#strikes.set(page, (this.#strikes.get(page) ?? 0) + 1);
+  }
+
+  /** Whether a page is written too often to be decoded. Says nothing of compiling it. */
+  isGivenUp(page: number): boolean {
+    return (this.#strikes.get(page) ?? 0) >= STRIKES;
+  }
+
+  /** Whether the page had a frame. */
+  #drop(page: number): boolean {
+    if (!this.#pages.delete(page)) return false;
     this.#free.push(this.#frameOf[page]!);
     this.#frameOf[page] = 0;
+    return true;
   }
 
   /** Leaves the memory to others. */
   release(): void {
-    for (const page of [...this.#pages]) this.drop(page);
+    for (const page of [...this.#pages]) this.#drop(page);
   }
 
   #take(): number {
     if (this.#free.length === 0 && this.#used === this.#room) {
       const [oldest] = this.#pages;
-      this.drop(oldest!);
+      this.#drop(oldest!);
     }
     return this.#free.pop() ?? ++this.#used;
   }

@@ -1,5 +1,6 @@
 import { instructions } from '../../isa/table.ts';
 import { type Handler, handlers, numberAt } from './handlers.ts';
+import { NUMBER_BITS } from './special.ts';
 
 /** Two instructions that follow each other, executed by one handler. */
 export interface Pair {
@@ -53,7 +54,7 @@ function named(name: string): Handler[] {
 }
 
 const keyOf = (first: number, step: number, second: number): number =>
-  (((first << 8) | second) << 1) | (step >> 4);
+  2 * (first * (NUMBER_BITS + 1) + second) + (step >> 4);
 
 const FIRST_PAIR = numberAt(handlers.length);
 const numbers: ReadonlyMap<number, number> = new Map(

@@ -23,7 +23,7 @@ export interface ExpectedCode {
   isValid: boolean;
 }
 
-/** A page whose code is written over so often is left to the interpreter. */
+/** A page whose compiled code is written over so often is not compiled again. */
 const STRIKES = 16;
 /** Functions that the table has room for at first: a table for all takes as long to make as a small machine. */
 const FIRST_ROOM = 512;
@@ -43,7 +43,7 @@ export class CodeHeap {
   /** In the order of their making. */
   readonly #all = new Set<Compiled>();
   readonly #expected = new Map<number, Set<ExpectedCode>>();
-  /** How often code of a page was written over. */
+  /** How often compiled code of a page was written over. */
   readonly #strikes = new Map<number, number>();
   readonly #free: number[] = [];
   #used = at.DECODED + 1;
@@ -201,9 +201,8 @@ export class CodeHeap {
   written(page: number): void {
     const known = this.#byPage.get(page);
     const expected = this.#expected.get(page);
-    const isDecoded = this.#decoded?.has(page) === true;
-    this.#decoded?.drop(page);
-    if (known !== undefined || expected !== undefined || isDecoded) {
+    this.#decoded?.written(page);
+    if (known !== undefined || expected !== undefined) {
       this.#strikes.set(page, (this.#strikes.get(page) ?? 0) + 1);
     }
     for (const compiled of [...(known ?? [])]) this.#drop(compiled);
@@ -226,7 +225,7 @@ export class CodeHeap {
     for (const place of this.#adopted?.placesIn(page) ?? []) decoded.enter(place, at.LOADER);
   }
 
-  /** Leaves the page of a place to the interpreter. */
+  /** Has the page of a place not be compiled again. */
   giveUp(place: number): void {
     this.#strikes.set(at.pageOf(place), STRIKES);
   }

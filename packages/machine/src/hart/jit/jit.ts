@@ -149,7 +149,8 @@ export class Jit {
     return {
       hot: (place: number) => (this.hot(place) ? 0 : 1),
       warm: (place: number) => {
-        if (!this.heap.isGivenUp(place)) this.#warm.add(at.pageOf(place));
+        const page = at.pageOf(place);
+        if (this.#decoded?.isGivenUp(page) === false) this.#warm.add(page);
       },
       decode: (place: number) => this.#decoded?.decodeFrom(place),
       codeWritten: (page: number) => this.heap.written(page),
