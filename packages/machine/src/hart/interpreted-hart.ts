@@ -11,6 +11,7 @@ import type {
   ResetState,
   RunExit,
 } from './hart.ts';
+import { busImports, withoutCode } from './interpreter-imports.ts';
 import type { CodeFunctions, Jit } from './jit/jit.ts';
 import type { SharedCode } from './jit/shared-code.ts';
 import * as at from './layout.ts';
@@ -374,21 +375,6 @@ export class InterpretedHart implements Hart {
     if (this.pc === before) this.pc = before + 4n;
   }
 }
-
-/** What the interpreter imports where nothing is compiled. */
-const withoutCode = { hot: () => 1, warm: () => {}, decode: () => {}, codeWritten: () => {} };
-
-/** Accesses to what is not RAM: -1, and 0, where nothing answers. */
-const busImports = (bus: Bus): Record<'busRead' | 'busWrite', WebAssembly.ImportValue> => ({
-  busRead: (address: number, size: number): number =>
-    bus.contains(address) ? bus.read(address, size as 1 | 2 | 4) >>> 0 : -1,
-  busWrite: (address: number, size: number, value: number): number => {
-    if (!bus.contains(address)) return 0;
-    const unsigned = size === 4 ? value >>> 0 : value & (size === 1 ? 0xff : 0xffff);
-    bus.write(address, size as 1 | 2 | 4, unsigned);
-    return 1;
-  },
-});
 
 /** Of a hart whose memory is another one's now. */
 const released: Interpreter = {
