@@ -6,14 +6,14 @@ import type { OnDemandImage } from '../on-demand/image.ts';
 import { OpenFiles } from '../passing/open-files.ts';
 import { PassedFiles, type Passing } from '../passing/passed-files.ts';
 import { CalmedReads, deviceOf, type ReadAheadOfKernel } from './calmed-reads.ts';
+import type { LeftDescriptors } from './left-descriptors.ts';
 import type { DescriptorKeeper, ImageMount, Passthrough } from './mount.ts';
 import type { MountRecord } from './service.ts';
 
-/** A mount of a service that is gone, of which its keeper has the descriptor. */
+/** A mount of a service that is gone, as its keeper knows it. */
 export interface FuseLeft {
-  readonly fd: number;
-  /** Of what it noted of open files; not of one that passed none. */
-  readonly open?: number | undefined;
+  /** Taken over where going on succeeds. */
+  readonly descriptors: LeftDescriptors;
   readonly agreed: number;
   readonly readAhead?: ReadAheadOfKernel | undefined;
 }
@@ -99,7 +99,8 @@ function serving(
 ): Served {
   const { tree } = image;
   const device = new FuseBackings();
-  const open = passing && openFiles(left);
+  // A mount of a service that noted nothing passed no file.
+  const open = passing && (left ? left.descriptors.open : OpenFiles.make());
   const passed = open && new PassedFiles(image, passing, open, device);
   const server = new FuseServer(tree, {
     nodeOf: (ino) => tree.byIno(ino),
@@ -114,10 +115,10 @@ function serving(
   return { server, handle, device, open, passed };
 }
 
-function resume({ handle, device }: Served, directory: string, { fd }: FuseLeft) {
-  device.attach(fd);
+function resume({ handle, device }: Served, directory: string, { descriptors }: FuseLeft) {
+  device.attach(descriptors.device);
   const options = { maxWrite: MAX_WRITE, onEnd: () => device.detach() };
-  return resumeFuse(directory, fd, handle, resendRequests(), options);
+  return resumeFuse(directory, descriptors.device, handle, resendRequests(), options);
 }
 
 async function begin(
@@ -150,12 +151,6 @@ function passthroughOf({ server, passed }: Served): Passthrough {
   const { opens = 0, failures = 0, failure } = passed ?? {};
   const isOn = why === undefined;
   return { isOn, ...(why && { why }), opens, failures, ...(failure && { failure }) };
-}
-
-/** What is noted of open files; undefined for a mount of a service that noted nothing, and so passed none. */
-function openFiles(left: FuseLeft | undefined): OpenFiles | undefined {
-  if (left === undefined) return OpenFiles.make();
-  return left.open === undefined ? undefined : OpenFiles.resume(left.open);
 }
 
 /** By which the keeper knows descriptors of a mount: those of one that is detached, and of its successor, apart. */

@@ -12,9 +12,10 @@ import { SpareTime } from '../passing/spare-time.ts';
 import { WholeFiles } from '../passing/whole-files.ts';
 import type { ReadAheadOfKernel } from './calmed-reads.ts';
 import { Filler, type FillerEvents } from './filler.ts';
-import { descriptorNames, type FuseLeft, mountThroughFuse } from './fuse-mount.ts';
+import { descriptorNames, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
 import { filesAmong, mountByKernel } from './kernel-mount.ts';
+import { type Left, leftOf } from './left-descriptors.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
 import { figuresOf, type MountReport, reportOf, type ServiceStatus } from './status.ts';
 import { StrandedMounts } from './stranded.ts';
@@ -270,11 +271,14 @@ export class ImageService {
     // Who waited for the service before this one cannot be told apart from those to come.
     filler?.group.dismiss();
     for (const record of mounts) {
-      const names = descriptorNames(record);
-      const fd = descriptors.get(names.device);
-      if (record.kind === 'fuse' && fd === undefined) continue;
-      const left = fd === undefined ? undefined : { fd, open: descriptors.get(names.open) };
-      await this.#stranded.adopt(record, (each) => this.#adopt(each, left, filler));
+      const left = leftOf(record, descriptors, filler);
+      if (left === undefined) continue;
+      await this.#stranded.adopt(record, {
+        adopt: (each) => this.#adopt(each, left),
+        [Symbol.dispose]: () => {
+          if (left.kind === 'fuse') left.descriptors[Symbol.dispose]();
+        },
+      });
     }
     if (this.#stranded.records.length === 0) await this.#pool.letGo();
     filler?.start();
@@ -282,14 +286,10 @@ export class ImageService {
     void this.#changed();
   }
 
-  /** Goes on with a mount, whose FUSE has descriptors. */
-  async #adopt(
-    record: MountRecord,
-    left: Pick<FuseLeft, 'fd' | 'open'> | undefined,
-    filler?: Filler,
-  ): Promise<void> {
+  /** Goes on with a mount. @throws HostError and what opening the image raises; then all is as before */
+  async #adopt(record: MountRecord, left: Left): Promise<void> {
     const opened = await this.open(record.image);
-    const mount = await this.#goOn(record, opened, left, filler).catch(async (error: unknown) => {
+    const mount = await this.#goOn(opened, record, left).catch(async (error: unknown) => {
       await opened.close();
       throw error;
     });
@@ -297,21 +297,17 @@ export class ImageService {
     else this.#mounts.set(record.directory, { record, mount });
   }
 
-  #goOn(
-    record: MountRecord,
-    image: OnDemandImage,
-    left: Pick<FuseLeft, 'fd' | 'open'> | undefined,
-    filler?: Filler,
-  ): Promise<ImageMount> {
-    const { directory, kind, agreed = 0, readAhead } = record;
+  async #goOn(opened: OnDemandImage, record: MountRecord, left: Left): Promise<ImageMount> {
+    const { directory, agreed = 0, readAhead } = record;
     const { keeper } = this.#options;
-    if (kind === 'kernel') {
+    if (left.kind === 'kernel') {
       const files = this.#pool.inherited;
-      return mountByKernel(image, directory, filler!, keeper, { readAhead, files });
+      return await mountByKernel(opened, directory, left.filler, keeper, { readAhead, files });
     }
+    const { descriptors } = left;
     const names = descriptorNames(record);
-    const from = { ...left!, agreed, readAhead };
-    return mountThroughFuse(image, directory, names, keeper, this.#passing, from);
+    const since = { descriptors, agreed, readAhead };
+    return await mountThroughFuse(opened, directory, names, keeper, this.#passing, since);
   }
 
   #fillerHere(): Filler {

@@ -3,9 +3,14 @@ import type { MountRecord } from './service.ts';
 /** How often it is tried again, in milliseconds. */
 const PAUSE = 2000;
 
+/** What is left of a mount: given up where it is unmounted before somebody could go on with it. */
+export interface LeftMount extends Disposable {
+  adopt(record: MountRecord): Promise<void>;
+}
+
 interface Stranded {
   record: MountRecord;
-  adopt(record: MountRecord): Promise<void>;
+  readonly left: LeftMount;
 }
 
 export interface StrandedEvents {
@@ -21,6 +26,8 @@ export interface StrandedEvents {
 export class StrandedMounts {
   readonly #all = new Set<Stranded>();
   readonly #events: StrandedEvents;
+  /** The one that is being tried again. */
+  #trying: Stranded | undefined;
   #timer: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -33,12 +40,12 @@ export class StrandedMounts {
   }
 
   /** Takes a mount over, or tries again later where that fails. */
-  async adopt(record: MountRecord, adopt: Stranded['adopt']): Promise<void> {
+  async adopt(record: MountRecord, left: LeftMount): Promise<void> {
     try {
-      await adopt(record);
+      await left.adopt(record);
     } catch (error) {
       this.#events.onFailure(record, error);
-      this.#all.add({ record, adopt });
+      this.#all.add({ record, left });
       if (this.#all.size === 1) this.#tryLater();
     }
   }
@@ -50,9 +57,15 @@ export class StrandedMounts {
   unmounted(record: MountRecord): void {
     for (const each of this.#all) {
       if (each.record !== record) continue;
-      if (record.kind === 'fuse') this.#all.delete(each);
+      if (record.kind === 'fuse') this.#giveUp(each);
       else each.record = { ...record, isDetached: true };
     }
+  }
+
+  /** What is being tried has its descriptors in use, and is given up when that has failed. */
+  #giveUp(each: Stranded): void {
+    this.#all.delete(each);
+    if (each !== this.#trying) each.left[Symbol.dispose]();
   }
 
   close(): void {
@@ -65,14 +78,19 @@ export class StrandedMounts {
   }
 
   async #tryAll(): Promise<void> {
-    for (const each of this.#all) {
-      const isDone = await each.adopt(each.record).then(
-        () => true,
-        () => false,
-      );
-      if (isDone) this.#all.delete(each);
-    }
+    for (const each of this.#all) await this.#try(each);
     this.#events.onChange();
     if (this.#all.size > 0 && !this.#isClosed) this.#tryLater();
+  }
+
+  async #try(each: Stranded): Promise<void> {
+    this.#trying = each;
+    const isDone = await each.left.adopt(each.record).then(
+      () => true,
+      () => false,
+    );
+    this.#trying = undefined;
+    if (isDone) this.#all.delete(each);
+    else if (!this.#all.has(each)) this.#giveUp(each);
   }
 }
