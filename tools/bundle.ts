@@ -13,7 +13,7 @@ import {
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { stampOfFiles } from '../packages/sandbox/src/engine/stamp-of-files.ts';
-import { bundle, entries, type Rolldown, root } from './bundling.ts';
+import { bundle, type Rolldown, root } from './bundling.ts';
 
 /** Where `packages/cli/bin/anole.js` looks. */
 const directory = join(root, 'node_modules/.cache/anole-bundle');
@@ -30,17 +30,15 @@ async function bundleHere(make: Rolldown): Promise<void> {
   mkdirSync(temporary, { recursive: true });
   const address = (source: string) => JSON.stringify(url(source));
   // Of what npm installed there is another one only after `npm ci`, which makes a bundle, too.
-  const modules = await bundle({ make, to: temporary, address, isAlone: false });
+  const { files, modules } = await bundle({ make, to: temporary, address, isAlone: false });
   const stamps = [...modules].sort().map((path) => {
     const { size, mtimeMs } = statSync(path);
     return [relative(root, path), size, Math.floor(mtimeMs)] as const;
   });
-  const files = entries.map(
-    (entry, at) => [url(join(root, entry)), url(join(directory, `entry${at}.mjs`))] as const,
-  );
+  const places = files.map(([source, file]) => [url(source), url(join(directory, file))] as const);
   const index = {
     root,
-    entries: Object.fromEntries(files),
+    entries: Object.fromEntries(places),
     stamps,
     machine: stampOfFiles(join(root, 'packages/machine/src')),
   };

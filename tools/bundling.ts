@@ -24,9 +24,6 @@ const together: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/sandbox/src/engine/machine-worker.ts': [],
 };
 
-/** The modules that something starts with, in the order of the files `entry0.mjs`, `entry1.mjs` and so on. */
-export const entries: readonly string[] = Object.keys(together);
-
 export interface Bundling {
   readonly make: Rolldown;
   /** An empty directory. */
@@ -37,15 +34,26 @@ export interface Bundling {
   readonly isAlone: boolean;
 }
 
-/** Returns our modules that are in it. */
-export async function bundle(bundling: Bundling): Promise<ReadonlySet<string>> {
+export interface Bundled {
+  /**
+   * Files by the sources that something starts with, in whose place they are. Their names have hashes, so that a
+   * process whose bundle was replaced finds none instead of code that does not fit to its own.
+   */
+  readonly files: readonly (readonly [source: string, file: string])[];
+  /** Our modules that are in it. */
+  readonly modules: ReadonlySet<string>;
+}
+
+export async function bundle(bundling: Bundling): Promise<Bundled> {
   const modules = new Set<string>();
+  const files: (readonly [string, string])[] = [];
   // One by one: what two of them have in common would become many small files.
-  for (const [at, entry] of entries.entries()) {
-    await bundleEntry({ ...bundling, entry, name: `entry${at}`, modules });
+  for (const [at, entry] of Object.keys(together).entries()) {
+    const file = await bundleEntry({ ...bundling, entry, name: `entry${at}`, modules });
+    files.push([join(root, entry), file]);
   }
   for (const name of readdirSync(bundling.to)) adapt(join(bundling.to, name));
-  return modules;
+  return { files, modules };
 }
 
 interface Entry extends Bundling {
@@ -55,7 +63,8 @@ interface Entry extends Bundling {
   readonly modules: Set<string>;
 }
 
-async function bundleEntry(bundling: Entry): Promise<void> {
+/** Returns the name of the file that it starts with. */
+async function bundleEntry(bundling: Entry): Promise<string> {
   const { make, entry, name, to, modules } = bundling;
   const build = await make({
     input: { [name]: join(root, entry) },
@@ -81,10 +90,10 @@ async function bundleEntry(bundling: Entry): Promise<void> {
   const groups = (together[entry]!.length > 0 ? together[entry]! : [[entry]]).map((paths) =>
     loadedWith(paths, chunks),
   );
-  await build.write({
+  const written = await build.write({
     dir: to,
     format: 'esm',
-    entryFileNames: '[name].mjs',
+    entryFileNames: '[name]-[hash].mjs',
     chunkFileNames: `${name}-[name]-[hash].mjs`,
     comments: false,
     codeSplitting: {
@@ -98,6 +107,7 @@ async function bundleEntry(bundling: Entry): Promise<void> {
     },
   });
   await build.close();
+  return written.output.find((each) => each.type === 'chunk' && each.isEntry)!.fileName;
 }
 
 /** Modules that are loaded with some: those of their chunks, and of all that these import. */

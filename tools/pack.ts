@@ -16,7 +16,7 @@ import {
 } from 'node:fs';
 import { join, relative, resolve, sep } from 'node:path';
 import { rolldown } from 'rolldown';
-import { bundle, entries, root } from './bundling.ts';
+import { bundle, root } from './bundling.ts';
 
 interface Manifest {
   readonly name: string;
@@ -45,6 +45,10 @@ if (target === undefined) {
 }
 const directory = resolve(target);
 mkdirSync(directory, { recursive: true });
+if (readdirSync(directory).length > 0) {
+  console.error(`Cannot pack into ${directory}: it is not empty\n  next: give another directory`);
+  process.exit(1);
+}
 const names = readdirSync(join(root, 'packages')).sort();
 // Below the packages that npm installed, so that what modules import is found.
 const stage = mkdtempSync(join(root, 'node_modules/.pack-'));
@@ -93,9 +97,9 @@ async function bundleCommand(): Promise<void> {
     const [scope, name, ...path] = builtName(source).split('/');
     return `new URL('${path.join('/')}', import.meta.resolve('${scope}/${name}')).href`;
   };
-  await bundle({ make: rolldown, to, address, isAlone: true });
-  const files = entries.map((entry, at) => [builtName(join(root, entry)), `entry${at}.mjs`]);
-  const index = { entries: Object.fromEntries(files), machine: hashOf(built('machine')) };
+  const { files } = await bundle({ make: rolldown, to, address, isAlone: true });
+  const places = files.map(([source, file]) => [builtName(source), file]);
+  const index = { entries: Object.fromEntries(places), machine: hashOf(built('machine')) };
   writeFileSync(join(to, 'index.json'), JSON.stringify(index));
 }
 

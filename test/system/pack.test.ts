@@ -27,8 +27,8 @@ describe('the packages as they are published', () => {
     assert.equal(status, 0, `${program} ${args.join(' ')}: ${stdout}${stderr}`);
     return stdout;
   };
-  const anole = (...words: readonly string[]) =>
-    run(process.execPath, ['node_modules/@anole/cli/bin/anole.js', ...words]);
+  const command = join(home, 'node_modules/@anole/cli/bin/anole.js');
+  const anole = (...words: readonly string[]) => run(process.execPath, [command, ...words]);
   /** By what others import each, without what imports Node's inside at once. */
   const names: string[] = [];
 
@@ -57,6 +57,26 @@ describe('the packages as they are published', () => {
 
   test('have a command that runs others in a machine', () => {
     assert.equal(anole('run', '--', 'uname', '-m'), 'riscv64\n');
+    assert.equal(anole('run', '--cpus', '2', '--', 'nproc'), '2\n');
+  });
+
+  test('have a command that starts others: a daemon, programs whose sockets share memory', () => {
+    const runs = join(home, 'runs');
+    mkdirSync(runs, { mode: 0o700 });
+    const anoleThere = (...words: readonly string[]) =>
+      run(process.execPath, [command, ...words], {
+        XDG_RUNTIME_DIR: runs,
+        ANOLE_DAEMON_IDLE: '1s',
+      });
+    const name = anoleThere('run', '-d', '--', 'sleep', 'infinity').trim();
+    assert.equal(anoleThere('exec', name, '--', 'echo', 'there'), 'there\n');
+    anoleThere('kill', name);
+    const program = `const server = require('node:net').createServer((socket) => socket.end('there'));
+      server.listen(0, '127.0.0.1', () => require('node:net')
+        .connect(server.address().port, '127.0.0.1')
+        .on('data', (bytes) => console.log(String(bytes)))
+        .on('close', () => server.close()));`;
+    assert.equal(anole('smc', 'run', '--', process.execPath, '-e', program), 'there\n');
   });
 
   test('have the command bundled, and as it is', () => {

@@ -35,4 +35,16 @@ describe('a thread', () => {
       Reflect.deleteProperty(globalThis, bundled);
     }
   });
+
+  test('says so where the bundle of its process is not there any more', async () => {
+    const entries = { 'file:///started': 'file:///replaced/entry0-abc.mjs' };
+    Reflect.set(globalThis, bundled, { entries, machine: 'stamp' });
+    try {
+      const thread = new Worker(threadCode(new URL('file:///started')), { eval: true });
+      const [error] = await once(thread, 'error');
+      assert.match(error.message, /anole was installed anew/);
+    } finally {
+      Reflect.deleteProperty(globalThis, bundled);
+    }
+  });
 });

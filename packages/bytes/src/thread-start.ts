@@ -21,10 +21,17 @@ export function bundle(): Bundle | undefined {
  */
 export function threadCode({ href }: URL): string {
   const here = bundle();
-  const known = here ? handOn(here) : '';
-  const file = JSON.stringify(here?.entries[href] ?? href);
-  return `require('node:module').enableCompileCache(); ${known} import(${file});`;
+  const file = here?.entries[href];
+  const start = `require('node:module').enableCompileCache();`;
+  if (here === undefined || file === undefined) return `${start} import(${JSON.stringify(href)});`;
+  return `${start} ${handOn(here)} import(${JSON.stringify(file)}).catch(${told});`;
 }
+
+/** A process that lives for days may outlive its bundle, whose files have other names in the next one. */
+const told = `(error) => {
+  if (error.code !== 'ERR_MODULE_NOT_FOUND') throw error;
+  throw new Error('Cannot start a thread: anole was installed anew since this process started, which has to end');
+}`;
 
 /**
  * A thread starts others, which shall find the bundle, too. Who started the first has checked the sources, and options

@@ -68,7 +68,7 @@ function bundleOfSources() {
   return index.root === root ? index : undefined;
 }
 
-/** Nothing changes there: its packages have exact versions of each other. */
+/** Nothing is looked at there: its packages have exact versions of each other. */
 function publishedBundle() {
   const directory = new URL('../dist/bundle/', import.meta.url);
   const { machine, entries } = JSON.parse(readFileSync(new URL('index.json', directory), 'utf8'));

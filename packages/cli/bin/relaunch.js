@@ -50,7 +50,7 @@ function pinnedNode(floor) {
   } catch {
     process.stderr.write(
       `anole: needs Node ${floor} or later; this is ${process.version}, and npm installed none for ` +
-        `${process.platform}-${process.arch}\n  next: install Node ${floor}, then run npm ci again\n`,
+        `${process.platform}-${process.arch}\n  next: install Node ${floor}, or node-linux-${process.arch} beside anole\n`,
     );
     process.exit(125);
   }
