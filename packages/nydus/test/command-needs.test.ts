@@ -64,6 +64,20 @@ function greedyProgram(): Uint8Array {
   return bytes;
 }
 
+/** Names libraries, and then a thousand whose names are as long as any may be, and overlap. */
+function programOfLongNames(libraries: readonly string[]): Uint8Array {
+  const [names, long] = [60 * 1024, 8192];
+  const list = `${'x'.repeat(long)}\0${libraries.join('\0')}\0`;
+  const bytes = programOf(128 * 1024, 8192, [
+    [5, names],
+    [10, list.length],
+    ...libraries.map((name) => [1, list.indexOf(`\0${name}\0`) + 1]),
+    ...Array.from({ length: 1000 }, (_, at) => [1, at]),
+  ]);
+  bytes.write(list, names, 'latin1');
+  return bytes;
+}
+
 /** Names `/b` at the end of a table of eight megabytes, as that of a program with very many symbols. */
 function programOfManyNames(): Uint8Array {
   const [names, size] = [64 * 1024, 8 * 1024 * 1024];
@@ -156,6 +170,44 @@ describe('what a command needs', () => {
     assert.ok(lookups < 100_000, `${lookups} look-ups`);
   });
 
+  it('is read of no more names than any program has, whatever its libraries need', async () => {
+    const tree = new MemoryTree();
+    const names = Array.from({ length: 250 }, (_, at) => `/l${at}`);
+    let bytes = 0;
+    for (const path of ['a', ...names]) {
+      const file = tree.putFile(path, programOfLongNames(names));
+      const read = file.read.bind(file);
+      file.read = (offset, length) => {
+        bytes += length;
+        return read(offset, length);
+      };
+    }
+    const trace = await commandNeeds(tree, execution(['/a']));
+    assert.deepEqual(
+      trace.map(({ path }) => `/${path}`),
+      ['/a', ...names],
+    );
+    assert.ok(bytes < 16 * 1024 * 1024, `${bytes} bytes`);
+  });
+
+  it('is looked for while others have their turns, and no more when it is not wanted any more', async () => {
+    const tree = new MemoryTree();
+    for (const name of ['a', 'b', 'c']) tree.putFile(name, greedyProgram());
+    let turns = 0;
+    let next = setImmediate(function turn() {
+      turns++;
+      next = setImmediate(turn);
+    });
+    await commandNeeds(tree, execution(['/a']));
+    clearImmediate(next);
+    assert.ok(turns > 20, `${turns} turns`);
+    const stopping = new AbortController();
+    const { signal } = stopping;
+    const wanted = commandNeeds(tree, execution(['/a']), { signal });
+    setImmediate(() => stopping.abort());
+    await assert.rejects(wanted, { name: 'AbortError' });
+  });
+
   it('ends with any program, and any script', async () => {
     const tree = new MemoryTree();
     tree.putFile('a', encode('#!/a\n'));
@@ -173,7 +225,7 @@ describe('what a command needs', () => {
         const damaged = new MemoryTree();
         damaged.putFile('it', bytes);
         await commandNeeds(damaged, execution(['/it']));
-        await elfNeeds((await damaged.root.lookup('it'))!);
+        await elfNeeds((await damaged.root.lookup('it'))!, { characters: 10_000 });
       }),
       { seed: 3, numRuns: 200 },
     );

@@ -172,7 +172,7 @@ function erofsFormat(
     feature: 'erofs',
     write: (staging, call, { execution }) => ({
       async finish(tree) {
-        const wanted = trace.length > 0 ? trace : await commandNeeds(tree, execution);
+        const wanted = trace.length > 0 ? trace : await commandNeeds(tree, execution, call);
         const first = filesOf(wanted);
         const options = { ...call, first, ...(compression && { compression }) };
         const image = await writeErofs(tree, options);

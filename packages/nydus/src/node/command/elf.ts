@@ -32,6 +32,8 @@ const MAX_DYNAMIC = 64 * 1024;
 const MAX_PATH = 4096;
 const MAX_LIBRARIES = 1024;
 const MAX_DIRECTORIES = 64;
+/** Names that are read together. */
+const TOGETHER = 64;
 
 /** p_type */
 const PT_LOAD = 1;
@@ -61,8 +63,17 @@ interface Segment {
   readonly size: number;
 }
 
-/** Reads what an ELF file needs. Undefined for what is none, or makes no sense: nobody is to be stopped by it. */
-export async function elfNeeds(file: TreeNode): Promise<ElfNeeds | undefined> {
+/** How many names may still be read, of libraries and directories, in characters. */
+export interface NamesLeft {
+  characters: number;
+}
+
+/**
+ * Reads what an ELF file needs. Undefined for what is none, or makes no sense: nobody is to be stopped by it.
+ *
+ * @param left what was read is taken off; where nothing is left, there are no more names
+ */
+export async function elfNeeds(file: TreeNode, left: NamesLeft): Promise<ElfNeeds | undefined> {
   const header = await exactly(file, 0, HEADER);
   if (header === undefined || MAGIC.some((byte, at) => header[at] !== byte)) return undefined;
   if (header[4] !== CLASS_64 || header[5] !== LITTLE) return undefined;
@@ -72,7 +83,7 @@ export async function elfNeeds(file: TreeNode): Promise<ElfNeeds | undefined> {
   if (segments === undefined) return undefined;
   const interpreter = segments.find(({ type }) => type === PT_INTERP);
   const path = interpreter && (await textAt(file, interpreter.offset, interpreter.size));
-  const dynamic = await dynamicOf(file, segments);
+  const dynamic = await dynamicOf(file, segments, left);
   return {
     machine,
     parts: partsOf(file.stat.size, segments),
@@ -135,7 +146,11 @@ interface Dynamic {
 
 const none: Dynamic = { texts: async () => [] };
 
-async function dynamicOf(file: TreeNode, segments: readonly Segment[]): Promise<Dynamic> {
+async function dynamicOf(
+  file: TreeNode,
+  segments: readonly Segment[],
+  left: NamesLeft,
+): Promise<Dynamic> {
   const section = segments.find(({ type }) => type === PT_DYNAMIC);
   if (section === undefined) return none;
   const bytes = await exactly(file, section.offset, Math.min(section.size, MAX_DYNAMIC));
@@ -159,11 +174,17 @@ async function dynamicOf(file: TreeNode, segments: readonly Segment[]): Promise<
   return {
     async texts(tags, most) {
       const chosen = tags.flatMap((tag) => entries.filter(([each]) => each === tag));
-      const texts = chosen.slice(0, most).map(async ([, offset]) => {
-        const length = Math.min(MAX_PATH, size - offset);
-        return length > 0 ? await textAt(file, start + offset, length) : undefined;
-      });
-      return (await Promise.all(texts)).filter((text) => text !== undefined);
+      const texts: string[] = [];
+      for (let at = 0; at < Math.min(chosen.length, most) && left.characters > 0; at += TOGETHER) {
+        const some = chosen.slice(at, Math.min(at + TOGETHER, most)).map(async ([, offset]) => {
+          const length = Math.min(MAX_PATH, size - offset);
+          return length > 0 ? await textAt(file, start + offset, length) : undefined;
+        });
+        const read = (await Promise.all(some)).filter((text) => text !== undefined);
+        for (const { length } of read) left.characters -= length;
+        texts.push(...read);
+      }
+      return texts;
     },
   };
 }

@@ -1,14 +1,21 @@
-import { decodeName } from '@anole/bytes';
+import { setImmediate } from 'node:timers/promises';
+import { type CallOptions, decodeName } from '@anole/bytes';
 import type { Execution } from '@anole/oci';
 import { type Found, findFollowed, type Tree, type TreeNode, VfsError } from '@anole/vfs';
 import type { Trace } from '../trace.ts';
-import { type ElfNeeds, type ElfPart, elfNeeds } from './elf.ts';
+import { type ElfNeeds, type ElfPart, elfNeeds, type NamesLeft } from './elf.ts';
 
 /** Files at most, and their bytes: beyond that nobody waits for all of it. */
 const MAX_FILES = 256;
 const MAX_BYTES = 128 * 1024 * 1024;
 /** Names that are looked for at most: a program may name any number of libraries, in any number of directories. */
 const MAX_LOOKUPS = 20_000;
+/** Characters of all names of libraries and directories: some have hundreds of libraries, of a few tens of characters. */
+const MAX_NAMES = 1024 * 1024;
+/** Names that are looked for before others have their turn: most trees are in memory. */
+const TURN = 256;
+/** Directories of a search path. */
+const MAX_SEARCH = 256;
 /** Files that are looked at together. */
 const TOGETHER = 8;
 /** Arguments that are looked at, and bytes of the files that they name. */
@@ -40,9 +47,10 @@ export type Command = Pick<Execution, 'entrypoint' | 'cmd' | 'env' | 'workingDir
 export async function commandNeeds(
   tree: Tree,
   { entrypoint, cmd, env, workingDirectory = '/' }: Command,
+  { signal }: Pick<CallOptions, 'signal'> = {},
 ): Promise<Trace> {
   const [word, ...others] = [...entrypoint, ...cmd];
-  const needed = new Needed(tree);
+  const needed = new Needed(tree, signal);
   if (word !== undefined) await needed.program(word, searchPath(env));
   await needed.files(
     others.slice(0, MAX_ARGUMENTS).map((each) => {
@@ -54,7 +62,7 @@ export async function commandNeeds(
 
 function searchPath(env: readonly string[]): readonly string[] {
   const set = env.find((each) => each.startsWith('PATH='))?.slice('PATH='.length);
-  return (set ?? PATH).split(':');
+  return (set ?? PATH).split(':', MAX_SEARCH);
 }
 
 /** A file that was taken, and what it needs, if it is a program or a library. */
@@ -68,9 +76,17 @@ class Needed {
   readonly #files = new Map<string, readonly ElfPart[]>();
   #bytes = 0;
   #lookups = 0;
+  readonly #names: NamesLeft = { characters: MAX_NAMES };
+  readonly #signal: AbortSignal | undefined;
 
-  constructor(tree: Tree) {
+  constructor(tree: Tree, signal: AbortSignal | undefined) {
     this.#tree = tree;
+    this.#signal = signal;
+  }
+
+  /** Whether nothing more is to be looked for. */
+  get #isFull(): boolean {
+    return this.#lookups >= MAX_LOOKUPS || this.#files.size >= MAX_FILES;
   }
 
   get trace(): Trace {
@@ -80,7 +96,7 @@ class Needed {
   async program(word: string, search: readonly string[]): Promise<void> {
     let name = word;
     for (let depth = 0; depth < MAX_SCRIPTS; depth++) {
-      const places = name.includes('/') ? [name] : search.map((each) => `${each}/${name}`);
+      const places = name.includes('/') ? [name] : placesIn(search, name);
       const found = await this.#first(places);
       const added = found && (await this.#add(found));
       if (added === undefined) return;
@@ -106,26 +122,22 @@ class Needed {
   /** The loader first, then libraries in the order in which it reads them. */
   async #libraries(program: Added): Promise<void> {
     for (let level: readonly Added[] = [program]; level.length > 0; ) {
-      const wanted = level.flatMap(({ path, needs }) => {
-        if (needs === undefined) return [];
-        const { interpreter, libraries } = needs;
-        const places = libraries.map((library) => placesOf(library, path, needs));
-        return interpreter === undefined ? places : [[interpreter], ...places];
-      });
       const next: Added[] = [];
       // Together: they may be far away, and none says where the others are.
-      for (let at = 0; at < wanted.length; at += TOGETHER) {
-        const part = wanted.slice(at, at + TOGETHER);
+      for (const part of groupsOf(wantedBy(level))) {
         const found = await Promise.all(part.map((places) => this.#first(places)));
         next.push(...(await this.#addAll(found.filter((each) => each !== undefined))));
+        if (this.#isFull) return;
       }
       level = next;
     }
   }
 
-  async #first(places: readonly string[]): Promise<Found | undefined> {
+  async #first(places: Iterable<string>): Promise<Found | undefined> {
     for (const place of places) {
-      if (++this.#lookups > MAX_LOOKUPS) return undefined;
+      if (this.#isFull) return undefined;
+      if (++this.#lookups % TURN === 0) await setImmediate();
+      this.#signal?.throwIfAborted();
       const found = await this.#find(place);
       if (found?.node.stat.type === 'file') return found;
     }
@@ -153,7 +165,7 @@ class Needed {
     const fresh = [...byPath.values()].filter(
       ({ path, node }) => !this.#files.has(path) && node.stat.size > 0,
     );
-    const needs = await Promise.all(fresh.map(({ node }) => elfNeeds(node)));
+    const needs = await Promise.all(fresh.map(({ node }) => elfNeeds(node, this.#names)));
     return fresh.flatMap((found, at) => this.#take({ ...found, needs: needs[at] }));
   }
 
@@ -168,13 +180,37 @@ class Needed {
   }
 }
 
-function placesOf(library: string, path: string, needs: ElfNeeds): readonly string[] {
-  if (library.includes('/')) return [library];
+function* placesIn(search: readonly string[], name: string): Generator<string> {
+  for (const each of search) yield `${each}/${name}`;
+}
+
+/** Where each file may be that some need. Places are made when they are looked at: there may be very many. */
+function* wantedBy(level: readonly Added[]): Generator<Iterable<string>> {
+  for (const { path, needs } of level) {
+    if (needs === undefined) continue;
+    if (needs.interpreter !== undefined) yield [needs.interpreter];
+    for (const library of needs.libraries) yield placesOf(library, path, needs);
+  }
+}
+
+function* groupsOf<T>(all: Iterable<T>): Generator<readonly T[]> {
+  let group: T[] = [];
+  for (const each of all) {
+    if (group.push(each) < TOGETHER) continue;
+    yield group;
+    group = [];
+  }
+  if (group.length > 0) yield group;
+}
+
+function* placesOf(library: string, path: string, needs: ElfNeeds): Generator<string> {
+  if (library.includes('/')) return yield library;
   const origin = path.slice(0, Math.max(0, path.lastIndexOf('/')));
-  const own = needs.directories.map((each) => each.replace(/\$(?:ORIGIN|\{ORIGIN\})/, origin));
+  for (const each of needs.directories)
+    yield `${each.replace(/\$(?:ORIGIN|\{ORIGIN\})/, () => origin)}/${library}`;
   const triplet = triplets[needs.machine];
-  const named = triplet === undefined ? [] : [`usr/lib/${triplet}`, `lib/${triplet}`];
-  return [...own, ...named, ...directories].map((each) => `${each}/${library}`);
+  if (triplet !== undefined) yield* [`usr/lib/${triplet}/${library}`, `lib/${triplet}/${library}`];
+  for (const each of directories) yield `${each}/${library}`;
 }
 
 /** Words of a script's first line: the interpreter, and its argument. */

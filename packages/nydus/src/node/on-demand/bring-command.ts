@@ -30,7 +30,7 @@ export async function bringCommand(
   try {
     const command = await execution;
     if (command === undefined) return;
-    for (const { path, offset, length } of await commandNeeds(tree, command)) {
+    for (const { path, offset, length } of await commandNeeds(tree, command, { signal })) {
       signal.throwIfAborted();
       const node = await findNode(tree, path);
       const place = node && external.locate(node);
