@@ -53,6 +53,8 @@ export async function bringCommand(
 /**
  * How an image runs, as its configuration says, which is kept as long as the image is open: so that it opens again
  * without who serves it. Undefined where it cannot be read.
+ *
+ * @param resources of the image. They may be moved, or given up, before this ends.
  */
 export async function executionOf(
   config: Descriptor,
@@ -61,12 +63,33 @@ export async function executionOf(
   resources: AsyncDisposableStack,
 ): Promise<Execution | undefined> {
   if (config.size > MAX_CONFIG) return undefined;
+  const kept = resources.use(new AsyncDisposableStack());
+  const closing = new AbortController();
+  resources.defer(() => closing.abort());
   try {
     const raw = await pool.open(rawBlob(from.source(config), config.digest));
-    resources.defer(() => pool.release(raw));
-    const bytes = await raw.read(0, raw.size);
+    const reading = readExecution(raw, config.digest, closing.signal);
+    const release = async () => {
+      await reading;
+      await pool.release(raw);
+    };
+    if (kept.disposed) await release();
+    else kept.defer(release);
+    return await reading;
+  } catch {
+    return undefined;
+  }
+}
+
+async function readExecution(
+  raw: CachedBlob,
+  digest: string,
+  signal: AbortSignal,
+): Promise<Execution | undefined> {
+  try {
+    const bytes = await raw.read(0, raw.size, { signal });
     try {
-      await verifyDigest(bytes, config.digest, 'a configuration');
+      await verifyDigest(bytes, digest, 'a configuration');
     } catch (error) {
       raw.forget();
       throw error;
