@@ -83,32 +83,23 @@ export class CachedBlob implements Source {
 
   /** Whether the file itself has the bytes of a range, proven. */
   holds(offset: number, length: number): boolean {
-    const end = length === 0 ? 0 : this.chunks.indexAt(offset + length - 1) + 1;
-    for (let index = this.chunks.indexAt(offset); index < end; index++) {
-      if (this.#presence.states[index] !== chunkStates.proven) return false;
-    }
-    return true;
+    return this.#reaches(offset, length, chunkStates.proven);
   }
 
   /** Whether the file has the bytes of a range, proven or not. */
   has(offset: number, length: number): boolean {
-    if (offset + length > this.size) return false;
-    const end = length === 0 ? 0 : this.chunks.indexAt(offset + length - 1) + 1;
-    for (let index = this.chunks.indexAt(offset); index < end; index++) {
-      if (this.#presence.states[index] === chunkStates.absent) return false;
-    }
-    return true;
+    return offset + length <= this.size && this.#reaches(offset, length, chunkStates.unproven);
+  }
+
+  #reaches(offset: number, length: number, state: number): boolean {
+    if (length === 0) return true;
+    const last = this.chunks.indexAt(offset + length - 1);
+    return this.#presence.reaches(this.chunks.indexAt(offset), last + 1, state);
   }
 
   /** Bytes that are in the file, proven or not. */
   get present(): number {
-    const { states } = this.#presence;
-    let bytes = 0;
-    for (const [index, state] of states.entries()) {
-      if (state === chunkStates.absent) continue;
-      bytes += this.chunks.offsetOf(index + 1) - this.chunks.offsetOf(index);
-    }
-    return bytes;
+    return this.#presence.bytesOf(this.chunks);
   }
 
   /** Whether all bytes are here. */
@@ -142,8 +133,7 @@ export class CachedBlob implements Source {
 
   /** Whether the file itself has all bytes, proven: who reads it needs nobody. */
   get isProven(): boolean {
-    const { states } = this.#presence;
-    return !states.includes(chunkStates.absent) && !states.includes(chunkStates.unproven);
+    return this.#presence.isProven;
   }
 
   read(offset: number, length: number, options: ReadOptions = {}): Awaitable<Uint8Array> {

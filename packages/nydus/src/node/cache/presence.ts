@@ -1,7 +1,8 @@
 import { closeSync, fstatSync, ftruncateSync, openSync, readSync, writeSync } from 'node:fs';
 import { hostError } from '@anole/host';
+import type { Chunks } from './chunks.ts';
 
-/** What is known of a chunk. */
+/** What is known of a chunk: more by each. */
 export const chunkStates = {
   absent: 0,
   /** In the file, says the map, but this process has not looked whether it is what it must be. */
@@ -74,6 +75,28 @@ export class Presence {
     } catch (error) {
       throw hostError(error, 'note what is in the cache');
     }
+  }
+
+  /** Whether all chunks are proven. */
+  get isProven(): boolean {
+    const { absent, unproven } = chunkStates;
+    return !this.states.includes(absent) && !this.states.includes(unproven);
+  }
+
+  /** Bytes of the chunks that are in the file. */
+  bytesOf(chunks: Chunks): number {
+    let bytes = 0;
+    for (const [index, state] of this.states.entries()) {
+      if (state === chunkStates.absent) continue;
+      bytes += chunks.offsetOf(index + 1) - chunks.offsetOf(index);
+    }
+    return bytes;
+  }
+
+  /** Whether all chunks from `first` on, before `end`, are at least in a state. */
+  reaches(first: number, end: number, state: number): boolean {
+    for (let index = first; index < end; index++) if (this.states[index]! < state) return false;
+    return true;
   }
 
   close(): void {
