@@ -128,8 +128,14 @@ describe('files of images that the kernel reads by itself', {
     const metrics = (await ask('GET', '/metrics')).text;
     assert.match(metrics, /^anole_image_passthrough{.*kind="fuse".*} 1$/m);
     assert.match(metrics, /^anole_image_passed_opens_total{.*} [1-9]/m);
+    assert.match(metrics, /^anole_image_whole_file_bytes [1-9]/m);
     const { stdout } = await anole('image', 'mounts', '--json');
     assert.equal(JSON.parse(stdout)[0].passthrough.isOn, true);
+    const evicted = JSON.parse((await ask('POST', '/v1/cache/evict?quota=0')).text);
+    assert.ok(evicted.whole >= FILES * contentOf(0).length);
+    assert.deepEqual(contentsIn(place), []);
+    assert.equal(JSON.parse((await ask('GET', '/v1/cache')).text).whole, 0);
+    assert.deepEqual(await sums('fuse'), allHashes());
   });
 
   it('are not passed while somebody has them otherwise, nor the other way round, also after a kill', async (test) => {

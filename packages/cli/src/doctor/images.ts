@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, statfs } from 'node:fs/promises';
 import { release } from 'node:os';
 import { join } from 'node:path';
 import { AnoleError } from '@anole/bytes';
@@ -7,6 +7,9 @@ import { cacheDirectory } from '@anole/host';
 import { PreContentGroup } from '@anole/host/native';
 import type { Finding } from './check.ts';
 import { erofs } from './system.ts';
+
+/** linux/magic.h, OVERLAYFS_SUPER_MAGIC */
+const OVERLAYFS = 0x794c7630;
 
 const without =
   "Without a mount: 'anole run' reads images in its own process, 'anole image serve --nbd' exports";
@@ -24,18 +27,20 @@ export async function imageMounts(): Promise<Finding> {
     return { name, state: 'ok', found };
   }
   if (existsSync('/dev/fuse')) {
-    const found = `through FUSE, as the kernel cannot alone: ${problem}; ${passing()}`;
+    const found = `through FUSE, as the kernel cannot alone: ${problem}; ${await passing()}`;
     return { name, state: 'ok', found };
   }
   return { name, state: 'optional', found: `none: ${problem}, and no /dev/fuse`, next: without };
 }
 
-/** Whether the kernel reads decoded files by itself, by its version: what is built in shows where something is mounted. */
-function passing(): string {
+/** Whether the kernel would read decoded files by itself: what is built in shows only where something is mounted. */
+async function passing(): Promise<string> {
   const [major = 0, minor = 0] = release().split('.').map(Number.parseFloat);
-  return major > 6 || (major === 6 && minor >= 9)
-    ? 'large files that were opened twice it reads alone'
-    : 'it reads no file alone (Linux 6.9 does)';
+  if (major < 6 || (major === 6 && minor < 9)) return 'it reads no file alone (Linux 6.9 does)';
+  const found = await statfs(cacheDirectory()).catch(() => undefined);
+  return found?.type === OVERLAYFS
+    ? `it reads no file alone: ${cacheDirectory()} is on an overlay`
+    : 'large files that were opened twice it reads alone';
 }
 
 /** Why images cannot be mounted by the kernel, tried on a file of the cache. */

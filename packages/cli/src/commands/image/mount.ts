@@ -100,8 +100,8 @@ goes on where it was; meanwhile readers wait. Where both were killed, they wait 
 everything is unmounted; an image that is in use is fetched whole and stays.
 
 Where the kernel reads decoded files of FUSE mounts by itself, it asks the service at each open, which takes 20 to
-40 microseconds; those files take up to 1 GiB in the cache. 'anole image mounts --json' says which mount does so,
-and why another does not.
+40 microseconds; those files take up to 1 GiB in the cache, beside the quota, until they are evicted as below.
+'anole image mounts --json' says which mount does so, and why another does not.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT

@@ -82,7 +82,7 @@ async function route(
       await service.unmount(url.searchParams.get('directory') ?? '');
       return {};
     case 'GET /v1/cache':
-      return { blobs: await service.list() };
+      return await service.usage();
     case 'POST /v1/cache/evict':
       return await service.evict(quotaOf(url.searchParams.get('quota')));
     case 'GET /v1/back-ends':
@@ -103,7 +103,7 @@ async function route(
       settings.removeLogin(url.searchParams.get('host') ?? '');
       return {};
     case 'GET /metrics':
-      return metrics(service.status(), await service.list(), backEnds.figures, settings.limits);
+      return metrics(service.status(), await service.usage(), backEnds.figures, settings.limits);
     case 'GET /healthz':
       return 'ok\n';
     default:

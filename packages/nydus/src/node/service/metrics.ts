@@ -1,12 +1,11 @@
-import type { BlobUsage } from '../cache/cache.ts';
 import type { BackEndFigures } from './back-ends.ts';
 import type { Limits } from './settings.ts';
-import type { ServiceStatus } from './status.ts';
+import type { CacheUsage, ServiceStatus } from './status.ts';
 
 /** A service's figures as Prometheus reads them (text format 0.0.4). */
 export function metrics(
   { mounts }: ServiceStatus,
-  blobs: readonly BlobUsage[],
+  { blobs, whole }: CacheUsage,
   backEnds: readonly BackEndFigures[],
   { quota, rate }: Limits,
 ): string {
@@ -28,7 +27,7 @@ export function metrics(
     ...backEnds.map((each) => `${name}{backend=${quoted(each.name)}} ${each[value]}`),
   ];
   const passing = mounts.flatMap(({ passthrough, ...mount }) =>
-    passthrough ? [{ ...mount, is: passthrough.isOn ? 1 : 0, opens: passthrough.opens }] : [],
+    passthrough ? [{ ...mount, ...passthrough }] : [],
   );
   const limit = (name: string, help: string, value: number | undefined) =>
     value === undefined ? [] : single(name, help, value);
@@ -36,6 +35,7 @@ export function metrics(
   return [
     ...single('anole_image_mounts', 'Mounted images.', mounts.length),
     ...single('anole_image_cache_bytes', 'Bytes of the disk that blobs take.', used),
+    ...single('anole_image_whole_file_bytes', 'Bytes of the disk that whole files take.', whole),
     ...single('anole_image_cache_blobs', 'Blobs in the cache.', blobs.length),
     ...limit('anole_image_cache_quota_bytes', 'Bytes that unused blobs may take.', quota),
     ...limit('anole_image_rate_limit_bytes', 'Bytes a second that may be asked for.', rate),
@@ -59,10 +59,13 @@ export function metrics(
     ),
     '# HELP anole_image_passthrough Whether the kernel reads decoded files of a FUSE mount by itself.',
     '# TYPE anole_image_passthrough gauge',
-    ...passing.map((mount) => `anole_image_passthrough${labels(mount)} ${mount.is}`),
+    ...passing.map((mount) => `anole_image_passthrough${labels(mount)} ${mount.isOn ? 1 : 0}`),
     '# HELP anole_image_passed_opens_total Times that files were opened so.',
     '# TYPE anole_image_passed_opens_total counter',
     ...passing.map((mount) => `anole_image_passed_opens_total${labels(mount)} ${mount.opens}`),
+    '# HELP anole_image_unmade_files_total Times that a file could not be made or proven for that.',
+    '# TYPE anole_image_unmade_files_total counter',
+    ...passing.map((mount) => `anole_image_unmade_files_total${labels(mount)} ${mount.failures}`),
     '',
   ].join('\n');
 }

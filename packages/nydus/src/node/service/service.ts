@@ -4,7 +4,7 @@ import type { CallOptions } from '@anole/bytes';
 import { HostError } from '@anole/host';
 import { PreContentGroup, unmount } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
-import { BlobCache, type BlobUsage, type Evicted } from '../cache/cache.ts';
+import { BlobCache, type Evicted } from '../cache/cache.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
 import type { Passing } from '../passing/passed-files.ts';
@@ -17,7 +17,13 @@ import { OpenImages } from './images.ts';
 import { filesAmong, mountByKernel } from './kernel-mount.ts';
 import { type Left, leftOf } from './left-descriptors.ts';
 import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
-import { figuresOf, type MountReport, reportOf, type ServiceStatus } from './status.ts';
+import {
+  type CacheUsage,
+  figuresOf,
+  type MountReport,
+  reportOf,
+  type ServiceStatus,
+} from './status.ts';
 import { StrandedMounts } from './stranded.ts';
 import { Tidying } from './tidying.ts';
 
@@ -205,12 +211,24 @@ export class ImageService {
     return true;
   }
 
-  list(): Promise<readonly BlobUsage[]> {
-    return this.cache.list();
+  /** What is in the cache. @throws HostError; the disk */
+  async usage(): Promise<CacheUsage> {
+    const [blobs, whole] = await Promise.all([this.cache.list(), this.#passing.files.bytes()]);
+    return { blobs, whole };
   }
 
-  evict(quota: number): Promise<Evicted> {
-    return this.cache.evict(quota);
+  /**
+   * Removes whole files, which can be made again, and then blobs that nobody uses, until all take `quota` bytes at most.
+   *
+   * @throws HostError; the disk
+   */
+  async evict(quota: number): Promise<Evicted & { readonly whole: number }> {
+    const { files } = this.#passing;
+    const { blobs, whole } = await this.usage();
+    const ofBlobs = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
+    const freed = await files.evict(Math.max(0, quota - ofBlobs));
+    const evicted = await this.cache.evict(Math.max(0, quota - (whole - freed)));
+    return { ...evicted, whole: freed };
   }
 
   /**

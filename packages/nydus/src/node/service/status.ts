@@ -1,4 +1,5 @@
 import type { CachedBlob } from '../cache/blob.ts';
+import type { BlobUsage } from '../cache/cache.ts';
 import type { ImageMount, Passthrough } from './mount.ts';
 import type { MountRecord } from './service.ts';
 
@@ -22,6 +23,13 @@ export interface ServiceStatus {
     readonly damaged: number;
     readonly unstored: number;
   })[];
+}
+
+/** What a service has on the disk. */
+export interface CacheUsage {
+  readonly blobs: readonly BlobUsage[];
+  /** Bytes of whole, decoded files, which the kernel reads in the place of a mount's. */
+  readonly whole: number;
 }
 
 export function reportOf(record: MountRecord, { passthrough }: ImageMount): MountReport {
