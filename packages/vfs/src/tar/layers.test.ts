@@ -118,6 +118,41 @@ describe('layers', () => {
     }
   });
 
+  it('keep their own files where a link to its own directory is replaced on the way', async () => {
+    const upper = [file('l/x', ''), directory('l/l'), file('l/.wh..wh..opq', '')];
+    assert.deepEqual(await shown([symlink('l', '.')], upper), ['l', 'l/l', 'x=']);
+  });
+
+  it('do not change by whiteouts of nothing between their members', async () => {
+    const parent = fc.constantFrom('', 'l/', 'a/');
+    const path = fc.tuple(parent, fc.constantFrom('a', 'l')).map((parts) => parts.join(''));
+    const target = fc.constantFrom('.', 'a', '/');
+    const link = fc.tuple(path, target).map(([name, to]) => symlink(name, to));
+    const put = fc.tuple(fc.constantFrom(file, directory), path).map(([make, name]) => make(name));
+    const mark = parent.map((name) => file(`${name}.wh..wh..opq`, ''));
+    const lower = fc.array(fc.oneof(link, put), { minLength: 1, maxLength: 3 });
+    // Marks come last: what the layer has brought counts then.
+    const upper = fc
+      .tuple(fc.array(fc.oneof(put, put, link), { minLength: 2, maxLength: 4 }), mark)
+      .map(([puts, last]) => [...puts, last]);
+    const apart = (members: readonly RawMember[]) =>
+      members.flatMap((member) => [member, file('.wh.absent', '')]);
+    const result = async (layers: (readonly RawMember[])[]) => {
+      try {
+        return await shown(...layers);
+      } catch (error) {
+        if (!AnoleError.is(error)) throw error;
+        return error.code;
+      }
+    };
+    await fc.assert(
+      fc.asyncProperty(lower, upper, async (...layers) => {
+        assert.deepEqual(await result(layers), await result(layers.map(apart)));
+      }),
+      { seed: 7, numRuns: 3000 },
+    );
+  });
+
   it('end with a tree or a coded error, whatever they are', async () => {
     const name = fc
       .array(fc.constantFrom('a', 'b', '.wh.a', '.wh..wh..opq', '.wh.', '..'), {

@@ -79,7 +79,10 @@ class Application {
   private readonly tree: MemoryTree;
   /** Names that this layer has put into directories, and those on the way to them. */
   private readonly own = new Map<MemoryNode, Set<string>>();
-  /** Those of the directory of the member before: the next is mostly there, too. */
+  /**
+   * Those of the directory of the member before: the next is mostly there, too. Forgotten where a
+   * member replaces something: that may be a link on the way to its own directory.
+   */
   private last: { readonly parent: string; readonly names: Set<string> } | undefined;
 
   private readonly limit: number;
@@ -122,7 +125,10 @@ class Application {
     if (path === '') return;
     const there = this.tree.find(path, { followSymlinks: false });
     if (there === undefined) return;
-    if ((there.type === 'directory') !== (type === 'directory')) {
+    const [is, becomes] = [there.type === 'directory', type === 'directory'];
+    if (is && becomes) return;
+    this.last = undefined;
+    if (is !== becomes) {
       this.tree.remove(path, { recursive: true });
     }
   }
@@ -130,7 +136,6 @@ class Application {
   /** Remembers that a member has been put, and the way to it. */
   private brought({ path }: TarMember): void {
     const { parent, name } = split(path);
-    // What changes where a path leads is a member elsewhere.
     if (this.last?.parent === parent && name !== '') {
       this.last.names.add(name);
       return;
