@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import {
+  appendFileSync,
   cpSync,
   existsSync,
   linkSync,
@@ -8,6 +9,8 @@ import {
   mkdtempSync,
   readFileSync,
   rmSync,
+  statSync,
+  truncateSync,
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -112,6 +115,24 @@ test('fs mk describes one disk of an image and what is beside it, which QEMU rea
   const both = Buffer.concat([readFileSync(image), readFileSync(blob)]);
   assert.ok(readFileSync(raw).equals(both));
   assert.equal(readFileSync(image).length % (8 * 4096), 0);
+});
+
+test('fs mk describes no disk of files that do not fill their sectors, and writes nothing then', () => {
+  const [archive, image, disk] = [at('odd.tar'), at('odd.erofs'), at('odd.vmdk')];
+  assert.equal(spawnSync('tar', ['-C', source, '-cf', archive, '.']).status, 0);
+  const describing = ['-o', image, '-q', '--vmdk-desc', disk];
+  const refused = (from: string, ...options: string[]) => {
+    const { status, stderr } = anole('mk', from, ...describing, ...options);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /512/);
+    for (const path of [image, disk]) assert.equal(existsSync(path), false, path);
+  };
+  appendFileSync(archive, Buffer.alloc(5));
+  refused(archive, '--tar', 'i');
+  refused(source, '--offset', '100');
+  truncateSync(archive, statSync(archive).size - 5);
+  done('mk', archive, ...describing, '--tar', 'i');
+  assert.match(readFileSync(disk, 'utf8'), /^RW \d+ FLAT "odd\.tar" 0$/m);
 });
 
 test('fs mk stores marks of layers as overlayfs has them, or not at all', async () => {

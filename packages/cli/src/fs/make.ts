@@ -20,7 +20,7 @@ import { type CompressionFlags, compressionOf } from './compression.ts';
 import { featuresOf, WrongFlag } from './features.ts';
 import { OpenImage } from './image.ts';
 import { openMakeSource, type SourceFlags } from './make-source.ts';
-import { vmdkDescriptor } from './vmdk.ts';
+import { SECTOR, vmdkDescriptor } from './vmdk.ts';
 
 const UUID_SIZE = 16;
 
@@ -52,6 +52,7 @@ export async function makeAction(
   keepHeapSmall();
   checkZone(flags);
   const offset = offsetOf(flags);
+  checkDisk(source, flags);
   await using resources = new AsyncDisposableStack();
   const compression = await reusing(
     compressionOf(flags, resources, 'fs mk'),
@@ -116,6 +117,33 @@ async function reusing(
   return { ...compression, reuse: image };
 }
 
+/** Refuses, before anything is written, what no descriptor of a disk can name or count in whole sectors. */
+function checkDisk(source: string, flags: MakeFlags): void {
+  const { vmdkDesc, output, blobdev, tar, offset = '0' } = flags;
+  if (vmdkDesc === undefined || output === '-') return;
+  const archive = tar === 'i' ? source : undefined;
+  for (const path of [output, blobdev, archive]) {
+    if (path === undefined || !/["\n]/.test(pathInDisk(path, vmdkDesc))) continue;
+    throw usageError(`Cannot name ${path} in a descriptor of a disk`, 'fs mk');
+  }
+  if (Number(offset) % SECTOR !== 0) {
+    throw usageError(
+      `Cannot describe a disk with --offset ${offset}: it has sectors of 512`,
+      'fs mk',
+    );
+  }
+  const size = archive === undefined ? 0 : statSync(archive).size;
+  if (size % SECTOR === 0) return;
+  throw usageError(
+    `Cannot describe a disk with ${archive}: its ${size} bytes are no multiple of 512, append zeros`,
+    'fs mk',
+  );
+}
+
+function pathInDisk(path: string, descriptor: string): string {
+  return relative(dirname(descriptor), path);
+}
+
 /** Writes what makes one virtual disk of an image and the devices beside it. */
 async function describeDisk(
   { size, blobSize, uuid }: ErofsFile,
@@ -126,9 +154,7 @@ async function describeDisk(
   const parts = [{ path: output, size: Number(offset) + size }];
   if (blobdev !== undefined) parts.push({ path: blobdev, size: blobSize });
   if (tar === 'i') parts.push({ path: source, size: statSync(source).size });
-  const named = parts.map((part) => ({ ...part, path: relative(dirname(vmdkDesc), part.path) }));
-  const odd = named.find(({ path }) => /["\n]/.test(path));
-  if (odd) throw usageError(`Cannot name ${odd.path} in a descriptor of a disk`, 'fs mk');
+  const named = parts.map((part) => ({ ...part, path: pathInDisk(part.path, vmdkDesc) }));
   await createFileAtomically(vmdkDesc, (file) => file.writeFile(vmdkDescriptor(named, uuid)));
 }
 

@@ -5,7 +5,8 @@ export interface DiskPart {
   readonly size: number;
 }
 
-const SECTOR = 512;
+/** Bytes of a sector, which all parts of a disk have a multiple of. */
+export const SECTOR = 512;
 /** Sectors of an extent at most: 2 GiB. */
 const EXTENT_SECTORS = 2 ** 31 / SECTOR;
 const HEADS = 16;
