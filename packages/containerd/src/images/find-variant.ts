@@ -2,7 +2,6 @@ import type { ReadOptions } from '@anole/bytes';
 import { onDemandFeatures, onDemandOf } from '@anole/nydus/service';
 import {
   type Descriptor,
-  type ImageIndex,
   type ImageReader,
   isManifestType,
   type Manifest,
@@ -22,10 +21,15 @@ export interface ImageWithVariant {
   readonly chainIds: readonly string[];
 }
 
+/** Variants and images of an index that are looked at: real ones have one for each processor. */
+const MAX_LISTED = 64;
+/** Documents that are read at once. */
+const TOGETHER = 8;
+
 /**
  * Images of an index that load on demand: by variants, as `anole image convert` makes them and which are images
  * themselves, else by indexes of their own. That a variant has the files of its original is what the maker of the
- * index says.
+ * index says. Of variants, and of images, the first 64 count.
  *
  * @param root what the image's name leads to
  * @param here images for others are left out, unless they are variants
@@ -38,92 +42,146 @@ export async function imagesWithVariants(
   options: ReadOptions = {},
 ): Promise<readonly ImageWithVariant[]> {
   const documents = new Documents(reader, root, options);
-  const { content, descriptor } = root;
-  if (content.kind === 'manifest') return await pairsOf(descriptor, [], documents);
-  // Together: each document is a round trip, and so is each configuration.
-  const found = await Promise.all(
-    candidatesOf(content, here).map((variant) =>
-      pairsOf(variant, originalsOf(variant, content), documents),
-    ),
-  );
-  return found.flat();
+  const { candidates, plain } = listed(root, here);
+  const manifests = await documents.manifests([...candidates, ...plain]);
+  const variants = await documents.onDemand(candidates, manifests);
+  const pairs = variants.flatMap((variant) => {
+    const originals = plain.filter((image) => isOriginal(image, variant));
+    return distinct([...originals, variant], digestOf).map(({ digest }) => ({
+      original: digest,
+      variant: variant.digest,
+    }));
+  });
+  const wanted = new Set(pairs.map(({ original }) => original));
+  const chains = await documents.chains([...wanted].flatMap((each) => manifests.get(each) ?? []));
+  return pairs.flatMap(({ original, variant }) => {
+    const manifest = manifests.get(original);
+    if (manifest === undefined) return [];
+    const chainIds = chains.get(manifest.config.digest) ?? [];
+    // A layer that is not counted would be missing.
+    return chainIds.length === manifest.layers.length ? [{ original, variant, chainIds }] : [];
+  });
 }
 
-/** Documents of an image, each read once. */
+type Manifests = ReadonlyMap<string, Manifest>;
+
+/** Documents of an image, each read once, some at a time: each is a round trip. */
 class Documents {
   readonly reader: ImageReader;
+  readonly root: ManifestDocument;
   readonly options: ReadOptions;
-  readonly #known: Map<string, Promise<ManifestDocument>>;
 
   constructor(reader: ImageReader, root: ManifestDocument, options: ReadOptions) {
     this.reader = reader;
+    this.root = root;
     this.options = options;
-    this.#known = new Map([[root.descriptor.digest, Promise.resolve(root)]]);
   }
 
-  /** The manifest that a descriptor leads to; undefined where that is none. */
-  async manifest(descriptor: Descriptor): Promise<Found | undefined> {
-    const { digest } = descriptor;
-    const document = this.#known.get(digest) ?? readManifest(this.reader, descriptor, this.options);
-    this.#known.set(digest, document);
-    const { content, ...rest } = await document;
-    return content.kind === 'manifest' ? { ...rest, content } : undefined;
+  /** By digests, the manifests that descriptors lead to; none for what is an index. */
+  async manifests(descriptors: readonly Descriptor[]): Promise<Manifests> {
+    const { root, reader, options } = this;
+    const found = new Map<string, Manifest>();
+    await someTogether(distinct(descriptors, digestOf), async (descriptor) => {
+      const isRoot = descriptor.digest === root.descriptor.digest;
+      const { content } = isRoot ? root : await readManifest(reader, descriptor, options);
+      if (content.kind === 'manifest') found.set(descriptor.digest, content);
+    });
+    return found;
+  }
+
+  /** Those whose manifests say how they load on demand. */
+  async onDemand(
+    descriptors: readonly Descriptor[],
+    manifests: Manifests,
+  ): Promise<readonly Descriptor[]> {
+    const { reader, options } = this;
+    const found = new Set<string>();
+    await someTogether(distinct(descriptors, digestOf), async (descriptor) => {
+      const content = manifests.get(descriptor.digest);
+      if (content === undefined) return;
+      const how = await onDemandOf('', reader, { descriptor, content }, options);
+      if (how) found.add(descriptor.digest);
+    });
+    return descriptors.filter(({ digest }) => found.has(digest));
+  }
+
+  /** Chain IDs, by digests of configurations. */
+  async chains(manifests: readonly Manifest[]): Promise<ReadonlyMap<string, readonly string[]>> {
+    const found = new Map<string, readonly string[]>();
+    const configs = manifests.map(({ config }) => config);
+    await someTogether(distinct(configs, digestOf), async (config) => {
+      const { diffIds } = await readConfig(this.reader, config, this.options);
+      found.set(config.digest, chainIdsOf(diffIds));
+    });
+    return found;
   }
 }
 
-type Found = Omit<ManifestDocument, 'content'> & { readonly content: Manifest };
-
-/** A variant with each of its originals, and with itself; none where it does not load on demand. */
-async function pairsOf(
-  variant: Descriptor,
-  originals: readonly Descriptor[],
-  documents: Documents,
-): Promise<readonly ImageWithVariant[]> {
-  const { reader, options } = documents;
-  const all = [variant, ...originals].map((each) => documents.manifest(each));
-  const [own, ...others] = await Promise.all(all);
-  if (own === undefined || !(await onDemandOf('', reader, own, options))) return [];
-  const pairs = [...others, own].map(async (original) => {
-    if (original === undefined) return [];
-    const { layers, config } = original.content;
-    const { diffIds } = await readConfig(reader, config, options);
-    // A layer that is not counted would be missing.
-    if (diffIds.length !== layers.length) return [];
-    const [{ digest }, { digest: of }] = [original.descriptor, own.descriptor];
-    return [{ original: digest, variant: of, chainIds: chainIdsOf(diffIds) }];
+/** Variants first: where there is one, it was made for this. With images that may be originals of variants. */
+function listed(
+  { content, descriptor }: ManifestDocument,
+  here: Platform,
+): { readonly candidates: readonly Descriptor[]; readonly plain: readonly Descriptor[] } {
+  if (content.kind === 'manifest') return { candidates: [descriptor], plain: [] };
+  const { manifests } = content;
+  const images = distinct(
+    manifests.filter(({ mediaType }) => isManifestType(mediaType)),
+    ({ digest, platform }) => `${digest} ${platform ? nameOf(platform) : ''} ${platform?.features}`,
+  );
+  const variants = images
+    .filter(({ platform }) => isReadable(platform?.features))
+    .slice(0, MAX_LISTED);
+  const wanted = new Set(variants.flatMap(({ platform }) => (platform ? [nameOf(platform)] : [])));
+  const isHere = ({ platform }: Descriptor) => platform !== undefined && isSame(platform, here);
+  const originals = images.filter(({ platform, artifactType }) => {
+    if (!platform || platform.features || artifactType !== undefined) return false;
+    return isSame(platform, here) || wanted.has(nameOf(platform));
   });
-  return (await Promise.all(pairs)).flat();
-}
-
-/** Variants first: where there is one, it was made for this. */
-function candidatesOf({ manifests }: ImageIndex, here: Platform): readonly Descriptor[] {
-  const images = manifests.filter(({ mediaType }) => isManifestType(mediaType));
-  const variants = images.filter(({ platform }) => isReadable(platform?.features));
-  const plain = images.filter(({ platform, artifactType }) => {
-    return platform && !platform.features && !artifactType && isSame(platform, here);
-  });
-  return [...variants, ...plain];
+  const own = originals.filter(isHere);
+  // What runs here first: images for others must not take its place.
+  const plain = [...own, ...originals.filter((each) => !isHere(each))].slice(0, MAX_LISTED);
+  return { candidates: [...variants, ...own.slice(0, MAX_LISTED)], plain };
 }
 
 function isReadable(features: readonly string[] = []): boolean {
   return features.length > 0 && features.every((feature) => onDemandFeatures.includes(feature));
 }
 
-function originalsOf(variant: Descriptor, { manifests }: ImageIndex): readonly Descriptor[] {
-  return manifests.filter(({ platform, mediaType, artifactType }) => {
-    if (!platform || platform.features || artifactType !== undefined) return false;
-    return (
-      isManifestType(mediaType) &&
-      variant.platform !== undefined &&
-      isSame(platform, variant.platform)
-    );
-  });
+function isOriginal({ platform }: Descriptor, variant: Descriptor): boolean {
+  if (platform === undefined || variant.platform === undefined) return false;
+  return isSame(platform, variant.platform);
 }
 
 /** Whether both are the same processor, not one that can also do what the other does. */
 function isSame(one: Platform, other: Platform): boolean {
-  const nameOf = ({ os, architecture, variant = '' }: Platform) =>
-    // What has no version is the first there was.
-    `${os}/${architecture}/${architecture === 'arm64' && variant === '' ? 'v8' : variant}`;
   return nameOf(one) === nameOf(other);
+}
+
+function nameOf({ os, architecture, variant = '' }: Platform): string {
+  // What has no version is the first there was.
+  return `${os}/${architecture}/${architecture === 'arm64' && variant === '' ? 'v8' : variant}`;
+}
+
+function digestOf({ digest }: Descriptor): string {
+  return digest;
+}
+
+/** The first of each key. */
+function distinct<T>(all: readonly T[], keyOf: (each: T) => string): readonly T[] {
+  const first = new Map<string, T>();
+  for (const each of all) if (!first.has(keyOf(each))) first.set(keyOf(each), each);
+  return [...first.values()];
+}
+
+/** Does work on all, on some at a time. After the first failure nothing more is begun. */
+async function someTogether<T>(all: readonly T[], work: (each: T) => Promise<void>): Promise<void> {
+  const queue = [...all].reverse();
+  const worker = async () => {
+    for (let next = queue.pop(); next !== undefined; next = queue.pop()) await work(next);
+  };
+  try {
+    await Promise.all(Array.from({ length: Math.min(TOGETHER, queue.length) }, worker));
+  } finally {
+    queue.length = 0;
+  }
 }
