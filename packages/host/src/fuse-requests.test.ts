@@ -1,14 +1,33 @@
 import assert from 'node:assert/strict';
+import { createHook } from 'node:async_hooks';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { isPromise } from '@anole/bytes';
 import { run } from '../test/tools.ts';
 import { FuseRequests } from './fuse-requests.ts';
 import { hasNative } from './native/index.ts';
+import { neverWait } from './native/read-now.ts';
 import { scratchDirectory } from './scratch.fixture.ts';
 
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+
+/** Counts calls of files that Node makes in other threads. */
+function countingFileCalls(counts: { begun: number; done: number }): Disposable {
+  const calls = new Set<number>();
+  const hook = createHook({
+    init(id, type) {
+      if (type !== 'FSREQCALLBACK') return;
+      calls.add(id);
+      counts.begun++;
+    },
+    after(id) {
+      if (calls.has(id)) counts.done++;
+    },
+  }).enable();
+  return { [Symbol.dispose]: () => void hook.disable() };
+}
 
 describe('requests of a mount', () => {
   for (const isNative of hasNative() ? [true, false] : [false]) {
@@ -39,4 +58,24 @@ describe('requests of a mount', () => {
       assert.equal(third!.buffer, second!.buffer, 'which is used again');
     });
   }
+
+  it('are looked for now and then where a program before had them never wait', {
+    skip: hasNative() ? false : 'needs koffi',
+  }, async (test) => {
+    const path = join(scratchDirectory(test), 'device');
+    run(['mkfifo', path]);
+    const device = openSync(path, 'r+');
+    test.after(() => closeSync(device));
+    neverWait(device);
+    test.mock.timers.enable({ apis: ['setTimeout'] });
+    const reads = { begun: 0, done: 0 };
+    using _ = countingFileCalls(reads);
+    const next = new FuseRequests(device, 4096, false).next();
+    while (reads.done === 0) await turn();
+    for (let turns = 0; turns < 3; turns++) await turn();
+    assert.deepEqual(reads, { begun: 1, done: 1 }, 'it rests');
+    writeSync(device, 'request');
+    test.mock.timers.tick(5);
+    assert.equal(text(await next), 'request');
+  });
 });

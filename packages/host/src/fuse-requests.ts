@@ -1,4 +1,5 @@
 import { read } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import type { Awaitable } from '@anole/bytes';
 import { hostError, systemCode } from './errors.ts';
@@ -13,8 +14,12 @@ const HEADERS = 8192;
 const OTHERS = 32 * 1024;
 /** A read of /dev/fuse ends so when the file system is unmounted. */
 export const UNMOUNTED = 'ENODEV';
+/** Nothing is there, and a program before this one has set the descriptor so that reading it never waits. */
+const NOTHING = 'EAGAIN';
 /** The request was given up before it was read; or a signal came. */
-const passing: ReadonlySet<string | undefined> = new Set(['EINTR', 'EAGAIN', 'ENOENT']);
+const passing: ReadonlySet<string | undefined> = new Set(['EINTR', NOTHING, 'ENOENT']);
+/** Milliseconds until it is looked again where nothing is there, and no read waits. */
+const PAUSE = 5;
 
 const readElsewhere = promisify(read);
 
@@ -78,7 +83,9 @@ export class FuseRequests {
         const { bytesRead } = await readElsewhere(this.#fd, buffer, 0, buffer.length, null);
         return buffer.subarray(0, bytesRead);
       } catch (error) {
+        this.#spare = buffer;
         if (this.#isEnd(error)) return undefined;
+        if (systemCode(error) === NOTHING) await sleep(PAUSE);
       }
     }
   }
