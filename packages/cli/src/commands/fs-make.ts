@@ -101,7 +101,7 @@ Lines of --file-contexts are an expression for whole paths, perhaps a type (--, 
 label, or <<none>>: paths count before expressions, later lines before earlier ones.
 Images with prefixes of attributes are read by Linux from 6.4 on, and by erofs-utils from 1.7 on.
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
-uncompressed: nothing of it is copied.
+uncompressed: nothing of it is copied. --vmdk-desc names both as they are: each must have a multiple of 512 bytes.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
 without a leading slash.
 
