@@ -51,6 +51,14 @@ test('bash is offered options behind arguments too, and values that are known', 
   assert.deepEqual(offered('anole ps --js'), ['--json']);
 });
 
+test('bash is offered options behind one whose value was left out', () => {
+  assert.deepEqual(offered('anole fs mk rootfs --zD '), ['1', '0']);
+  assert.deepEqual(offered('anole fs mk rootfs --zD --na'), ['--name']);
+  assert.deepEqual(offered('anole fs mk rootfs --MZ --zD -o image --ovlfs-s'), ['--ovlfs-strip']);
+  // A value that must be there is one whatever it begins with.
+  assert.deepEqual(offered('anole fs mk rootfs -L --na'), []);
+});
+
 test('bash is offered recipes, and the rest of one behind its colon', () => {
   assert.ok(offered('anole os build ').includes('python'));
   assert.deepEqual(offered('anole run os:pyt'), ['python']);
@@ -65,5 +73,7 @@ test('bash is offered the sandboxes that live, but no word of a command in one',
 
 test('the scripts for zsh and fish name the same verbs', () => {
   assert.match(scriptFor('zsh'), /^autoload -U \+X bashcompinit/);
-  assert.match(scriptFor('fish'), /-a doctor -d 'say what this computer offers/);
+  const fish = scriptFor('fish');
+  assert.match(fish, /-a doctor -d 'say what this computer offers/);
+  assert.match(fish, /-l zD -a '1 0' -d/);
 });

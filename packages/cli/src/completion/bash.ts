@@ -17,7 +17,8 @@ ${all.map(commandCase).join('\n')}
   esac
 }
 
-# Whether the option $2 of the command $1 takes a value: sets words to those that are known.
+# Whether the option $2 of the command $1 takes a value: sets words to those that are known, and loose where it
+# may have none.
 _anole_value() {
   case "$1 $2" in
 ${all.flatMap(valueCases).join('\n')}
@@ -33,7 +34,7 @@ ${all.flatMap(positionalCases).join('\n')}
 }
 
 _anole() {
-  local line="\${COMP_LINE:0:COMP_POINT}" path="" option="" glue="" place=0 word verbs flags words
+  local line="\${COMP_LINE:0:COMP_POINT}" path="" option="" loose="" glue="" place=0 word verbs flags words
   local cur="\${line##*[[:space:]]}"
   _anole_command ''
   for word in "\${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
@@ -41,9 +42,12 @@ _anole() {
     case "$word" in :|=) glue=1; continue ;; esac
     if [ -n "$glue" ]; then glue=""; continue; fi
     if [ "$word" = -- ]; then return; fi
-    if [ -n "$option" ]; then option=""; continue; fi
+    if [ -n "$option" ]; then
+      option=""
+      case "$loose,$word" in 1,-*) ;; *) continue ;; esac
+    fi
     case "$word" in
-      -*) if _anole_value "$path" "$word"; then option="$word"; fi ;;
+      -*) loose=""; if _anole_value "$path" "$word"; then option="$word"; fi ;;
       *) case " $verbs " in
         *" $word "*) path="\${path:+$path }$word"; _anole_command "$path" ;;
         *) place=$((place + 1)) ;;
@@ -51,6 +55,7 @@ _anole() {
     esac
   done
   words=""
+  case "$loose,$cur" in 1,-*) option="" ;; esac
   if [ -n "$option" ]; then _anole_value "$path" "$option"
   else case "$cur" in
     -*) words="$flags" ;;
@@ -78,10 +83,10 @@ function commandCase({ path, verbs, options }: Completed): string {
 }
 
 function valueCases({ path, options }: Completed): string[] {
-  return options.flatMap(({ flags, value }: CompletedOption) => {
+  return options.flatMap(({ flags, value, optional }: CompletedOption) => {
     if (value === undefined) return [];
     const patterns = flags.map((flag) => quoted(`${path.join(' ')} ${flag}`));
-    return [`    ${patterns.join('|')}) words=${wordsOf(value)} ;;`];
+    return [`    ${patterns.join('|')}) words=${wordsOf(value)}${optional ? ' loose=1' : ''} ;;`];
   });
 }
 

@@ -9,6 +9,8 @@ export interface CompletedOption {
   readonly description: string;
   /** Of what follows it; undefined where nothing does. */
   readonly value: Values | undefined;
+  /** Whether it may stand alone, too: then what begins with a hyphen is no value. */
+  readonly optional: boolean;
 }
 
 /** What a shell may offer behind one command. */
@@ -59,11 +61,13 @@ const helpOption: CompletedOption = {
   flags: ['-h', '--help'],
   description: 'display help for command',
   value: undefined,
+  optional: false,
 };
 
 function completedOption(option: Option): CompletedOption {
   const flags = [option.short, option.long].filter((flag) => flag !== undefined);
   const takesOne = option.required || option.optional;
-  const value = takesOne ? (option.argChoices ?? 'files') : undefined;
-  return { flags, description: option.description, value };
+  const known = option.argChoices ?? (option.flags.endsWith(' [switch]') ? ['1', '0'] : 'files');
+  const value = takesOne ? known : undefined;
+  return { flags, description: option.description, value, optional: option.optional };
 }

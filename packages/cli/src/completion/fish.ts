@@ -1,4 +1,4 @@
-import type { Completed, Values } from './completed.ts';
+import type { Completed, CompletedOption, Values } from './completed.ts';
 
 /** A completion script for fish. */
 export function fishScript(all: readonly Completed[]): string {
@@ -11,18 +11,27 @@ function linesOf({ path, verbs, options, positionals }: Completed): string[] {
   const lines = verbs.map(
     ({ name, description }) => `complete -c anole -f -n ${at} -a ${name} -d ${quoted(description)}`,
   );
-  for (const { flags, description, value } of options) {
+  for (const option of options) {
+    const { flags, description } = option;
     const names = flags.map((flag) =>
       flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`,
     );
-    const what = value === undefined ? '' : value === 'files' ? ' -r' : ` -x -a ${wordsOf(value)}`;
     const about = quoted(description);
-    lines.push(`complete -c anole -n ${under} ${names.join(' ')}${what} -d ${about}`);
+    lines.push(
+      `complete -c anole -n ${under} ${names.join(' ')}${parameterOf(option)} -d ${about}`,
+    );
   }
   for (const values of new Set(positionals)) {
     if (values !== 'files') lines.push(`complete -c anole -n ${under} -a ${wordsOf(values)}`);
   }
   return lines;
+}
+
+/** What follows an option. Only what must follow has one of -r and -x: else fish takes it behind `=`. */
+function parameterOf({ value, optional }: CompletedOption): string {
+  if (value === undefined) return '';
+  if (value === 'files') return optional ? '' : ' -r';
+  return `${optional ? '' : ' -x'} -a ${wordsOf(value)}`;
 }
 
 /** That this command was given, and none of its verbs. */
