@@ -218,7 +218,7 @@ describe('files of images that the kernel reads by itself', {
     assert.equal((await mount('fuse')).status, 0);
     for (let turn = 0; turn < 3; turn++) assert.deepEqual(await sums('fuse'), allHashes());
     const why = 'the service was started without';
-    assert.deepEqual(await passthroughOf(place), { isOn: false, why, opens: 0 });
+    assert.deepEqual(await passthroughOf(place), { isOn: false, why, opens: 0, failures: 0 });
     await place.anole('image', 'umount', 'fuse');
     await stop(place);
     assert.equal((await mount('fuse')).status, 0);
