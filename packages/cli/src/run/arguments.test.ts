@@ -11,6 +11,15 @@ test('the first word is the image, unless -- came before it', () => {
   assert.deepEqual(targetOf(['a', '--', 'b'], true, false).argv, ['a', '--', 'b']);
 });
 
+test('options behind an image are no command, but those of the command that a container image has', () => {
+  const late = { ...usage, message: /--volume: options go before the image/ };
+  assert.throws(() => targetOf(['os:base', '--volume', 'a:b', '--', 'ls'], false, false), late);
+  assert.deepEqual(targetOf(['os:base', '-'], false, false).argv, ['-']);
+  const words = ['h.example/web', '--port', '80'];
+  assert.deepEqual(targetOf(words, false, false).argv, ['--port', '80']);
+  assert.deepEqual(targetOf(['-x'], true, false).argv, ['-x']);
+});
+
 test('without a command a terminal gets a shell, and all else an error', () => {
   assert.deepEqual(targetOf([], false, true), { image: 'os:base', argv: ['sh'] });
   assert.deepEqual(targetOf(['a'], false, true), { image: 'a', argv: ['sh'] });

@@ -17,9 +17,12 @@ export function targetOf(words: readonly string[], bare: boolean, terminal: bool
   const image = bare ? defaultImage : (words[0] ?? defaultImage);
   const rest = bare ? words : words.slice(1);
   const argv = !bare && rest[0] === '--' ? rest.slice(1) : rest;
-  if (argv.length > 0) return { image, argv };
-  // Container images may have a command of their own.
-  if (/[/:]/.test(image) && !image.startsWith('os:')) return { image, argv: [] };
+  // Container images may have a command of their own, which takes options.
+  const isContainer = /[/:]/.test(image) && !image.startsWith('os:');
+  if (!bare && !isContainer && /^-./.test(rest[0] ?? '') && rest[0] !== '--') {
+    throw usageError(`Cannot run ${rest[0]}: options go before the image`, 'run');
+  }
+  if (argv.length > 0 || isContainer) return { image, argv };
   if (terminal) return { image, argv: ['sh'] };
   throw usageError('Cannot run: no command given', 'run');
 }
