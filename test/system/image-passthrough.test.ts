@@ -71,6 +71,12 @@ print(hashlib.sha256(mapped).hexdigest(), hashlib.sha256(file.read()).hexdigest(
 const contentsIn = ({ directory }: Place) =>
   readdirSync(join(directory, 'cache/blobs/whole/content'));
 
+/** Starts the service; without flags as commands start it where it is missing. */
+async function serve({ start }: Place, ...flags: readonly string[]): Promise<void> {
+  const serving = start('image', 'serve', '--quiet', ...flags);
+  await until('it serves', () => serving.said.includes('"ready"'));
+}
+
 const stop = async ({ pids }: Place) => {
   for (const pid of pids('quiet')) endProcess(pid, 'SIGTERM');
   await until('the service has ended', () => pids('quiet').length === 0);
@@ -91,6 +97,7 @@ describe('files of images that the kernel reads by itself', {
   /** Mounted, with files of the cache on a disk of their own if its size is given. */
   const mounted = async (test: TestContext, disk?: number) => {
     const place = await setUp(test, published, disk);
+    await serve(place, '--passthrough');
     const { status, stderr } = await place.mount('fuse');
     assert.equal(status, 0, stderr);
     return place;
@@ -182,6 +189,7 @@ describe('files of images that the kernel reads by itself', {
     const rotten = hashOf(contentOf(6));
     writeFileSync(join(content, rotten), contentOf(5));
     writeFileSync(join(content, hashOf(contentOf(8))), contentOf(8).subarray(0, 4096));
+    await serve(place, '--passthrough');
     assert.equal((await mount('fuse')).status, 0);
     assert.equal(await isPassed(place, 4), true, 'at its first opening');
     assert.equal(await isPassed(place, 6), false);
@@ -210,28 +218,60 @@ describe('files of images that the kernel reads by itself', {
     assert.equal(freed.status, 0, freed.stderr);
   });
 
-  it('are left out where the service was started so, but not those of mounts that it takes over', async (test) => {
+  it('are none without --passthrough, but those of mounts that are taken over', async (test) => {
     const place = await setUp(test, published);
-    const { mount, sums, sum, pids, start } = place;
-    const serving = start('image', 'serve', '--quiet', '--no-passthrough');
-    await until('it serves', () => serving.said.includes('"ready"'));
-    assert.equal((await mount('fuse')).status, 0);
-    for (let turn = 0; turn < 3; turn++) assert.deepEqual(await sums('fuse'), allHashes());
-    const why = 'the service was started without';
-    assert.deepEqual(await passthroughOf(place), { isOn: false, why, opens: 0, failures: 0 });
-    await place.anole('image', 'umount', 'fuse');
-    await stop(place);
+    const { mount, anole, sums, sum, pids } = place;
+    for (const flags of [[], ['--no-passthrough']]) {
+      await serve(place, ...flags);
+      assert.equal((await mount('fuse')).status, 0);
+      for (let turn = 0; turn < 3; turn++) assert.deepEqual(await sums('fuse'), allHashes());
+      const why = 'the service that mounted it was started without';
+      assert.deepEqual(await passthroughOf(place), { isOn: false, why, opens: 0, failures: 0 });
+      await anole('image', 'umount', 'fuse');
+      await stop(place);
+    }
+    await serve(place, '--passthrough');
     assert.equal((await mount('fuse')).status, 0);
     await pass(place, 3);
     const letGo = await holding(test, place, 3);
     // All but what holds the mount: the next keeper starts another service.
     for (const pid of [...pids('quiet'), ...pids('kept')]) endProcess(pid);
-    const next = start('image', 'serve', '--quiet', '--no-passthrough');
-    await until('the next one serves', () => next.said.includes('"ready"'));
+    await serve(place);
     assert.equal(await sum('fuse', 3), hashOf(contentOf(3)), 'who has it open has it passed');
     assert.equal((await passthroughOf(place)).isOn, true);
+    assert.equal(await isPassed(place, 3), true);
     await letGo();
     assert.deepEqual(await sums('fuse'), allHashes());
+    await pass(place, 5);
+  });
+
+  it('keep a mount from having two overlays, which it has without them', async (test) => {
+    const place = await setUp(test, published);
+    const { mount, anole, run, directory } = place;
+    for (const each of ['upper', 'work', 'above', 'upper2', 'work2', 'top']) {
+      mkdirSync(join(directory, each));
+    }
+    const overlay = (lower: string, upper: string, work: string, at: string) => {
+      const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+      return run('mount', '-t', 'overlay', '-o', layers, 'none', at);
+    };
+    for (const [flags, stands] of [
+      [['--passthrough'], false],
+      [[], true],
+    ] as const) {
+      await serve(place, ...flags);
+      assert.equal((await mount('fuse')).status, 0);
+      assert.equal((await overlay('fuse', 'upper', 'work', 'above')).status, 0);
+      const top = await overlay('above', 'upper2', 'work2', 'top');
+      assert.equal(top.status === 0, stands, top.stderr);
+      if (stands) {
+        assert.equal(await place.sum('top', 2), hashOf(contentOf(2)));
+        assert.equal((await run('umount', 'top')).status, 0);
+      }
+      assert.equal((await run('umount', 'above')).status, 0);
+      await anole('image', 'umount', 'fuse');
+      await stop(place);
+    }
   });
 
   it('are not made where the disk is full, and nobody notices', async (test) => {

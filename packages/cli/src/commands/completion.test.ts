@@ -51,6 +51,12 @@ test('bash is offered options behind arguments too, and values that are known', 
   assert.deepEqual(offered('anole ps --js'), ['--json']);
 });
 
+test('bash is not offered options that help does not tell of', () => {
+  assert.deepEqual(offered('anole image serve --pass'), ['--passthrough']);
+  assert.deepEqual(offered('anole image serve --no-'), []);
+  assert.deepEqual(offered('anole image serve --ke'), []);
+});
+
 test('bash is offered options behind one whose value was left out', () => {
   assert.deepEqual(offered('anole fs mk rootfs --zD '), ['1', '0']);
   assert.deepEqual(offered('anole fs mk rootfs --zD --na'), ['--name']);

@@ -35,7 +35,10 @@ export function completedOf(program: Command, recipes: readonly string[]): reado
         name: child.name(),
         description: child.description(),
       })),
-      options: [...command.options.map(completedOption), helpOption],
+      options: [
+        ...command.options.filter(({ hidden }) => !hidden).map(completedOption),
+        helpOption,
+      ],
       positionals: positionals.map((argument) => {
         if (argument.argChoices !== undefined) return argument.argChoices;
         return valuesByName[argument.name()]?.(recipes) ?? 'files';

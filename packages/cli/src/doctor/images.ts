@@ -33,14 +33,14 @@ export async function imageMounts(): Promise<Finding> {
   return { name, state: 'optional', found: `none: ${problem}, and no /dev/fuse`, next: without };
 }
 
-/** Whether the kernel would read decoded files by itself: what is built in shows only where something is mounted. */
+/** Whether the kernel could read decoded files by itself: what is built in shows only where something is mounted. */
 async function passing(): Promise<string> {
   const [major = 0, minor = 0] = release().split('.').map(Number.parseFloat);
-  if (major < 6 || (major === 6 && minor < 9)) return 'it reads no file alone (Linux 6.9 does)';
+  if (major < 6 || (major === 6 && minor < 9)) return 'it can read no file alone (Linux 6.9 can)';
   const found = await statfs(cacheDirectory()).catch(() => undefined);
   return found?.type === OVERLAYFS
-    ? `it reads no file alone: ${cacheDirectory()} is on an overlay`
-    : 'large files that were opened twice it reads alone';
+    ? `it can read no file alone: ${cacheDirectory()} is on an overlay`
+    : "it reads large files alone where 'anole image serve' has --passthrough";
 }
 
 /** Why images cannot be mounted by the kernel, tried on a file of the cache. */

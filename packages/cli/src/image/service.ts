@@ -75,7 +75,7 @@ interface ServeFlags {
   readonly platform?: string;
   readonly nbd?: string;
   readonly http?: string;
-  readonly passthrough: boolean;
+  readonly passthrough?: boolean;
   readonly kept?: boolean;
 }
 
@@ -97,7 +97,7 @@ export async function serveAction(
     process.on('SIGHUP', () => {});
     const quota = flags.quota === undefined ? {} : { quota: memoryOf(flags.quota) * 2 ** 20 };
     const platform = flags.platform ?? formatPlatform(platformHere());
-    const { passthrough } = flags;
+    const { passthrough = false } = flags;
     const options = { socket, cache, platform, passthrough, ...quota };
     try {
       await serveImages({ ...options, ...(exports && { exports }), log });
@@ -113,7 +113,7 @@ export async function serveAction(
   const given = Object.entries({ socket, cache, quota, platform, nbd, http }).flatMap(
     ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
   );
-  if (!flags.passthrough) given.push('--no-passthrough');
+  if (flags.passthrough) given.push('--passthrough');
   await keep(context, socket, cache, [...given, '--', ...images]);
   return 0;
 }

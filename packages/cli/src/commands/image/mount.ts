@@ -26,8 +26,8 @@ that name an index of SOCI ('anole image index --bind'). After 'indexed:' any in
 image, and layers without one are fetched whole.
 
   kernel   the kernel's own EROFS reads the cache's file, and waits for what is not there yet (Linux 6.14)
-  fuse     the service answers the kernel (any Linux); large files that were opened twice the kernel reads by
-           itself from then on, decoded, from the cache (Linux 6.9, unless served with --no-passthrough)
+  fuse     the service answers the kernel (any Linux); served with --passthrough, the kernel reads large files
+           that were opened twice by itself from then on, decoded, from the cache (Linux 6.9)
 
 Examples:
   anole image mount docker://HOST/team/web:1.2 /mnt
@@ -75,33 +75,38 @@ Examples:
 }
 
 export function serveCommand(): Command {
-  return new Command('serve')
-    .description('serve images that load on demand (started when it is needed)')
-    .argument('[name=image...]', 'images to export, by the names that clients use')
-    .option('--socket <path>', "where to listen (default: images.sock beside the daemon's)")
-    .option('--cache <directory>', "where to keep what came (default: in anole's cache)")
-    .option(
-      '--quota <size>',
-      'what blobs that nobody uses may take, such as 20G (default: no bound)',
-    )
-    .option('--platform <platform>', 'of an index of images, the image that is meant')
-    .option(
-      '--no-passthrough',
-      'through FUSE, read all files here, and have the kernel open them alone',
-    )
-    .option('--nbd <address>', 'export images as disks over NBD: a socket, PORT or HOST:PORT')
-    .option('--http <address>', 'export images to readers of HTTP ranges, such as browsers')
-    .addOption(new Option('--kept').hideHelp())
-    .addHelpText(
-      'after',
-      `
+  return (
+    new Command('serve')
+      .description('serve images that load on demand (started when it is needed)')
+      .argument('[name=image...]', 'images to export, by the names that clients use')
+      .option('--socket <path>', "where to listen (default: images.sock beside the daemon's)")
+      .option('--cache <directory>', "where to keep what came (default: in anole's cache)")
+      .option(
+        '--quota <size>',
+        'what blobs that nobody uses may take, such as 20G (default: no bound)',
+      )
+      .option('--platform <platform>', 'of an index of images, the image that is meant')
+      .option(
+        '--passthrough',
+        'through FUSE, let the kernel read large files alone that were opened twice (Linux 6.9)',
+      )
+      // What is the default by now: services and units of earlier versions say it.
+      .addOption(new Option('--no-passthrough').hideHelp())
+      .option('--nbd <address>', 'export images as disks over NBD: a socket, PORT or HOST:PORT')
+      .option('--http <address>', 'export images to readers of HTTP ranges, such as browsers')
+      .addOption(new Option('--kept').hideHelp())
+      .addHelpText(
+        'after',
+        `
 A keeper, which holds what mounts stand on, and the service. A service that dies or hangs is started again and
 goes on where it was; meanwhile readers wait. Where both were killed, they wait for the next keeper. On SIGTERM
 everything is unmounted; an image that is in use is fetched whole and stays.
 
-Where the kernel reads decoded files of FUSE mounts by itself, it asks the service at each open, which takes 20 to
-40 microseconds; those files take up to 1 GiB in the cache, beside the quota, until they are evicted as below.
-'anole image mounts --json' says which mount does so, and why another does not.
+With --passthrough, all mounts through FUSE share the pages of decoded files, and need no service to read those. But
+the service is woken at each open, which costs more than is saved where files are opened again and again; the files
+take up to 1 GiB in the cache, beside the quota, until they are evicted as below; and one overlay can stand on such a
+mount, not two. 'anole image mounts --json' says which mount does so, and why another does not. Mounts that the
+service takes over from one before it go on as they were made.
 
 The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT
@@ -118,8 +123,9 @@ Examples:
   qemu-system-x86_64 … -drive file=nbd+unix:///web?socket=/run/web.sock,format=raw,readonly=on
   anole image serve --http 8080 web=docker://HOST/team/web:1.2
   curl --unix-socket $XDG_RUNTIME_DIR/anole/images.sock http://localhost/metrics`,
-    )
-    .action(act(later(load, 'serveAction'), { owns: 'SIGHUP' }));
+      )
+      .action(act(later(load, 'serveAction'), { owns: 'SIGHUP' }))
+  );
 }
 
 const load = () => import('../../image/service.ts');

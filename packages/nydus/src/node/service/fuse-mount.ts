@@ -22,7 +22,7 @@ export interface FuseLeft {
 const MAX_WRITE = 4096;
 /** How long the kernel may take to end what nobody has any more, in milliseconds. */
 const PATIENCE = 200;
-const NOT_WANTED = 'the service was started without';
+const NOT_WANTED = 'the service that mounted it was started without';
 const NOT_KNOWN = 'the kernel has no passthrough of FUSE (Linux 6.9 has)';
 
 /**

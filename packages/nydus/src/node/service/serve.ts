@@ -28,7 +28,7 @@ export interface ServeOptions {
   readonly quota?: number;
   /** Of images whose index has several: `linux/amd64`. */
   readonly platform: string;
-  /** Whether the kernel may read decoded files of FUSE mounts by itself. */
+  /** Whether the kernel may read decoded files of new mounts through FUSE by itself. */
   readonly passthrough: boolean;
   /** Images that are to be read as disks. */
   readonly exports?: ExportOptions;

@@ -59,7 +59,7 @@ export interface Legacy {
 export interface ServiceOptions extends FillerEvents {
   readonly cache: string;
   readonly quota?: number;
-  /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default true. */
+  /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default false. */
   readonly passthrough?: boolean;
   /** Gives what an image is made of. Nobody is to be asked before the first byte is needed. */
   blobs(image: OnDemandReference): ImageBlobs;
@@ -164,7 +164,7 @@ export class ImageService {
               directory,
               descriptorNames(record),
               keeper,
-              this.#options.passthrough === false ? undefined : this.#passing,
+              this.#options.passthrough ? this.#passing : undefined,
             )
           : await mountByKernel(opened, directory, this.#fillerHere(), keeper);
       this.#mounts.set(directory, { record, mount });
