@@ -55,6 +55,7 @@ export {
   type Lz4Filler,
   lz4Filler,
 } from './lz4-compress/filler.ts';
+export { type Lz4EndFault, lz4EndFault } from './lz4-end.ts';
 export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
 export { Pacer } from './pacer.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { AnoleError, decodeLz4, viewOf } from './index.ts';
+import { AnoleError, decodeLz4, lz4EndFault, viewOf } from './index.ts';
 import { decodeLz4Plainly } from './lz4.ts';
 import { lz4Module } from './lz4-module.ts';
 import { WasmDecoder } from './wasm-decoder.ts';
@@ -34,10 +34,12 @@ for (const level of ['-1', '-9', '--fast=5']) {
       const whole = new Uint8Array(text.length);
       decodeLz4(block, whole);
       assert.deepEqual(whole, text);
+      assert.equal(lz4EndFault(block, text.length), undefined);
       for (const part of [0, 1, 65, 255, text.length - 1]) {
         const output = new Uint8Array(part);
         decodeLz4(block, output, { partial: true });
         assert.deepEqual(output, text.subarray(0, part));
+        assert.equal(lz4EndFault(block, part, true), undefined);
         refused(() => decodeLz4(block, output));
       }
       refused(() => decodeLz4(block, new Uint8Array(text.length + 1), { partial: true }));

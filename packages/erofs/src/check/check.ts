@@ -13,6 +13,7 @@ import { Budget, SlotClaims } from './claims.ts';
 import { DataCheck } from './data.ts';
 import { DirectoryCheck } from './directory.ts';
 import { type Finding, Findings, type Place } from './findings.ts';
+import { LinuxReads } from './linux-reads.ts';
 import { XattrCheck } from './xattrs.ts';
 
 export interface CheckOptions extends CallOptions {
@@ -61,17 +62,19 @@ export interface CheckReport {
  */
 export async function checkErofs(source: Source, options: CheckOptions = {}): Promise<CheckReport> {
   const findings = new Findings(options.limit ?? 1000, options.onFinding);
+  const linux = new LinuxReads(options.decoders);
   let image: OpenedImage;
   try {
-    const { devices, decoders } = options;
+    const { devices } = options;
+    const { decoders } = linux;
     // What is decoded is looked at once only.
-    const open = { decodedCache: 0, ...(devices && { devices }), ...(decoders && { decoders }) };
+    const open = { decodedCache: 0, decoders, ...(devices && { devices }) };
     image = await flow(() => openImage(source, open, false));
   } catch (thrown) {
     findings.raised(thrown);
     return reportOf(findings);
   }
-  return await new Check(image, source, findings, options).run();
+  return await new Check(image, source, findings, linux, options).run();
 }
 
 function reportOf(findings: Findings, rest: Partial<CheckReport> = {}): CheckReport {
@@ -114,7 +117,13 @@ class Check {
   #inodes = 0;
   #names = 0;
 
-  constructor(image: OpenedImage, source: Source, findings: Findings, options: CheckOptions) {
+  constructor(
+    image: OpenedImage,
+    source: Source,
+    findings: Findings,
+    linux: LinuxReads,
+    options: CheckOptions,
+  ) {
     this.#image = image;
     this.#source = source;
     this.#findings = findings;
@@ -127,6 +136,7 @@ class Check {
       slots,
       sizes,
       decode: options.data ?? true,
+      linux,
       budget: this.#budget,
     });
     this.#xattrs = new XattrCheck(image, findings, slots);

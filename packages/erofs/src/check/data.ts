@@ -7,6 +7,7 @@ import type { Metadata } from '../reader/metadata.ts';
 import type { OpenedImage } from '../reader/open.ts';
 import { BlockClaims, type Budget, type SlotClaims } from './claims.ts';
 import type { Findings, Place } from './findings.ts';
+import type { LinuxReads } from './linux-reads.ts';
 
 /** Pclusters of which is remembered that they decode. */
 const REMEMBERED = 65536;
@@ -17,6 +18,8 @@ export interface DataCheckOptions {
   readonly sizes: readonly number[];
   /** Whether compressed data are decoded. */
   readonly decode: boolean;
+  /** Whose decoders the image is read with. */
+  readonly linux: LinuxReads;
   readonly budget: Budget;
 }
 
@@ -26,6 +29,7 @@ export class DataCheck {
   readonly #findings: Findings;
   readonly #slots: (space: Metadata) => SlotClaims;
   readonly #decode: boolean;
+  readonly #linux: LinuxReads;
   readonly #devices = new Map<number, BlockClaims>();
   /** By place, the most bytes that were decoded of a pcluster. */
   readonly #decoded = new Map<string, number>();
@@ -38,6 +42,7 @@ export class DataCheck {
     this.#slots = options.slots;
     this.#sizes = options.sizes;
     this.#decode = options.decode;
+    this.#linux = options.linux;
     this.#budget = options.budget;
   }
 
@@ -139,6 +144,7 @@ export class DataCheck {
     if ((this.#decoded.get(key) ?? 0) >= length) return;
     try {
       yield* this.#image.data.read(inode, offset, length);
+      this.#linuxReads(mapping, place);
     } catch (thrown) {
       this.#findings.raised(thrown, place);
     }
@@ -147,5 +153,13 @@ export class DataCheck {
       if (!oldest.done) this.#decoded.delete(oldest.value);
     }
     this.#decoded.set(key, length);
+  }
+
+  #linuxReads(mapping: Mapping, place: Place): void {
+    const refusal = this.#linux.refusal(mapping, this.#image.info);
+    if (refusal === undefined) return;
+    const { reason, offset } = refusal;
+    const message = `Linux does not decode the pcluster of bytes ${mapping.offset} and on: ${reason}`;
+    this.#findings.add('EROFS_LINUX_REFUSES', message, { ...place, offset });
   }
 }

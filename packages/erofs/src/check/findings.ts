@@ -7,6 +7,7 @@ type CheckCode =
   | 'EROFS_DOTS'
   | 'EROFS_ENTRY_TYPE'
   | 'EROFS_INODE_COUNT'
+  | 'EROFS_LINUX_REFUSES'
   | 'EROFS_LINK_COUNT'
   | 'EROFS_NAME_FILTER'
   | 'EROFS_OVERLAP'
@@ -52,6 +53,9 @@ const kinds: Readonly<Partial<Record<FindingCode, Kind>>> = {
   EROFS_DOTS: error('programs that go up from the directory arrive elsewhere'),
   EROFS_ENTRY_TYPE: error('programs that trust the type in a listing are misled'),
   EROFS_INODE_COUNT: warning('df -i and the like show a wrong number'),
+  EROFS_LINUX_REFUSES: error(
+    'Linux and fsck.erofs give an I/O error there, this version reads it: unpack the image and make it anew',
+  ),
   EROFS_LINK_COUNT: warning('hard links are not recognized when the tree is copied'),
   EROFS_NAME_FILTER: error('Linux does not find the attribute by its name'),
   EROFS_NO_DEVICE: warning('what lies on that device was not checked: give it too'),
