@@ -2,6 +2,7 @@
 //   ANOLE_MAKE_VECTORS=/usr/bin/mkfs.erofs npm test -- mkfs-vectors
 // as root, and differ then in nothing but what another version does otherwise.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { before, test } from 'node:test';
@@ -45,6 +46,8 @@ const variants: Readonly<Record<string, string>> = {
   prefixes: '--xattr-prefix=user.many. --xattr-prefix=security.se',
   'packed-prefixes': '-zlz4 -Efragments --xattr-prefix=user.many.',
   'plain-prefixes': '-zlz4 -Efragments,plain-xattr-prefixes --xattr-prefix=user.many.',
+  digests: '--xattr-inode-digest',
+  'packed-digests': '--xattr-inode-digest --xattr-prefix=user.many. -zlz4 -Efragments',
   filter: '-Exattr-name-filter',
   'no-filter': '-E^xattr-name-filter -Enosbcrc',
   'aligned-chunks': '--dsunit=4 --chunksize=16384 -Eforce-chunk-indexes',
@@ -99,7 +102,9 @@ for (const [name, options] of Object.entries(variants)) {
     const bytes = new Uint8Array(gunzipSync(readFileSync(join(directory, `${name}.gz`))));
     const source = memorySource(bytes);
     assert.equal(await describeDifferences(vectorTree(), await openErofs(source)), '');
-    const { errors, findings } = await checkErofs(source);
+    const digests = options.includes('digest') ? { sha256: () => createHash('sha256') } : {};
+    const { errors, findings, warnings } = await checkErofs(source, digests);
+    if (options.includes('digest')) assert.equal(warnings, 0);
     assert.equal(errors, 0, findings.map(({ message }) => message).join('\n'));
   });
 }

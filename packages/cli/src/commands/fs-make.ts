@@ -43,6 +43,10 @@ export function makeCommand(): Command {
     .option('--file-contexts <file>', 'label files for SELinux by this file, and by it alone')
     .option('--mount-point <path>', 'where paths in that file begin (default: /)')
     .option('--xattr-prefix <prefix>', 'store what names of attributes begin with once', collect)
+    .option(
+      '--xattr-inode-digest [name]',
+      'give files an attribute with their SHA-256: Linux 7.0 keeps equal ones in memory once',
+    )
     .option('--aufs', 'store marks of aufs (.wh.NAME) as those of overlayfs')
     .option('--ovlfs-strip [switch]', 'store no marks of overlayfs: 1, or 0 (default)')
     .option('--no-inline', 'put no data beside inodes')

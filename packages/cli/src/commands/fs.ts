@@ -141,6 +141,7 @@ function checkCommand(): Command {
     .argument('<image>')
     .option('--no-data', 'do not decode compressed data: read metadata only')
     .option('--limit <count>', 'findings to show; all are counted', '100')
+    .option('--xattr-inode-digest', 'compare files with the digests that the image has of them')
     .option('--strict', 'warnings make the exit code 1 too')
     .addHelpText(
       'after',

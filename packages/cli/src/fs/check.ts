@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { checkErofs, type Finding } from '@anole/erofs';
 import { hostDecoders } from '@anole/host';
 import type { CommandContext } from '../context.ts';
@@ -9,6 +10,7 @@ import { type DeviceFlags, openDevices, openSource } from './image.ts';
 interface CheckFlags extends DeviceFlags {
   readonly data: boolean;
   readonly strict?: boolean;
+  readonly xattrInodeDigest?: boolean;
   readonly limit: string;
 }
 
@@ -36,6 +38,7 @@ export async function checkAction(
     devices,
     data: flags.data,
     limit,
+    ...(flags.xattrInodeDigest && { sha256: () => createHash('sha256') }),
     ...(!context.json && {
       onFinding(finding: Finding) {
         if (told++ < limit) context.out(describe(finding));

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { labelsBy, type Owners, type WriteOptions } from '@anole/erofs';
 import { usageError } from '../frame.ts';
 import { readText } from './compressors.ts';
@@ -20,6 +21,7 @@ export interface ChoiceFlags {
   readonly fileContexts?: string;
   readonly mountPoint?: string;
   readonly xattrPrefix?: readonly string[];
+  readonly xattrInodeDigest?: string | true;
   readonly aufs?: boolean;
   readonly ovlfsStrip?: string | true;
 }
@@ -35,8 +37,15 @@ export function choicesOf(flags: ChoiceFlags): WriteOptions {
     ...(hardDereference && { hardDereference }),
     ...(ignoreMtime && !preserveMtime && { ignoreTimes: true }),
     ...(xattrPrefix && { xattrPrefixes: xattrPrefix }),
+    ...digestsOf(flags),
     ...marksOf(flags),
   };
+}
+
+function digestsOf({ xattrInodeDigest: name }: ChoiceFlags): WriteOptions {
+  if (name === undefined) return {};
+  const sha256 = () => createHash('sha256');
+  return { digests: name === true ? { sha256 } : { sha256, name } };
 }
 
 function marksOf({ aufs = false, ovlfsStrip = '0' }: ChoiceFlags): WriteOptions {

@@ -1,4 +1,12 @@
-import { type CallOptions, type Flow, flow, isPromise, Pacer, type Source } from '@anole/bytes';
+import {
+  type CallOptions,
+  type Flow,
+  flow,
+  type Hash,
+  isPromise,
+  Pacer,
+  type Source,
+} from '@anole/bytes';
 import { checkedEnd } from '../checksum.ts';
 import type { Decoders } from '../codecs.ts';
 import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
@@ -11,6 +19,7 @@ import { type OpenedImage, openImage } from '../reader/open.ts';
 import { verifySuperblock } from '../reader/superblock.ts';
 import { Budget, SlotClaims } from './claims.ts';
 import { DataCheck } from './data.ts';
+import { DigestCheck } from './digests.ts';
 import { DirectoryCheck } from './directory.ts';
 import { type Finding, Findings, type Place } from './findings.ts';
 import { LinuxReads } from './linux-reads.ts';
@@ -22,6 +31,8 @@ export interface CheckOptions extends CallOptions {
   readonly decoders?: Decoders;
   /** Whether compressed data are decoded. Default true; without, metadata alone are read. */
   readonly data?: boolean;
+  /** Begins a SHA-256, where files are to be compared with the digests in their attributes. */
+  readonly sha256?: () => Hash;
   /** Findings to keep in the report. Default 1000; all are counted. */
   readonly limit?: number;
   /** Gets every finding as it is made. */
@@ -110,6 +121,7 @@ class Check {
   readonly #slots = new Map<Metadata, SlotClaims>();
   readonly #data: DataCheck;
   readonly #xattrs: XattrCheck;
+  readonly #digests: DigestCheck | undefined;
   readonly #directories: DirectoryCheck;
   readonly #pending: Pending[] = [];
   /** Files with several names, until all of them were met. */
@@ -140,6 +152,8 @@ class Check {
       budget: this.#budget,
     });
     this.#xattrs = new XattrCheck(image, findings, slots);
+    const { sha256 } = options;
+    this.#digests = sha256 && new DigestCheck(image, findings, sha256, all);
     this.#directories = new DirectoryCheck(image, findings);
   }
 
@@ -310,7 +324,9 @@ class Check {
     }
     try {
       const stored = yield* this.#data.inode(inode, place);
-      if (inode.stat.type === 'symlink' && stored !== undefined) yield* this.#target(inode, place);
+      if (stored === undefined) return;
+      if (inode.stat.type === 'symlink') yield* this.#target(inode, place);
+      else if (this.#digests) yield* this.#digests.file(inode, place);
     } catch (thrown) {
       this.#findings.raised(thrown, place);
     }

@@ -4,12 +4,14 @@ import type { ErofsCode } from '../errors.ts';
 /** What is wrong beyond what the reader itself refuses. */
 type CheckCode =
   | 'EROFS_CHECKSUM'
+  | 'EROFS_DIGEST'
   | 'EROFS_DOTS'
   | 'EROFS_ENTRY_TYPE'
   | 'EROFS_INODE_COUNT'
   | 'EROFS_LINUX_REFUSES'
   | 'EROFS_LINK_COUNT'
   | 'EROFS_NAME_FILTER'
+  | 'EROFS_NO_DIGESTS'
   | 'EROFS_OVERLAP'
   | 'EROFS_SHARED_BLOCKS'
   | 'EROFS_TRUNCATED'
@@ -50,6 +52,9 @@ const kinds: Readonly<Partial<Record<FindingCode, Kind>>> = {
   EROFS_CHECKSUM: error(
     'the first block was changed after it was written; Linux does not mount it',
   ),
+  EROFS_DIGEST: error(
+    'Linux (inode_share) may show what another file with that digest holds in its place',
+  ),
   EROFS_DOTS: error('programs that go up from the directory arrive elsewhere'),
   EROFS_ENTRY_TYPE: error('programs that trust the type in a listing are misled'),
   EROFS_INODE_COUNT: warning('df -i and the like show a wrong number'),
@@ -58,6 +63,7 @@ const kinds: Readonly<Partial<Record<FindingCode, Kind>>> = {
   ),
   EROFS_LINK_COUNT: warning('hard links are not recognized when the tree is copied'),
   EROFS_NAME_FILTER: error('Linux does not find the attribute by its name'),
+  EROFS_NO_DIGESTS: warning('what files hold was not compared with digests'),
   EROFS_NO_DEVICE: warning('what lies on that device was not checked: give it too'),
   EROFS_OUT_OF_RANGE: error('what lies there cannot be read: the image is cut off or damaged'),
   EROFS_OVERLAP: error('one of the two was overwritten by the other'),

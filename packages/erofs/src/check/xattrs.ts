@@ -97,6 +97,8 @@ export class XattrCheck {
     if (prefix === undefined) return this.#bad(`an entry has prefix ${nameIndex}`, place, at);
     const rest = yield* space.read(at + XATTR_ENTRY_SIZE, nameLength, 'the name of an attribute');
     if (rest.includes(0)) return this.#bad('a name holds a zero', place, at);
+    // Hidden: it has no name that could be there twice, or be looked up.
+    if (prefix === '') return size;
     const name = prefix + decodeName(rest);
     if (xattrPrefixes.includes(name) && name.endsWith('.'))
       this.#bad(`${name} has no name`, place, at);

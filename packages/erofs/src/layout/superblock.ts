@@ -39,7 +39,9 @@ export const Superblock = struct('erofs_super_block', SUPERBLOCK_SIZE, {
   packedNid: u64,
   /** Not 0 where the name filter of this image means something newer. */
   xattrFilterReserved: u8,
-  reserved: pad(3),
+  /** With `COMPAT_DIGESTS`: the long prefix that is the name of the attribute with a file's digest. */
+  digestPrefix: u8,
+  reserved: pad(2),
   /** Seconds after the epoch at which the image was made, where its maker says. */
   buildTime: u32,
   rootNid64: u64,
@@ -55,6 +57,8 @@ export const COMPAT_XATTR_FILTER = 0x4;
 export const COMPAT_SHARED_XATTRS_IN_METABOX = 0x8;
 /** Long prefixes of attribute names lie in the image, not in the metabox or packed inode. */
 export const COMPAT_PLAIN_XATTR_PREFIXES = 0x10;
+/** Files have an attribute with a digest of what is in them: Linux 7.0 keeps equal ones in memory once. */
+export const COMPAT_DIGESTS = 0x20;
 
 /** Incompatible features: who does not know one must not read the image. */
 export const INCOMPAT_ZERO_PADDING = 0x1;

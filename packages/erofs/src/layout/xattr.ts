@@ -30,6 +30,12 @@ export const LONG_PREFIXES_MAX = 128;
 export const XATTR_FILTER_SEED = 0x25bbe08f;
 export const XATTR_FILTER_BITS = 32;
 
+/**
+ * The short prefix of names that Linux shows to nobody. In long prefixes alone: mkfs.erofs makes one of any name that
+ * begins otherwise.
+ */
+export const XATTR_HIDDEN = 0;
+
 /** Prefixes of names by `nameIndex`. Source: erofs_fs.h, EROFS_XATTR_INDEX_*. */
 export const xattrPrefixes: readonly (string | undefined)[] = [
   undefined,

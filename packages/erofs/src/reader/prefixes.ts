@@ -1,7 +1,7 @@
 import { decodeName, type Flow, viewOf } from '@anole/bytes';
 import { damaged } from '../errors.ts';
 import { nidOf } from '../layout/nid.ts';
-import { xattrPrefixes } from '../layout/xattr.ts';
+import { XATTR_HIDDEN, xattrPrefixes } from '../layout/xattr.ts';
 import type { DataReader } from './data.ts';
 import { readInode } from './inode.ts';
 import type { Spaces } from './spaces.ts';
@@ -9,8 +9,8 @@ import type { ImageInfo } from './superblock.ts';
 
 /**
  * The table of long prefixes of attribute names: each a length (u16), the number of a short prefix
- * (u8) and what follows that, aligned to four bytes. Source: Linux fs/erofs/xattr.c,
- * erofs_xattr_prefixes_init.
+ * (u8) and what follows that, aligned to four bytes. Those of hidden names are empty here. Source: Linux
+ * fs/erofs/xattr.c, erofs_xattr_prefixes_init.
  *
  * @throws ErofsError `EROFS_BAD_XATTR`, `EROFS_OUT_OF_RANGE`
  */
@@ -37,11 +37,12 @@ export function* readLongPrefixes(
   for (let index = 0; index < count; index++) {
     const length = viewOf(yield* read(at, 2)).getUint16(0, true);
     const bytes = yield* read(at + 2, length);
-    const base = xattrPrefixes[bytes[0] ?? 0];
+    const isHidden = bytes[0] === XATTR_HIDDEN;
+    const base = isHidden ? '' : xattrPrefixes[bytes[0] ?? 0];
     if (base === undefined || length > 256) {
       throw damaged('EROFS_BAD_XATTR', `Cannot read long prefix ${index} of attribute names`, at);
     }
-    prefixes.push(base + decodeName(bytes.subarray(1)));
+    prefixes.push(isHidden ? '' : base + decodeName(bytes.subarray(1)));
     at = Math.ceil((at + 2 + length) / 4) * 4;
   }
   return prefixes;

@@ -6,6 +6,7 @@ import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { nidOf } from '../layout/nid.ts';
 import {
   COMPAT_CHECKSUM,
+  COMPAT_DIGESTS,
   COMPAT_PLAIN_XATTR_PREFIXES,
   COMPAT_SHARED_XATTRS_IN_METABOX,
   COMPAT_XATTR_FILTER,
@@ -45,6 +46,8 @@ export interface ImageInfo {
   readonly xattrOffset: number;
   readonly xattrFilter: boolean;
   readonly xattrPrefixes: { readonly count: number; readonly offset: number } | undefined;
+  /** Number of the long prefix that is the name of the attribute with a file's digest. */
+  readonly digestPrefix: number | undefined;
   readonly sharedInMetabox: boolean;
   /** Inode that holds the long prefixes of names; 0 where they lie in the image. */
   readonly xattrPrefixNid: bigint;
@@ -186,6 +189,8 @@ function infoOf(value: SuperblockValue, metaboxNid: bigint | undefined): ImageIn
     xattrPrefixes: prefixes
       ? { count: xattrPrefixCount, offset: value.xattrPrefixStart * 4 }
       : undefined,
+    digestPrefix:
+      prefixes && (featureCompat & COMPAT_DIGESTS) !== 0 ? value.digestPrefix : undefined,
     sharedInMetabox: (featureCompat & COMPAT_SHARED_XATTRS_IN_METABOX) !== 0,
     xattrPrefixNid: plainPrefixes ? 0n : (metaboxNid ?? value.packedNid),
     algorithms: algorithmsOf(value),

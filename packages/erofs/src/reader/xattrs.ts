@@ -14,10 +14,13 @@ import type { InodeInfo } from './inode.ts';
 import type { Spaces } from './spaces.ts';
 import type { ImageInfo } from './superblock.ts';
 
-/** A long prefix: one of the short ones and what follows it. */
+/** A long prefix: one of the short ones and what follows it. Empty where names are shown to nobody. */
 export type LongPrefix = string;
 
 const none: ReadonlyMap<string, Uint8Array> = new Map();
+
+/** Gets the number of a prefix that there is, the rest of the name, and the value while it is called. */
+type Take = (prefix: number, rest: string, value: Uint8Array) => void;
 
 /** Reads extended attributes of inodes. */
 export class XattrReader {
@@ -32,13 +35,35 @@ export class XattrReader {
   }
 
   /**
-   * All attributes; values are copies. An inode that holds one twice has the first.
+   * All attributes but hidden ones; values are copies. An inode that holds one twice has the first.
    *
    * @throws ErofsError `EROFS_BAD_XATTR`, `EROFS_OUT_OF_RANGE`
    */
   *all(inode: InodeInfo): Flow<ReadonlyMap<string, Uint8Array>> {
     if (inode.xattrSize === 0) return none;
     const found = new Map<string, Uint8Array>();
+    yield* this.#each(inode, (prefix, rest, value) => {
+      const name = this.#prefix(prefix) + rest;
+      if (this.#prefix(prefix) !== '' && !found.has(name)) found.set(name, value.slice());
+    });
+    return found;
+  }
+
+  /**
+   * The value of the attribute whose whole name is a long prefix, which may be hidden; a copy.
+   *
+   * @throws ErofsError `EROFS_BAD_XATTR`, `EROFS_OUT_OF_RANGE`
+   */
+  *named(inode: InodeInfo, longPrefix: number): Flow<Uint8Array | undefined> {
+    if (inode.xattrSize === 0) return undefined;
+    let found: Uint8Array | undefined;
+    yield* this.#each(inode, (prefix, rest, value) => {
+      if (prefix === (XATTR_LONG_PREFIX | longPrefix) && rest === '') found ??= value.slice();
+    });
+    return found;
+  }
+
+  *#each(inode: InodeInfo, take: Take): Flow<void> {
     const body = yield* inode.space.read(inode.xattrOffset, inode.xattrSize, 'attributes');
     const { sharedCount } = XattrHeader.at(viewOf(body));
     const inlineStart = XATTR_HEADER_SIZE + sharedCount * XATTR_UNIT;
@@ -46,14 +71,12 @@ export class XattrReader {
       throw bad(inode, `${sharedCount} shared ones are more than fit`, inode.xattrOffset);
     }
     for (let at = inlineStart; at + XATTR_ENTRY_SIZE <= body.length; ) {
-      const end = this.#take(found, inode, body, at, inode.xattrOffset);
-      at = end;
+      at = this.#entry(take, inode, body, at, inode.xattrOffset);
     }
     const ids = viewOf(body.slice(XATTR_HEADER_SIZE, inlineStart));
     for (let index = 0; index < sharedCount; index++) {
-      yield* this.#shared(found, inode, ids.getUint32(index * XATTR_UNIT, true));
+      yield* this.#shared(take, inode, ids.getUint32(index * XATTR_UNIT, true));
     }
-    return found;
   }
 
   /** Whether the name filter rules an attribute out, so that nothing more need be read. */
@@ -67,35 +90,29 @@ export class XattrReader {
     return ((XattrHeader.at(viewOf(head)).nameFilter >>> filterBitOf(rest, index)) & 1) === 0;
   }
 
-  *#shared(found: Map<string, Uint8Array>, inode: InodeInfo, id: number): Flow<void> {
+  *#shared(take: Take, inode: InodeInfo, id: number): Flow<void> {
     const { sharedInMetabox, xattrOffset } = this.#info;
     const space = (sharedInMetabox && this.#spaces.metabox) || this.#spaces.image;
     const offset = xattrOffset + id * XATTR_UNIT;
     const head = yield* space.read(offset, XATTR_ENTRY_SIZE, 'a shared attribute');
     const size = entrySize(head, 0);
     const entry = yield* space.read(offset, size, 'a shared attribute');
-    this.#take(found, inode, entry, 0, offset);
+    this.#entry(take, inode, entry, 0, offset);
   }
 
-  /** Adds the entry at `at`; gives where the next one begins. */
-  #take(
-    found: Map<string, Uint8Array>,
-    inode: InodeInfo,
-    body: Uint8Array,
-    at: number,
-    base: number,
-  ): number {
+  /** Hands out the entry at `at`; gives where the next one begins. */
+  #entry(take: Take, inode: InodeInfo, body: Uint8Array, at: number, base: number): number {
     const { nameLength, nameIndex } = XattrEntry.at(viewOf(body), at);
     const size = entrySize(body, at);
     if (at + size > body.length) throw bad(inode, 'an entry ends outside them', base + at);
     if (isPadding(body, at)) return at + XATTR_UNIT;
     const value = at + XATTR_ENTRY_SIZE + nameLength;
-    const prefix = this.#prefix(nameIndex);
-    if (prefix === undefined) throw bad(inode, `an entry has prefix ${nameIndex}`, base + at);
+    if (this.#prefix(nameIndex) === undefined) {
+      throw bad(inode, `an entry has prefix ${nameIndex}`, base + at);
+    }
     const rest = decodeName(body.subarray(at + XATTR_ENTRY_SIZE, value));
-    const name = prefix + rest;
     if (rest.includes('\0')) throw bad(inode, 'a name holds a zero', base + at);
-    if (!found.has(name)) found.set(name, body.slice(value, at + size));
+    take(nameIndex, rest, body.subarray(value, at + size));
     return Math.ceil((at + size) / XATTR_UNIT) * XATTR_UNIT;
   }
 

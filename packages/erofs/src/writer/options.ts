@@ -15,6 +15,7 @@ import {
   settleCompression,
 } from './compress/options.ts';
 import type { Spool } from './compress/spool.ts';
+import { type DigestOptions, type DigestSettings, settleDigests } from './digests.ts';
 import { LayerMarks, type MarkOptions } from './layer-marks.ts';
 import { type LongPrefix, longPrefixesOf } from './long-prefixes.ts';
 
@@ -67,6 +68,11 @@ export interface WriteOptions extends CallOptions {
    * 1 unless told.
    */
   readonly xattrTolerance?: number;
+  /**
+   * Files that are not empty have an attribute with their SHA-256 (mkfs.erofs `--xattr-inode-digest`), by which Linux 7.0
+   * keeps in memory once what images have in common. Each is read twice. Not unless given.
+   */
+  readonly digests?: DigestOptions;
   /** Whose files are, in place of the tree's own. */
   readonly owners?: Owners;
   /** Paths, without a leading slash, that are left out with all that is below them. */
@@ -143,7 +149,9 @@ export interface Settings {
   readonly hardDereference: boolean;
   readonly xattrs: boolean;
   readonly label: ((path: string, type: FileType) => string | undefined) | undefined;
+  /** That of digests is the last. */
   readonly xattrPrefixes: readonly LongPrefix[];
+  readonly digests: DigestSettings | undefined;
   readonly xattrTolerance: number;
   readonly owners: Owners;
   readonly exclude: ((path: string) => boolean) | undefined;
@@ -196,7 +204,7 @@ export function settle(options: WriteOptions): Settings {
     hardDereference: options.hardDereference ?? false,
     xattrs: options.xattrs ?? true,
     label: options.label,
-    xattrPrefixes: longPrefixesOf(options.xattrPrefixes ?? []),
+    ...prefixesOf(options),
     xattrTolerance: toleranceOf(options),
     owners: options.owners ?? {},
     exclude: options.exclude,
@@ -214,6 +222,12 @@ function listingOf({ list = (directory) => directory.list(), marks }: WriteOptio
   if (marks === undefined) return { list, marks };
   const converted = new LayerMarks(marks, list);
   return { list: (directory: TreeNode) => converted.list(directory), marks: converted };
+}
+
+function prefixesOf({ xattrPrefixes = [], digests }: WriteOptions) {
+  const prefixes = longPrefixesOf(xattrPrefixes);
+  const settled = digests && settleDigests(digests, prefixes.length);
+  return { xattrPrefixes: settled ? [...prefixes, settled.prefix] : prefixes, digests: settled };
 }
 
 function buildTimeOf({ buildTime }: WriteOptions): number | undefined {

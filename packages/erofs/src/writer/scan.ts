@@ -10,6 +10,7 @@ import type { DirectoryEntry, Tree, TreeNode } from '@anole/vfs';
 import { NAME_MAX } from '../layout/dirent.ts';
 import { cannotStore, changed } from './cannot-store.ts';
 import { chunksOf } from './chunks.ts';
+import { digestOf } from './digests.ts';
 import { directorySize, nameLength, sortNames } from './directory.ts';
 import { type Found, Inode } from './inode.ts';
 import type { Settings } from './options.ts';
@@ -157,9 +158,10 @@ class Scanner {
   #details(inode: Inode): Awaitable<void> {
     const { node, type } = inode;
     const given = this.#xattrsOf(node);
-    const attributes = isPromise(given)
+    const set = isPromise(given)
       ? given.then((found) => found && this.#setXattrs(inode, found))
       : given && this.#setXattrs(inode, given);
+    const attributes = type === 'file' ? this.#digest(inode, set) : set;
     if (type === 'symlink') {
       return chain(attributes, () => chain(node.readLink(), (target) => setTarget(inode, target)));
     }
@@ -171,6 +173,16 @@ class Scanner {
         inode.chunks = chunksOf(inode.size, extents, blockSize);
       }),
     );
+  }
+
+  /** Adds the digest of a file, where it is to have one, to what is set first. */
+  #digest(inode: Inode, set: Awaitable<void>): Awaitable<void> {
+    const { digests } = this.#settings;
+    if (digests === undefined || inode.size === 0) return set;
+    return chain(set, async () => {
+      this.#call.signal?.throwIfAborted();
+      inode.xattrs = this.#pool.withOwn(inode.xattrs, await digestOf(inode, digests));
+    });
   }
 
   /** Undefined where none can be. */
@@ -185,8 +197,9 @@ class Scanner {
   }
 
   #setXattrs(inode: Inode, found: ReadonlyMap<string, Uint8Array>): void {
-    const { label } = this.#settings;
-    const attributes = label ? labelled(found, label(inode.path, inode.type)) : found;
+    const { label, digests } = this.#settings;
+    const named = label ? labelled(found, label(inode.path, inode.type)) : found;
+    const attributes = digests ? without(named, digests.name) : named;
     if (attributes.size > 0) inode.xattrs = this.#pool.itemsOf(attributes, inode.path);
   }
 }
@@ -200,6 +213,14 @@ function labelled(
   attributes.delete(LABEL);
   if (label !== undefined) attributes.set(LABEL, encodeName(label));
   return attributes;
+}
+
+function without(
+  attributes: ReadonlyMap<string, Uint8Array>,
+  name: string,
+): ReadonlyMap<string, Uint8Array> {
+  if (!attributes.has(name)) return attributes;
+  return new Map([...attributes].filter(([other]) => other !== name));
 }
 
 function setTarget(inode: Inode, text: string): void {

@@ -4,6 +4,7 @@ import { DEVICE_SLOT_SIZE } from '../layout/device.ts';
 import { nidField } from '../layout/nid.ts';
 import {
   COMPAT_CHECKSUM,
+  COMPAT_DIGESTS,
   COMPAT_MTIME,
   COMPAT_XATTR_FILTER,
   INCOMPAT_48BIT,
@@ -34,7 +35,8 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     featureCompat:
       COMPAT_MTIME |
       (settings.checksum ? COMPAT_CHECKSUM : 0) |
-      (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0),
+      (plan.hasXattrs ? COMPAT_XATTR_FILTER : 0) |
+      (settings.digests ? COMPAT_DIGESTS : 0),
     blockBits: settings.blockBits,
     extensionSlots: superblockSlots(settings),
     // With 48 bits it lies elsewhere: here are more bits of the number of blocks.
@@ -62,6 +64,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     xattrPrefixStart: prefixStartOf(settings),
     packedNid: BigInt(plan.stored?.packed?.nid ?? 0),
     xattrFilterReserved: 0,
+    digestPrefix: settings.digests?.number ?? 0,
     buildTime: settings.buildTime === undefined ? 0 : settings.buildTime - epoch.seconds,
     rootNid64: settings.compactTimes ? nidField(inodes[0]!.nid) : 0n,
   });

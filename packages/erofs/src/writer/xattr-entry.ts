@@ -34,19 +34,23 @@ export function encodeXattr(
   }
   const all = encodeName(name.slice(xattrPrefixes[index]!.length));
   const long = longestOf(prefixes, index, all);
-  const rest = all.subarray(long === undefined ? 0 : prefixes[long]!.infix.length);
   if (all.length > 255) throw cannot(name, path, `its name has ${all.length} bytes`);
   if (value.length > 0xffff) throw cannot(name, path, `its value has ${value.length} bytes`);
+  const filterBit = filterBitOf(all, index);
+  if (long === undefined) return { bytes: encodeEntry(index, all, value), filterBit };
+  const rest = all.subarray(prefixes[long]!.infix.length);
+  return { bytes: encodeEntry(XATTR_LONG_PREFIX | long, rest, value), filterBit };
+}
+
+/** @param rest of the name, behind the prefix that `nameIndex` numbers */
+export function encodeEntry(nameIndex: number, rest: Uint8Array, value: Uint8Array): Uint8Array {
   const used = XATTR_ENTRY_SIZE + rest.length + value.length;
   const bytes = new Uint8Array(Math.ceil(used / XATTR_UNIT) * XATTR_UNIT);
-  XattrEntry.write(viewOf(bytes), 0, {
-    nameLength: rest.length,
-    nameIndex: long === undefined ? index : XATTR_LONG_PREFIX | long,
-    valueSize: value.length,
-  });
+  const { length: valueSize } = value;
+  XattrEntry.write(viewOf(bytes), 0, { nameLength: rest.length, nameIndex, valueSize });
   bytes.set(rest, XATTR_ENTRY_SIZE);
   bytes.set(value, XATTR_ENTRY_SIZE + rest.length);
-  return { bytes, filterBit: filterBitOf(all, index) };
+  return bytes;
 }
 
 function cannot(name: string, path: string, reason: string): ErofsError {

@@ -21,6 +21,7 @@ export class XattrPool {
   readonly #items = new Map<string, XattrItem>();
   readonly #tolerance: number;
   readonly #prefixes: readonly LongPrefix[];
+  #hasOwn = false;
 
   /** @param tolerance inodes that may have an attribute each with a copy of its own */
   constructor(tolerance: number, prefixes: readonly LongPrefix[]) {
@@ -34,6 +35,12 @@ export class XattrPool {
     for (const item of items) item.uses++;
     items.sort((a, b) => compareBytes(a.bytes, b.bytes));
     return items;
+  }
+
+  /** Those, and one that no other inode has. */
+  withOwn(items: readonly XattrItem[], own: XattrItem): readonly XattrItem[] {
+    this.#hasOwn = true;
+    return [...items, own].sort((a, b) => compareBytes(a.bytes, b.bytes));
   }
 
   /** Decides what is shared; `start` is the byte within the first block of the shared area. */
@@ -53,7 +60,7 @@ export class XattrPool {
   }
 
   get empty(): boolean {
-    return this.#items.size === 0;
+    return this.#items.size === 0 && !this.#hasOwn;
   }
 
   #item(name: string, value: Uint8Array, path: string): XattrItem {

@@ -137,6 +137,7 @@ function putSuperblock(view: DataView, plan: BootstrapPlan, metaOffset: number):
     xattrPrefixStart: 0,
     packedNid: 0n,
     xattrFilterReserved: 0,
+    digestPrefix: 0,
     buildTime: 0,
     rootNid64: 0n,
   });
