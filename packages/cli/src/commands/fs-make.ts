@@ -9,7 +9,7 @@ export function makeCommand(): Command {
     .description('make an image of a directory, an archive, a container image or another image')
     .argument(
       '<source>',
-      'a directory, a tar archive (plain, gzip or zstd; - on stdin), a container image, an EROFS image',
+      'a directory, a tar archive (plain, gzip, zstd or xz; - on stdin), a container image, an EROFS image',
     )
     .requiredOption('-o, --output <image>', 'the image to make, or - for stdout')
     .option('--offset <bytes>', 'put the image there into the file, whose other bytes stay')

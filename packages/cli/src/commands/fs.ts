@@ -161,7 +161,7 @@ function diffCommand(): Command {
     .description('compare two trees: images, directories or tar archives')
     .argument(
       '<a>',
-      'an image, a container image, a directory or a tar archive (plain, gzip or zstd)',
+      'an image, a container image, a directory or a tar archive (plain, gzip, zstd or xz)',
     )
     .argument('<b>')
     .addHelpText(

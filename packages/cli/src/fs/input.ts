@@ -5,12 +5,12 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { OnProgress } from '@anole/bytes';
 import { type FileSource, fileSource, HostError, hostError, hostTree } from '@anole/host';
 import { type Tree, treeFromTar } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { decompressorFor, MAGIC_SIZE } from './decompressor.ts';
 
 /** A tree to make an image of, and what it holds open. */
 export interface Input extends Disposable {
@@ -33,10 +33,7 @@ export async function openInput(
     return archiveInput(await spool(process.stdin, flags.output, context));
   }
   if (isDirectory(name)) return directoryInput(name, flags, context);
-  const source = fileSource(name);
-  const head = source.read(0, Math.min(4, source.size));
-  if (decompressorFor(head) === undefined) return archiveInput(source);
-  source.close();
+  if (!isCompressed(name)) return archiveInput(fileSource(name));
   return archiveInput(await spool(createReadStream(name), flags.output, context));
 }
 
@@ -46,6 +43,11 @@ function isDirectory(name: string): boolean {
   } catch (error) {
     throw hostError(error, `read ${name}`);
   }
+}
+
+function isCompressed(name: string): boolean {
+  using source = fileSource(name);
+  return decompressorFor(source.read(0, Math.min(MAGIC_SIZE, source.size))) !== undefined;
 }
 
 function directoryInput(name: string, flags: InputFlags, context: CommandContext): Input {
@@ -89,7 +91,7 @@ async function spool(
     directory = await mkdtemp(join(beside, '.anole-tar-'));
     const file = createWriteStream(join(directory, 'archive'));
     const { head, all } = await peek(stream);
-    const decompressor = decompressorFor(head);
+    const decompressor = await decompressorFor(head)?.();
     const counted = metered(all, progress);
     if (decompressor) await pipeline(counted, decompressor, file, { signal });
     else await pipeline(counted, file, { signal });
@@ -103,11 +105,11 @@ async function spool(
   }
 }
 
-/** The first bytes of a stream, at least four where it has them, and the stream with them. */
+/** The first bytes of a stream, at least those of a magic number where it has them, and the stream with them. */
 async function peek(stream: AsyncIterable<Uint8Array>) {
   const iterator = stream[Symbol.asyncIterator]();
   let head: Uint8Array = new Uint8Array(0);
-  while (head.length < 4) {
+  while (head.length < MAGIC_SIZE) {
     const next = await iterator.next();
     if (next.done) break;
     head = Buffer.concat([head, next.value]);
@@ -129,12 +131,4 @@ async function* metered(
     done += chunk.length;
     progress({ step: 'read the archive', done, unit: 'bytes' });
   }
-}
-
-/** By the magic number: gzip (RFC 1952), zstd (RFC 8878). */
-function decompressorFor(head: Uint8Array) {
-  const magic = Buffer.from(head).toString('hex');
-  if (magic.startsWith('1f8b')) return createGunzip();
-  if (magic.startsWith('28b52ffd')) return createZstdDecompress();
-  return undefined;
 }

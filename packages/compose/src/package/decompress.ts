@@ -1,8 +1,8 @@
 import { pipeline, Readable, type Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import type { Source } from '@anole/bytes';
-import xz from 'xz-decompress';
 import { PackageError } from './errors.ts';
+import { unxz } from './unxz.ts';
 
 export type Compression = 'none' | 'gzip' | 'xz' | 'zstd';
 
@@ -89,40 +89,6 @@ function through(
   // Errors reach the reader of `transform`, which pipeline destroys with them.
   pipeline(Readable.from(input, { objectMode: false }), transform, () => {});
   return transform;
-}
-
-/**
- * The decoder serves one stream of a thread at a time: others wait until this one has been read to
- * its end or left, so a stream must not be kept open beside another.
- */
-async function* unxz(input: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = new xz.XzReadableStream(webStream(input)).getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } finally {
-    await reader.cancel().catch(() => {});
-  }
-}
-
-function webStream(input: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
-  const chunks = input[Symbol.asyncIterator]();
-  return new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      for (;;) {
-        const { done, value } = await chunks.next();
-        if (done) return controller.close();
-        // The decoder takes an empty chunk for the end of its input.
-        if (value.length > 0) return controller.enqueue(value);
-      }
-    },
-    async cancel() {
-      await chunks.return?.();
-    },
-  });
 }
 
 function damaged(compression: Compression, cause: unknown): PackageError {

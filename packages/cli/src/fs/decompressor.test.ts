@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+
+const main = join(import.meta.dirname, '../main.ts');
+const base = mkdtempSync(join(tmpdir(), 'anole-compressed-'));
+const archive = join(base, 'archive.tar');
+
+function make(input: string, name: string, stdin?: Uint8Array) {
+  const image = join(base, name);
+  const argv = ['-C', 'anole-source', main, 'fs', 'mk', input, '-o', image, '-q'];
+  const { status, stderr } = spawnSync(process.execPath, argv, { input: stdin });
+  return { status, stderr: stderr.toString(), bytes: () => readFileSync(image) };
+}
+
+function compressed(program: string): Buffer {
+  return spawnSync(program, ['-c', archive], { maxBuffer: 2 ** 26 }).stdout;
+}
+
+function missing(program: string): string | false {
+  return spawnSync(program, ['--help']).error ? `${program} is not installed` : false;
+}
+
+before(() => {
+  const args = ['-C', import.meta.dirname, '--owner=0', '--group=0', '-cf', archive, '.'];
+  assert.equal(spawnSync('tar', args).status, 0);
+});
+after(() => rmSync(base, { recursive: true, force: true }));
+
+for (const program of ['gzip', 'zstd', 'xz']) {
+  test(`an archive that ${program} compressed is read, by whatever name or on stdin`, {
+    skip: missing(program),
+  }, () => {
+    const plain = make(archive, 'plain').bytes();
+    const bytes = compressed(program);
+    const file = join(base, `${program}-archive`);
+    writeFileSync(file, bytes);
+    assert.ok(make(file, 'file').bytes().equals(plain));
+    assert.ok(make('-', 'stdin', bytes).bytes().equals(plain));
+  });
+
+  test(`one that is cut short makes no image, and leaves nothing behind (${program})`, {
+    skip: missing(program),
+  }, () => {
+    const before = readdirSync(base);
+    const bytes = compressed(program);
+    const { status, stderr } = make('-', 'cut', bytes.subarray(0, bytes.length / 2));
+    assert.notEqual(status, 0);
+    assert.match(stderr, /(HOST_IO|XZ_DAMAGED)/);
+    assert.deepEqual(readdirSync(base), before);
+  });
+}
+
+for (const program of ['bzip2', 'lz4']) {
+  test(`of one that ${program} compressed it says what decompresses it`, {
+    skip: missing(program),
+  }, () => {
+    const { status, stderr } = make('-', 'left', compressed(program));
+    assert.notEqual(status, 0);
+    assert.match(stderr, new RegExp(`next: .*${program} -dc ARCHIVE \\| anole fs mk -`));
+  });
+}
