@@ -16,7 +16,8 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { type WriteOptions, writeErofs } from '@anole/erofs';
+import { memorySource } from '@anole/bytes';
+import { checkErofs, type WriteOptions, writeErofs } from '@anole/erofs';
 import { hostTree } from '@anole/host';
 import { SourceThreads } from './source-threads.ts';
 
@@ -43,11 +44,11 @@ symlinkSync('x'.repeat(4000), join(source, 'symlink'));
 /** Byte of the file at which images begin. */
 const START = 10_000;
 
-async function byThreads(name: string, options: WriteOptions, meanwhile = () => {}) {
+async function byThreads(name: string, options: WriteOptions, meanwhile = () => {}, from = source) {
   const path = join(base, name);
   const fd = openSync(path, 'w');
   try {
-    using tree = hostTree(source);
+    using tree = hostTree(from);
     const image = await writeErofs(tree, options);
     meanwhile();
     const { blockSize = 4096 } = options;
@@ -67,8 +68,8 @@ async function byThreads(name: string, options: WriteOptions, meanwhile = () => 
   }
 }
 
-async function byOne(options: WriteOptions, meanwhile = () => {}): Promise<Buffer> {
-  using tree = hostTree(source);
+async function byOne(options: WriteOptions, meanwhile = () => {}, from = source): Promise<Buffer> {
+  using tree = hostTree(from);
   const parts: Uint8Array[] = [];
   const image = await writeErofs(tree, options);
   meanwhile();
@@ -88,6 +89,20 @@ for (const [name, options] of Object.entries(choices)) {
     const { copies, bytes } = await byThreads(name, options);
     assert.ok(copies > 0);
     assert.ok((await byOne(options)).equals(bytes));
+  });
+}
+
+for (const blockSize of [512, 1024, 4096, 16_384]) {
+  test(`the checksum covers a block of ${blockSize} bytes that metadata do not fill`, async () => {
+    const single = join(base, `single-${blockSize}`);
+    mkdirSync(single);
+    // Whole blocks, so that no tail lies with the metadata.
+    writeFileSync(join(single, 'disk'), program.subarray(0, 2 ** 20));
+    const { copies, bytes } = await byThreads('single', { blockSize }, () => {}, single);
+    assert.ok(copies > 0);
+    assert.ok((await byOne({ blockSize }, () => {}, single)).equals(bytes));
+    const { findings } = await checkErofs(memorySource(bytes));
+    assert.deepEqual(findings, []);
   });
 }
 

@@ -31,6 +31,7 @@ export interface FileCopy {
  * Gathers an image from pieces at rising offsets, in one buffer that is used again. Gaps are zeros.
  */
 export class Output {
+  readonly #least: number;
   readonly #buffer = new Uint8Array(BUFFER_SIZE);
   #offset = 0;
   #used = 0;
@@ -39,6 +40,11 @@ export class Output {
   #restSize = 0;
   /** Those of the part that is being gathered. */
   copies: FileCopy[] = [];
+
+  /** @param least bytes that the first part has at least, with zeros where nothing was put */
+  constructor(least = 0) {
+    this.#least = least;
+  }
 
   /** Where the next piece goes. */
   get position(): number {
@@ -112,6 +118,7 @@ export class Output {
 
   /** All there is in the buffer. */
   *flush(): Generator<ImagePart> {
+    if (this.isFirst && this.#used > 0) this.pad(Math.max(this.#least, this.#used));
     const { copies } = this;
     this.copies = [];
     copies.sort((a, b) => a.ino - b.ino);

@@ -1,5 +1,6 @@
 import { isPromise } from '@anole/bytes';
 import type { Extent } from '@anole/vfs';
+import { checkedEnd } from '../checksum.ts';
 import { SUPERBLOCK_OFFSET } from '../layout/superblock.ts';
 import { encodeDevices } from './chunked/devices.ts';
 import { storedRanges } from './chunks.ts';
@@ -40,13 +41,15 @@ export function isPlainFile(inode: Inode, { stored }: Pick<Plan, 'stored'>): boo
 export class PartWriter {
   readonly #plan: Plan;
   readonly #choices: Choices;
-  readonly #output = new Output();
+  readonly #output: Output;
   /** By `ino`, whether a file's blocks were left to others together with its tail. */
   readonly #left: Uint8Array;
 
   constructor(plan: Plan, choices: Choices) {
     this.#plan = plan;
     this.#choices = choices;
+    // The superblock's checksum covers all of its block, and is put into the first part.
+    this.#output = new Output(checkedEnd(plan.settings.blockSize));
     this.#left = new Uint8Array(choices.copies ? plan.inodes.length + 1 : 0);
   }
 
