@@ -16,6 +16,7 @@
  */
 export type { ByteSink } from './devices/device.ts';
 export type { VirtioDevice, VirtioHost } from './devices/virtio/device.ts';
+export { SharedMemory } from './devices/virtio/shared-memory.ts';
 export { VirtioConsole } from './devices/virtio-console/device.ts';
 export type {
   ConsolePort,

@@ -31,7 +31,10 @@ export class Control {
   }
 }
 
-type BoardMemory = Pick<BoardOptions, 'memorySize' | 'clock' | 'fill' | 'startTicks' | 'cpus'>;
+type BoardMemory = Pick<
+  BoardOptions,
+  'memorySize' | 'windows' | 'clock' | 'fill' | 'startTicks' | 'cpus'
+>;
 
 /** A board, and what watches it. */
 export async function buildMachine(

@@ -17,8 +17,9 @@ import {
 import type { Board } from './platform/board.ts';
 import { loadLinux } from './platform/boot.ts';
 import type { PanicWatch } from './platform/panic-watch.ts';
+import { windowRegion, withWindows } from './platform/windows.ts';
 import { Runner, type RunStatistics } from './run/runner.ts';
-import { checkDevices, devicesFromJson, isQuiet } from './snapshot/board-state.ts';
+import { checkDevices, devicesFromJson, isQuiet, windowsOf } from './snapshot/board-state.ts';
 import { forkBoard, type Ground, type MachineFork } from './snapshot/fork.ts';
 import { restoreHarts } from './snapshot/hart-state.ts';
 import type { Snapshot } from './snapshot/read.ts';
@@ -72,7 +73,8 @@ export class Machine implements AsyncDisposable {
   static async create(options: MachineOptions): Promise<Machine> {
     const { devices = [], clock = 'real', cpus = 1 } = options;
     checkCpus(cpus, clock);
-    const memory = { memorySize: memorySize(options.memoryMiB ?? 512), clock, cpus };
+    const named = memorySize(options.memoryMiB ?? 512);
+    const memory = { ...withWindows(named, devices), clock, cpus };
     const { board, panic, control } = await buildMachine(options, memory);
     const entry = loadLinux(board.memory, {
       kernel: options.kernel,
@@ -81,6 +83,8 @@ export class Machine implements AsyncDisposable {
       randomSeed: randomSeed(options, clock),
       pciSlots: devices.length,
       cpus,
+      memorySize: named,
+      windows: windowRegion(memory.memorySize, memory.windows),
     });
     board.hart.reset({ pc: entry.pc, a0: 0n, a1: entry.deviceTree, mode: 'S' });
     return new Machine(board, panic, control, clock);
@@ -100,7 +104,9 @@ export class Machine implements AsyncDisposable {
     const { snapshot } = options;
     const { memorySize, clock, cpus = 1 } = snapshot.shape;
     const { fill, ticks: startTicks } = snapshot;
-    const memory = { memorySize, clock, cpus, fill, startTicks };
+    // It has the windows that it had, whatever its devices could have now.
+    const windows = windowsOf(snapshot.shape);
+    const memory = { memorySize, windows, clock, cpus, fill, startTicks };
     const { board, panic, control } = await buildMachine(options, memory);
     checkDevices(snapshot.shape, board);
     devicesFromJson(board, snapshot.devices);

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { GuestMemory } from '../hart/guest-memory.ts';
 import { repeatableRandom } from '../run/repeatable-random.ts';
 import { Clint } from './clint/device.ts';
 import type { AccessSize, MmioDevice } from './device.ts';
@@ -11,6 +12,7 @@ import { Rtc } from './rtc/device.ts';
 import { Uart } from './uart/device.ts';
 import type { VirtioDevice } from './virtio/device.ts';
 import { BAR_NOTIFY, BAR_SIZE, COMMON } from './virtio/registers.ts';
+import { SharedMemory } from './virtio/shared-memory.ts';
 import { TestDriver } from './virtio/testing/driver.ts';
 import { VirtioConsole } from './virtio-console/device.ts';
 import { VirtioFs } from './virtio-fs/device.ts';
@@ -71,6 +73,12 @@ const virtioDevices: Record<string, () => VirtioDevice> = {
       handle: (request, capacity) =>
         request[0]! & 1 ? Promise.resolve(undefined) : new Uint8Array(Math.min(capacity, 100)),
     }),
+  'sharing fs': () => {
+    const sharedMemory = new SharedMemory();
+    const memory = new GuestMemory(0x20_0000);
+    sharedMemory.place(memory, memory.base + 0x10_0000, 0x10_0000);
+    return new VirtioFs({ tag: 'x', handle: () => undefined, sharedMemory });
+  },
 };
 
 describe('random virtio registers and rings', () => {

@@ -5,7 +5,8 @@ import { giveMemory, hasMemory, takeMemory } from './memory-pool.ts';
 const PAGE = 0x10000;
 /** Bytes of a page of the guest. */
 export const GUEST_PAGE = 4096;
-const MAX_SIZE = 0x1_0000_0000 - RAM_OFFSET - PAGE;
+/** Bytes of RAM that there can be at most. */
+export const MAX_MEMORY = 0x1_0000_0000 - RAM_OFFSET - PAGE;
 
 /** Fills one page of RAM, zeroed before: `target` is its 4096 bytes. `page` counts from the base. */
 export type PageFiller = (page: number, target: Uint8Array) => void;
@@ -58,10 +59,10 @@ export class GuestMemory {
    * @throws HartError `MACHINE_BAD_CONFIG` where the host cannot give that much.
    */
   constructor(size: number, fill?: PageFiller, shared?: SharedRam) {
-    if (!Number.isSafeInteger(size) || size <= 0 || size > MAX_SIZE) {
+    if (!Number.isSafeInteger(size) || size <= 0 || size > MAX_MEMORY) {
       throw new HartError('MACHINE_BAD_CONFIG', `Cannot make guest memory of ${size} bytes`, {
-        details: { size, max: MAX_SIZE },
-        hint: `give between 1 byte and ${MAX_SIZE} bytes`,
+        details: { size, max: MAX_MEMORY },
+        hint: `give between 1 byte and ${MAX_MEMORY} bytes`,
       });
     }
     const pages = pagesFor(size);

@@ -17,9 +17,10 @@ import { SystemBus } from './bus.ts';
 import { interruptSource, memoryMap, PLIC_SOURCES } from './memory-map.ts';
 import { sbiFirmware } from './sbi.ts';
 import { soleHart } from './sbi-harts.ts';
+import { placeWindows } from './windows.ts';
 
 export interface BoardOptions {
-  /** Bytes of RAM. */
+  /** Bytes of RAM, the devices' shared memory included. */
   readonly memorySize: number;
   /**
    * `real`: the host's time. `instructions`: time passes with instructions, from 1970-01-01 on, so
@@ -29,6 +30,11 @@ export interface BoardOptions {
   /** Whether the host answers S-mode's calls (SBI). Without, programs run in M-mode on their own. */
   readonly firmware: boolean;
   readonly devices: readonly VirtioDevice[];
+  /**
+   * Bytes of the devices' shared memory, by slot, which are the last ones of RAM: see {@link withWindows}.
+   * Default: none.
+   */
+  readonly windows?: readonly number[];
   /** What the serial port and the SBI debug console send. */
   readonly onSerial: ByteSink;
   /** Gives RAM its content at the first touch. Default: it is zero. */
@@ -97,6 +103,7 @@ export class Board {
     const wallClock = options.clock === 'real' ? Date.now : () => Number(hart.time) / TICKS_PER_MS;
     this.rtc = new Rtc(wallClock, this.plic.line(interruptSource.rtc));
     this.pci = new PciHost(memoryMap.pciMemory.base);
+    placeWindows(memory, options.devices, options.windows ?? []);
     this.transports = options.devices.map(
       (device) => new VirtioPci(memory, device, (error) => events.fault(error)),
     );

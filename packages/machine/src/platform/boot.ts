@@ -14,6 +14,10 @@ export interface BootFiles {
   readonly pciSlots: number;
   /** Harts. Default 1. */
   readonly cpus?: number;
+  /** Bytes of RAM that are the kernel's. Default: all. */
+  readonly memorySize?: number;
+  /** Where the devices' shared memory lies, behind those. */
+  readonly windows?: Region | undefined;
 }
 
 /** Where a program finds itself: the start state that firmware hands over. */
@@ -36,14 +40,15 @@ export function loadLinux(memory: GuestMemory, files: BootFiles): Entry {
   const image = parseLinuxImage(files.kernel);
   const kernelAt = memory.base + image.textOffset;
   const kernelEnd = kernelAt + image.imageSize;
-  const deviceTreeAt = deviceTreeAddress(memory);
+  const memorySize = files.memorySize ?? memory.size;
+  const deviceTreeAt = deviceTreeAddress(memory, memorySize);
   const initrdSize = files.initrd?.length ?? 0;
   const initrdAt = Math.floor((deviceTreeAt - initrdSize) / PAGE) * PAGE;
   if (kernelEnd > initrdAt) {
     throw new MachineError(
       'MACHINE_TOO_LARGE',
       `Cannot boot: the kernel (${image.imageSize} bytes) and the initial RAM disk ` +
-        `(${initrdSize} bytes) do not fit into ${memory.size} bytes of RAM`,
+        `(${initrdSize} bytes) do not fit into ${memorySize} bytes of RAM`,
       { hint: 'give the machine more memory' },
     );
   }
@@ -54,6 +59,8 @@ export function loadLinux(memory: GuestMemory, files: BootFiles): Entry {
     randomSeed: files.randomSeed,
     pciSlots: files.pciSlots,
     cpus: files.cpus ?? 1,
+    memorySize,
+    windows: files.windows,
     ...(files.initrd && { initrd: { base: initrdAt, size: initrdSize } }),
   });
   return { pc: BigInt(kernelAt), deviceTree };
@@ -66,25 +73,30 @@ export interface DeviceTreeContent {
   /** Harts. Default 1. */
   readonly cpus?: number;
   readonly initrd?: Region;
+  /** As in {@link BootFiles}. */
+  readonly memorySize?: number;
+  readonly windows?: Region | undefined;
 }
 
 /** Writes the device tree at the top of RAM; returns its address. */
 export function putDeviceTree(memory: GuestMemory, content: DeviceTreeContent): bigint {
-  const address = deviceTreeAddress(memory);
+  const { memorySize = memory.size, windows } = content;
+  const address = deviceTreeAddress(memory, memorySize);
   const bytes = writeDeviceTree(
     describeBoard({
-      memorySize: memory.size,
+      memorySize,
       bootArguments: content.commandLine,
       randomSeed: content.randomSeed,
       pciSlots: content.pciSlots,
       cpus: content.cpus ?? 1,
+      ...(windows && { windows }),
       ...(content.initrd && { initrd: content.initrd }),
     }),
   );
   if (bytes.length > DEVICE_TREE_SPACE || !memory.contains(address, bytes.length)) {
     throw new MachineError(
       'MACHINE_TOO_LARGE',
-      `Cannot place a device tree of ${bytes.length} bytes in ${memory.size} bytes of RAM`,
+      `Cannot place a device tree of ${bytes.length} bytes in ${memorySize} bytes of RAM`,
       { hint: 'give the machine more memory, or a shorter command line' },
     );
   }
@@ -92,7 +104,7 @@ export function putDeviceTree(memory: GuestMemory, content: DeviceTreeContent): 
   return BigInt(address);
 }
 
-function deviceTreeAddress(memory: GuestMemory): number {
-  const top = memory.base + memory.size - DEVICE_TREE_SPACE;
+function deviceTreeAddress(memory: GuestMemory, memorySize: number): number {
+  const top = memory.base + memorySize - DEVICE_TREE_SPACE;
   return Math.floor(top / DEVICE_TREE_SPACE) * DEVICE_TREE_SPACE;
 }

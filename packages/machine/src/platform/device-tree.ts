@@ -4,6 +4,8 @@ import { interruptSource, memoryMap, PLIC_SOURCES, type Region } from './memory-
 
 export interface BoardDescription {
   readonly memorySize: number;
+  /** Where PCI devices may have shared memory. */
+  readonly windows?: Region;
   readonly bootArguments: string;
   /** Where the initial RAM disk lies. */
   readonly initrd?: Region;
@@ -59,7 +61,7 @@ export function describeBoard(board: BoardDescription): DeviceTreeNode {
           compatible: 'simple-bus',
           ranges: true,
         },
-        children: [plic(board.cpus), serial(), clock(), power(), pci(board.pciSlots)],
+        children: [plic(board.cpus), serial(), clock(), power(), pci(board)],
       },
       powerRequest('poweroff', 0x5555),
       powerRequest('reboot', 0x7777),
@@ -192,10 +194,14 @@ function powerRequest(name: 'poweroff' | 'reboot', value: number): DeviceTreeNod
   };
 }
 
-/** Type of a PCI address: memory space, 32-bit (IEEE 1275 PCI binding, phys.hi). */
+/**
+ * Types of PCI addresses (IEEE 1275 PCI binding, phys.hi): memory space, 32-bit; and 64-bit, prefetchable,
+ * where only BARs of shared memory may lie.
+ */
 const PCI_MEMORY_32 = 0x0200_0000;
+const PCI_PREFETCHABLE_64 = 0x4300_0000;
 
-function pci(slots: number): DeviceTreeNode {
+function pci({ pciSlots: slots, windows }: BoardDescription): DeviceTreeNode {
   const { pciConfig, pciMemory } = memoryMap;
   const interruptMap: number[] = [];
   for (let slot = 0; slot < slots; slot++) {
@@ -214,16 +220,19 @@ function pci(slots: number): DeviceTreeNode {
       'dma-coherent': true,
       reg: registers(pciConfig),
       ranges: [
-        PCI_MEMORY_32,
-        ...cells64(pciMemory.base),
-        ...cells64(pciMemory.base),
-        ...cells64(pciMemory.size),
+        ...[PCI_MEMORY_32, ...range(pciMemory)],
+        ...(windows === undefined ? [] : [PCI_PREFETCHABLE_64, ...range(windows)]),
       ],
       // Slot and pin choose the line; each slot has only INTA.
       'interrupt-map-mask': [0xf800, 0, 0, 7],
       ...(slots > 0 && { 'interrupt-map': interruptMap }),
     },
   };
+}
+
+/** The same addresses on both sides of the bridge. */
+function range(region: Region): readonly number[] {
+  return [...cells64(region.base), ...registers(region)];
 }
 
 function registers(region: Region): readonly number[] {

@@ -1,10 +1,12 @@
 import type { Crew, LinkState } from '../harts/crew.ts';
 import type { Board } from '../platform/board.ts';
+import { areWindows } from '../platform/windows.ts';
 import { damaged, foreign } from './errors.ts';
 import { type Json, stateFromJson, stateToJson } from './state.ts';
 
 /** What a machine is: a snapshot fits another one where all of this is the same. */
 export interface MachineShape {
+  /** Bytes of RAM, the devices' shared memory included. */
   readonly memorySize: number;
   readonly clock: 'real' | 'instructions';
   /** Harts. Absent: 1. */
@@ -17,6 +19,8 @@ interface DeviceShape {
   readonly features: readonly number[];
   readonly queueSizes: readonly number[];
   readonly configSize: number;
+  /** Bytes of shared memory, the last ones of RAM. Absent: none. */
+  readonly sharedMemory?: number;
 }
 
 export function shapeOf(board: Board, clock: MachineShape['clock']): MachineShape {
@@ -29,8 +33,20 @@ export function shapeOf(board: Board, clock: MachineShape['clock']): MachineShap
       features: device.features,
       queueSizes: device.queueSizes,
       configSize: device.config.length,
+      ...(device.sharedMemory?.size && { sharedMemory: device.sharedMemory.size }),
     })),
   };
+}
+
+/**
+ * Bytes of the devices' shared memory, by slot.
+ *
+ * @throws MachineError `MACHINE_SNAPSHOT_DAMAGED`
+ */
+export function windowsOf({ devices, memorySize }: MachineShape): readonly number[] {
+  const windows = devices.map((device: Partial<DeviceShape> | null) => device?.sharedMemory ?? 0);
+  if (!areWindows(windows, memorySize)) throw damaged('bad sizes of shared memory');
+  return windows;
 }
 
 /** @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` */

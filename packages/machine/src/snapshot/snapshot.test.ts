@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { crc32c, memorySource } from '@anole/bytes';
+import { SharedMemory } from '../devices/virtio/shared-memory.ts';
 import { VirtioConsole } from '../devices/virtio-console/device.ts';
 import { VirtioFs } from '../devices/virtio-fs/device.ts';
 import { Machine } from '../machine.ts';
@@ -182,6 +183,74 @@ describe('a snapshot', () => {
     );
     await assert.rejects(save, { code: 'MACHINE_WRONG_STATE' });
     await Promise.all([running, pending]);
+  });
+});
+
+/** Two file systems, of which the second shares memory. */
+const sharing = () => {
+  const sharedMemory = new SharedMemory();
+  const handle = () => undefined;
+  const second = new VirtioFs({ tag: 'data', handle, sharedMemory });
+  return { sharedMemory, devices: [new VirtioFs({ tag: 'root', handle }), second] };
+};
+const WINDOW = 0x400_0000;
+
+async function savedWith(devices: readonly VirtioFs[], prepare = () => {}): Promise<Uint8Array> {
+  const kernel = buildImage(powerOff);
+  const machine = await Machine.create({ kernel, memoryMiB: 64, devices });
+  prepare();
+  return collectAll((sink) => machine.save(sink));
+}
+
+async function collectAll(write: (sink: SnapshotSink) => Promise<void>): Promise<Uint8Array> {
+  const chunks: Uint8Array[] = [];
+  await write((chunk) => void chunks.push(chunk.slice()));
+  return new Uint8Array(Buffer.concat(chunks));
+}
+
+describe('a snapshot of a machine that shares memory with its devices', () => {
+  it('has what lies there', async () => {
+    const { sharedMemory, devices } = sharing();
+    const file = await savedWith(devices, () => sharedMemory.at(WINDOW - 3, 3).set([7, 8, 9]));
+    const snapshot = openSnapshot(memorySource(file));
+    assert.equal(snapshot.shape.memorySize, 2 * WINDOW);
+    assert.equal(snapshot.shape.devices[1]!.sharedMemory, WINDOW);
+    const again = sharing();
+    const copy = await Machine.restore({ snapshot, devices: again.devices });
+    assert.equal(again.sharedMemory.size, WINDOW);
+    assert.deepEqual([...again.sharedMemory.at(WINDOW - 3, 3)], [7, 8, 9]);
+    assert.deepEqual(await copy.run(), { reason: 'poweroff', code: 0 });
+  });
+
+  it('is refused where the device shares none', async () => {
+    const snapshot = openSnapshot(memorySource(await savedWith(sharing().devices)));
+    const plain = new VirtioFs({ tag: 'data', handle: () => undefined });
+    const devices = [sharing().devices[0]!, plain];
+    await assert.rejects(Machine.restore({ snapshot, devices }), {
+      code: 'MACHINE_SNAPSHOT_FOREIGN',
+    });
+  });
+
+  it('and one of before devices could share memory: they share none then', async () => {
+    const plain = new VirtioFs({ tag: 'data', handle: () => undefined });
+    const file = await savedWith([sharing().devices[0]!, plain]);
+    const snapshot = openSnapshot(memorySource(file));
+    assert.ok(!('sharedMemory' in snapshot.shape.devices[1]!));
+    const { sharedMemory, devices } = sharing();
+    const copy = await Machine.restore({ snapshot, devices });
+    assert.equal(sharedMemory.size, 0);
+    assert.deepEqual(await copy.run(), { reason: 'poweroff', code: 0 });
+  });
+
+  it('is refused where it says what no machine has', async () => {
+    const snapshot = openSnapshot(memorySource(await savedWith(sharing().devices)));
+    for (const sharedMemory of [2 * WINDOW, 4096, -1, '1' as never]) {
+      const devices = [snapshot.shape.devices[0]!, { ...snapshot.shape.devices[1]!, sharedMemory }];
+      const changed = { ...snapshot, shape: { ...snapshot.shape, devices } };
+      await assert.rejects(Machine.restore({ snapshot: changed, devices: sharing().devices }), {
+        code: 'MACHINE_SNAPSHOT_DAMAGED',
+      });
+    }
   });
 });
 

@@ -19,6 +19,8 @@ export interface Bar {
   /** A power of two, at least 4096. */
   readonly size: number;
   readonly device: MmioDevice;
+  /** Memory without side effects. Default false. */
+  readonly prefetchable?: boolean;
 }
 
 /** Sees configuration accesses before the plain registers do; undefined or false: not mine. */
@@ -56,7 +58,7 @@ export class PciFunction {
     this.#allow(R.INTERRUPT_LINE, 0xff, 1);
     for (const bar of bars) {
       const at = R.BAR_0 + bar.index * 4;
-      this.#view.setUint32(at, R.BAR_MEMORY_64, true);
+      this.#view.setUint32(at, R.BAR_MEMORY_64 | (bar.prefetchable ? R.BAR_PREFETCHABLE : 0), true);
       this.#allow(at, ~(bar.size - 1), 4);
       this.#allow(at + 4, 0xffff_ffff, 4);
     }

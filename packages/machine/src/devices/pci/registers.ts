@@ -21,8 +21,9 @@ export const COMMAND_INTERRUPT_DISABLE = 0x0400;
 export const STATUS_INTERRUPT = 0x0008;
 export const STATUS_CAPABILITIES = 0x0010;
 
-/** Memory BAR, 64-bit, not prefetchable. */
+/** Memory BAR, 64-bit. */
 export const BAR_MEMORY_64 = 0x4;
+export const BAR_PREFETCHABLE = 0x8;
 
 export const CONFIG_SIZE = 0x100;
 /** ECAM (PCI Express Base 3.0, 7.2.2): address bits 19:15 device, 14:12 function, 11:0 register. */

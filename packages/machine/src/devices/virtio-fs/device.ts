@@ -4,6 +4,7 @@ import { type DescriptorChain, gather, scatter } from '../virtio/chain.ts';
 import type { VirtioDevice, VirtioHost } from '../virtio/device.ts';
 import { misused } from '../virtio/queue.ts';
 import { TYPE_FILE_SYSTEM } from '../virtio/registers.ts';
+import type { SharedMemory } from '../virtio/shared-memory.ts';
 import {
   CLASS_STORAGE,
   CONFIG_SIZE,
@@ -29,6 +30,11 @@ export interface VirtioFsOptions {
   /** What the guest mounts: 1 to 36 bytes of UTF-8. */
   readonly tag: string;
   readonly handle: FsHandler;
+  /**
+   * Shared memory for files that the guest maps (the DAX window): the machine gives it its place. Default:
+   * none.
+   */
+  readonly sharedMemory?: SharedMemory;
   /** Request queues beside the high-priority one. Default 1. */
   readonly requestQueues?: number;
 }
@@ -44,6 +50,7 @@ export class VirtioFs implements VirtioDevice {
   readonly queueSizes: readonly number[];
   readonly config: Uint8Array;
   readonly state = {};
+  readonly sharedMemory?: SharedMemory;
   readonly #handle: FsHandler;
   #host: VirtioHost | undefined;
   /** Requests are copied here, so that the guest cannot change one while it is served. */
@@ -64,6 +71,7 @@ export class VirtioFs implements VirtioDevice {
     new DataView(this.config.buffer).setUint32(TAG_SIZE, queues, true);
     this.queueSizes = new Array<number>(FIRST_REQUEST_QUEUE + queues).fill(QUEUE_SIZE);
     this.#handle = options.handle;
+    if (options.sharedMemory) this.sharedMemory = options.sharedMemory;
   }
 
   get busy(): boolean {

@@ -1,5 +1,6 @@
 import type { GuestMemory } from '../../hart/guest-memory.ts';
 import type { Virtqueue } from './queue.ts';
+import type { SharedMemory } from './shared-memory.ts';
 
 /** What the transport gives a device. */
 export interface VirtioHost {
@@ -32,6 +33,8 @@ export interface VirtioDevice {
   readonly queueSizes: readonly number[];
   /** Device configuration as the driver reads it now. */
   readonly config: Uint8Array;
+  /** What it shares with its driver beside the queues' buffers. */
+  readonly sharedMemory?: SharedMemory;
   /** Everything a snapshot needs; a restore puts the saved values into it, field by field. */
   readonly state: object;
   /** Something is under way that a snapshot cannot hold: a request that the host still serves. */

@@ -4,15 +4,20 @@ import * as R from './registers.ts';
 
 /** Offsets within a capability (VIRTIO 1.2, 4.1.4, struct virtio_pci_cap). */
 const CAP_BAR = 4;
+const CAP_ID = 5;
 const CAP_OFFSET = 8;
 const CAP_LENGTH = 12;
 const CAP_DATA = 16;
 
-/** Says where in BAR 0 the structures are, and opens the window through configuration space. */
+/**
+ * Says where in BAR 0 the structures are, and in which BAR the `shared` bytes of shared memory, and opens the
+ * window through configuration space.
+ */
 export function addVirtioCapabilities(
   pci: PciFunction,
   bar: MmioDevice,
   deviceConfigLength: number,
+  shared: number,
 ): void {
   pci.addCapability(R.CAP_VENDOR, capability(R.CFG_COMMON, R.BAR_COMMON, R.COMMON.end));
   pci.addCapability(R.CAP_VENDOR, capability(R.CFG_ISR, R.BAR_ISR, 1));
@@ -22,6 +27,13 @@ export function addVirtioCapabilities(
   const notify = capability(R.CFG_NOTIFY, R.BAR_NOTIFY, R.BAR_SIZE - R.BAR_NOTIFY, 4);
   new DataView(notify.buffer).setUint32(CAP_DATA - 2, R.NOTIFY_MULTIPLIER, true);
   pci.addCapability(R.CAP_VENDOR, notify);
+  if (shared > 0) {
+    // Behind it are the upper halves of offset and length (4.1.4.7).
+    const memory = capability(R.CFG_SHARED_MEMORY, 0, shared, 8);
+    memory[CAP_BAR - 2] = R.SHARED_BAR;
+    memory[CAP_ID - 2] = R.SHARED_ID;
+    pci.addCapability(R.CAP_VENDOR, memory);
+  }
   const window = capability(R.CFG_PCI, 0, 0, 4);
   const writable = new Uint8Array(window.length);
   writable[CAP_BAR - 2] = 0xff;

@@ -1,7 +1,7 @@
 import { AnoleError } from '@anole/bytes';
 import type { GuestMemory } from '../../hart/guest-memory.ts';
 import type { AccessSize, MmioDevice } from '../device.ts';
-import { PciFunction } from '../pci/function.ts';
+import { type Bar, PciFunction } from '../pci/function.ts';
 import { CommonConfig } from './common-config.ts';
 import type { VirtioDevice, VirtioHost } from './device.ts';
 import { addVirtioCapabilities } from './pci-capabilities.ts';
@@ -38,6 +38,7 @@ export class VirtioPci implements VirtioHost {
       write: (offset, size, value) => this.#write(offset, size, value),
     };
     const id = R.PCI_DEVICE_BASE + device.type;
+    const shared = device.sharedMemory?.size ?? 0;
     this.pci = new PciFunction(
       {
         vendorId: R.PCI_VENDOR,
@@ -47,9 +48,9 @@ export class VirtioPci implements VirtioHost {
         revision: 1,
         classCode: device.classCode,
       },
-      [{ index: 0, size: R.BAR_SIZE, device: bar }],
+      [{ index: 0, size: R.BAR_SIZE, device: bar }, ...(shared > 0 ? [sharedBar(shared)] : [])],
     );
-    addVirtioCapabilities(this.pci, bar, device.config.length);
+    addVirtioCapabilities(this.pci, bar, device.config.length, shared);
     device.attach(this);
   }
 
@@ -130,6 +131,15 @@ export class VirtioPci implements VirtioHost {
       }
     }
   }
+}
+
+/**
+ * The BAR of shared memory. The bridge offers room for it only where that is, and there the guest meets RAM;
+ * a guest that puts it elsewhere finds nothing behind it.
+ */
+function sharedBar(size: number): Bar {
+  const nothing: MmioDevice = { read: () => 0xffff_ffff, write: () => {} };
+  return { index: R.SHARED_BAR, size, device: nothing, prefetchable: true };
 }
 
 /** What a guest can bring about; anything else is a fault of ours and must be seen. */

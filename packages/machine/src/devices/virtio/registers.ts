@@ -30,6 +30,7 @@ export const CFG_NOTIFY = 2;
 export const CFG_ISR = 3;
 export const CFG_DEVICE = 4;
 export const CFG_PCI = 5;
+export const CFG_SHARED_MEMORY = 8;
 
 /** 4.1.4.3 Common configuration structure layout. */
 export const COMMON = {
@@ -65,6 +66,10 @@ export const BAR_DEVICE = 0x2000;
 export const BAR_NOTIFY = 0x3000;
 export const BAR_SIZE = 0x4000;
 export const NOTIFY_MULTIPLIER = 4;
+
+/** The BAR of shared memory, where there is some, and the id of that. */
+export const SHARED_BAR = 2;
+export const SHARED_ID = 0;
 
 /** 5 Device Types. */
 export const TYPE_NETWORK = 1;
