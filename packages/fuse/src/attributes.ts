@@ -1,5 +1,7 @@
 import { encodeDevice, type FileType, modeOfType, type Stat, typeOfMode } from '@anole/vfs';
+import { ATTR_DAX } from './layout/flags.ts';
 import { Attr, AttrOut, EntryOut } from './layout/replies.ts';
+import { isMapped } from './window.ts';
 
 /** DT_* of dirent.h. */
 export function direntType(type: FileType): number {
@@ -19,6 +21,8 @@ export interface Terms {
   readonly attributes: number;
   /** It gathers writes, so that a file may hold more than the tree knows. */
   readonly delayedWrites: boolean;
+  /** It maps files: see {@link isMapped}. */
+  readonly maps: boolean;
 }
 
 export function writeEntry(
@@ -34,20 +38,20 @@ export function writeEntry(
   entry.nodeid = nodeid;
   entry.entryValid = terms.entry;
   entry.attrValid = terms.attributes;
-  writeAttr(view, at + EntryOut.offsets.attr, stat, terms.delayedWrites);
+  writeAttr(view, at + EntryOut.offsets.attr, stat, terms);
 }
 
 export function writeAttrOut(view: DataView, at: number, stat: Stat, terms: Terms): void {
   AttrOut.at(view, at).attrValid = terms.attributes;
-  writeAttr(view, at + AttrOut.offsets.attr, stat, terms.delayedWrites);
+  writeAttr(view, at + AttrOut.offsets.attr, stat, terms);
 }
 
-function writeAttr(view: DataView, at: number, stat: Stat, delayedWrites: boolean): void {
+function writeAttr(view: DataView, at: number, stat: Stat, terms: Terms): void {
   const { mtime, atime = mtime, ctime = mtime } = stat;
   const attr = Attr.at(view, at);
   attr.ino = stat.ino;
   attr.size = stat.size;
-  attr.blocks = blocksOf(stat, delayedWrites);
+  attr.blocks = blocksOf(stat, terms.delayedWrites);
   attr.atime = atime.seconds;
   attr.mtime = mtime.seconds;
   attr.ctime = ctime.seconds;
@@ -60,6 +64,7 @@ function writeAttr(view: DataView, at: number, stat: Stat, delayedWrites: boolea
   attr.gid = stat.gid;
   attr.rdev = stat.rdev === undefined ? 0 : encodeDevice(stat.rdev);
   attr.blockSize = 4096;
+  if (terms.maps && isMapped(stat)) attr.flags = ATTR_DAX;
 }
 
 /**

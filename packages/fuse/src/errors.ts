@@ -10,6 +10,7 @@ export const Errno = {
   EINVAL: 22,
   ENOTTY: 25,
   EFBIG: 27,
+  EROFS: 30,
   ERANGE: 34,
   ENAMETOOLONG: 36,
   ENOSYS: 38,

@@ -16,3 +16,4 @@ export { type Reply, resendRequests } from './replies.ts';
 export { FuseServer } from './server.ts';
 export type { FuseOptions, TreeChange } from './session.ts';
 export type { FuseFork, FuseState } from './state.ts';
+export type { Window } from './window.ts';

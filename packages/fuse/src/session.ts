@@ -9,6 +9,7 @@ import { EntryOut } from './layout/replies.ts';
 import { type KnownNode, NodeTable } from './nodes.ts';
 import { Replies, type Reply } from './replies.ts';
 import type { Request } from './request.ts';
+import type { Window } from './window.ts';
 
 /** Time for which the kernel may believe what nobody but it can change: a year, in seconds. */
 const FOR_GOOD = 365 * 24 * 3600;
@@ -56,6 +57,11 @@ export interface FuseOptions {
    */
   readonly backings?: Backings | undefined;
   /**
+   * For files that the kernel maps, where it can. Only of use with an exclusive tree that is only read: what
+   * the kernel writes into a file that it mapped, it tells nobody.
+   */
+  readonly window?: Window | undefined;
+  /**
    * Process of the guest that drops what {@link FuseServer.changed} names, by its id there. Default 1,
    * the first process.
    */
@@ -79,7 +85,6 @@ export class Session {
   readonly nodes: NodeTable;
   readonly replies = new Replies();
   terms: Terms;
-  readonly #settled: Terms;
   readonly exclusive: boolean;
   readonly writable: boolean;
   /** Whether the kernel may open files without asking: nothing has to be refused then. */
@@ -87,13 +92,14 @@ export class Session {
   readonly writebackCache: boolean;
   readonly maxTransfer: number;
   readonly maxReadahead: number;
-  /** Flags of INIT that both sides have, all 64 bits in one number; undefined until INIT was answered. */
-  agreed: number | undefined;
   readonly nodeOf: FuseOptions['nodeOf'];
   readonly backings: Backings | undefined;
   readonly drops: Drops;
   /** Told of changes that the kernel asked for. */
   observer: ((change: TreeChange) => void) | undefined;
+  readonly #window: Window | undefined;
+  #agreed: number | undefined;
+  #isSettled: boolean;
   /** Requests that wait for the tree. */
   #waiting = 0;
   /** For data that are read. */
@@ -104,7 +110,7 @@ export class Session {
     this.tree = tree;
     this.nodes = new NodeTable(tree.root, options.nodeOf !== undefined);
     this.nodeOf = options.nodeOf;
-    this.agreed = options.agreed;
+    this.#agreed = options.agreed;
     this.drops = new Drops(this.nodes, options.keeper ?? 1);
     this.exclusive = options.exclusive ?? true;
     this.writable = 'usage' in tree && options.readOnly !== true;
@@ -113,16 +119,49 @@ export class Session {
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;
     this.maxTransfer = maxTransfer;
     this.maxReadahead = options.maxReadahead ?? maxTransfer;
-    const seconds = this.exclusive ? FOR_GOOD : SHARED;
-    const delayedWrites = this.writebackCache;
-    this.#settled = { entry: seconds, attributes: seconds, delayedWrites };
-    this.terms = options.unsettled ? { entry: 0, attributes: 0, delayedWrites } : this.#settled;
+    this.#window = this.exclusive && !this.writable ? options.window : undefined;
+    this.#isSettled = options.unsettled !== true;
+    this.terms = this.#newTerms();
+  }
+
+  /** Flags of INIT that both sides have, all 64 bits in one number; undefined until INIT was answered. */
+  get agreed(): number | undefined {
+    return this.#agreed;
+  }
+
+  set agreed(flags: number | undefined) {
+    this.#agreed = flags;
+    this.terms = this.#newTerms();
+  }
+
+  /** Whether to agree on a window. */
+  get offersWindow(): boolean {
+    return this.#window !== undefined && this.#window.size > 0;
+  }
+
+  /** The window, where that was agreed on. */
+  get window(): Window | undefined {
+    return this.#agrees(InitFlag2.HAS_INODE_DAX) ? this.#window : undefined;
+  }
+
+  #agrees(flag2: number): boolean {
+    return (Math.floor((this.#agreed ?? 0) / 2 ** 32) & flag2) !== 0;
+  }
+
+  #newTerms(): Terms {
+    const seconds = !this.#isSettled ? 0 : this.exclusive ? FOR_GOOD : SHARED;
+    return {
+      entry: seconds,
+      attributes: seconds,
+      delayedWrites: this.writebackCache,
+      // A mapping outlives the tree that it is of, where the kernel goes on with another one.
+      maps: this.#isSettled && this.window !== undefined,
+    };
   }
 
   /** Those whose files the kernel reads by itself, where that was agreed on. */
   get passing(): Backings | undefined {
-    const flags2 = Math.floor((this.agreed ?? 0) / 2 ** 32);
-    return (flags2 & InitFlag2.PASSTHROUGH) === 0 ? undefined : this.backings;
+    return this.#agrees(InitFlag2.PASSTHROUGH) ? this.backings : undefined;
   }
 
   /** The node that a request is about. */
@@ -170,7 +209,8 @@ export class Session {
   }
 
   settle(): void {
-    this.terms = this.#settled;
+    this.#isSettled = true;
+    this.terms = this.#newTerms();
   }
 
   forget(nodeid: number, lookups: number): void {

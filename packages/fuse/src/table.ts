@@ -5,6 +5,7 @@ import * as attributes from './operations/attributes.ts';
 import * as data from './operations/data.ts';
 import * as directories from './operations/directories.ts';
 import * as lifecycle from './operations/lifecycle.ts';
+import * as mappings from './operations/mappings.ts';
 import * as names from './operations/names.ts';
 import * as xattrs from './operations/xattrs.ts';
 import type { Reply } from './replies.ts';
@@ -75,8 +76,8 @@ const operations: Readonly<Record<keyof typeof Opcode, Operation>> = {
   RENAME2: names.rename2,
   LSEEK: data.lseek,
   COPY_FILE_RANGE: data.copyFileRange,
-  SETUPMAPPING: absent,
-  REMOVEMAPPING: absent,
+  SETUPMAPPING: mappings.setupMapping,
+  REMOVEMAPPING: mappings.removeMapping,
   SYNCFS: nothing,
   TMPFILE: names.tmpfile,
   STATX: absent,

@@ -19,13 +19,20 @@ export const InitFlag = {
   MAX_PAGES: 1 << 22,
   CACHE_SYMLINKS: 1 << 23,
   NO_OPENDIR_SUPPORT: 1 << 24,
+  MAP_ALIGNMENT: 1 << 26,
   HANDLE_KILLPRIV_V2: 1 << 28,
   SETXATTR_EXT: 1 << 29,
   INIT_EXT: 1 << 30,
 } as const;
 
 /** FUSE_* flags of INIT from bit 32 on (`flags2`), which count where INIT_EXT is agreed on. */
-export const InitFlag2 = { PASSTHROUGH: 1 << 5 } as const;
+export const InitFlag2 = { HAS_INODE_DAX: 1 << 1, PASSTHROUGH: 1 << 5 } as const;
+
+/** FUSE_ATTR_DAX of fuse_attr.flags: the kernel maps the file instead of reading it. */
+export const ATTR_DAX = 1 << 1;
+
+/** FUSE_SETUPMAPPING_FLAG_WRITE of fuse_setupmapping_in.flags. */
+export const SETUPMAPPING_WRITE = 1 << 0;
 
 /** FOPEN_*: how the kernel is to use a file that was opened. */
 export const OpenFlag = { KEEP_CACHE: 1 << 1, PASSTHROUGH: 1 << 7 } as const;

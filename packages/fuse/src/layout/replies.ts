@@ -44,7 +44,8 @@ export const Attr = struct('fuse_attr', 88, {
   gid: u32,
   rdev: u32,
   blockSize: u32,
-  flags: pad(4),
+  /** FUSE_ATTR_*. */
+  flags: u32,
 });
 
 /** Seconds and nanoseconds that the kernel may keep what it was told. */

@@ -126,6 +126,15 @@ export const LseekIn = struct('fuse_lseek_in', 24, {
   padding: pad(4),
 });
 
+export const SetupmappingIn = struct('fuse_setupmapping_in', 40, {
+  handle: pad(8),
+  /** Of the file. */
+  offset: u53,
+  length: u53,
+  flags: u53,
+  windowOffset: u53,
+});
+
 export const CopyFileRangeIn = struct('fuse_copy_file_range_in', 56, {
   handleIn: pad(8),
   offsetIn: u53,

@@ -18,7 +18,9 @@ const MAJOR = 7;
 const MIN_MINOR = 31;
 const MAX_MINOR = 41;
 const PAGE = 4096;
-const { PASSTHROUGH } = InitFlag2;
+/** Mappings begin at a page: the logarithm of its size. */
+const MAP_ALIGNMENT = 12;
+const { HAS_INODE_DAX, PASSTHROUGH } = InitFlag2;
 
 /** Flags that are of use to every tree, where the kernel has them too. */
 const wanted =
@@ -39,9 +41,8 @@ export function init(session: Session, request: Request): Reply {
     throw new FuseError('FUSE_REFUSED', `Cannot speak FUSE ${version}`, Errno.EPROTO);
   }
   session.reset();
-  const passes = session.backings !== undefined && (offeredBeyond(request) & PASSTHROUGH) !== 0;
-  const flags = (offer.flags & flagsFor(session, passes)) >>> 0;
-  const flags2 = passes ? PASSTHROUGH : 0;
+  const flags2 = offeredBeyond(request) & flags2For(session, offer.flags);
+  const flags = (offer.flags & flagsFor(session, flags2)) >>> 0;
   session.agreed = flags2 * 2 ** 32 + flags;
   return reply(session, request, offer.maxReadahead, flags, flags2);
 }
@@ -52,13 +53,26 @@ function offeredBeyond(request: Request): number {
   return InitExtIn.at(request.view, InHeader.size + InitIn.size).flags2;
 }
 
-function flagsFor(session: Session, passes: boolean): number {
+function flags2For(session: Session, offered: number): number {
+  const passing = session.backings === undefined ? 0 : PASSTHROUGH;
+  // A kernel names the alignment where its device has a window.
+  const maps = session.offersWindow && (offered & InitFlag.MAP_ALIGNMENT) !== 0;
+  return passing | (maps ? HAS_INODE_DAX : 0);
+}
+
+function flagsFor(session: Session, flags2: number): number {
+  const flags = flags2 === 0 ? 0 : InitFlag.INIT_EXT;
+  const maps = (flags2 & HAS_INODE_DAX) === 0 ? 0 : InitFlag.MAP_ALIGNMENT;
+  return flags | maps | treeFlags(session, (flags2 & PASSTHROUGH) !== 0);
+}
+
+function treeFlags(session: Session, passes: boolean): number {
   if (!session.exclusive) return wanted | InitFlag.AUTO_INVAL_DATA | InitFlag.READDIRPLUS_AUTO;
   // Attributes are cheap here, and stay true: whoever lists a directory gets those of all entries, and no
   // LOOKUP follows.
   const cached = wanted | InitFlag.CACHE_SYMLINKS | InitFlag.NO_OPENDIR_SUPPORT;
   // Who passes files must be asked at each open.
-  if (passes) return cached | InitFlag.INIT_EXT;
+  if (passes) return cached;
   // Without OPEN nothing here would refuse to open a file for writing in a tree that is only read.
   const flags = session.opensFreely ? cached | InitFlag.NO_OPEN_SUPPORT : cached;
   return session.writebackCache ? flags | InitFlag.WRITEBACK_CACHE : flags;
@@ -83,7 +97,7 @@ function reply(
       maxWrite: session.writable ? session.maxTransfer : PAGE,
       timeGranularity: 1,
       maxPages: Math.ceil(session.maxTransfer / PAGE),
-      mapAlignment: 0,
+      mapAlignment: (flags2 & HAS_INODE_DAX) === 0 ? 0 : MAP_ALIGNMENT,
       flags2,
       // Files that are passed lie on no stack, and one overlay can stand on this file system.
       maxStackDepth: (flags2 & PASSTHROUGH) === 0 ? 0 : 1,
