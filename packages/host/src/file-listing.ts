@@ -32,7 +32,7 @@ export class FileListing {
     }
     this.#names.push(node.name);
     this.#keys[at] = this.#numberOf(node.parent);
-    node.putIdentity(this.#keys, at + 1);
+    node.putVersion(this.#keys, at + 1);
     return true;
   }
 

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { linkSync, mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  closeSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -101,6 +112,25 @@ describe('hostTree', () => {
     const a = tree.root.lookup('a')!;
     renameSync(join(directory, 'b'), join(directory, 'a'));
     assert.throws(() => a.read(0, 3), { code: 'VFS_STALE' });
+  });
+
+  it('tells a file that is written to while it is read, unless the tree is live', (test) => {
+    const directory = temporary(test);
+    const path = join(directory, 'a');
+    writeFileSync(path, 'one');
+    using tree = hostTree(directory);
+    using live = hostTree(directory, { live: true });
+    const nodes = [tree, live].map(({ root }) => root.lookup('a')!);
+    for (const node of nodes) assert.equal(String(Buffer.from(node.read(0, 3))), 'one');
+    const fd = openSync(path, 'r+');
+    writeSync(fd, 'two', 0);
+    closeSync(fd);
+    assert.throws(() => nodes[0]!.read(0, 3), { code: 'VFS_STALE', message: /a: it was written/ });
+    assert.equal(String(Buffer.from(nodes[1]!.read(0, 3))), 'two');
+    const [condensed] = [tree.root.condense(tree.root.list())(0, 'a')];
+    assert.equal(String(Buffer.from(condensed!.read(0, 3))), 'two');
+    appendFileSync(path, ' and more');
+    assert.throws(() => condensed!.read(0, 3), { code: 'VFS_STALE' });
   });
 
   it('makes nodes again that were let go of, and asks for their attributes anew', (test) => {

@@ -14,7 +14,7 @@ import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { deviceNumber, deviceOf, InodeNumbers } from './host-stat.ts';
 import { type Listing, listDirectory } from './listing.ts';
-import { type FileRows, KeyRows, StatRows } from './stat-rows.ts';
+import { type FileRows, KeyRows, StatRows, VERSION_WORDS } from './stat-rows.ts';
 import { readXattrDump, type XattrDump } from './xattr-dump.ts';
 
 export interface HostTreeOptions {
@@ -23,6 +23,11 @@ export interface HostTreeOptions {
    * is run once, for the whole tree, when the tree is opened. Default false: there are none.
    */
   readonly xattrs?: boolean;
+  /**
+   * Whether files are read as they are by then. Default false: one that was written to since it was listed, or
+   * is while it is read, is `VFS_STALE`.
+   */
+  readonly live?: boolean;
 }
 
 /** A Tree over a directory of this machine. Close it. */
@@ -35,7 +40,7 @@ export interface HostTree extends Tree {
 }
 
 /**
- * A directory of this machine as a Tree to read, as it is when it is read. All answers are
+ * A directory of this machine as a Tree to read, as it is when it is listed. All answers are
  * synchronous. Symbolic links are never followed, also not where one takes a directory's place
  * meanwhile: every component is opened on its own, from the directory above it.
  *
@@ -49,7 +54,7 @@ export interface HostTree extends Tree {
  * console.log(tree.root.list().map(({ name }) => name));
  */
 export function hostTree(path: string, options: HostTreeOptions = {}): HostTree {
-  const host = new Host(path);
+  const host = new Host(path, options.live ?? false);
   try {
     if (options.xattrs) host.dump = readXattrDump(path);
   } catch (error) {
@@ -72,10 +77,13 @@ class Host {
   private readonly opened: StatRows;
   private readonly directories = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
   private readonly files = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
+  private readonly version = new Uint32Array(VERSION_WORDS);
+  private readonly isLive: boolean;
   private closed = false;
 
-  constructor(path: string) {
+  constructor(path: string, isLive: boolean) {
     this.rootPath = path;
+    this.isLive = isLive;
     try {
       const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
       const raw = fstatSync(fd, { bigint: true });
@@ -146,9 +154,23 @@ class Host {
 
   readInto(node: HostNode, offset: number, target: Uint8Array): number {
     return this.guard(
-      () => readInto(this.descriptor(node), target, offset, () => node.path()),
+      () => {
+        const fd = this.descriptor(node);
+        const count = readInto(fd, target, offset, () => node.path());
+        // Behind reading: so what was read until now is what was listed.
+        if (!this.isLive) this.checkUnwritten(node, fd);
+        return count;
+      },
       () => `read ${node.path()}`,
     );
+  }
+
+  private checkUnwritten(node: HostNode, fd: number): void {
+    this.calls.statOpen(this.opened, fd);
+    node.putVersion(this.version, 0);
+    if (this.opened.isVersion(0, this.version, 0)) return;
+    const path = node.path();
+    throw new VfsError('VFS_STALE', `Cannot read ${path}: it was written to meanwhile`);
   }
 
   private descriptor(node: HostNode): number {
@@ -292,9 +314,9 @@ export class HostNode implements TreeNode {
     return this.is(other.rows, other.row);
   }
 
-  /** Puts what tells this file from all others of this machine to `words`, from `at` on. */
-  putIdentity(words: Uint32Array, at: number): void {
-    this.rows.putIdentity(this.row, words, at);
+  /** Puts what tells this file from all others, and from itself once written to, to `words`, from `at` on. */
+  putVersion(words: Uint32Array, at: number): void {
+    this.rows.putVersion(this.row, words, at);
   }
 
   /** The directory that the tree is made of, as it was named. */

@@ -58,6 +58,16 @@ describe('files of a list', () => {
     assert.equal(read(0), 'it is 5');
   });
 
+  it('are not there once they were written to', async (test) => {
+    const { base, read } = await listed(test);
+    assert.equal(read(0), 'it is 5');
+    writeFileSync(join(base, 'first'), 'it is 6');
+    assert.equal(read(0), undefined);
+    assert.equal(read(1), 'it is 10');
+    writeFileSync(join(base, 'a/b/third'), 'it is longer');
+    assert.equal(read(2), undefined);
+  });
+
   it('are not there behind a link, in whatever component', async (test) => {
     const { base, read } = await listed(test);
     renameSync(join(base, 'first'), join(base, 'moved'));

@@ -5,7 +5,7 @@ import { hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { InodeNumbers } from './host-stat.ts';
 import { type Listing, listDirectory } from './listing.ts';
-import { IDENTITY_WORDS, StatRows } from './stat-rows.ts';
+import { StatRows, VERSION_WORDS } from './stat-rows.ts';
 
 /** Files of a {@link HostTree} as another thread is told of them, numbered from 0. Plain data. */
 export interface FileList {
@@ -14,12 +14,12 @@ export interface FileList {
   /** Paths from there, one behind the other, as each file has a name: NUL and `/` are between them. */
   readonly directories: string;
   readonly names: string;
-  /** For each file the number of its directory, and what tells it from others. */
+  /** For each file the number of its directory, and its version: what tells it from others, and from itself. */
   readonly keys: Uint32Array<ArrayBuffer>;
 }
 
 /** Of `keys` for each file. */
-export const KEY_WORDS = 1 + IDENTITY_WORDS;
+export const KEY_WORDS = 1 + VERSION_WORDS;
 
 /** Directories that are kept open: files of a list are in few, or in many of one tree in turn. */
 const DIRECTORIES = 32;
@@ -58,13 +58,26 @@ export class ListedFiles implements Disposable {
 
   /**
    * Fills `target` from byte `offset` of a file. Gives how many bytes there were, or undefined where it is
-   * gone, or another file has its name.
+   * gone, another file has its name, or it was written to since it was listed.
    *
    * @throws HostError as opening and reading a file raise it
    */
   readInto(index: number, offset: number, target: Uint8Array): number | undefined {
     if (!this.#isOpen(index)) return undefined;
-    return readInto(this.#file!.fd, target, offset, () => this.path(index));
+    try {
+      const count = readInto(this.#file!.fd, target, offset, () => this.path(index));
+      // Behind reading: so what was read until now is what was listed.
+      return this.#isListed(index) ? count : undefined;
+    } catch (error) {
+      if (!this.#isListed(index)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Whether the open file is the listed one, and was not written to since. */
+  #isListed(index: number): boolean {
+    this.#calls.statOpen(this.#opened, this.#file!.fd);
+    return this.#opened.isVersion(0, this.#keys, index * KEY_WORDS + 1);
   }
 
   /**
@@ -73,9 +86,12 @@ export class ListedFiles implements Disposable {
    * @throws HostError as opening and listing a directory raise it
    */
   list(index: number): Listing | undefined {
-    const isOpen = this.#isOpen(index);
+    if (!this.#isOpen(index)) return undefined;
+    const { fd } = this.#file!;
     try {
-      return isOpen ? listDirectory(this.#calls, this.#file!.fd) : undefined;
+      this.#calls.statOpen(this.#opened, fd);
+      const isSame = this.#opened.isOf(0, this.#keys, index * KEY_WORDS + 1);
+      return isSame ? listDirectory(this.#calls, fd) : undefined;
     } catch (error) {
       throw hostError(error, `list ${this.path(index)}`);
     }
@@ -95,7 +111,7 @@ export class ListedFiles implements Disposable {
   #isOpen(index: number): boolean {
     try {
       if (this.#file?.index !== index) this.#open(index);
-      return this.#file !== undefined;
+      return true;
     } catch (error) {
       if (goneCodes.has(systemCode(error) ?? '')) return false;
       throw hostError(error, `open ${this.path(index)}`);
@@ -111,8 +127,6 @@ export class ListedFiles implements Disposable {
     const directory = this.#enter(this.#directoryOf(index));
     const fd = this.#calls.open(directory, this.#names[index]!, FILE);
     this.#file = { index, fd };
-    this.#calls.statOpen(this.#opened, fd);
-    if (!this.#opened.isOf(0, this.#keys, index * KEY_WORDS + 1)) this.#closeFile();
   }
 
   /** A descriptor of a directory, valid until the next call. */

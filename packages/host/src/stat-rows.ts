@@ -28,19 +28,22 @@ const statxWords = [
 ] as const;
 
 const identity = [word.inode, word.inode + 1, word.filesystem, word.filesystem + 1] as const;
-export const IDENTITY_WORDS = identity.length;
+const IDENTITY_WORDS = identity.length;
 
-/** What it takes to open a file again and read it: {@link KeyRows}. */
-const key = [...identity, word.mode, word.size, word.size + 1] as const;
+/** Its identity, its size, and the low word of the nanosecond at which it was written to. */
+export const VERSION_WORDS = IDENTITY_WORDS + 3;
+
+/** What it takes to open a file again and read it: its version and its mode. */
+const KEY_WORDS = VERSION_WORDS + 1;
 
 /** What is known of some files, by rows. */
 export interface FileRows {
   type(row: number): FileType;
   size(row: number): number;
-  /** The words that tell one file of this machine from all others: {@link IDENTITY_WORDS}. */
+  /** The words that tell one file of this machine from all others. */
   identity(row: number): number[];
-  /** Puts them to others, from `at` on. */
-  putIdentity(row: number, words: Uint32Array, at: number): void;
+  /** Puts those, and what is another when it was written to, {@link VERSION_WORDS}, to `words`, from `at` on. */
+  putVersion(row: number, words: Uint32Array, at: number): void;
   /** In terms of a Tree. Undefined where that has been let go of. */
   stat(row: number): Stat | undefined;
 }
@@ -108,13 +111,16 @@ export class StatRows implements FileRows {
     return identity.map((field) => this.#get(row, field));
   }
 
-  putIdentity(row: number, words: Uint32Array, at: number): void {
+  putVersion(row: number, words: Uint32Array, at: number): void {
     for (let index = 0; index < IDENTITY_WORDS; index++) {
       words[at + index] = this.#get(row, identity[index]!);
     }
+    words[at + IDENTITY_WORDS] = this.#get(row, word.size);
+    words[at + IDENTITY_WORDS + 1] = this.#get(row, word.size + 1);
+    words[at + IDENTITY_WORDS + 2] = this.#written(row);
   }
 
-  /** Whether a row is about the file whose identity stands in `words` from `at` on. */
+  /** Whether a row is about the file whose version stands in `words` from `at` on. */
   isOf(row: number, words: Uint32Array, at: number): boolean {
     for (let index = 0; index < IDENTITY_WORDS; index++) {
       if (this.#get(row, identity[index]!) !== words[at + index]) return false;
@@ -122,11 +128,18 @@ export class StatRows implements FileRows {
     return true;
   }
 
-  /** Puts those of a key to others, from `at` on. */
-  putKey(row: number, words: Uint32Array, at: number): void {
-    for (let index = 0; index < key.length; index++) {
-      words[at + index] = this.#get(row, key[index]!);
-    }
+  /** The same, and it was not written to since. */
+  isVersion(row: number, words: Uint32Array, at: number): boolean {
+    return (
+      this.isOf(row, words, at) &&
+      this.#get(row, word.size) === words[at + IDENTITY_WORDS] &&
+      this.#get(row, word.size + 1) === words[at + IDENTITY_WORDS + 1] &&
+      this.#written(row) === words[at + IDENTITY_WORDS + 2]
+    );
+  }
+
+  mode(row: number): number {
+    return this.#get(row, word.mode);
   }
 
   stat(row: number): Stat {
@@ -159,6 +172,11 @@ export class StatRows implements FileRows {
     return high === 0 ? low : (high | 0) * 2 ** 32 + low;
   }
 
+  #written(row: number): number {
+    const seconds = Math.imul(this.#get(row, word.modified), 1_000_000_000);
+    return (seconds + this.#get(row, word.modified + 2)) >>> 0;
+  }
+
   #time(row: number, field: number): Timestamp {
     return { seconds: this.#long(row, field), nanoseconds: this.#get(row, field + 2) };
   }
@@ -174,30 +192,31 @@ export class KeyRows implements FileRows {
 
   /** @param count of rows */
   constructor(count: number) {
-    this.#words = new Uint32Array(count * key.length);
+    this.#words = new Uint32Array(count * KEY_WORDS);
   }
 
   set(row: number, rows: StatRows, from: number): void {
-    rows.putKey(from, this.#words, row * key.length);
+    rows.putVersion(from, this.#words, row * KEY_WORDS);
+    this.#words[row * KEY_WORDS + VERSION_WORDS] = rows.mode(from);
   }
 
   type(row: number): FileType {
-    return typeOfMode(this.#words[row * key.length + IDENTITY_WORDS]!);
+    return typeOfMode(this.#words[row * KEY_WORDS + VERSION_WORDS]!);
   }
 
   size(row: number): number {
-    const at = row * key.length + IDENTITY_WORDS + 1;
+    const at = row * KEY_WORDS + IDENTITY_WORDS;
     return (this.#words[at + 1]! | 0) * 2 ** 32 + this.#words[at]!;
   }
 
   identity(row: number): number[] {
-    const at = row * key.length;
+    const at = row * KEY_WORDS;
     return [...this.#words.subarray(at, at + IDENTITY_WORDS)];
   }
 
-  putIdentity(row: number, words: Uint32Array, at: number): void {
-    const from = row * key.length;
-    for (let index = 0; index < IDENTITY_WORDS; index++) {
+  putVersion(row: number, words: Uint32Array, at: number): void {
+    const from = row * KEY_WORDS;
+    for (let index = 0; index < VERSION_WORDS; index++) {
       words[at + index] = this.#words[from + index]!;
     }
   }

@@ -1,15 +1,18 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import {
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   rmSync,
   statSync,
   truncateSync,
   writeFileSync,
+  writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -75,7 +78,19 @@ for (const args of [[], ['-zlz4'], ['-zzstd', '-C65536', '-Eztailpacking']] as c
     const cut = () => truncateSync(large, 1000);
     const { code, left, stderr } = await interrupted(`cut${args.length}`, cut, ...args);
     assert.notEqual(code, 0);
-    assert.match(stderr, /Cannot store \/large: .* bytes are left/);
+    assert.match(stderr, /Cannot store \/large: it is not what it was/);
+    assert.deepEqual(left, []);
+  });
+
+  test(`a file that is written to meanwhile ends the image, too, ${title}`, async () => {
+    const write = () => {
+      const fd = openSync(large, 'r+');
+      writeSync(fd, 'other bytes', statSync(large).size - 11);
+      closeSync(fd);
+    };
+    const { code, left, stderr } = await interrupted(`written${args.length}`, write, ...args);
+    assert.notEqual(code, 0);
+    assert.match(stderr, /Cannot store \/large: it is not what it was/);
     assert.deepEqual(left, []);
   });
 

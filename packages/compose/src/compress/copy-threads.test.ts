@@ -122,6 +122,19 @@ test('a file that another one has taken the place of is told, whoever meets it',
   );
 });
 
+for (const name of ['block', 'large', 'd\u00e42/below/file-7']) {
+  test(`a file that is written to without becoming another size is told: ${name}`, async () => {
+    const rewrite = () => {
+      const fd = openSync(join(source, name), 'r+');
+      writeSync(fd, 'else', 0);
+      closeSync(fd);
+    };
+    const told = { code: 'EROFS_SOURCE_CHANGED', message: new RegExp(`/${name}: it is not`) };
+    await assert.rejects(byThreads('written', {}, rewrite), told);
+    await assert.rejects(byOne({}, rewrite), told);
+  });
+}
+
 test('a file that is cut short is told', async () => {
   const cut = () => writeFileSync(join(source, 'large'), 'short');
   await assert.rejects(byThreads('cut', {}, cut), { code: 'EROFS_SOURCE_CHANGED' });

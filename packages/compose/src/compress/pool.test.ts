@@ -53,5 +53,8 @@ test('a file that has changed when a thread comes to read it is told', async () 
     };
   };
   const written = writeErofs(tree, { compression: { compressor: 'lz4', lanes: cut } });
-  await assert.rejects(written, { code: 'EROFS_SOURCE_CHANGED', message: /file-40: 7 of \d+/ });
+  await assert.rejects(written, {
+    code: 'EROFS_SOURCE_CHANGED',
+    message: /file-40: it is not what/,
+  });
 });

@@ -46,7 +46,7 @@ function reading<Result>(inode: Inode, read: () => Awaitable<Result>): Awaitable
 
 function gone({ path }: Inode, error: unknown) {
   const code = error instanceof VfsError ? error.code : undefined;
-  if (code === 'VFS_STALE') return changed(path, 'it is another file by now');
+  if (code === 'VFS_STALE') return changed(path, 'it is not what it was');
   return code === 'VFS_NOT_FOUND' ? changed(path, 'it is gone') : undefined;
 }
 

@@ -21,7 +21,7 @@ const images = new OpenedFiles(openImage, 1);
 
 /** Opens what an image comes from. It is read until it is closed. */
 export async function openTree(source: TreeSource): Promise<OpenedTree> {
-  if (source.kind === 'directory') return { tree: hostTree(source.path) };
+  if (source.kind === 'directory') return { tree: hostTree(source.path, { live: true }) };
   if (source.kind === 'on-demand') {
     const { openTreeOnDemand } = await import('@anole/nydus/on-demand');
     return { tree: await openTreeOnDemand(source.image, source.path) };
