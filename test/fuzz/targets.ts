@@ -93,7 +93,9 @@ async function runImage(bytes: Uint8Array): Promise<ReadonlySet<string>> {
   const source = memorySource(bytes);
   const tree = await met.attempt(() => openErofs(source));
   if (tree) await readTree(tree.root, met);
-  const { findings } = await checkErofs(source, { limit: 50 });
+  // Digests are never right: what is read for them counts.
+  const sha256 = () => ({ update() {}, digest: () => '00'.repeat(32) });
+  const { findings } = await checkErofs(source, { limit: 50, sha256 });
   for (const finding of findings) met.finding(finding);
   return met.kinds;
 }
