@@ -2,7 +2,6 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import {
-  AnoleError,
   decodeLz4,
   decodeMicroLzma,
   decodeZstd,
@@ -11,7 +10,7 @@ import {
   inflate,
   memorySource,
 } from '@anole/bytes';
-import { checkErofs, type ErofsNode, type Finding, openErofs } from '@anole/erofs';
+import { checkErofs, type ErofsNode, openErofs } from '@anole/erofs';
 import { checkRafs, openRafs, openRafsBlob } from '@anole/nydus';
 import { nodeCodecs } from '@anole/nydus/node';
 import { encodeZtoc, openIndexedLayer, parseZtoc } from '@anole/oci';
@@ -19,6 +18,8 @@ import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
 import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
 import { agent } from './agent.ts';
+import { Met } from './met.ts';
+import { options } from './options.ts';
 import { saved } from './saved.ts';
 import { sharedMemory } from './shared-memory.ts';
 import { smc } from './smc.ts';
@@ -50,27 +51,6 @@ function seedsOf(prefix: string): Map<string, Uint8Array> {
         new Uint8Array(gunzipSync(readFileSync(join(seedsDirectory, name)))),
       ]),
   );
-}
-
-/** What was met: codes, with the places in our code that raised them or what findings begin with. */
-class Met {
-  readonly kinds = new Set<string>();
-
-  async attempt<T>(action: () => T | Promise<T>): Promise<T | undefined> {
-    try {
-      return await action();
-    } catch (error) {
-      if (!AnoleError.is(error)) throw error;
-      const frames = [...(error.stack ?? '').matchAll(/\/([\w-]+\.ts:\d+):\d+\)?$/gm)];
-      this.kinds.add([error.code, ...frames.slice(0, 4).map(([, place]) => place)].join(' '));
-      return undefined;
-    }
-  }
-
-  finding({ code, message }: Finding): void {
-    const words = message.replace(/"(?:[^"\\]|\\.)*"/g, '').match(/[a-z]{3,}/gi) ?? [];
-    this.kinds.add(`check ${code} ${words.slice(0, 4).join(' ')}`);
-  }
 }
 
 /** More than any seed has. */
@@ -266,6 +246,7 @@ export const targets: readonly Target[] = [
   decoder('deflate', inflate),
   decoder('zstd', decodeZstd),
   decoder('lzma', decodeMicroLzma),
+  options,
   agent,
   saved,
   smc,

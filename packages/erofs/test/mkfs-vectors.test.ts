@@ -11,11 +11,12 @@ import { memorySource } from '@anole/bytes';
 import { hostTree, unpackTree } from '@anole/host';
 import { describeDifferences, MemoryTree } from '@anole/vfs';
 import { utf8 } from '../../vfs/test/trees.ts';
-import { checkErofs, openErofs } from '../src/index.ts';
-import { Mounted, missing, noMount, run, Scratch } from './judges.ts';
+import { checkErofs, openErofs, type WriteOptions } from '../src/index.ts';
+import { imageOf, Mounted, missing, noMount, run, Scratch } from './judges.ts';
 import { patterned } from './trees.ts';
 
 const directory = join(import.meta.dirname, 'vectors');
+const sha256 = () => createHash('sha256');
 const maker: string | undefined = process.env['ANOLE_MAKE_VECTORS'];
 
 const variants: Readonly<Record<string, string>> = {
@@ -83,18 +84,43 @@ function vectorTree(): MemoryTree {
   return tree;
 }
 
+/** Those of {@link smallTree} that are the same, byte for byte, with these options of ours. */
+const equal: readonly (readonly [name: string, options: string, ours: WriteOptions])[] = [
+  ['equal', '-T0 -Lequal', { volumeName: 'equal' }],
+  ['equal-extended', '-T0 -Eforce-inode-extended -x-1', { inodes: 'extended', xattrs: false }],
+  ['equal-48bit', '-T0 -E48bit,dot-omitted', { compactTimes: true, listDots: false }],
+];
+
+/** Everything about it fits into the first block. */
+function smallTree(): MemoryTree {
+  const tree = new MemoryTree();
+  const xattrs = new Map([['user.name', utf8('value')]]);
+  tree.putFile('file', utf8('some text\n'.repeat(9)), { xattrs, mode: 0o600, uid: 5, gid: 6 });
+  tree.putFile('empty', new Uint8Array(0));
+  tree.putFile('more/file', utf8('other text'));
+  tree.putLink('more/link', 'file');
+  tree.putSymlink('more/symlink', '../file');
+  tree.putSpecial('device', 'character', { rdev: { major: 5, minor: 300 } });
+  tree.putSpecial('fifo', 'fifo');
+  return tree;
+}
+
 before(async () => {
   if (maker === undefined) return;
   using scratch = new Scratch();
   mkdirSync(scratch.at('source'));
   mkdirSync(directory, { recursive: true });
   await unpackTree(vectorTree(), scratch.at('source'));
-  for (const [name, options] of Object.entries(variants)) {
+  mkdirSync(scratch.at('small'));
+  await unpackTree(smallTree(), scratch.at('small'));
+  const make = (name: string, options: string, source: string) => {
     const image = scratch.at(name);
     const uuid = '-U00000000-0000-0000-0000-000000000001';
-    run([maker, ...options.split(' '), uuid, image, scratch.at('source')]);
+    run([maker, ...options.split(' '), uuid, image, scratch.at(source)]);
     writeFileSync(join(directory, `${name}.gz`), gzipSync(readFileSync(image), { level: 9 }));
-  }
+  };
+  for (const [name, options] of Object.entries(variants)) make(name, options, 'source');
+  for (const [name, options] of equal) make(name, options, 'small');
 });
 
 for (const [name, options] of Object.entries(variants)) {
@@ -102,10 +128,20 @@ for (const [name, options] of Object.entries(variants)) {
     const bytes = new Uint8Array(gunzipSync(readFileSync(join(directory, `${name}.gz`))));
     const source = memorySource(bytes);
     assert.equal(await describeDifferences(vectorTree(), await openErofs(source)), '');
-    const digests = options.includes('digest') ? { sha256: () => createHash('sha256') } : {};
+    const digests = options.includes('digest') ? { sha256 } : {};
     const { errors, findings, warnings } = await checkErofs(source, digests);
     if (options.includes('digest')) assert.equal(warnings, 0);
     assert.equal(errors, 0, findings.map(({ message }) => message).join('\n'));
+  });
+}
+
+for (const [name, options, ours] of equal) {
+  test(`an image of one block by mkfs.erofs 1.9.4 ${options} is ours, byte for byte`, async () => {
+    const theirs = gunzipSync(readFileSync(join(directory, `${name}.gz`)));
+    const uuid = new Uint8Array(16);
+    uuid[15] = 1;
+    const time = { seconds: 0, nanoseconds: 0 };
+    assert.deepEqual(Buffer.from(await imageOf(smallTree(), { ...ours, uuid, time })), theirs);
   });
 }
 

@@ -76,14 +76,14 @@ function formatOf(inode: Inode, { listDots }: Settings): number {
 }
 
 function dataOf(inode: Inode, indexes: boolean): number {
-  const { type, rdev, startBlock, chunks, isCompressed, blocks } = inode;
+  const { type, rdev, size, startBlock, chunks, isCompressed, blocks } = inode;
   if (type === 'character' || type === 'block') {
     return encodeDevice(rdev ?? { major: 0, minor: 0 });
   }
   if (type === 'fifo' || type === 'socket') return 0;
   // How many blocks, not where: the indexes say that.
   if (isCompressed) return blocks;
-  if (chunks === undefined) return startBlock;
+  if (chunks === undefined) return size === 0 ? 0 : startBlock;
   return chunks.bits | (entrySize(chunks, indexes) === CHUNK_INDEX_SIZE ? CHUNK_INDEXES : 0);
 }
 

@@ -29,6 +29,8 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
   const volumeName = new Uint8Array(16);
   volumeName.set(settings.volumeName);
   const compression = compressionFields(plan);
+  const rootNid = inodes[0]!.nid;
+  const isWide = settings.compactTimes && rootNid > 0xffff;
   return Superblock.encode({
     magic: SUPERBLOCK_MAGIC,
     checksum: 0,
@@ -39,8 +41,8 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
       (settings.digests ? COMPAT_DIGESTS : 0),
     blockBits: settings.blockBits,
     extensionSlots: superblockSlots(settings),
-    // With 48 bits it lies elsewhere: here are more bits of the number of blocks.
-    rootNid: settings.compactTimes ? 0 : inodes[0]!.nid,
+    // With 48 bits it may lie elsewhere: here are more bits of the number of blocks, then.
+    rootNid: isWide ? 0 : rootNid,
     inodes: BigInt(inodes.length),
     epoch: epoch.seconds,
     fixedNanoseconds: epoch.nanoseconds,
@@ -66,7 +68,7 @@ export function encodeSuperblock(plan: Plan, uuid: Uint8Array): Uint8Array {
     xattrFilterReserved: 0,
     digestPrefix: settings.digests?.number ?? 0,
     buildTime: settings.buildTime === undefined ? 0 : settings.buildTime - epoch.seconds,
-    rootNid64: settings.compactTimes ? nidField(inodes[0]!.nid) : 0n,
+    rootNid64: isWide ? nidField(rootNid) : 0n,
   });
 }
 
