@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, join, relative } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MountFlag, mount, unmount } from '@anole/host/native';
@@ -46,8 +46,7 @@ export async function compareWarm(
       await reading(mounts.point, files).run();
       if (passes) await passedAll(mounts, files);
       for (const [what, before] of [
-        // Also what the kernel has of decoded files, which it reads from the disk then.
-        ['from the cache', (paths: readonly string[]) => forget([...paths, ...mounts.wholes()])],
+        ['from the cache', forget],
         ['from memory', undefined],
       ] as const) {
         await report.compare({
@@ -86,24 +85,22 @@ function filesIn(root: string): string[] {
   return stdout.split('\n').filter(Boolean).sort();
 }
 
-function reading(
-  root: string,
-  files: readonly string[],
-  before?: (paths: readonly string[]) => void,
-): Contestant {
+function reading(root: string, files: readonly string[], before?: () => void): Contestant {
   const paths = files.map((file) => join(root, file));
   return {
     name: basename(root),
-    before: () => before?.(paths),
+    ...(before && { before }),
     run: () => finish('cat', paths).then(() => undefined),
   };
 }
 
-/** Lets the kernel forget what it has of files: they are decoded again. */
-function forget(paths: readonly string[]): void {
-  for (const path of paths) {
-    spawnSync('dd', [`if=${path}`, 'of=/dev/null', 'iflag=nocache', 'count=0', 'status=none']);
-  }
+/**
+ * Lets the kernel forget what it has of all files, so that it reads the disk again: of an image also what is decoded of
+ * files packed together, and pclusters, which lie beside those of a file.
+ */
+function forget(): void {
+  spawnSync('sync');
+  writeFileSync('/proc/sys/vm/drop_caches', '1');
 }
 
 /** What comes when an image that was there before is mounted and started again. */

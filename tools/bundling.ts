@@ -19,6 +19,7 @@ const together: Readonly<Record<string, readonly (readonly string[])[]>> = {
   'packages/cli/src/fs/unpack-worker.ts': [],
   'packages/compose/src/compress/compress-worker.ts': [],
   'packages/compose/src/compress/source-worker.ts': [],
+  'packages/host/src/native/pre-content-worker.ts': [],
   'packages/machine/src/harts/hart-worker.ts': [],
   'packages/machine/src/hart/jit/compile-worker.ts': [],
   'packages/sandbox/src/engine/machine-worker.ts': [],

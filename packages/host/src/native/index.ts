@@ -40,7 +40,9 @@ export { MountFlag, mount, unmount } from './mount.ts';
 export { askNetlink, type NetlinkRequest } from './netlink.ts';
 export { nextData } from './next-data.ts';
 export { isOpenElsewhere } from './open-elsewhere.ts';
-export { type AccessEvent, PreContentGroup } from './pre-content.ts';
+export { PreContentGroup } from './pre-content.ts';
+export type { AccessEvent } from './pre-content-events.ts';
+export { ReadyBlocks } from './ready-blocks.ts';
 export {
   connectUnix,
   type PeerCredentials,

@@ -18,7 +18,9 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { noPreContent } from '../../test/tools.ts';
 import { MountFlag, mount, unmount } from './mount.ts';
-import { type AccessEvent, PreContentGroup } from './pre-content.ts';
+import { PreContentGroup } from './pre-content.ts';
+import type { AccessEvent } from './pre-content-events.ts';
+import { ReadyBlocks } from './ready-blocks.ts';
 
 const skip = await noPreContent();
 
@@ -128,6 +130,53 @@ describe('files whose contents come when they are read', { skip }, () => {
     await served;
   });
 
+  it('are told of only where they are not there yet, but for a few', async (test) => {
+    const directory = temporary(test);
+    const path = join(directory, 'file');
+    const blocks = 256;
+    writeFileSync(path, Buffer.alloc(blocks * 4096, 'x'));
+    const group = new PreContentGroup(join(directory, 'bell'));
+    test.after(() => group.close());
+    const ready = new ReadyBlocks(blocks * 4096);
+    group.mark(path, ready);
+    let told = 0;
+    const served = serve(group, () => ++told > 0);
+    const all = () => readBy('dd', `if=${path}`, 'bs=4096', 'iflag=direct');
+    assert.equal((await all()).out.length, blocks * 4096);
+    const first = told;
+    assert.ok(first >= blocks, `${first} of ${blocks} blocks`);
+    ready.put(0, 128 * 4096);
+    assert.equal((await all()).out.length, blocks * 4096);
+    assert.equal(told - first, first - 128 + 2, 'one in 64 of those that are there');
+    // Another mark of the same file has nothing of that.
+    group.unmark(path);
+    group.mark(path, new ReadyBlocks(blocks * 4096));
+    const before = told;
+    assert.equal((await all()).out.length, blocks * 4096);
+    assert.equal(told - before, first);
+    await group.close();
+    await served;
+  });
+
+  it('let the process end although nobody answers, and the bell is gone', async (test) => {
+    const directory = temporary(test);
+    const script = join(directory, 'waits.ts');
+    const module = JSON.stringify(import.meta.resolve('./pre-content.ts'));
+    writeFileSync(
+      script,
+      `import { PreContentGroup } from ${module};
+import { rmSync } from 'node:fs';
+const group = new PreContentGroup(process.argv[2]);
+group.next();
+setTimeout(() => {
+  rmSync(process.argv[2]);
+  process.exit(7);
+}, 300);`,
+    );
+    const { code } = await readBy(process.execPath, '-C', 'anole-source', script, `${script}.bell`);
+    assert.equal(code, 7);
+  });
+
   it('whose readers were left behind are dismissed', async (test) => {
     const directory = temporary(test);
     const path = join(directory, 'file');
@@ -141,5 +190,6 @@ describe('files whose contents come when they are read', { skip }, () => {
     assert.equal(group.dismiss(1024), 1);
     assert.equal((await reading).code, 1);
     assert.equal(group.dismiss(1024), 0);
+    await group.close();
   });
 });

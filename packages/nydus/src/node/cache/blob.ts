@@ -86,6 +86,14 @@ export class CachedBlob implements Source {
     return this.#reaches(offset, length, chunkStates.proven);
   }
 
+  /** Where the bytes end that the file has from `offset` on, proven, without a gap; `end` at most. */
+  heldUntil(offset: number, end: number): number {
+    if (offset >= end) return end;
+    const last = this.chunks.indexAt(end - 1) + 1;
+    const first = this.#presence.firstBelow(this.chunks.indexAt(offset), last, chunkStates.proven);
+    return Math.max(offset, Math.min(end, this.chunks.offsetOf(first)));
+  }
+
   /** Whether the file has the bytes of a range, proven or not. */
   has(offset: number, length: number): boolean {
     return offset + length <= this.size && this.#reaches(offset, length, chunkStates.unproven);
@@ -94,7 +102,7 @@ export class CachedBlob implements Source {
   #reaches(offset: number, length: number, state: number): boolean {
     if (length === 0) return true;
     const last = this.chunks.indexAt(offset + length - 1);
-    return this.#presence.reaches(this.chunks.indexAt(offset), last + 1, state);
+    return this.#presence.firstBelow(this.chunks.indexAt(offset), last + 1, state) > last;
   }
 
   /** Bytes that are in the file, proven or not. */

@@ -93,10 +93,10 @@ export class Presence {
     return bytes;
   }
 
-  /** Whether all chunks from `first` on, before `end`, are at least in a state. */
-  reaches(first: number, end: number, state: number): boolean {
-    for (let index = first; index < end; index++) if (this.states[index]! < state) return false;
-    return true;
+  /** The first chunk from `first` on that is not even in a state; `end` where all before it are. */
+  firstBelow(first: number, end: number, state: number): number {
+    for (let index = first; index < end; index++) if (this.states[index]! < state) return index;
+    return end;
   }
 
   close(): void {

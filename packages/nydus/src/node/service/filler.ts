@@ -1,6 +1,9 @@
 import { closeSync, fstatSync } from 'node:fs';
-import type { AccessEvent, PreContentGroup } from '@anole/host/native';
+import { type AccessEvent, type PreContentGroup, ReadyBlocks } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
+
+/** Bytes behind what is read of which it is looked whether they are there, too. */
+const AHEAD = 16 * 1024 * 1024;
 
 export interface FillerEvents {
   /** A reader was refused. */
@@ -9,6 +12,8 @@ export interface FillerEvents {
 
 interface Entry {
   readonly blob: CachedBlob;
+  /** Of these nobody is told. */
+  readonly ready: ReadyBlocks;
   uses: number;
   /** Whether reads of the file are told. */
   isMarked: boolean;
@@ -44,8 +49,9 @@ export class Filler {
     const known = this.#blobs.get(ino);
     if (known) known.uses++;
     else {
-      this.#blobs.set(ino, { blob, uses: 1, isMarked: true });
-      this.group.mark(blob.path);
+      const ready = new ReadyBlocks(blob.size);
+      this.#blobs.set(ino, { blob, ready, uses: 1, isMarked: true });
+      this.group.mark(blob.path, ready);
     }
   }
 
@@ -84,7 +90,7 @@ export class Filler {
     let allow = false;
     try {
       // What nobody is responsible for any more must not be read as zeros.
-      if (known) allow = await fillRange(known.blob, event.offset, event.length);
+      if (known) allow = await fillRange(known, event.offset, event.length);
       if (!allow) throw new Error('the disk does not take what was fetched');
     } catch (error) {
       if (known) this.#events.onRefused?.(known.blob, event, error);
@@ -103,9 +109,12 @@ export class Filler {
 }
 
 /** Whether the file has the range in the end. */
-async function fillRange(blob: CachedBlob, offset: number, length: number): Promise<boolean> {
+async function fillRange({ blob, ready }: Entry, offset: number, length: number): Promise<boolean> {
   const end = Math.min(blob.size, offset + length);
   if (end <= offset) return true;
   await blob.ensure(offset, end - offset);
-  return blob.holds(offset, end - offset);
+  if (!blob.holds(offset, end - offset)) return false;
+  // Also what has come ahead of readers, behind what they read.
+  ready.put(offset, blob.heldUntil(offset, Math.min(blob.size, end + AHEAD)));
+  return true;
 }

@@ -1,0 +1,67 @@
+import { closeSync, fstatSync, readSync } from 'node:fs';
+import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { systemCode } from '../errors.ts';
+import { type AccessEvent, answerEvent, parseEvents } from './pre-content-events.ts';
+import { ReadyBlocks } from './ready-blocks.ts';
+
+/** What a thread is made for: it takes the events of a group until somebody reads the bell. */
+export interface EventThread {
+  readonly group: number;
+  /** Inode of the bell. */
+  readonly bell: number;
+  readonly notes: readonly FileNote[];
+}
+
+/** That a file is marked, and what of it is there; without that, that nobody needs to know any more. */
+export interface FileNote {
+  readonly ino: number;
+  readonly ready?: Pick<ReadyBlocks, 'size' | 'words'>;
+}
+
+const BUFFER = 64 * 1024;
+/** One event in so many is told although all is there: who is told may see by it that the file needs no mark any more. */
+const TOLD = 64;
+
+const port = parentPort!;
+const { group, bell, notes } = workerData as EventThread;
+const files = new Map<number, ReadyBlocks>();
+const buffer = Buffer.alloc(BUFFER);
+let answered = 0;
+let isOver = false;
+for (const each of notes) note(each);
+
+while (!isOver) {
+  const events = take();
+  // Those of a file came before its events.
+  for (let each = receiveMessageOnPort(port); each; each = receiveMessageOnPort(port)) {
+    note(each.message as FileNote);
+  }
+  const others = events.filter((event) => !settle(event));
+  if (others.length > 0) port.postMessage(others);
+}
+
+/** Waits, in this thread: nobody is woken in between. */
+function take(): readonly AccessEvent[] {
+  for (;;) {
+    try {
+      return parseEvents(buffer.subarray(0, readSync(group, buffer, 0, BUFFER, null)));
+    } catch (error) {
+      if (systemCode(error) !== 'EINTR') throw error;
+    }
+  }
+}
+
+function note({ ino, ready }: FileNote): void {
+  if (ready) files.set(ino, new ReadyBlocks(ready.size, ready.words));
+  else files.delete(ino);
+}
+
+/** Answers where nobody needs to be asked. */
+function settle({ fd, offset, length }: AccessEvent): boolean {
+  const { ino } = fstatSync(fd);
+  if (ino === bell) isOver = true;
+  else if (!files.get(ino)?.has(offset, length) || ++answered % TOLD === 0) return false;
+  answerEvent(group, fd, true);
+  closeSync(fd);
+  return true;
+}
