@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
-import { accessSync, constants, readdirSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { accessSync, constants, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { openBelow } from '../test/tools.ts';
 import { mountFuse } from './index.ts';
+import { hasNative } from './native/index.ts';
 import { scratchDirectory } from './scratch.fixture.ts';
 
 function without(): string | false {
@@ -39,5 +41,25 @@ describe('mountFuse', { skip: without() }, () => {
     assert.equal(openBelow('/dev/fuse'), 0);
     assert.deepEqual(readdirSync(directory), []);
     assert.ok(seen[0]! >= 56, 'INIT came');
+  });
+
+  it('does not keep a process from ending that serves', {
+    skip: hasNative() ? false : 'needs koffi: without it, a thread waits in reading the device',
+  }, async (context) => {
+    const directory = scratchDirectory(context);
+    const script = join(scratchDirectory(context), 'serves.ts');
+    const host = JSON.stringify(import.meta.resolve('./index.ts'));
+    writeFileSync(
+      script,
+      `import { mountFuse } from ${host};
+await mountFuse(${JSON.stringify(directory)}, () => new Promise(() => {}));
+setTimeout(() => process.exit(7), 100);`,
+    );
+    const { status } = spawnSync(process.execPath, ['-C', 'anole-source', script], {
+      timeout: 60_000,
+      killSignal: 'SIGKILL',
+    });
+    spawnSync('umount', ['--lazy', directory]);
+    assert.equal(status, 7);
   });
 });

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { setImmediate as turn } from 'node:timers/promises';
 import { isPromise } from '@anole/bytes';
 import { run } from '../test/tools.ts';
-import { FuseRequests } from './fuse-requests.ts';
+import { FuseRequests, MAX_WRITE, readsElsewhere, readsHere } from './fuse-requests.ts';
 import { hasNative } from './native/index.ts';
 import { neverWait } from './native/read-now.ts';
 import { scratchDirectory } from './scratch.fixture.ts';
@@ -30,7 +30,8 @@ function countingFileCalls(counts: { begun: number; done: number }): Disposable 
 }
 
 describe('requests of a mount', () => {
-  for (const isNative of hasNative() ? [true, false] : [false]) {
+  for (const reads of hasNative() ? [readsHere, readsElsewhere] : [readsElsewhere]) {
+    const isNative = reads === readsHere;
     // What is read are messages: any device will do that gives one at a time.
     it(`are waited for, ${isNative ? 'here and elsewhere' : 'elsewhere'}`, async (test) => {
       const path = join(scratchDirectory(test), 'device');
@@ -39,7 +40,7 @@ describe('requests of a mount', () => {
       test.after(() => closeSync(device));
       const writer = openSync(path, 'w');
       test.after(() => closeSync(writer));
-      const requests = new FuseRequests(device, 4096, isNative);
+      const requests = new FuseRequests(device, 4096, reads);
       const waiting = requests.next();
       assert.ok(isPromise(waiting), 'nothing is there');
       writeSync(writer, 'first');
@@ -70,12 +71,36 @@ describe('requests of a mount', () => {
     test.mock.timers.enable({ apis: ['setTimeout'] });
     const reads = { begun: 0, done: 0 };
     using _ = countingFileCalls(reads);
-    const next = new FuseRequests(device, 4096, false).next();
+    const next = new FuseRequests(device, 4096, readsElsewhere).next();
     while (reads.done === 0) await turn();
     for (let turns = 0; turns < 3; turns++) await turn();
     assert.deepEqual(reads, { begun: 1, done: 1 }, 'it rests');
     writeSync(device, 'request');
     test.mock.timers.tick(5);
     assert.equal(text(await next), 'request');
+  });
+
+  it('are read into more memory where a server before told the kernel of it', async () => {
+    const failure = (code: string) => Object.assign(new Error(code), { code });
+    for (const isLate of [false, true]) {
+      const codes = ['EINTR', 'EINVAL', 'ENOENT'];
+      const sizes: number[] = [];
+      const read = (_: number, buffer: Uint8Array) => {
+        sizes.push(buffer.length);
+        const code = codes.shift();
+        if (code !== undefined) throw failure(code);
+        return 100;
+      };
+      const late = async (...given: Parameters<typeof read>) => read(...given);
+      const wait = () => assert.fail('something is there');
+      const requests = new FuseRequests(0, 4096, { read: isLate ? late : read, wait });
+      assert.equal((await requests.next())?.length, 100);
+      const [small, large] = [32 * 1024, MAX_WRITE + 8192];
+      assert.deepEqual(sizes, [small, small, large, large]);
+      codes.push('EINVAL');
+      await assert.rejects(async () => await requests.next(), { code: 'HOST_IO' });
+      codes.push('ENODEV');
+      assert.equal(await requests.next(), undefined);
+    }
   });
 });

@@ -1,7 +1,7 @@
 import { read } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import type { Awaitable } from '@anole/bytes';
+import { type Awaitable, isPromise } from '@anole/bytes';
 import { hostError, systemCode } from './errors.ts';
 import { hasNative } from './native/koffi.ts';
 import { neverWait, readable, readNow } from './native/read-now.ts';
@@ -17,11 +17,38 @@ export const UNMOUNTED = 'ENODEV';
 /** Nothing is there, and a program before this one has set the descriptor so that reading it never waits. */
 const NOTHING = 'EAGAIN';
 /** The request was given up before it was read; or a signal came. */
-const passing: ReadonlySet<string | undefined> = new Set(['EINTR', NOTHING, 'ENOENT']);
+const passing: ReadonlySet<string | undefined> = new Set(['EINTR', 'ENOENT']);
 /** Milliseconds until it is looked again where nothing is there, and no read waits. */
 const PAUSE = 5;
 
+/** How a descriptor of /dev/fuse is read. */
+export interface DeviceReads {
+  /** The bytes of the next request; undefined where nothing is there. @throws the system's error */
+  read(fd: number, buffer: Uint8Array): Awaitable<number | undefined>;
+  /** Waits until there may be something. */
+  wait(fd: number): Promise<void>;
+}
+
+/** By koffi: in this thread. Another one waits only where there is nothing. */
+export const readsHere: DeviceReads = { read: readNow, wait: readable };
+
 const readElsewhere = promisify(read);
+
+/** By Node alone: in a thread of its pool, which waits in reading. */
+export const readsElsewhere: DeviceReads = {
+  async read(fd, buffer) {
+    try {
+      return (await readElsewhere(fd, buffer, 0, buffer.length, null)).bytesRead;
+    } catch (error) {
+      if (systemCode(error) === NOTHING) return undefined;
+      throw error;
+    }
+  },
+  wait: () => sleep(PAUSE),
+};
+
+/** A request; or that nothing is there, that it has to be looked again, that there will be none. */
+type Look = Uint8Array | 'none' | 'again' | undefined;
 
 /**
  * Requests of a mount as the kernel hands them out, each in memory of its own until it is answered. The next one is
@@ -30,23 +57,21 @@ const readElsewhere = promisify(read);
  */
 export class FuseRequests {
   readonly #fd: number;
-  readonly #isNative: boolean;
+  readonly #reads: DeviceReads;
   #size: number;
   #spare: Uint8Array | undefined;
 
-  /** @param isNative whether this thread may look for requests */
-  constructor(fd: number, maxWrite: number, isNative = hasNative()) {
+  constructor(fd: number, maxWrite: number, reads = hasNative() ? readsHere : readsElsewhere) {
     this.#fd = fd;
     this.#size = Math.max(OTHERS, maxWrite + HEADERS);
-    this.#isNative = isNative;
-    if (this.#isNative) neverWait(fd);
+    this.#reads = reads;
+    if (reads === readsHere) neverWait(fd);
   }
 
   /** Undefined when the file system has been unmounted. @throws HostError */
   next(): Awaitable<Uint8Array | undefined> {
-    if (!this.#isNative) return this.#nextElsewhere();
-    const found = this.#nextHere();
-    return found === 'none' ? this.#wait() : found;
+    const look = this.#look();
+    return isPromise(look) || look === 'none' || look === 'again' ? this.#wait(look) : look;
   }
 
   /** Takes back the memory of a request, unless it is still being served. */
@@ -54,55 +79,40 @@ export class FuseRequests {
     if (!isServed) this.#spare = new Uint8Array(request.buffer);
   }
 
-  async #wait(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      await readable(this.#fd);
-      const found = this.#nextHere();
-      if (found !== 'none') return found;
+  async #wait(look: Awaitable<Look>): Promise<Uint8Array | undefined> {
+    for (let found = await look; ; found = await this.#look()) {
+      if (found === 'none') await this.#reads.wait(this.#fd);
+      else if (found !== 'again') return found;
     }
   }
 
-  #nextHere(): Uint8Array | undefined | 'none' {
-    for (;;) {
-      const buffer = this.#memory();
-      try {
-        const count = readNow(this.#fd, buffer);
-        if (count !== undefined) return buffer.subarray(0, count);
-        this.#spare = buffer;
-        return 'none';
-      } catch (error) {
-        if (this.#isEnd(error)) return undefined;
-      }
-    }
-  }
-
-  async #nextElsewhere(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const buffer = this.#memory();
-      try {
-        const { bytesRead } = await readElsewhere(this.#fd, buffer, 0, buffer.length, null);
-        return buffer.subarray(0, bytesRead);
-      } catch (error) {
-        this.#spare = buffer;
-        if (this.#isEnd(error)) return undefined;
-        if (systemCode(error) === NOTHING) await sleep(PAUSE);
-      }
-    }
-  }
-
-  #memory(): Uint8Array {
+  #look(): Awaitable<Look> {
     const buffer = this.#spare ?? new Uint8Array(this.#size);
     this.#spare = undefined;
-    return buffer;
+    const found = (count: number | undefined) => this.#found(buffer, count);
+    const failed = (error: unknown) => this.#failed(buffer, error);
+    try {
+      const count = this.#reads.read(this.#fd, buffer);
+      return isPromise(count) ? count.then(found, failed) : found(count);
+    } catch (error) {
+      return failed(error);
+    }
   }
 
-  /** Whether there are no more requests. @throws what is no reason to try again */
-  #isEnd(error: unknown): boolean {
+  #found(buffer: Uint8Array, count: number | undefined): Look {
+    if (count !== undefined) return buffer.subarray(0, count);
+    this.#spare = buffer;
+    return 'none';
+  }
+
+  /** @throws HostError what is no reason to look again */
+  #failed(buffer: Uint8Array, error: unknown): Look {
     const code = systemCode(error);
-    if (code === UNMOUNTED) return true;
+    if (code === UNMOUNTED) return undefined;
+    if (passing.has(code)) this.#spare = buffer;
     // A server before this one told the kernel of a larger size.
-    if (code === 'EINVAL' && this.#size < MAX_WRITE) this.#size = MAX_WRITE + HEADERS;
-    else if (!passing.has(code)) throw hostError(error, 'read a request from /dev/fuse');
-    return false;
+    else if (code === 'EINVAL' && this.#size < MAX_WRITE) this.#size = MAX_WRITE + HEADERS;
+    else throw hostError(error, 'read a request from /dev/fuse');
+    return 'again';
   }
 }

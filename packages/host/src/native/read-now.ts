@@ -1,4 +1,6 @@
+import { writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { eventCounter } from './event-counter.ts';
 import { check, lastError, native, nativeElsewhere, systemError } from './koffi.ts';
 
 const read = native('int64_t read(int fd, void *buffer, size_t length)');
@@ -32,11 +34,28 @@ export function readNow(fd: number, buffer: Uint8Array): number | undefined {
   throw systemError();
 }
 
-/** Waits, in a thread of Node's pool, until a descriptor can be read or its other end is gone. */
+let exit: number | undefined;
+
+/**
+ * A descriptor that can be read once the process ends. Node waits then for the threads of its pool, and would wait for
+ * ever for one that waits itself.
+ */
+function exiting(): number {
+  if (exit !== undefined) return exit;
+  const counter = eventCounter();
+  process.on(
+    'exit',
+    () => void writeSync(counter, new Uint8Array(new BigUint64Array([1n]).buffer)),
+  );
+  exit = counter;
+  return counter;
+}
+
+/** Waits, in a thread of Node's pool, until a descriptor can be read, its other end is gone, or the process ends. */
 export async function readable(fd: number): Promise<void> {
-  const descriptor = new Int32Array([fd, POLLIN]);
+  const descriptors = new Int32Array([fd, POLLIN, exiting(), POLLIN]);
   try {
-    await poll(descriptor, 1, -1);
+    await poll(descriptors, 2, -1);
   } catch {
     await sleep(PAUSE);
   }
