@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { closeSync, fstatSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { AnoleError, memorySource } from '@anole/bytes';
-import { PreContentGroup } from '@anole/host/native';
+import { MountFlag, mount, PreContentGroup } from '@anole/host/native';
 import { type LayerIndex, mediaTypes } from '@anole/oci';
 import { MemoryTree, type TarMember } from '@anole/vfs';
 import { noPreContent } from '../../host/test/tools.ts';
@@ -135,5 +135,39 @@ describe('what the next service finds again', () => {
     await assert.rejects(service.close(), { code: 'HOST_IO' });
     await service.yield();
     closeSync(fd);
+  });
+
+  it('is let go once nobody waits for it any more', { skip }, async (test) => {
+    const { reference } = await made();
+    const cache = temporary(test);
+    const directory = join(cache, 'point');
+    mkdirSync(directory);
+    mount('none', directory, 'tmpfs', MountFlag.readOnly);
+    const file = openSync(join(cache, 'file'), 'w+');
+    const device = openSync('/dev/null', 'r');
+    const mounts = [{ directory, kind: 'fuse', image: reference, since: 0 } as const];
+    const released: string[] = [];
+    const keeper = {
+      keep: async () => assert.fail(),
+      release: (name: string) => void released.push(name),
+    };
+    const away = () => {
+      throw new Error('the registry is away');
+    };
+    const descriptors = new Map([
+      ['file of before', file],
+      [`fuse 0 ${directory}`, device],
+    ]);
+    const service = await ImageService.start(
+      { cache, blobs: away, keeper },
+      { mounts, descriptors },
+    );
+    assert.deepEqual(service.mounts, mounts);
+    assert.equal(fstatSync(file).size, 0, 'who is still to come may need it');
+    await service.unmount(directory);
+    assert.deepEqual(service.mounts, []);
+    assert.deepEqual(released, [`fuse 0 ${directory}`, `open 0 ${directory}`]);
+    for (const fd of [file, device]) assert.throws(() => fstatSync(fd), { code: 'EBADF' });
+    await service.close();
   });
 });

@@ -67,11 +67,12 @@ export class BlobPool {
 
   /** Closes what was inherited and is not in use: nobody will come for it. */
   async letGo(): Promise<void> {
-    this.#inherited.clear();
-    for (const blob of this.#held.values()) await blob.close();
-    this.#held.clear();
-    for (const fd of this.#descriptors.values()) closeSync(fd);
-    this.#descriptors.clear();
+    const held = [...this.#held.values()];
+    const descriptors = [...this.#descriptors.values()];
+    // At once: who opens one meanwhile must not get what is being closed.
+    for (const each of [this.#inherited, this.#held, this.#descriptors]) each.clear();
+    for (const fd of descriptors) closeSync(fd);
+    for (const blob of held) await blob.close();
   }
 
   async #find(remote: RemoteBlob, options: ReadOptions): Promise<CachedBlob> {

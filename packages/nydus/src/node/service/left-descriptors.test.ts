@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { hasNative } from '@anole/host/native';
 import { OpenFiles } from '../passing/open-files.ts';
 import { LeftDescriptors } from './left-descriptors.ts';
+import type { MountRecord } from './service.ts';
 import { StrandedMounts } from './stranded.ts';
 
 const names = { device: 'fuse 1 /mnt', open: 'open 1 /mnt' };
@@ -61,11 +62,15 @@ describe('mounts that cannot be taken over yet', () => {
   const record = { directory: '/mnt', kind: 'fuse', image: { name: 'web' }, since: 1 } as const;
 
   /** One that fails to be taken over, and how often it was given up. */
-  async function stranded(test: { after(end: () => void): void }, adopts: (() => Promise<void>)[]) {
+  async function stranded(
+    test: { after(end: () => void): void },
+    adopts: ((known: () => MountRecord) => Promise<void>)[],
+  ) {
     const all = new StrandedMounts({ onFailure() {}, onChange() {} });
     test.after(() => all.close());
     const given = { up: 0 };
-    const adopt = () => adopts.shift()?.() ?? Promise.reject(new Error('away'));
+    const adopt = (known: () => MountRecord) =>
+      adopts.shift()?.(known) ?? Promise.reject(new Error('away'));
     await all.adopt(record as never, {
       adopt,
       [Symbol.dispose]() {
@@ -89,9 +94,11 @@ describe('mounts that cannot be taken over yet', () => {
       test.mock.timers.enable({ apis: ['setTimeout'] });
       const begun = Promise.withResolvers<void>();
       const coming = Promise.withResolvers<void>();
-      const second = () => {
+      let isDetached: boolean | undefined;
+      const second = async (known: () => MountRecord) => {
         begun.resolve();
-        return coming.promise;
+        await coming.promise;
+        ({ isDetached } = known());
       };
       const first = () => Promise.reject(new Error('away'));
       const { all, given } = await stranded(test, [first, second]);
@@ -103,6 +110,7 @@ describe('mounts that cannot be taken over yet', () => {
       else coming.reject(new Error('away'));
       await new Promise(setImmediate);
       assert.equal(given.up, isTaken ? 0 : 1);
+      assert.equal(isDetached, isTaken ? true : undefined, 'it is on its directory no more');
       assert.equal(all.records.length, 0);
     });
   }

@@ -86,7 +86,7 @@ export class ImageService {
   readonly #detached = new Set<Entry>();
   readonly #stranded = new StrandedMounts({
     onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
-    onChange: () => void this.#changed(),
+    onChange: () => void this.#changedStranded(),
   });
   readonly #tidying = new Tidying();
   #sweeper: NodeJS.Timeout | undefined;
@@ -189,7 +189,7 @@ export class ImageService {
   async unmount(at: string): Promise<void> {
     // Asking the directory itself could mean to wait for what cannot be fetched.
     const entry = this.#mounts.get(at);
-    if (entry === undefined && this.#unmountStranded(at)) return await this.#changed();
+    if (entry === undefined && this.#unmountStranded(at)) return await this.#changedStranded();
     if (entry === undefined) {
       throw new HostError('HOST_NOT_FOUND', `Cannot unmount ${at}: no image is mounted there`);
     }
@@ -240,12 +240,11 @@ export class ImageService {
    */
   async close(): Promise<readonly string[]> {
     const stuck: ImageMount[] = [];
+    // Nobody could tell whether an overlay still has it, whose holes would be read as zeros.
+    const unknown = this.#stranded.records.find(({ kind }) => kind === 'kernel');
+    if (unknown) throw cannotEnd(unknown.directory);
     this.#stranded.close();
-    for (const { directory, kind } of this.#stranded.records) {
-      // Nobody could tell whether an overlay still has it, whose holes would be read as zeros.
-      if (kind === 'kernel') throw cannotEnd(directory);
-      await this.unmount(directory);
-    }
+    for (const { directory } of this.#stranded.records) await this.unmount(directory);
     for (const [directory, { mount }] of [...this.#mounts]) {
       await this.unmount(directory).catch(() => stuck.push(mount));
     }
@@ -292,27 +291,43 @@ export class ImageService {
       const left = leftOf(record, descriptors, filler);
       if (left === undefined) continue;
       await this.#stranded.adopt(record, {
-        adopt: (each) => this.#adopt(each, left),
+        adopt: (known) => this.#adopt(known, left),
         [Symbol.dispose]: () => {
           if (left.kind === 'fuse') left.descriptors[Symbol.dispose]();
         },
       });
     }
-    if (this.#stranded.records.length === 0) await this.#pool.letGo();
+    await this.#letGoInherited();
     filler?.start();
     this.#filler = filler;
     void this.#changed();
   }
 
-  /** Goes on with a mount. @throws HostError and what opening the image raises; then all is as before */
-  async #adopt(record: MountRecord, left: Left): Promise<void> {
-    const opened = await this.open(record.image);
-    const mount = await this.#goOn(opened, record, left).catch(async (error: unknown) => {
+  /**
+   * Goes on with a mount.
+   *
+   * @param known gives its record: somebody may unmount it meanwhile
+   * @throws HostError and what opening the image raises; then all is as before
+   */
+  async #adopt(known: () => MountRecord, left: Left): Promise<void> {
+    const opened = await this.open(known().image);
+    const mount = await this.#goOn(opened, known(), left).catch(async (error: unknown) => {
       await opened.close();
       throw error;
     });
+    const record = known();
     if (record.isDetached) await this.#letGo({ record, mount });
     else this.#mounts.set(record.directory, { record, mount });
+  }
+
+  async #changedStranded(): Promise<void> {
+    await this.#letGoInherited();
+    await this.#changed();
+  }
+
+  /** Where no mount is left that waits to be taken over, nobody comes for files that were inherited. */
+  async #letGoInherited(): Promise<void> {
+    if (this.#stranded.records.length === 0) await this.#pool.letGo();
   }
 
   async #goOn(opened: OnDemandImage, record: MountRecord, left: Left): Promise<ImageMount> {

@@ -5,7 +5,8 @@ const PAUSE = 2000;
 
 /** What is left of a mount: given up where it is unmounted before somebody could go on with it. */
 export interface LeftMount extends Disposable {
-  adopt(record: MountRecord): Promise<void>;
+  /** @param record as it is known by now: it may be unmounted meanwhile */
+  adopt(record: () => MountRecord): Promise<void>;
 }
 
 interface Stranded {
@@ -42,7 +43,7 @@ export class StrandedMounts {
   /** Takes a mount over, or tries again later where that fails. */
   async adopt(record: MountRecord, left: LeftMount): Promise<void> {
     try {
-      await left.adopt(record);
+      await left.adopt(() => record);
     } catch (error) {
       this.#events.onFailure(record, error);
       this.#all.add({ record, left });
@@ -52,18 +53,13 @@ export class StrandedMounts {
 
   /**
    * Notes that a mount is on its directory no more. One of the kernel may be below an overlay all the same: it
-   * waits to be taken over, and is looked at then.
+   * waits to be taken over, and is looked at then. So is one that is being tried, whose descriptors are in use.
    */
   unmounted(record: MountRecord): void {
-    for (const each of this.#all) {
-      if (each.record !== record) continue;
-      if (record.kind === 'fuse') this.#giveUp(each);
-      else each.record = { ...record, isDetached: true };
-    }
-  }
-
-  /** What is being tried has its descriptors in use, and is given up when that has failed. */
-  #giveUp(each: Stranded): void {
+    const each = [...this.#all].find((other) => other.record === record);
+    if (each === undefined) return;
+    each.record = { ...record, isDetached: true };
+    if (record.kind === 'kernel') return;
     this.#all.delete(each);
     if (each !== this.#trying) each.left[Symbol.dispose]();
   }
@@ -85,12 +81,14 @@ export class StrandedMounts {
 
   async #try(each: Stranded): Promise<void> {
     this.#trying = each;
-    const isDone = await each.left.adopt(each.record).then(
-      () => true,
-      () => false,
-    );
+    const isDone = await each.left
+      .adopt(() => each.record)
+      .then(
+        () => true,
+        () => false,
+      );
     this.#trying = undefined;
     if (isDone) this.#all.delete(each);
-    else if (!this.#all.has(each)) this.#giveUp(each);
+    else if (!this.#all.has(each)) each.left[Symbol.dispose]();
   }
 }
