@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   mkdtempSync,
@@ -13,7 +14,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { holdDescriptors, isRunning, killProcess, processId, takeDescriptors } from './holder.ts';
+import {
+  activityOf,
+  holdDescriptors,
+  isRunning,
+  killProcess,
+  processId,
+  takeDescriptors,
+} from './holder.ts';
 import { hasNative } from './koffi.ts';
 
 const skip = hasNative() ? false : 'koffi is not installed';
@@ -73,5 +81,35 @@ describe('a process that holds descriptors', { skip }, () => {
     assert.ok(!isRunning({ ...own, since: `${own.since}0` }));
     assert.equal(processId(2 ** 22 + 1), undefined);
     assert.ok(readFileSync('/proc/self/stat', 'utf8').includes(own.since.split(' ')[1]!));
+  });
+});
+
+describe('what a process does', () => {
+  it('is what its first thread does: another may compute while that one waits for itself', async (test) => {
+    const script = `
+      const { Worker } = require('node:worker_threads');
+      const ready = new Int32Array(new SharedArrayBuffer(4));
+      new Worker('require("node:worker_threads").workerData.fill(1); for (;;);', {
+        eval: true,
+        workerData: ready,
+      });
+      const look = () => {
+        if (Atomics.load(ready, 0) === 0) return setTimeout(look, 1);
+        require('node:fs').writeSync(1, 'waits');
+        Atomics.wait(ready, 0, 1);
+      };
+      look();`;
+    const child = spawn(process.execPath, ['-e', script], { stdio: ['ignore', 'pipe', 'inherit'] });
+    test.after(() => child.kill('SIGKILL'));
+    await once(child.stdout, 'data');
+    const all = () => {
+      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
+      return 10 * (Number(fields[11]) + Number(fields[12]));
+    };
+    const [before, ofAll] = [activityOf(child.pid!)!, all()];
+    while (all() - ofAll < 200) await sleep(10);
+    const now = activityOf(child.pid!)!;
+    assert.equal(now.isRunnable, false);
+    assert.ok(now.used - before.used < 100, `${now.used - before.used} ms of 200`);
   });
 });

@@ -106,17 +106,17 @@ export function isRunning(id: ProcessId): boolean {
   return processId(id.pid)?.since === id.since && !/[ZX]/.test(statOf(id.pid)?.[STATE] ?? 'X');
 }
 
-/** What a process does. */
+/** What the first thread of a process does. */
 export interface Activity {
-  /** Whether its first thread computes, could if it were its turn, or waits for a disk. */
+  /** Whether it computes, could if it were its turn, or waits for a disk. */
   readonly isRunnable: boolean;
-  /** Processor time of all its threads since its start, in milliseconds. */
+  /** Processor time since its start, in milliseconds. */
   readonly used: number;
 }
 
-/** What a process does; undefined where it is gone. */
+/** What the first thread of a process does, whatever others do; undefined where the process is gone. */
 export function activityOf(pid: number): Activity | undefined {
-  const fields = statOf(pid);
+  const fields = statOf(`${pid}/task/${pid}`);
   if (fields === undefined) return undefined;
   const ticks = Number(fields[USER_TIME]) + Number(fields[SYSTEM_TIME]);
   return { isRunnable: /[RD]/.test(fields[STATE] ?? ''), used: TICK * ticks };
@@ -131,9 +131,10 @@ export function killProcess(id: ProcessId): void {
   }
 }
 
-function statOf(pid: number): readonly string[] | undefined {
+/** @param process its number, or that of a thread below it. Source: proc_pid_stat(5) */
+function statOf(process: number | string): readonly string[] | undefined {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const text = readFileSync(`/proc/${process}/stat`, 'utf8');
     return text.slice(text.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
