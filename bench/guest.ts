@@ -15,6 +15,8 @@ export const readyMark = 'GUEST-READY';
 interface GuestFile {
   readonly path: string;
   readonly bytes: Uint8Array;
+  /** Default 0o644. */
+  readonly mode?: number;
 }
 
 /** A kernel and an initramfs of busybox that says it is there, runs `script`, and powers off. */
