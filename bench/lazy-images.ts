@@ -54,7 +54,7 @@ export function traceOf({ name }: LazyImage, images: string): string {
 
 /**
  * Makes the forms of an image, in the registry of a host: `plain`, `lazy` as converted, `fast` with a trace of its
- * program, `soci`, `esgz`. Those that a directory of images has are taken as they are.
+ * program, `indexed` as `anole image index` does it, `soci`, `esgz`. Those that a directory of images has are taken as they are.
  */
 export async function prepareImage(
   image: LazyImage,
@@ -78,7 +78,8 @@ export async function prepareImage(
   const command = ['--', ...inRoot(point, argv)];
   await ours('image', 'trace', '--platform', PLATFORM, '-o', trace, tag('lazy'), point, ...command);
   await ours('image', 'convert', tag('plain'), tag('fast'), ...FORM, '--trace', trace);
-  await ours('image', 'index', tag('plain'), '--bind', tag('soci'));
+  await ours('image', 'index', tag('plain'), '--bind', tag('indexed'));
+  await ours('image', 'index', tag('plain'), '--format', 'soci', '--bind', tag('soci'));
   await ours('image', 'convert', tag('plain'), tag('esgz'), '--format', 'estargz');
   writeFileSync(done, '');
 }

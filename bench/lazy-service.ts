@@ -110,7 +110,7 @@ export async function secondStart(
   reference: string,
   { mounts, received }: Place & { received(): number },
 ): Promise<void> {
-  for (const tag of ['lazy', 'fast', 'soci', 'esgz']) {
+  for (const tag of ['lazy', 'fast', 'indexed', 'soci', 'esgz']) {
     await mounts.start();
     const start = async () => {
       await mounts.mount(`${reference}:${tag}`, PLATFORM);

@@ -63,7 +63,7 @@ async function many(
   host: string,
 ): Promise<readonly { readonly name: string; readonly argv: readonly string[] }[]> {
   const all = chosen.flatMap(({ name, argv }) =>
-    ['lazy', 'fast', 'soci', 'esgz'].map((tag) => ({
+    ['lazy', 'fast', 'indexed', 'soci', 'esgz'].map((tag) => ({
       name: `docker://${host}/${name}:${tag}`,
       argv,
     })),
@@ -123,6 +123,7 @@ async function compareStarts(report: Report, image: LazyImage, setting: Setting)
 async function compareForms(report: Report, image: LazyImage, setting: Setting): Promise<void> {
   const runs = report.full ? 5 : 2;
   for (const [tag, what] of [
+    ['indexed', 'gzip layers with an index as EROFS'],
     ['soci', 'gzip layers with an index of SOCI'],
     ['esgz', 'eStargz'],
   ] as const) {

@@ -17,6 +17,8 @@ import { encodeZtoc, openIndexedLayer, parseZtoc } from '@anole/oci';
 import { type TreeNode, treeFromTar, walk } from '@anole/vfs';
 import { checkedEnd, superblockChecksum } from '../../packages/erofs/src/checksum.ts';
 import { offsetOf } from '../../packages/erofs/src/reader/inode.ts';
+import { mappedDevice } from '../../packages/nydus/src/node/layer-map/image-map.ts';
+import { LayerMap } from '../../packages/nydus/src/node/layer-map/layer-map.ts';
 import { agent } from './agent.ts';
 import { Met } from './met.ts';
 import { options } from './options.ts';
@@ -204,6 +206,34 @@ const ztoc: Target = {
   },
 };
 
+/** The map of a layer, whose spans all are asked for. */
+const layerMap: Target = {
+  name: 'layer-map',
+  seeds: seedsOf('layer-map'),
+  async run(bytes) {
+    const met = new Met();
+    const map = await met.attempt(() => new LayerMap(bytes));
+    if (map === undefined) return met.kinds;
+    met.kinds.add(map.codec);
+    const windows = memorySource(new Uint8Array(MANY));
+    const stored = {
+      size: map.storedSize,
+      read: (_: number, length: number) => new Uint8Array(length),
+    };
+    const device = await met.attempt(() =>
+      mappedDevice(map, 'sha256:map', 'sha256:layer', stored, {
+        ...windows,
+        size: map.windowsSize,
+      }),
+    );
+    for (let chunk = 0; device && chunk < device.chunks.count; chunk++) {
+      const size = device.chunks.offsetOf(chunk + 1) - device.chunks.offsetOf(chunk);
+      if (size < 2 ** 20) await met.attempt(() => device.fetch(chunk, chunk + 1, {}));
+    }
+    return met.kinds;
+  },
+};
+
 /** A blob that holds its bootstrap, or a bootstrap of RAFS v5 with its blob behind it. */
 const rafs: Target = {
   name: 'rafs',
@@ -242,6 +272,7 @@ export const targets: readonly Target[] = [
   tar,
   gzip,
   ztoc,
+  layerMap,
   decoder('lz4', decodeLz4),
   decoder('deflate', inflate),
   decoder('zstd', decodeZstd),

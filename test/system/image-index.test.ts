@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { hash } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { umociImage } from '../../packages/oci/src/testing/images.ts';
+import { MemoryTree } from '@anole/vfs';
+import { RawLayout, tarOf, umociImage } from '../../packages/oci/src/testing/images.ts';
 import { startRegistry } from '../../packages/oci/src/testing/registry.ts';
 import { needs, run, temporary } from '../../packages/oci/src/testing/tools.ts';
 import { anoleIn, succeed } from './anole-image.ts';
@@ -29,7 +31,10 @@ describe('indexes of images', { skip }, () => {
         each['digest'],
         each['artifactType'],
       ]),
-      [[made.index, 'application/vnd.amazon.soci.index.v1+json']],
+      [
+        [made.indexes[0].index, 'application/vnd.amazon.soci.index.v1+json'],
+        [made.indexes[1].index, 'application/vnd.anole.erofs-index.v2+json'],
+      ],
     );
     const sound = JSON.parse(succeed(anole(['check', name, '--index', insecure, '--json'])));
     assert.deepEqual([sound.layers, sound.findings], [3, []]);
@@ -48,7 +53,8 @@ describe('indexes of images', { skip }, () => {
   });
 
   for (const [format, type] of [
-    ['erofs', 'application/vnd.anole.erofs-index.v1+json'],
+    ['soci', 'application/vnd.amazon.soci.index.v1+json'],
+    ['erofs', 'application/vnd.anole.erofs-index.v2+json'],
     ['rafs', 'application/vnd.nydus.image.manifest.v1+json'],
   ] as const) {
     it(`as ${format} leave the data in the layers, and are found and read through`, async (test) => {
@@ -59,7 +65,8 @@ describe('indexes of images', { skip }, () => {
       const name = `docker://${host}/team/web:1`;
       run('skopeo', 'copy', '--dest-tls-verify=false', `oci:${layout}:made`, name);
       const flags = ['--insecure', '--json'];
-      const made = JSON.parse(succeed(anole(['index', name, '--format', format, ...flags])));
+      const only = ['--format', format, ...small];
+      const made = JSON.parse(succeed(anole(['index', name, ...only, ...flags])));
       const { referrers } = JSON.parse(succeed(anole(['referrers', name, ...flags])));
       const kinds = referrers.map((each: Record<string, unknown>) => [
         each['digest'],
@@ -88,6 +95,7 @@ describe('indexes of images', { skip }, () => {
     run('skopeo', 'copy', `oci:${bound}:1`, `dir:${join(directory, 'copied')}`);
     const manifest = JSON.parse(readFileSync(join(directory, 'copied/manifest.json'), 'utf8'));
     assert.match(manifest.annotations['com.amazon.soci.index-digest'], /^sha256:/);
+    assert.match(manifest.annotations['dev.anole.erofs-index-digest'], /^sha256:/);
   });
 
   it('stay with their image in the store, and go with it', async (test) => {
@@ -108,7 +116,7 @@ describe('indexes of images', { skip }, () => {
     const anole = anoleIn(directory);
     const layout = umociImage(directory);
     const { image, index } = JSON.parse(
-      succeed(anole(['index', `oci:${layout}:made`, ...small, '--json'])),
+      succeed(anole(['index', `oci:${layout}:made`, '--format', 'soci', ...small, '--json'])),
     );
     // The same, of another layer: the ztocs change places.
     const blob = (digest: string) => join(layout, 'blobs/sha256', digest.slice(7));
@@ -130,5 +138,41 @@ describe('indexes of images', { skip }, () => {
       ['OCI_BAD_INDEX', 'OCI_BAD_INDEX'],
     );
     assert.match(image, /^sha256:/);
+  });
+
+  it('as EROFS that are of other names are found out', async (test) => {
+    const directory = temporary(test);
+    const anole = anoleIn(directory);
+    const layout = join(directory, 'layout');
+    const raw = new RawLayout(layout);
+    const blob = (digest: string) => join(layout, 'blobs/sha256', digest.slice(7));
+    for (const path of ['right', 'other']) {
+      const tree = new MemoryTree();
+      tree.putFile(path, Buffer.from('the same'));
+      raw.name(raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(tree) }] }), path);
+    }
+    const [right, other] = ['right', 'other'].map((name) => {
+      const erofs = ['--format', 'erofs', '--json', '--platform', 'linux/amd64'];
+      return JSON.parse(succeed(anole(['index', `oci:${layout}:${name}`, ...erofs])));
+    });
+    const check = () =>
+      anole(['check', `oci:${layout}:right`, '--index', '--json', '--platform', 'linux/amd64']);
+    assert.equal(check().status, 0);
+    const manifest = JSON.parse(readFileSync(blob(right.index), 'utf8'));
+    manifest.layers[0] = JSON.parse(readFileSync(blob(other.index), 'utf8')).layers[0];
+    const text = JSON.stringify(manifest);
+    const digest = `sha256:${hash('sha256', text, 'hex')}`;
+    writeFileSync(blob(digest), text);
+    const list = JSON.parse(readFileSync(join(layout, 'index.json'), 'utf8'));
+    const entry = list.manifests.find((each: { digest: string }) => each.digest === right.index);
+    Object.assign(entry, { digest, size: text.length });
+    writeFileSync(join(layout, 'index.json'), JSON.stringify(list));
+    const checked = check();
+    assert.equal(checked.status, 1, checked.stderr);
+    const { findings } = JSON.parse(checked.stdout);
+    assert.deepEqual(
+      findings.map(({ code }: { code: string }) => code),
+      ['OCI_WRONG_CONTENT'],
+    );
   });
 });

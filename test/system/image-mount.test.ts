@@ -155,18 +155,19 @@ describe('mounted images', { skip }, () => {
     const { anole, ask, run, sum, proxy, mount, pids } = place;
     const at = (tag: string) => `docker://${proxy.host}/made:${tag}`;
     const convert = ['image', 'convert', 'oci:layout:made'];
-    const bind = ['--bind', at('soci'), '--min-layer', '0', '--span', '262144'];
+    const bind = (tag: string) => ['--bind', at(tag), '--min-layer', '0', '--span', '262144'];
     for (const command of [
       [...convert, at('rafs'), '--format', 'rafs'],
       [...convert, at('stargz'), '--format', 'estargz'],
       [...convert, at('chunked'), '--format', 'zstd:chunked'],
       ['image', 'copy', 'oci:layout:made', at('plain')],
-      ['image', 'index', at('plain'), ...bind],
+      ['image', 'index', at('plain'), ...bind('indexed')],
+      ['image', 'index', at('plain'), ...bind('soci'), '--format', 'soci'],
     ]) {
       const { status, stderr } = await anole(...command);
       assert.equal(status, 0, stderr);
     }
-    const names = ['1', 'rafs', 'stargz', 'chunked', 'soci'].map(at);
+    const names = ['1', 'rafs', 'stargz', 'chunked', 'indexed', 'soci'].map(at);
     for (const name of [...names, `indexed:${at('plain')}`]) {
       for (const kind of kinds) {
         await run('rm', '-r', '-f', 'cache/blobs');

@@ -41,7 +41,12 @@ export {
   type GzipIndexOptions,
   type Hash,
 } from './gzip/gzip-index.ts';
-export { type GzipSpansOptions, gzipSpans, indexedGzip } from './gzip/indexed-source.ts';
+export {
+  GzipSpanDecoder,
+  type GzipSpansOptions,
+  gzipSpans,
+  indexedGzip,
+} from './gzip/indexed-source.ts';
 export { type HttpCode, HttpError } from './http/errors.ts';
 export { type HttpSourceOptions, httpSource } from './http/http-source.ts';
 export { inflate } from './inflate/inflate.ts';

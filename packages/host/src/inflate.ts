@@ -74,21 +74,33 @@ export function hostInflate(
   }
 }
 
+/** Room for one byte more: where output fills it, zlib asks for another piece of memory to find that there is no more. */
 function chunkOf(size: number): number {
-  return Math.min(Math.max(size, LEAST_CHUNK), CHUNK);
+  return Math.min(Math.max(size + 1, LEAST_CHUNK), CHUNK);
 }
 
+/** Memory for input with blocks before it, used again and again up to this size. */
+const SCRATCH = 1024 * 1024;
+let scratch = new Uint8Array(0);
+
 /**
- * zlib begins at whole bytes. So before a block that begins within one come empty blocks that end there.
+ * zlib begins at whole bytes. So before a block that begins within one come empty blocks that end there. The result is
+ * valid until the next call.
  */
 function aligned(stored: Uint8Array, bits: number): Uint8Array {
   const before = blocksUpTo(8 - bits);
   const last = before.length - 1;
-  const whole = new Uint8Array(last + stored.length);
+  const whole = memoryOf(last + stored.length);
   whole.set(before);
   whole.set(stored.subarray(1), last + 1);
   whole[last]! |= stored[0]! & (0xff << (8 - bits));
   return whole;
+}
+
+function memoryOf(size: number): Uint8Array {
+  if (size > SCRATCH) return new Uint8Array(size);
+  if (scratch.length < size) scratch = new Uint8Array(Math.min(2 * size, SCRATCH));
+  return scratch.subarray(0, size);
 }
 
 const known = new Map<number, Uint8Array>();

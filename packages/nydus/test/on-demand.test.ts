@@ -7,12 +7,14 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
+import { zstdCompressSync } from 'node:zlib';
 import { AnoleError, type Source } from '@anole/bytes';
 import { openErofs } from '@anole/erofs';
 import { hostTree } from '@anole/host';
 import { MountFlag, mount } from '@anole/host/native';
-import { type Descriptor, type Image, openImage, parsePlatform } from '@anole/oci';
+import { type Descriptor, type Image, openImage, parsePlatform, readManifest } from '@anole/oci';
 import {
+  bindIndexes,
   chunkedVariant,
   convertImage,
   ImageStore,
@@ -28,6 +30,7 @@ import { needs, temporary } from '../../oci/src/testing/tools.ts';
 import { BlobCache } from '../src/node/cache/cache.ts';
 import { nodeEncoders } from '../src/node/encoders.ts';
 import { indexAsErofs } from '../src/node/erofs-index.ts';
+import { imageMapOf } from '../src/node/layer-map/image-map.ts';
 import { BlobPool } from '../src/node/on-demand/blob-pool.ts';
 import { diskOf } from '../src/node/on-demand/disk.ts';
 import { findOnDemand, onDemandOf } from '../src/node/on-demand/find.ts';
@@ -40,6 +43,7 @@ import {
 import { openOnDemand } from '../src/node/on-demand/open.ts';
 import { placeBlobs } from '../src/node/on-demand/place-blobs.ts';
 import { rafsReferenceVariant } from '../src/node/reference-variant.ts';
+import { EROFS_INDEX_DIGEST } from '../src/node/referrers.ts';
 import { rafsVariant } from '../src/node/variant.ts';
 
 /** Images that say themselves how, and images beside which it is said, or of which nobody says it. */
@@ -75,7 +79,7 @@ async function inForm(image: Image, layout: LayoutDirectory, form: Form, scratch
     return image;
   }
   if (form === 'erofs index') {
-    await indexAsErofs(image, layout, { span: 64 * 1024, tool: 'test', scratch });
+    await indexAsErofs(image, layout, image.descriptor, { span: 64 * 1024, tool: 'test' });
     await layout.finish();
     return image;
   }
@@ -102,10 +106,21 @@ async function referenceOf(image: Image, form: Form, place: string): Promise<OnD
   using registries = await Registries.load();
   const around = { registries, store: new ImageStore(join(place, '../store')) };
   const reference = await findOnDemand(`indexed:oci:${place}:made`, platform, around);
-  assert.equal(onDemandForm(reference), form === 'rafs over gzip' ? 'rafs' : 'layers');
-  const ztocs = Object.keys(reference.ztocs ?? {});
-  assert.equal(ztocs.length > 0, form === 'soci' || form === 'erofs index');
+  const kinds = { 'rafs over gzip': 'rafs', 'erofs index': 'mapped' } as const;
+  assert.equal(onDemandForm(reference), kinds[form as keyof typeof kinds] ?? 'layers');
+  assert.equal(Object.keys(reference.ztocs ?? {}).length > 0, form === 'soci');
   return reference;
+}
+
+/** The index of an image of the lowest layer alone. */
+async function other(layout: LayoutDirectory, { layers }: OnDemandReference) {
+  const original = await openImage(layout, await layout.resolve('made'), platform);
+  const manifest = { ...original.manifest, layers: layers.slice(0, 1) };
+  const options = { span: 64 * 1024, tool: 'test' };
+  const index = await indexAsErofs({ ...original, manifest }, layout, undefined, options);
+  const { content } = await readManifest(layout, index);
+  assert.ok(content.kind === 'manifest');
+  return { lowest: imageMapOf(content, manifest)!, manifest: original.manifest };
 }
 
 interface Far extends ImageBlobs {
@@ -238,7 +253,28 @@ describe('images that load on demand', { skip }, () => {
     });
   }
 
-  it('bring what their command starts with where they say nothing of what is wanted first', async (test) => {
+  /** An image of which each span refers to what comes before it, with its index. */
+  async function ofWords(test: TestContext) {
+    const directory = temporary(test);
+    const place = join(directory, 'layout');
+    const raw = new RawLayout(place);
+    const wanted = new MemoryTree();
+    const words = Array.from({ length: 60_000 }, (_, at) => `word${(at * at) % 4999}\n`);
+    wanted.putFile('words', Buffer.from(words.join('')));
+    raw.name(raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(wanted) }] }), 'a');
+    const layout = new LayoutDirectory(place);
+    const image = await openImage(layout, await layout.resolve('a'), platform);
+    const options = { tool: 'test', span: 64 * 1024 };
+    const index = await indexAsErofs(image, layout, undefined, options);
+    const { content } = await readManifest(layout, index);
+    assert.ok(content.kind === 'manifest');
+    const { layers } = image.manifest;
+    const reference = { name: 'it', layers, map: imageMapOf(content, image.manifest)! };
+    return { directory, layout, reference, wanted };
+  }
+
+  /** An image whose command is a script, with its interpreter and another file. */
+  async function commanded(test: TestContext) {
     const directory = temporary(test);
     const place = join(directory, 'layout');
     const raw = new RawLayout(place);
@@ -246,12 +282,15 @@ describe('images that load on demand', { skip }, () => {
     tree.putFile('bin/it', Buffer.from('#!/usr/lib/data with words\n'));
     for (const path of ['usr/lib/data', 'usr/lib/other']) tree.putFile(path, randomBytes(300_000));
     const config = { Cmd: ['it'], Env: ['PATH=/none:/bin'] };
-    raw.name(
-      raw.image({ platform: 'linux/amd64', config, layers: [{ tar: await tarOf(tree) }] }),
-      'a',
-    );
+    const layers = [{ tar: await tarOf(tree) }];
+    raw.name(raw.image({ platform: 'linux/amd64', config, layers }), 'a');
     const layout = new LayoutDirectory(place);
     const original = await openImage(layout, await layout.resolve('a'), platform);
+    return { directory, layout, original };
+  }
+
+  it('bring what their command starts with where they say nothing of what is wanted first', async (test) => {
+    const { directory, layout, original } = await commanded(test);
     const options = { scratch: directory };
     const converted = await convertImage(original, layout, chunkedVariant('estargz'), options);
     const { reader, descriptor, manifest } = await openImage(layout, converted, platform);
@@ -264,6 +303,91 @@ describe('images that load on demand', { skip }, () => {
     assert.equal((await readFile(image, 'usr/lib/data')).length, 300_000);
     await assert.rejects(readFile(image, 'usr/lib/other'), /nobody is there/);
     await image.close();
+  });
+
+  for (const [what, trace, first, other] of [
+    ['their command', undefined, 'usr/lib/data', 'usr/lib/other'],
+    [
+      'what was traced',
+      [{ path: 'usr/lib/other', offset: 0, length: 300_000 }],
+      'usr/lib/other',
+      'usr/lib/data',
+    ],
+  ] as const) {
+    it(`bring first what their index as EROFS names: ${what}`, async (test) => {
+      const { directory, layout, original } = await commanded(test);
+      const options = { tool: 'test', span: 64 * 1024, ...(trace && { trace }) };
+      const index = await indexAsErofs(original, layout, undefined, options);
+      const names = new Map([[EROFS_INDEX_DIGEST, index]]);
+      const bound = await bindIndexes(original, names, layout, 'bound');
+      const { reader, descriptor, manifest } = await openImage(layout, bound, platform);
+      const reference = await onDemandOf('it', reader, { descriptor, content: manifest });
+      assert.equal(onDemandForm(reference!), 'mapped');
+      const from = far(layout);
+      const image = await openOnDemand(reference!, from, poolIn(directory));
+      const present = () => image.blobs.slice(1).reduce((sum, blob) => sum + blob.present, 0);
+      while (present() < 300_000) await setImmediate();
+      from.mode = 'down';
+      assert.equal((await readFile(image, first)).length, 300_000);
+      await assert.rejects(readFile(image, other), /nobody is there/);
+      await image.close();
+    });
+  }
+
+  it('take windows from whoever gives right ones', async (test) => {
+    const { directory, layout, reference, wanted } = await ofWords(test);
+    const windows = Object.values(reference.map!.layers).flatMap(({ windows: each }) => each ?? []);
+    assert.ok(windows.length > 0);
+    const digests = new Set(windows.map(({ digest }) => digest));
+    let lies = 0;
+    for (const lie of [new Uint8Array(9), zstdCompressSync(new Uint8Array(32_768).fill(7))]) {
+      let isTrue = false;
+      const near = far(layout);
+      const from: ImageBlobs = {
+        source(blob) {
+          const source = near.source(blob);
+          if (!digests.has(blob.digest)) return source;
+          const read: Source['read'] = async (offset, length) => {
+            if (isTrue) return source.read(offset, length);
+            lies++;
+            return lie;
+          };
+          return { ...source, read };
+        },
+        distrust: () => {
+          isTrue = true;
+        },
+      };
+      const pool = poolIn(join(directory, String(lies)));
+      const image = await openOnDemand(reference, from, pool);
+      await assertSame(image.tree, wanted);
+      await image.close();
+    }
+    assert.ok(lies > 1);
+  });
+
+  it('are not opened by an index of another image', async (test) => {
+    const { directory, layout, reference } = await made(test, 'erofs index');
+    const { names, layers } = reference.map!;
+    const pool = poolIn(directory);
+    const open = (map: OnDemandReference['map'] & {}) =>
+      openOnDemand({ ...reference, map }, far(layout), pool);
+    const [first, ...others] = Object.entries(layers);
+    const swapped = [first![1], ...others.map(([, each]) => each)].reverse();
+    const turned = Object.fromEntries(Object.keys(layers).map((key, at) => [key, swapped[at]!]));
+    const wrong = { code: 'OCI_BAD_INDEX' };
+    await assert.rejects(open({ names, layers: turned }), wrong);
+    const { lowest, manifest } = await other(layout, reference);
+    await assert.rejects(open({ names: lowest.names, layers }), wrong);
+    assert.equal(imageMapOf({ layers: [names] }, manifest), undefined);
+    assert.throws(() => imageMapOf({ layers: [] }, manifest), wrong);
+    const listed = [names, ...Object.values(layers).map((each) => each.map)];
+    assert.deepEqual(Object.keys(imageMapOf({ layers: listed }, manifest)!.layers).length, 3);
+    // As of an image that was changed.
+    assert.equal(imageMapOf({ layers: listed }, { layers: manifest.layers.slice(1) }), undefined);
+    assert.equal(imageMapOf({ layers: listed.slice(0, 3) }, manifest), undefined);
+    const tooLarge = { ...names, size: 2 ** 40 };
+    await assert.rejects(open({ names: tooLarge, layers }), { code: 'OCI_TOO_LARGE' });
   });
 
   it('fetch what is read, and what two images share once', async (test) => {

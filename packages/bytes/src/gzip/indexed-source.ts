@@ -48,11 +48,10 @@ class GzipSpans implements Spans {
   readonly size: number;
   readonly count: number;
   private readonly index: GzipIndex;
-  private readonly inflate: GzipSpansOptions['inflate'];
-  private readonly gunzip = new GunzipStream();
+  private readonly decoder: GzipSpanDecoder;
 
-  constructor(index: GzipIndex, { inflate }: GzipSpansOptions) {
-    this.inflate = inflate;
+  constructor(index: GzipIndex, options: GzipSpansOptions) {
+    this.decoder = new GzipSpanDecoder(options);
     // Windows of an index that was read are a part of all that was read.
     const own = ({ window, ...place }: GzipCheckpoint) => ({ ...place, window: window.slice() });
     this.index = { ...index, checkpoints: index.checkpoints.map(own) };
@@ -74,7 +73,31 @@ class GzipSpans implements Spans {
   }
 
   decode(number: number, stored: Uint8Array, from: number, length: number): Uint8Array {
-    const { bits, window } = this.index.checkpoints[number]!;
+    return this.decoder.decode(this.index.checkpoints[number]!, stored, from, length);
+  }
+}
+
+/** Decodes a gzip stream from the beginning of a block on. */
+export class GzipSpanDecoder {
+  private readonly inflate: GzipSpansOptions['inflate'];
+  private readonly gunzip = new GunzipStream();
+
+  constructor({ inflate }: GzipSpansOptions = {}) {
+    this.inflate = inflate;
+  }
+
+  /**
+   * `length` bytes from `from` on.
+   *
+   * @param stored from the byte that has the block's first bit
+   * @throws AnoleError `GZIP_BAD_INDEX` where they end too early, `DEFLATE_DAMAGED`, `GZIP_DAMAGED`
+   */
+  decode(
+    { bits, window }: Pick<GzipCheckpoint, 'bits' | 'window'>,
+    stored: Uint8Array,
+    from: number,
+    length: number,
+  ): Uint8Array {
     const faster = this.inflate?.({ bits, window }, stored, from + length);
     if (faster) return faster.subarray(from);
     const { gunzip } = this;

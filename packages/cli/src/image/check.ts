@@ -1,20 +1,30 @@
+import { tmpdir } from 'node:os';
+import { AnoleError } from '@anole/bytes';
 import { checkRafs } from '@anole/nydus';
-import { bootstrapLayer } from '@anole/nydus/node';
+import { bootstrapLayer, type ImageMap, mappedTree } from '@anole/nydus/node';
 import {
   type Descriptor,
   fitness,
   formatPlatform,
+  type Image,
   type ImageReader,
   type Platform,
   parsePlatform,
   readGraph,
 } from '@anole/oci';
-import { checkImage, checkImageIndex, type ImageFinding } from '@anole/oci/node';
+import {
+  checkImage,
+  checkImageIndex,
+  findIndexes,
+  type ImageFinding,
+  imageTree,
+} from '@anole/oci/node';
+import { describeDifferences, type Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { shown } from '../fs/format.ts';
 import { formatBytes } from '../progress.ts';
 import { type PlatformFlags, type RegistryFlags, Session } from './session.ts';
-import { anyIndexes, openRafsImage } from './tree.ts';
+import { anyMap, noIndex, openRafsImage } from './tree.ts';
 
 /** 0 where the image is sound, 1 where it is not, 2 where it cannot be looked at. */
 export async function checkAction(
@@ -75,6 +85,29 @@ async function checkVariants(
   return findings;
 }
 
+/** Reads all files of an image through its index as EROFS, and compares them with those of its layers. */
+async function checkMap(
+  image: Image,
+  map: ImageMap,
+  { call }: Session,
+): Promise<readonly ImageFinding[]> {
+  await using trees = new AsyncDisposableStack();
+  const close = (tree: Tree) => tree.close?.();
+  const { digest } = map.names;
+  try {
+    const whole = trees.adopt(await imageTree(image, { ...call, scratch: tmpdir() }), close);
+    const mapped = trees.adopt(await mappedTree(image, map, call), close);
+    const differences = await describeDifferences(mapped, whole);
+    if (differences === '') return [];
+    const message = `Cannot trust the index of an image: ${differences.split('\n')[0]}`;
+    return [{ code: 'OCI_WRONG_CONTENT', message, digest }];
+  } catch (error) {
+    call.signal?.throwIfAborted();
+    if (!AnoleError.is(error)) throw error;
+    return [{ code: error.code, message: error.message, digest }];
+  }
+}
+
 /** Reads each layer of an image through its index. */
 async function checkIndexAction(
   context: CommandContext,
@@ -83,8 +116,15 @@ async function checkIndexAction(
 ): Promise<number> {
   await using session = await Session.open(context, flags);
   const image = await session.image(name, flags);
-  const find = await anyIndexes(image, session.call);
-  const { findings, layers, bytes } = await checkImageIndex(image, find, session.call);
+  const find = await findIndexes(image, session.call);
+  const map = await anyMap(image, session.call);
+  if (find === undefined && map === undefined) throw noIndex(image);
+  const none = { findings: [], layers: 0, bytes: 0 };
+  const checked = find ? await checkImageIndex(image, find, session.call) : none;
+  const { layers: all } = image.manifest;
+  const findings = [...checked.findings, ...(map ? await checkMap(image, map, session) : [])];
+  const layers = map ? all.length : checked.layers;
+  const bytes = map ? all.reduce((sum, { size }) => sum + size, 0) : checked.bytes;
   context.endProgress();
   if (context.json) {
     context.out(JSON.stringify({ name, layers, bytes, findings }, null, 2));

@@ -3,14 +3,7 @@ import { tmpdir } from 'node:os';
 import { lendingSource } from '@anole/bytes';
 import { type FileRange, openErofs, type WantedFile, writeErofs } from '@anole/erofs';
 import { fileSource, hostDecoders, hostError } from '@anole/host';
-import {
-  commandNeeds,
-  findHints,
-  nodeEncoders,
-  parseTrace,
-  rafsVariant,
-  type Trace,
-} from '@anole/nydus/node';
+import { commandNeeds, findHints, nodeEncoders, rafsVariant, type Trace } from '@anole/nydus/node';
 import {
   copyImage,
   type Descriptor,
@@ -43,6 +36,7 @@ import { usageError } from '../frame.ts';
 import { type CompressionFlags, compressionOf } from '../fs/compression.ts';
 import { keepHeapSmall } from '../heap.ts';
 import { type RegistryFlags, Session } from './session.ts';
+import { traceIn } from './trace-file.ts';
 
 interface ConvertFlags extends RegistryFlags, Omit<CompressionFlags, 'output'> {
   readonly platform?: string;
@@ -141,14 +135,6 @@ async function formatOf(
     `Cannot convert to ${format}: it is erofs, rafs, estargz or zstd:chunked`,
     'image convert',
   );
-}
-
-async function traceIn(file: string): Promise<Trace> {
-  try {
-    return parseTrace(await readFile(file));
-  } catch (error) {
-    throw hostError(error, `read ${file}`);
-  }
 }
 
 /** Paths in a file, one on each line. */

@@ -4,7 +4,15 @@ import { type CallOptions, cachedSource, type Source } from '@anole/bytes';
 import { verifiedSource } from '@anole/bytes/verity';
 import { openErofs } from '@anole/erofs';
 import { fileSource, hostDecoders } from '@anole/host';
-import { bootstrapLayer, openErofsIndex, openRafsLayers, rafsBeside } from '@anole/nydus/node';
+import {
+  bootstrapLayer,
+  boundMap,
+  type ImageMap,
+  mapBeside,
+  mappedTree,
+  openRafsLayers,
+  rafsBeside,
+} from '@anole/nydus/node';
 import {
   blobSource,
   type Descriptor,
@@ -70,10 +78,10 @@ export async function openIndexed(
   flags: RegistryFlags & PlatformFlags = {},
 ): Promise<OpenContainer> {
   return open(name, context, flags, async (image, { call }, resources) => {
+    const map = await anyMap(image, call);
+    if (map) return mappedTree(image, map, call);
     const find = await findIndexes(image, call);
     if (find) return indexedTree(image, find, { ...call, scratch: tmpdir() });
-    const tree = await openErofsIndex(image, call);
-    if (tree) return tree;
     const rafs = await rafsBeside(image, call);
     if (rafs === undefined) throw noIndex(image);
     const { reader } = image;
@@ -81,18 +89,12 @@ export async function openIndexed(
   });
 }
 
-/**
- * What is known of the layers of an image, whoever says it.
- *
- * @throws OciError `OCI_NOT_FOUND`
- */
-export async function anyIndexes(image: Image, call: CallOptions): Promise<FindIndex> {
-  const found = await findIndexes(image, call);
-  if (found) return found;
-  throw noIndex(image);
+/** The index of an image as EROFS, whoever says it. */
+export async function anyMap(image: Image, call: CallOptions): Promise<ImageMap | undefined> {
+  return (await boundMap(image, call)) ?? (await mapBeside(image, call));
 }
 
-function noIndex(image: Image): OciError {
+export function noIndex(image: Image): OciError {
   return new OciError('OCI_NOT_FOUND', `Cannot find an index of ${image.descriptor.digest}`, {
     hint: 'anole image index IMAGE makes one.',
   });

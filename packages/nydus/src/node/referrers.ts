@@ -1,19 +1,51 @@
 import type { ReadOptions } from '@anole/bytes';
-import { type Image, type Manifest, type ManifestDocument, readManifest } from '@anole/oci';
+import {
+  type Image,
+  type Manifest,
+  type ManifestDocument,
+  OciError,
+  readManifest,
+  readNamed,
+} from '@anole/oci';
+import { EROFS_INDEX, type ImageMap, imageMapOf } from './layer-map/image-map.ts';
 import { bootstrapLayer, NYDUS_ARTIFACT } from './rafs-layers.ts';
 
-/** What the manifest of an index as EROFS says that it is. See docs/formats/erofs-index.md. */
-export const EROFS_INDEX = 'application/vnd.anole.erofs-index.v1+json';
+/** The annotation of an image by which it names its index as EROFS. */
+export const EROFS_INDEX_DIGEST = 'dev.anole.erofs-index-digest';
 
 type Referred = Pick<Image, 'reader' | 'descriptor'>;
 type Referrer = Pick<ManifestDocument, 'descriptor'> & { readonly content: Manifest };
 
-/** The index as EROFS that was put beside an image last, by whoever may write to the repository. */
-export function erofsIndexBeside(
-  image: Referred,
+/**
+ * The index as EROFS that an image itself names: who knows the image's digest may trust it. Undefined where there is none,
+ * or it is one of other layers.
+ *
+ * @throws OciError `OCI_BAD_INDEX`
+ */
+export async function boundMap(
+  { reader, manifest }: Pick<Image, 'reader' | 'manifest'>,
   options: ReadOptions = {},
-): Promise<Referrer | undefined> {
-  return lastBeside(image, EROFS_INDEX, options);
+): Promise<ImageMap | undefined> {
+  const digest = manifest.annotations?.[EROFS_INDEX_DIGEST];
+  if (digest === undefined) return undefined;
+  const { content } = await readNamed(reader, digest, options);
+  if (content.kind === 'manifest' && content.config.mediaType === EROFS_INDEX) {
+    return imageMapOf(content, manifest);
+  }
+  throw new OciError('OCI_BAD_INDEX', `Cannot use ${digest}: it is no index as EROFS`);
+}
+
+/**
+ * The index as EROFS that was put beside an image last, by whoever may write to the repository.
+ *
+ * @throws OciError `OCI_BAD_INDEX`
+ */
+export async function mapBeside(
+  image: Referred & Pick<Image, 'manifest'>,
+  options: ReadOptions = {},
+): Promise<ImageMap | undefined> {
+  const beside = await lastBeside(image, EROFS_INDEX, options);
+  return beside && imageMapOf(beside.content, image.manifest);
 }
 
 /** The image of Nydus that was put beside an image last, likewise. */

@@ -18,9 +18,13 @@ import { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export interface IndexImageOptions extends IndexLayerOptions {
   /** Layers of fewer bytes get no index: they are fetched whole. Default 10 MiB, as SOCI has it. */
   readonly minLayer?: number;
+  /** Whether those are read all the same, for others who want to know of them. Default false. */
+  readonly readsAll?: boolean;
   /** Who makes it, as its annotation says. */
   readonly tool: string;
 }
+
+type PutIndexOptions = Pick<IndexImageOptions, 'signal' | 'tool'>;
 
 export const DEFAULT_MIN_LAYER: number = 10 * 1024 * 1024;
 
@@ -32,8 +36,9 @@ export interface IndexedImage {
 
 export interface IndexedLayer {
   readonly layer: Descriptor;
-  /** Undefined where the layer has none. */
+  /** Undefined where the layer has none, or was not read. */
   readonly index?: LayerIndex;
+  /** Undefined where there is none, as `why` says. */
   readonly ztoc?: Descriptor;
   readonly why?: string;
   readonly spans?: number;
@@ -53,6 +58,22 @@ export async function indexImage(
   options: IndexImageOptions,
 ): Promise<IndexedImage> {
   const layers = await indexLayers(image, to, options);
+  return { descriptor: await putSociIndex(image, layers, to, version, options), layers };
+}
+
+/**
+ * Puts the manifest of a SOCI index.
+ *
+ * @param layers as {@link indexLayers} gives them
+ * @throws OciError `OCI_UNSUPPORTED` where none has a ztoc
+ */
+export async function putSociIndex(
+  { descriptor }: Pick<Image, 'descriptor'>,
+  layers: readonly IndexedLayer[],
+  to: ImageWriter,
+  version: SociVersion,
+  options: PutIndexOptions,
+): Promise<Descriptor> {
   const ztocs = layers.flatMap(({ ztoc }) => (ztoc ? [ztoc] : []));
   if (ztocs.length === 0) {
     const reasons = new Set(layers.map(({ why }) => why));
@@ -62,8 +83,13 @@ export async function indexImage(
       { hint: 'Smaller layers get one with --min-layer.' },
     );
   }
-  const subject = version === 'v1' ? image.descriptor : undefined;
-  return { descriptor: await putIndex(to, soci[version], ztocs, subject, options), layers };
+  return await putIndex(
+    to,
+    soci[version],
+    ztocs,
+    version === 'v1' ? descriptor : undefined,
+    options,
+  );
 }
 
 /** Makes the indexes of the layers of an image, and puts a ztoc for each that can have one. */
@@ -90,7 +116,7 @@ export async function putIndex(
   type: string,
   layers: readonly Descriptor[],
   subject: Descriptor | undefined,
-  { signal, tool }: IndexImageOptions,
+  { signal, tool }: PutIndexOptions,
 ): Promise<Descriptor> {
   const call = signal ? { signal } : {};
   const manifest = indexManifest(type, layers, subject, tool);
@@ -107,12 +133,14 @@ async function indexOne(
   to: ImageWriter,
   options: IndexImageOptions,
 ): Promise<IndexedLayer> {
-  const { minLayer = DEFAULT_MIN_LAYER, span = DEFAULT_SPAN, signal, tool } = options;
+  const { minLayer = DEFAULT_MIN_LAYER, span = DEFAULT_SPAN, readsAll, signal, tool } = options;
   const compression = layerCompression(layer.mediaType);
   if (compression === undefined) return { layer, why: `it is a ${layer.mediaType}` };
-  if (layer.size < minLayer) return { layer, why: `it has under ${minLayer} bytes` };
+  const small = layer.size < minLayer ? `it has under ${minLayer} bytes` : undefined;
+  if (small !== undefined && !readsAll) return { layer, why: small };
   const index = await indexOrWhy(reader, layer, options);
   if (typeof index === 'string') return { layer, why: index };
+  if (small !== undefined) return { layer, index, why: small };
   const bytes = encodeZtoc({ ...index, tool });
   const ztoc = describeZtoc(await describe(soci.ztoc, bytes), layer, span);
   await to.putBlob(ztoc, piece(bytes), signal ? { signal } : {});
@@ -139,19 +167,22 @@ async function indexOrWhy(
 }
 
 /**
- * Writes an image anew that names its index, of version 2: its manifest has the index's digest as an
- * annotation, and an index of images lists both. Layers and configuration must be at the target.
+ * Writes an image anew that names its indexes: its manifest has their digests as annotations, and an index of images
+ * lists all. Layers and configuration must be at the target.
+ *
+ * @param indexes by the annotation that names each, such as that of SOCI's version 2
  */
-export async function bindIndex(
+export async function bindIndexes(
   image: Image,
-  index: Descriptor,
+  indexes: ReadonlyMap<string, Descriptor>,
   to: ImageWriter,
   tag: string | undefined,
   { signal }: IndexLayerOptions = {},
 ): Promise<Descriptor> {
   const call = signal ? { signal } : {};
   const { manifest } = image;
-  const annotations = { ...manifest.annotations, [soci.indexDigest]: index.digest };
+  const names = [...indexes].map(([annotation, { digest }]) => [annotation, digest] as const);
+  const annotations = { ...manifest.annotations, ...Object.fromEntries(names) };
   const document = encodeManifest({
     ...manifest,
     mediaType: mediaTypes.manifest,
@@ -161,15 +192,16 @@ export async function bindIndex(
   const named = await describe(mediaTypes.manifest, document);
   await to.putManifest(named, document, undefined, call);
   const { platform } = image.config;
-  const both: ImageIndex = {
+  const beside = { platform, annotations: { [soci.manifestDigest]: named.digest } };
+  const all: ImageIndex = {
     kind: 'index',
     mediaType: mediaTypes.index,
     manifests: [
       { ...named, platform, annotations },
-      { ...index, platform, annotations: { [soci.manifestDigest]: named.digest } },
+      ...[...indexes.values()].map((index) => ({ ...index, ...beside })),
     ],
   };
-  const bytes = encodeManifest(both);
+  const bytes = encodeManifest(all);
   const descriptor = await describe(mediaTypes.index, bytes);
   await to.putManifest(descriptor, bytes, tag, call);
   return descriptor;

@@ -18,6 +18,8 @@ import { ZstdIndexer } from './index-zstd.ts';
 export interface IndexLayerOptions extends CallOptions {
   /** Decompressed bytes of a span, at least; of zstd each frame is one. Default 4 MiB. */
   readonly span?: number;
+  /** Gives who takes the bytes of a layer, too, as they stream by; what it raises ends the reading. */
+  readonly watch?: (layer: Descriptor) => ((chunk: Uint8Array) => void) | undefined;
 }
 
 const newSha256 = (): Hash => createHash('sha256');
@@ -31,15 +33,17 @@ const newSha256 = (): Hash => createHash('sha256');
 export async function indexLayer(
   reader: Pick<ImageReader, 'name' | 'blob'>,
   layer: Descriptor,
-  { span = DEFAULT_SPAN, signal, onProgress }: IndexLayerOptions = {},
+  { span = DEFAULT_SPAN, signal, onProgress, watch }: IndexLayerOptions = {},
 ): Promise<LayerIndex> {
   const compression = layerCompressionOf(layer.mediaType);
   const hash = createHash('sha256');
+  const watcher = watch?.(layer);
   let done = 0;
   async function* stored(): AsyncGenerator<Uint8Array> {
     for await (const chunk of reader.blob(layer, signal ? { signal } : {})) {
       hash.update(chunk);
       done += chunk.length;
+      watcher?.(chunk);
       onProgress?.({ step: 'index', done, total: layer.size, unit: 'bytes' });
       yield chunk;
     }

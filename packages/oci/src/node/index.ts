@@ -44,7 +44,7 @@ export {
 } from './find-index.ts';
 export { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
 export {
-  bindIndex,
+  bindIndexes,
   DEFAULT_MIN_LAYER,
   type IndexedImage,
   type IndexedLayer,
@@ -52,6 +52,7 @@ export {
   indexImage,
   indexLayers,
   putIndex,
+  putSociIndex,
 } from './index-image.ts';
 export { type IndexLayerOptions, indexLayer } from './index-layer.ts';
 export { refName } from './index-names.ts';

@@ -58,21 +58,24 @@ export function indexCommand(): Command {
     .description('make an index of an image, by which its layers are read without unpacking them')
     .argument('<image>')
     .option('--platform <platform>', 'of an index of images, the image to index')
-    .option('-f, --format <format>', 'soci, erofs or rafs', 'soci')
+    .option('-f, --format <format>', 'soci, erofs or rafs alone (default: soci and erofs)')
     .option('--span <bytes>', 'decompressed bytes between two places where reading can begin')
-    .option('--min-layer <bytes>', 'smaller layers get no index (default: 10485760)')
-    .option('--bind <destination>', 'write a copy of the image that names its index')
+    .option('--min-layer <bytes>', 'of SOCI, smaller layers get no index (default: 10485760)')
+    .option('--trace <file>', 'what a workload reads, from anole image trace: it is fetched first')
+    .option('--bind <destination>', 'write a copy of the image that names its indexes')
     .addHelpText(
       'after',
       `${placesHelp}
 
-The index is that of SOCI: for each layer a table of its files, and places in its compressed data where
-decompression can begin, 4 MiB apart unless --span says otherwise, or the frames of zstd where there are
-several. Layers are read once. It is put beside the image as its referrer (version 1 of SOCI). Who may write to the repository
-may put another one there: a copy made with --bind names its index by digest instead (version 2).
-With --format erofs the names, attributes and places of all files are an EROFS image, too, whose devices are the
-layers; with --format rafs they are an image of Nydus, whose blobs refer to the layers (gzip ones: zran). Both are
-referrers. Every kind is read by the name indexed:IMAGE.
+Two are made, by reading each layer once, and put beside the image as its referrers. One is that of SOCI, for its own
+readers, too: for each layer a table of its files, and places in its compressed data where decompression can begin,
+4 MiB apart, or the frames of zstd where there are several. The other is for images that load on demand: names,
+attributes and places of all files are one EROFS image, whose devices are the layers, and places where decompression can
+begin are 256 KiB apart. --span says otherwise for both. With --format rafs it is an image of Nydus, whose blobs refer to
+the layers (gzip ones: zran). Every kind is read by the name indexed:IMAGE.
+
+Who may write to the repository may put others there: a copy made with --bind names its indexes by digest instead (SOCI's
+version 2), and loads on demand by its own name.
 
 Examples:
   anole image index docker://HOST/web:1.2

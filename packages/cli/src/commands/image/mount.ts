@@ -22,7 +22,7 @@ The image is not pulled: what is read of it is fetched, verified and kept. A ser
 started where it is missing ('anole image serve'). Needs root.
 
 Images load on demand as 'anole image convert' writes them: EROFS, RAFS, eStargz, zstd:chunked; and so do those
-that name an index of SOCI ('anole image index --bind'). After 'indexed:' any index will do that lies beside the
+that name an index ('anole image index --bind'). After 'indexed:' any index will do that lies beside the
 image, and layers without one are fetched whole.
 
   kernel   the kernel's own EROFS reads the cache's file, and waits for what is not there yet (Linux 6.14)

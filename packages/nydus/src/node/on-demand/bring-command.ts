@@ -1,9 +1,9 @@
 import type { TarIndex } from '@anole/erofs';
 import { type Descriptor, type Execution, MAX_CONFIG, parseConfig, verifyDigest } from '@anole/oci';
-import { findNode } from '@anole/vfs';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { ByteRange } from '../cache/ranges.ts';
 import { commandNeeds } from '../command/needs.ts';
+import { addRanges } from '../device-ranges.ts';
 import type { BlobPool } from './blob-pool.ts';
 import type { ImageBlobs } from './image.ts';
 import { rawBlob } from './near-blobs.ts';
@@ -22,22 +22,17 @@ interface Known extends TarIndex {
  * @param signal that nothing of the image may be looked at any more
  */
 export async function bringCommand(
-  { tree, external, devices }: Known,
+  known: Known,
   execution: Promise<Execution | undefined>,
   signal: AbortSignal,
 ): Promise<void> {
+  const { devices } = known;
   const ranges = devices.map((): ByteRange[] => []);
   try {
     const command = await execution;
     if (command === undefined) return;
-    for (const { path, offset, length } of await commandNeeds(tree, command, { signal })) {
-      signal.throwIfAborted();
-      const node = await findNode(tree, path);
-      const place = node && external.locate(node);
-      if (place === undefined) continue;
-      const start = place.offset + offset;
-      ranges[place.device]?.push([start, start + length]);
-    }
+    const needs = await commandNeeds(known.tree, command, { signal });
+    await addRanges(known, needs, ranges, signal);
   } catch {
     // What was found until then is as good.
   }

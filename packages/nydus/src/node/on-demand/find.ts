@@ -6,7 +6,6 @@ import {
   manifestIn,
   type Platform,
   readNamed,
-  ztocsOf,
 } from '@anole/oci';
 import {
   boundIndex,
@@ -16,7 +15,7 @@ import {
   type Surroundings,
 } from '@anole/oci/node';
 import { NYDUS_FEATURE } from '../rafs-layers.ts';
-import { erofsIndexBeside, rafsBeside } from '../referrers.ts';
+import { boundMap, mapBeside, rafsBeside } from '../referrers.ts';
 import { type OnDemandReference, onDemandForm } from './image.ts';
 import { notOnDemand } from './open.ts';
 
@@ -61,6 +60,8 @@ export async function onDemandOf(
 ): Promise<OnDemandReference | undefined> {
   const { layers, config } = content;
   if (onDemandForm({ layers })) return { name, layers, config };
+  const map = await boundMap({ reader, manifest: content }, options);
+  if (map) return { name, layers, config, map };
   const index = await boundIndex({ reader, manifest: content }, options);
   if (index === undefined) return undefined;
   const reference = { name, layers, config, ztocs: Object.fromEntries(index.ztocs) };
@@ -76,15 +77,11 @@ async function withAnyIndex(
   const { layers, config } = content;
   if (onDemandForm({ layers })) return { name, layers, config, anyIndex: true };
   const image = { reader, descriptor, manifest: content };
+  const map = (await boundMap(image, options)) ?? (await mapBeside(image, options));
+  if (map) return { name, layers, config, map };
   const index = (await boundIndex(image, options)) ?? (await referringIndex(image, options));
   if (index) {
     return { name, layers, config, ztocs: Object.fromEntries(index.ztocs), anyIndex: true };
-  }
-  // It has a ztoc for each layer, too; its tables have blocks of 512 bytes, which are not read page by page.
-  const erofs = await erofsIndexBeside(image, options);
-  if (erofs) {
-    const ztocs = Object.fromEntries(ztocsOf(erofs.content));
-    return { name, layers, config, ztocs, anyIndex: true };
   }
   const rafs = await rafsBeside(image, options);
   if (rafs) return { name, layers: rafs.content.layers };

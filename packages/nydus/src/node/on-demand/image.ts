@@ -3,6 +3,7 @@ import type { ErofsTree } from '@anole/erofs';
 import { type Descriptor, dmverityOf, mediaTypes } from '@anole/oci';
 import { hasToc } from '@anole/oci/node';
 import type { CachedBlob } from '../cache/blob.ts';
+import type { ImageMap } from '../layer-map/image-map.ts';
 import { bootstrapLayer } from '../rafs-layers.ts';
 
 /** An image whose files can be read by ranges, and how; JSON, so that it can be handed on. */
@@ -15,6 +16,8 @@ export interface OnDemandReference {
   readonly config?: Descriptor;
   /** Ztocs of layers, by the layers' digests. */
   readonly ztocs?: Readonly<Record<string, Descriptor>>;
+  /** Its index as EROFS, which is taken before all others. */
+  readonly map?: ImageMap;
   /**
    * Whether a table of contents is believed that lies at the end of a layer of which the manifest does not
    * speak: whoever serves the layer could have made it.
@@ -48,18 +51,22 @@ export type OnDemandForm =
   | 'erofs'
   /** A bootstrap of RAFS and blobs. */
   | 'rafs'
+  /** Layers that are archives, with an index as EROFS of all together. */
+  | 'mapped'
   /** Layers that are archives, of which some have indexes. */
   | 'layers';
 
 /** The form of an image; undefined where it has to be fetched whole. */
 export function onDemandForm({
   layers,
+  map,
   ztocs = {},
   anyIndex = false,
 }: Omit<OnDemandReference, 'name'>): OnDemandForm | undefined {
   const [only] = layers;
   if (layers.length === 1 && only && isOnDemand(only)) return 'erofs';
   if (bootstrapLayer(layers)) return 'rafs';
+  if (map) return 'mapped';
   const isIndexed = anyIndex || layers.some((each) => ztocs[each.digest] || hasToc(each));
   return isIndexed ? 'layers' : undefined;
 }
@@ -70,7 +77,9 @@ export function isOnDemand(layer: Descriptor): boolean {
 }
 
 /** Names what a reference opens: images with one key are the same. */
-export function keyOf({ layers, ztocs = {}, anyIndex = false }: OnDemandReference): string {
-  const parts = layers.map(({ digest }) => `${digest} ${ztocs[digest]?.digest ?? ''}`);
-  return `${anyIndex} ${parts.join(' ')}`;
+export function keyOf({ layers, map, ztocs = {}, anyIndex = false }: OnDemandReference): string {
+  const indexOf = (digest: string) => (map?.layers[digest]?.map ?? ztocs[digest])?.digest ?? '';
+  const parts = layers.map(({ digest }) => `${digest} ${indexOf(digest)}`);
+  const key = `${anyIndex} ${parts.join(' ')}`;
+  return map ? `${key} ${map.names.digest}` : key;
 }

@@ -1,12 +1,6 @@
 import { hash } from 'node:crypto';
 import type { CallOptions } from '@anole/bytes';
-import {
-  type IndexedArchive,
-  indexMembers,
-  type TarIndex,
-  type WriteOptions,
-  writeErofs,
-} from '@anole/erofs';
+import { type IndexedArchive, indexMembers, type TarIndex } from '@anole/erofs';
 import {
   type Descriptor,
   type LayerIndex,
@@ -16,12 +10,12 @@ import {
 } from '@anole/oci';
 import { decodeZstdPart, hasToc, indexLayer, tocIndex } from '@anole/oci/node';
 import type { CachedBlob } from '../cache/blob.ts';
+import { namesImage } from '../names-image.ts';
 import type { BlobPool } from './blob-pool.ts';
 import { bringCommand, executionOf } from './bring-command.ts';
 import { type ImageBlobs, keyOf, type OnDemandImage, type OnDemandReference } from './image.ts';
 import { imageOfDevices } from './image-of-devices.ts';
 import { layerDevice } from './layer-device.ts';
-import { BLOCK } from './layer-layout.ts';
 import { madeId, rawBlob } from './near-blobs.ts';
 
 /** Where an image is opened. */
@@ -77,25 +71,11 @@ async function metadataOf(
   { inherited }: BlobPool,
   call: CallOptions,
 ): Promise<Uint8Array> {
-  const metadata = await imageOf(index, { uuid: uuidOf(reference), ...call });
+  const metadata = await namesImage(index, { uuid: uuidOf(reference), ...call });
   if (inherited.size === 0 || inherited.has(madeId(metadata))) return metadata;
   // Services of before made the UUID of all names and attributes.
-  const former = await imageOf(index, call);
+  const former = await namesImage(index, call);
   return inherited.has(madeId(former)) ? former : metadata;
-}
-
-async function imageOf(
-  { tree, external }: TarIndex,
-  options: Pick<WriteOptions, 'uuid' | 'signal' | 'onProgress'>,
-): Promise<Uint8Array> {
-  const image = await writeErofs(tree, { external, blockSize: BLOCK, ...options });
-  const metadata = new Uint8Array(image.size);
-  let at = 0;
-  for await (const part of image) {
-    metadata.set(part, at);
-    at += part.length;
-  }
-  return metadata;
 }
 
 /**

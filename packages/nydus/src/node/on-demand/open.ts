@@ -21,12 +21,13 @@ type Opener = (
 const openers: Readonly<Record<OnDemandForm, () => Promise<Opener>>> = {
   erofs: async () => (await import('./erofs-image.ts')).openErofsImage,
   rafs: async () => (await import('./rafs-image.ts')).openRafsImage,
+  mapped: async () => (await import('./mapped-image.ts')).openMappedImage,
   layers: async () => (await import('./layered-image.ts')).openLayeredImage,
 };
 
 /** Loads what opening most images takes, so that the first one does not wait for it. */
 export async function warmUp(): Promise<void> {
-  await Promise.all([openers.erofs(), openers.layers()]);
+  await Promise.all([openers.erofs(), openers.mapped(), openers.layers()]);
 }
 
 /**

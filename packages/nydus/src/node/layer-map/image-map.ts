@@ -1,0 +1,122 @@
+import { zstdDecompressSync } from 'node:zlib';
+import type { Source } from '@anole/bytes';
+import { systemCode } from '@anole/host';
+import { type Descriptor, type Manifest, OciError } from '@anole/oci';
+import type { RemoteBlob } from '../cache/remote-blob.ts';
+import { LayerLayout } from '../on-demand/layer-layout.ts';
+import { spanDevice } from '../on-demand/span-device.ts';
+import { LayerMap } from './layer-map.ts';
+import { mapSpans } from './map-spans.ts';
+
+/** What the manifest of an index as EROFS says that it is. See docs/formats/erofs-index.md. */
+export const EROFS_INDEX = 'application/vnd.anole.erofs-index.v2+json';
+
+/** Types and annotations of what such a manifest lists. */
+export const mapTypes = {
+  names: 'application/vnd.erofs.layer.v1+zstd',
+  map: 'application/vnd.anole.layer-map.v1+zstd',
+  windows: 'application/vnd.anole.layer-windows.v1',
+  layer: 'dev.anole.layer-digest',
+} as const;
+
+/** Bytes of names and of a map at most, as they are stored. */
+export const STORED_MAX: number = 256 * 1024 * 1024;
+/** And decompressed: a map has 16 for a file and 64 for each 256 KiB. */
+const NAMES_MAX = 1024 * 1024 * 1024;
+const MAP_MAX = 256 * 1024 * 1024;
+
+/** An index of an image as EROFS; JSON, so that it can be handed on. */
+export interface ImageMap {
+  /** An EROFS image of all names and attributes, whose devices are the layers that have data of files. */
+  readonly names: Descriptor;
+  /** By the digests of layers. */
+  readonly layers: Readonly<Record<string, MappedLayer>>;
+}
+
+export interface MappedLayer {
+  readonly map: Descriptor;
+  /** Absent where none of its spans needs one. */
+  readonly windows?: Descriptor;
+}
+
+/**
+ * What an index says; undefined where it is one of other layers, as of those that an image had before it was changed.
+ *
+ * @throws OciError `OCI_BAD_INDEX` where it has no names
+ */
+export function imageMapOf(
+  { layers }: Pick<Manifest, 'layers'>,
+  image: Pick<Manifest, 'layers'>,
+): ImageMap | undefined {
+  const ofType = (type: string) => layers.filter(({ mediaType }) => mediaType === type);
+  const byLayer = (type: string) =>
+    new Map(ofType(type).map((each) => [each.annotations?.[mapTypes.layer], each]));
+  const [names] = ofType(mapTypes.names);
+  const maps = byLayer(mapTypes.map);
+  const windows = byLayer(mapTypes.windows);
+  if (names === undefined) throw bad('it has no names');
+  const digests = new Set(image.layers.map(({ digest }) => digest));
+  if (digests.size !== maps.size) return undefined;
+  const mapped: [string, MappedLayer][] = [];
+  for (const digest of digests) {
+    const map = maps.get(digest);
+    if (map === undefined) return undefined;
+    const before = windows.get(digest);
+    mapped.push([digest, { map, ...(before && { windows: before }) }]);
+  }
+  return { names, layers: Object.fromEntries(mapped) };
+}
+
+/** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT` */
+export function unpackNames(stored: Uint8Array): Uint8Array {
+  return unpack(stored, NAMES_MAX, 'the names of an image');
+}
+
+/** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT`, `OCI_BAD_INDEX`, `OCI_UNSUPPORTED` */
+export function unpackMap(stored: Uint8Array): LayerMap {
+  return new LayerMap(unpack(stored, MAP_MAX, 'the map of a layer'));
+}
+
+function unpack(stored: Uint8Array, most: number, what: string): Uint8Array {
+  try {
+    return zstdDecompressSync(stored, { maxOutputLength: most });
+  } catch (cause) {
+    const isTooLarge = systemCode(cause) === 'ERR_BUFFER_TOO_LARGE';
+    const why = isTooLarge ? `has over ${most} bytes` : 'is no zstd';
+    const code = isTooLarge ? 'OCI_TOO_LARGE' : 'OCI_WRONG_CONTENT';
+    throw new OciError(code, `Cannot take ${what}: it ${why}`, { cause });
+  }
+}
+
+/**
+ * A layer as a device of the EROFS image of names.
+ *
+ * @param mapDigest of the map as it is stored
+ * @param stored the layer, and `windows` its windows: each read is a request
+ * @throws OciError `OCI_BAD_INDEX` for the map of another layer, `OCI_UNSUPPORTED` for spans that are too large
+ */
+export function mappedDevice(
+  map: LayerMap,
+  mapDigest: string,
+  digest: string,
+  stored: Source,
+  windows: Source,
+): RemoteBlob {
+  if (stored.size !== map.storedSize || windows.size !== map.windowsSize) {
+    const met = `${stored.size} and windows of ${windows.size}`;
+    const wanted = `${map.storedSize} and ${map.windowsSize}`;
+    throw bad(`its map of ${digest} is for ${wanted} bytes, not ${met}`);
+  }
+  const layout = new LayerLayout(map.starts, map.ends);
+  const id = `${digest} map ${mapDigest}`;
+  const remote = spanDevice(id, { spans: mapSpans(map, windows), layout, digest }, stored);
+  const close = async () => {
+    await stored.close?.();
+    await windows.close?.();
+  };
+  return { ...remote, close };
+}
+
+function bad(why: string): OciError {
+  return new OciError('OCI_BAD_INDEX', `Cannot use the index of an image: ${why}`);
+}

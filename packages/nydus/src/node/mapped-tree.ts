@@ -1,0 +1,40 @@
+import { memorySource, type Source } from '@anole/bytes';
+import { openErofs } from '@anole/erofs';
+import { type Image, readBlob } from '@anole/oci';
+import { openBlob } from '@anole/oci/node';
+import type { Tree } from '@anole/vfs';
+import { deviceSource } from './layer-map/device-source.ts';
+import {
+  type ImageMap,
+  mappedDevice,
+  STORED_MAX,
+  unpackMap,
+  unpackNames,
+} from './layer-map/image-map.ts';
+
+/**
+ * The file system of an image by its index as EROFS, read without a cache: names at once, of files what is read.
+ *
+ * @throws OciError, ErofsError
+ */
+export async function mappedTree(
+  { reader, manifest }: Pick<Image, 'reader' | 'manifest'>,
+  { names, layers }: ImageMap,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<Tree> {
+  await using sources = new AsyncDisposableStack();
+  const devices: Source[] = [];
+  for (const layer of manifest.layers) {
+    const { map: described, windows } = layers[layer.digest]!;
+    const map = unpackMap(await readBlob(reader, described, STORED_MAX, options));
+    const stored = openBlob(reader, layer);
+    const before = windows ? openBlob(reader, windows) : memorySource(new Uint8Array(0));
+    const device = mappedDevice(map, described.digest, layer.digest, stored, before);
+    const source = sources.adopt(deviceSource(device), (each) => each.close?.());
+    if (source.size > 0) devices.push(source);
+  }
+  const metadata = unpackNames(await readBlob(reader, names, STORED_MAX, options));
+  const tree = await openErofs(memorySource(metadata), { devices });
+  const kept = sources.move();
+  return Object.assign(tree, { close: () => kept.disposeAsync() });
+}

@@ -1,0 +1,159 @@
+import { hash } from 'node:crypto';
+import { AnoleError, INFLATE_WINDOW, type ReadOptions, type Source, type Span } from '@anole/bytes';
+import { OciError } from '@anole/oci';
+import { type Chunks, chunksAt } from '../cache/chunks.ts';
+import type { RemoteBlob } from '../cache/remote-blob.ts';
+import type { LayerLayout } from './layer-layout.ts';
+
+/** Bytes that a span may decode to: it is fetched, verified and decoded in memory. */
+const SPAN_MAX = 256 * 1024 * 1024;
+/** Stored bytes between two spans for which no second request is made. */
+const GAP = 64 * 1024;
+
+/** The spans of a layer, in their order; the first begins at 0. */
+export interface LayerSpans {
+  readonly size: number;
+  readonly count: number;
+  at(number: number): Span;
+  /** Whether a digest speaks of a span. */
+  isVerified(number: number): boolean;
+  /**
+   * What comes before a span and is needed to decode it, where that is kept elsewhere. Not asked for where the span
+   * before it comes as well, which then has 32 KiB or more.
+   */
+  windowOf?(number: number, options: ReadOptions): Promise<Uint8Array>;
+  /** Decodes a span to its `size` bytes. @throws AnoleError for bytes that are none of such a span */
+  decode(number: number, stored: Uint8Array, size: number, window?: Uint8Array): Uint8Array;
+}
+
+interface Layer {
+  readonly spans: LayerSpans;
+  readonly layout: LayerLayout;
+  /** Of the layer. */
+  readonly digest: string;
+}
+
+/**
+ * The data of the files of a layer as a device of an EROFS image. The device's chunks are spans: each is fetched,
+ * verified, decoded, and stripped of what belongs to no file.
+ *
+ * @param id names the layer, and all that its spans and files are
+ * @param stored the layer as it is, at which each read is a request
+ * @throws OciError `OCI_UNSUPPORTED` where a span has no digest or is too large; when read, AnoleError
+ *   `SPAN_WRONG_CONTENT`, and what `decode` raises
+ */
+export function spanDevice(
+  id: string,
+  { spans, layout, digest }: Layer,
+  stored: Source,
+): RemoteBlob {
+  const { chunks, numbers } = chunksOf(spans, layout, digest);
+  return {
+    id,
+    chunks,
+    async fetch(first, end, options) {
+      const base = chunks.offsetOf(first);
+      const out = new Uint8Array(chunks.offsetOf(end) - base);
+      const wanted = numbers.subarray(first, end);
+      await Promise.all(
+        runsOf(spans, wanted).map(async (run) => {
+          for (const { number, bytes } of await decoded(spans, run, stored, options)) {
+            layout.copy(bytes, spans.at(number).out, out, base);
+          }
+        }),
+      );
+      return out;
+    },
+    close: () => stored.close?.(),
+  };
+}
+
+/** Chunks of the device, and the span of each. Spans without data of files have none. */
+function chunksOf(
+  spans: LayerSpans,
+  layout: LayerLayout,
+  digest: string,
+): { readonly chunks: Chunks; readonly numbers: Uint32Array } {
+  const offsets: number[] = [];
+  const numbers: number[] = [];
+  for (let number = 0; number < spans.count; number++) {
+    const { out } = spans.at(number);
+    const end = outEnd(spans, number);
+    const place = layout.placeOf(out);
+    if (layout.placeOf(end) === place) continue;
+    if (!spans.isVerified(number)) {
+      throw unsupported(digest, `nothing verifies its bytes from ${out} to ${end}`);
+    }
+    if (end - out > SPAN_MAX) throw unsupported(digest, `a part of it has ${end - out} bytes`);
+    offsets.push(place);
+    numbers.push(number);
+  }
+  return {
+    chunks: chunksAt(Float64Array.from(offsets), layout.size),
+    numbers: Uint32Array.from(numbers),
+  };
+}
+
+function outEnd(spans: LayerSpans, number: number): number {
+  return number + 1 < spans.count ? spans.at(number + 1).out : spans.size;
+}
+
+/** Spans that lie one behind the other where they are stored, so that one request brings them. */
+type Run = readonly number[];
+
+function runsOf(spans: LayerSpans, numbers: Uint32Array): readonly Run[] {
+  const runs: number[][] = [];
+  let last: Span | undefined;
+  for (const number of numbers) {
+    const span = spans.at(number);
+    const goesOn = last && span.start >= last.start && span.start <= last.end + GAP;
+    if (goesOn) runs.at(-1)!.push(number);
+    else runs.push([number]);
+    last = span;
+  }
+  return runs;
+}
+
+async function decoded(
+  spans: LayerSpans,
+  run: Run,
+  stored: Source,
+  options: ReadOptions,
+): Promise<readonly { readonly number: number; readonly bytes: Uint8Array }[]> {
+  const { start } = spans.at(run[0]!);
+  const end = Math.max(...run.map((number) => spans.at(number).end));
+  const [all, ...windows] = await Promise.all([
+    stored.read(start, end - start, options),
+    ...run.map((number, at) =>
+      number - 1 === run[at - 1] ? undefined : spans.windowOf?.(number, options),
+    ),
+  ]);
+  let before: Uint8Array | undefined;
+  return run.map((number, at) => {
+    const span = spans.at(number);
+    const part = all.subarray(span.start - start, span.end - start);
+    verify(part, span, span.storedDigest);
+    const window = windows[at] ?? before;
+    const bytes = spans.decode(number, part, outEnd(spans, number) - span.out, window);
+    verify(bytes, span, span.digest);
+    before = bytes.subarray(-INFLATE_WINDOW);
+    return { number, bytes };
+  });
+}
+
+function verify(bytes: Uint8Array, { start, end }: Span, digest: string | undefined): void {
+  if (digest === undefined) return;
+  const met = hash('sha256', bytes, 'hex');
+  if (met === digest) return;
+  throw new AnoleError(
+    'SPAN_WRONG_CONTENT',
+    `Cannot accept the bytes stored from ${start} to ${end}: they have the digest sha256:${met} instead of sha256:${digest}`,
+    { details: { start, end, digest, met } },
+  );
+}
+
+function unsupported(digest: string, why: string): OciError {
+  return new OciError('OCI_UNSUPPORTED', `Cannot load ${digest} on demand: ${why}`, {
+    hint: 'Convert the image: anole image convert SOURCE DESTINATION',
+  });
+}
