@@ -15,6 +15,7 @@ import { createFileAtomically, scratchFile } from '@anole/host';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { keepHeapSmall } from '../heap.ts';
+import { optimizeLate } from '../optimize-late.ts';
 import { type ChoiceFlags, choicesOf } from './choices.ts';
 import { type CompressionFlags, compressionOf } from './compression.ts';
 import { featuresOf, WrongFlag } from './features.ts';
@@ -50,6 +51,7 @@ export async function makeAction(
   flags: MakeFlags,
 ): Promise<number> {
   keepHeapSmall();
+  optimizeLate();
   checkZone(flags);
   const offset = offsetOf(flags);
   checkDisk(source, flags);
