@@ -147,10 +147,11 @@ export interface Published {
   readonly layout: string;
 }
 
-/** Publishes the image as `made:1`, with some more in it; it goes with the test. */
+/** Publishes the image as `made:1`, with some more in it; it goes with the test. Its data are compressed, or stored. */
 export async function publish(
   test: Test,
   putMore: (tree: MemoryTree) => void = () => {},
+  compression: readonly string[] = ['-z', 'lz4'],
 ): Promise<Published> {
   const directory = temporary(test);
   const registry = await startRegistry(test);
@@ -163,7 +164,11 @@ export async function publish(
   raw.name(raw.image({ platform: 'linux/amd64', layers: [{ tar: await tarOf(tree) }] }), 'made');
   const words = ['image', 'convert', `oci:${layout}:made`, `docker://${registry}/made:1`];
   const place = { env: { ...process.env, ANOLE_CACHE: join(directory, 'cache') }, cwd: directory };
-  const converted = await runApart(process.execPath, [anoleProgram, ...words, '-z', 'lz4'], place);
+  const converted = await runApart(
+    process.execPath,
+    [anoleProgram, ...words, ...compression],
+    place,
+  );
   assert.equal(converted.status, 0, converted.stderr);
   return { registry, layout };
 }

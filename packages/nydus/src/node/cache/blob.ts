@@ -1,15 +1,14 @@
-import { closeSync, fstatSync, ftruncateSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Awaitable, abortable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
-import { HostError, hostError, type Lock, readAt, systemCode, writeAt } from '@anole/host';
+import { HostError, hostError, type Lock, systemCode } from '@anole/host';
+import { AHEAD_RUN, AheadOfReaders } from './ahead.ts';
+import { BlobFile } from './blob-file.ts';
 import type { Chunks } from './chunks.ts';
-import { Foresight } from './foresight.ts';
 import { Homeless } from './homeless.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import type { ByteRange } from './ranges.ts';
-import { ReadAhead } from './read-ahead.ts';
-import { type BlobCounters, isWrongContent, type RemoteBlob } from './remote-blob.ts';
+import { type BlobCounters, type BlobEvents, fetchAnyhow, type RemoteBlob } from './remote-blob.ts';
 import { Seals } from './seals.ts';
 
 /** What was begun for a reader. */
@@ -25,56 +24,76 @@ interface Begun {
 const RUN = 1024 * 1024;
 /** Fetches of one blob at once. */
 const FETCHES = 8;
-/** Fetches ahead of readers at once: enough to fill a link with a delay. */
-const LANES = 4;
-/** Bytes fetched at once ahead of readers: who comes to want them waits for the whole piece. */
-const AHEAD_RUN = 256 * 1024;
+/** Times that a chunk of the file may turn out wrong while one reader waits for it. */
+const MOST_DAMAGES = 3;
+
+/** What a blob has of its cache. */
+interface BlobSurroundings {
+  /** Of its file, from an owner that is gone. */
+  readonly descriptor?: number;
+  readonly events: BlobEvents;
+  onClosed(): void;
+}
 
 /**
  * A blob in front of which a sparse file of this computer lies. Each chunk is fetched once, whoever
- * asks how often; what is in the file is proven before its first use, and fetched again where it is
- * wrong. Where the disk is full, reading goes on from memory. Results of `read` are the caller's.
+ * asks how often; what is in the file is proven before its first use, known again at each, and fetched
+ * again where it is wrong. Where the disk is full, reading goes on from memory. Results of `read` are the caller's.
  */
 export class CachedBlob implements Source {
   readonly size: number;
   readonly chunks: Chunks;
   readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
-  /** The file: as large as the blob, with holes. */
-  readonly path: string;
-  /** Its descriptor, for those who pass it on. */
-  readonly fd: number;
   #remote: RemoteBlob;
+  readonly #events: BlobEvents;
+  readonly #onClosed: () => void;
+  readonly #file: BlobFile;
   readonly #presence: Presence;
   readonly #seals: Seals | undefined;
   readonly #lock: Lock;
   readonly #coming = new Map<number, Promise<void>>();
   readonly #homeless = new Homeless();
   readonly #queue = new FetchQueue(FETCHES);
-  readonly #readAhead: ReadAhead;
-  #foresight: Foresight | undefined;
-  #isBringing = false;
+  readonly #ahead: AheadOfReaders;
   readonly #closing = new AbortController();
 
   /** Takes over the lock, and the file's descriptor if given. For {@link BlobCache}. @throws HostError */
-  constructor(remote: RemoteBlob, directory: string, lock: Lock, descriptor?: number) {
+  constructor(
+    remote: RemoteBlob,
+    directory: string,
+    lock: Lock,
+    { descriptor, events, onClosed }: BlobSurroundings,
+  ) {
     this.#remote = remote;
     this.#lock = lock;
+    this.#events = events;
+    this.#onClosed = onClosed;
     this.chunks = remote.chunks;
     this.size = remote.chunks.size;
-    this.#readAhead = new ReadAhead(this.chunks, (index) => this.#isAsked(index));
-    this.path = join(directory, 'data');
+    this.#ahead = new AheadOfReaders(this.chunks, this.#queue, {
+      isAtHand: (index) => this.#isAtHand(index),
+      isAsked: (index) => this.#isAtHand(index) || this.#coming.has(index),
+      begin: ([start, end], urgency) => this.#begin(start, end - start, urgency).waits,
+    });
     this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
     try {
       this.#seals = remote.verify ? undefined : Seals.open(join(directory, 'seals'), remote.chunks);
-      if (descriptor === undefined) closeSync(openSync(this.path, 'a'));
-      this.fd = descriptor ?? openSync(this.path, 'r+');
-      // Cutting a file that somebody watches would wait for them, whatever the descriptor.
-      if (fstatSync(this.fd).size !== this.size) ftruncateSync(this.fd, this.size);
+      this.#file = new BlobFile(join(directory, 'data'), this.chunks, descriptor);
     } catch (error) {
       this.#presence.close();
       this.#seals?.close();
-      throw hostError(error, `open ${this.path}`);
+      throw error;
     }
+  }
+
+  /** The file: as large as the blob, with holes. */
+  get path(): string {
+    return this.#file.path;
+  }
+
+  /** Its descriptor, for those who pass it on. */
+  get fd(): number {
+    return this.#file.fd;
   }
 
   get id(): string {
@@ -121,10 +140,8 @@ export class CachedBlob implements Source {
   }
 
   /** What is known of the ranges that were foreseen, if any were: whether readers want them, and all have come. */
-  get foreseen(): 'none' | 'coming' | 'here' | 'wrong' {
-    if (this.#foresight === undefined) return 'none';
-    if (!this.#foresight.holds) return 'wrong';
-    return this.#isBringing ? 'coming' : 'here';
+  get foreseen(): AheadOfReaders['foreseen'] {
+    return this.#ahead.foreseen;
   }
 
   /**
@@ -150,9 +167,8 @@ export class CachedBlob implements Source {
     const ready = this.ensure(offset, length, options);
     const out = new Uint8Array(length);
     if (ready !== undefined) return ready.then(() => this.#gather(offset, out, options));
-    if (!this.#homeless.isEmpty) return this.#gather(offset, out, options);
-    this.#take(out, offset);
-    return out;
+    const isThere = this.#homeless.isEmpty && this.#take(out, offset);
+    return isThere ? out : this.#gather(offset, out, options);
   }
 
   /**
@@ -163,11 +179,11 @@ export class CachedBlob implements Source {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
     if (!this.#homeless.isEmpty) this.#settle(offset, length);
-    const urgency = this.#urgencyOf(offset, length);
+    const urgency = this.#ahead.urgencyOf(offset, length);
     const { waits, isFar, isNew } = this.#begin(offset, length, urgency);
     if (waits.size === 0) return undefined;
     // What is here costs nothing to read, so nobody need be ahead of it.
-    if (isFar) this.#goAhead(offset, length, urgency, isNew);
+    if (isFar && !this.#remote.isScattered) this.#ahead.goOn(offset, length, urgency, isNew);
     const all = Promise.all(waits).then(() => undefined);
     return signal ? abortable(all, signal) : all;
   }
@@ -184,44 +200,8 @@ export class CachedBlob implements Source {
    * Brings ranges in their order while nobody waits for something else, until all are here, readers turn
    * out to want others, or fetching fails. Foreseeing is no promise: nothing is thrown.
    */
-  async bringAhead(ranges: readonly ByteRange[]): Promise<void> {
-    const foresight = new Foresight(this.chunks, ranges);
-    this.#foresight = foresight;
-    this.#isBringing = true;
-    const lane = async () => {
-      for (let range = foresight.next(AHEAD_RUN); range; range = foresight.next(AHEAD_RUN)) {
-        const [start, end] = range;
-        await this.#queue.room();
-        if (this.#closing.signal.aborted) return;
-        await Promise.all(this.#begin(start, end - start, 'ahead').waits);
-      }
-    };
-    await Promise.allSettled(Array.from({ length: LANES }, lane));
-    // It goes on to tell whether readers want what was foreseen.
-    if (this.#foresight === foresight) this.#isBringing = false;
-  }
-
-  #urgencyOf(offset: number, length: number): Urgency {
-    const foresight = this.#foresight;
-    if (foresight === undefined || (!this.#isBringing && !foresight.holds)) return 'demand';
-    let isForeseen = true;
-    const last = this.chunks.indexAt(offset + length - 1);
-    for (let index = this.chunks.indexAt(offset); index <= last; index++) {
-      if (!foresight.meet(index, this.#isAtHand(index))) isForeseen = false;
-    }
-    return isForeseen ? 'foreseen' : 'demand';
-  }
-
-  #goAhead(offset: number, length: number, urgency: Urgency, isNew: boolean): void {
-    if (this.#remote.isScattered) return;
-    if (urgency === 'foreseen') {
-      const range = this.#foresight?.behind(this.#chunkEnd(offset + length), AHEAD_RUN);
-      if (range) this.#begin(range[0], range[1] - range[0], urgency);
-      return;
-    }
-    for (const [start, end] of this.#readAhead.behind(offset, length, isNew)) {
-      this.#begin(start, end - start, urgency);
-    }
+  bringAhead(ranges: readonly ByteRange[]): Promise<void> {
+    return this.#ahead.bring(ranges, this.#closing.signal);
   }
 
   #chunkEnd(end: number): number {
@@ -248,6 +228,25 @@ export class CachedBlob implements Source {
     return { waits, isFar, isNew };
   }
 
+  /** Whether others have written to the file since {@link looking}. */
+  get isChanged(): boolean {
+    return !this.isClosed && this.#file.isChanged;
+  }
+
+  /** Somebody begins to {@link check} all of it. */
+  looking(): void {
+    this.#file.looking();
+  }
+
+  /**
+   * Whether what was proven of a range, in one chunk, still is what the file has. Where not, `ensure` brings it again.
+   *
+   * @throws what reading raises
+   */
+  check(offset: number, length: number): boolean {
+    return !this.holds(offset, length) || this.#take(new Uint8Array(length), offset);
+  }
+
   /**
    * Takes what has come for wrong: it is fetched again. Only for blobs whose file nobody but their
    * readers reads.
@@ -255,6 +254,10 @@ export class CachedBlob implements Source {
   forget(): void {
     this.#presence.clear();
     this.#homeless.clear();
+  }
+
+  get isClosed(): boolean {
+    return this.#closing.signal.aborted;
   }
 
   /** From now on bytes come from another remote of the same ID, which passes to this. */
@@ -265,22 +268,19 @@ export class CachedBlob implements Source {
   }
 
   async close(): Promise<void> {
-    if (this.#closing.signal.aborted) return;
+    if (this.isClosed) return;
     this.#closing.abort(new Error('the cache has been closed'));
     await Promise.allSettled(this.#coming.values());
-    closeSync(this.fd);
+    this.#file.close();
     this.#presence.close();
     this.#seals?.close();
     this.#lock.release();
+    this.#onClosed();
     await this.#remote.close?.();
   }
 
   #isAtHand(index: number): boolean {
     return this.#presence.states[index] === chunkStates.proven || this.#homeless.has(index);
-  }
-
-  #isAsked(index: number): boolean {
-    return this.#isAtHand(index) || this.#coming.has(index);
   }
 
   /** Begins to bring chunks from `index` on, before `end`: a run of those that nobody brings yet. */
@@ -309,15 +309,23 @@ export class CachedBlob implements Source {
   }
 
   async #prove(index: number, urgency: Urgency): Promise<void> {
-    const from = this.chunks.offsetOf(index);
-    const bytes = new Uint8Array(this.chunks.offsetOf(index + 1) - from);
-    const isThere = readAt(this.fd, from, bytes) === bytes.length;
-    if (isThere && (await this.#isRight(index, bytes))) {
+    const bytes = this.#file.chunk(index);
+    if (bytes && (await this.#isRight(index, bytes))) {
+      this.#file.proven(index, bytes);
       this.#presence.states[index] = chunkStates.proven;
       return;
     }
+    const offset = this.chunks.offsetOf(index);
+    const place = { blob: this.id, offset, length: this.chunks.offsetOf(index + 1) - offset };
     this.counters.damaged++;
-    await this.#fetch(index, index + 1, urgency);
+    this.#presence.drop(index);
+    this.#events.onDamaged?.(place);
+    try {
+      await this.#fetch(index, index + 1, urgency);
+    } catch (error) {
+      if (!this.isClosed) this.#events.onUnhealed?.(place, error);
+      throw error;
+    }
   }
 
   #isRight(index: number, bytes: Uint8Array): Awaitable<boolean> {
@@ -328,7 +336,7 @@ export class CachedBlob implements Source {
     const { signal } = this.#closing;
     const bytes = await this.#queue.run(urgency, async () => {
       signal.throwIfAborted();
-      return await this.#fetched(first, end, signal);
+      return await fetchAnyhow(this.#remote, first, end, signal);
     });
     this.counters.fetches++;
     this.counters.fetched += bytes.length;
@@ -336,20 +344,9 @@ export class CachedBlob implements Source {
     this.#store(first, end, bytes);
   }
 
-  async #fetched(first: number, end: number, signal: AbortSignal): Promise<Uint8Array> {
-    try {
-      return await this.#remote.fetch(first, end, { signal });
-    } catch (error) {
-      if (!isWrongContent(error) || this.#remote.distrust === undefined) throw error;
-      this.#remote.distrust();
-      return await this.#remote.fetch(first, end, { signal });
-    }
-  }
-
   #store(first: number, end: number, bytes: Uint8Array): void {
-    const from = this.chunks.offsetOf(first);
     try {
-      writeAt(this.fd, from, bytes);
+      this.#file.write(first, end, bytes);
       this.#seals?.put(first, end, bytes);
       this.#presence.put(first, end);
       this.#homeless.settled(first, end);
@@ -381,25 +378,34 @@ export class CachedBlob implements Source {
   async #gather(offset: number, out: Uint8Array, options: ReadOptions): Promise<Uint8Array> {
     const end = offset + out.length;
     for (let at = offset; at < end; ) {
-      const index = this.chunks.indexAt(at);
-      while (!this.#isAtHand(index)) await this.ensure(at, 1, options);
-      const start = this.chunks.offsetOf(index);
-      const stop = Math.min(this.chunks.offsetOf(index + 1), end);
-      const part = out.subarray(at - offset, stop - offset);
-      const kept = this.#homeless.get(index);
-      if (kept) part.set(kept.subarray(at - start, stop - start));
-      else this.#take(part, at);
+      const stop = Math.min(this.#chunkEnd(at + 1), end);
+      await this.#gatherPart(at, out.subarray(at - offset, stop - offset), options);
       at = stop;
     }
     return out;
   }
 
-  #take(target: Uint8Array, offset: number): void {
-    if (readAt(this.fd, offset, target) === target.length) return;
+  /** Fills `part` with bytes of one chunk. */
+  async #gatherPart(at: number, part: Uint8Array, options: ReadOptions): Promise<void> {
+    const index = this.chunks.indexAt(at);
+    for (let damages = 0; damages <= MOST_DAMAGES; damages++) {
+      while (!this.#isAtHand(index)) await this.ensure(at, 1, options);
+      const kept = this.#homeless.get(index);
+      const from = at - this.chunks.offsetOf(index);
+      if (kept) return part.set(kept.subarray(from, from + part.length));
+      if (this.#take(part, at)) return;
+    }
     throw new HostError(
       'HOST_WRONG_CONTENT',
-      `Cannot read ${this.path}: it has been cut short while it was in use`,
-      { details: { path: this.path, offset, length: target.length } },
+      `Cannot read ${this.path}: it does not keep what is written to it`,
+      { details: { path: this.path, offset: at, length: part.length } },
     );
+  }
+
+  /** Fills `target` from the file. False where that is not what was proven: then it has to be proven again. */
+  #take(target: Uint8Array, offset: number): boolean {
+    const wrong = this.#file.read(offset, target);
+    for (const index of wrong) this.#presence.states[index] = chunkStates.unproven;
+    return wrong.length === 0;
   }
 }

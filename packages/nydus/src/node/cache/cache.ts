@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { acquireLock, HostError, hostError, systemCode } from '@anole/host';
 import { CachedBlob } from './blob.ts';
-import type { RemoteBlob } from './remote-blob.ts';
+import type { BlobEvents, RemoteBlob } from './remote-blob.ts';
 
-export interface BlobCacheOptions {
+export interface BlobCacheOptions extends BlobEvents {
   /** Bytes of the disk that blobs may take. Those in use are never removed. Default: no bound. */
   readonly quota?: number;
 }
@@ -44,10 +44,19 @@ export class BlobCache {
   readonly directory: string;
   /** Bytes of the disk that blobs may take, for the next that is opened. */
   quota: number;
+  readonly #events: BlobEvents;
+  readonly #open = new Set<CachedBlob>();
 
-  constructor(directory: string, { quota = Number.POSITIVE_INFINITY }: BlobCacheOptions = {}) {
+  constructor(directory: string, options: BlobCacheOptions = {}) {
+    const { quota = Number.POSITIVE_INFINITY, ...events } = options;
     this.directory = directory;
     this.quota = quota;
+    this.#events = events;
+  }
+
+  /** Blobs that are open here. */
+  get opened(): ReadonlySet<CachedBlob> {
+    return this.#open;
   }
 
   /**
@@ -65,7 +74,12 @@ export class BlobCache {
       const directory = this.#pathOf(name);
       await mkdir(directory, { recursive: true });
       await writeFile(join(directory, 'id'), remote.id);
-      const blob = new CachedBlob(remote, directory, lock, descriptor);
+      const blob = new CachedBlob(remote, directory, lock, {
+        events: this.#events,
+        onClosed: () => this.#open.delete(blob),
+        ...(descriptor !== undefined && { descriptor }),
+      });
+      this.#open.add(blob);
       if (this.quota < Number.POSITIVE_INFINITY) await this.evict(this.quota);
       return blob;
     } catch (error) {

@@ -67,6 +67,16 @@ export class Presence {
     }
   }
 
+  /** Notes that a chunk is not there. Where the map does not take that, who reads it finds out once more. */
+  drop(index: number): void {
+    this.states[index] = chunkStates.absent;
+    try {
+      writeSync(this.#fd, new Uint8Array(1), 0, 1, index);
+    } catch {
+      // It is a hint.
+    }
+  }
+
   /** Notes that nothing is there. @throws HostError */
   clear(): void {
     this.states.fill(chunkStates.absent);

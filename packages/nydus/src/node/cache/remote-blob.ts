@@ -30,7 +30,38 @@ export interface BlobCounters {
   unstored: number;
 }
 
+/** Who is told what becomes of blobs. */
+export interface BlobEvents {
+  /** A chunk of the file is not what it should be. It is fetched again. */
+  onDamaged?(place: DamagedPlace): void;
+  /** That failed: whoever reads it gets an error. */
+  onUnhealed?(place: DamagedPlace, error: unknown): void;
+}
+
+/** A chunk in the file of the blob of that ID. */
+export interface DamagedPlace {
+  readonly blob: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
 /** Whether bytes came, but not those that they should have been. */
 export function isWrongContent(error: unknown): boolean {
   return AnoleError.is(error) && /_WRONG_(?:CONTENT|DATA)$/.test(error.code);
+}
+
+/** Fetches chunks [first, end), another way where what comes is wrong. @throws what fetching raises */
+export async function fetchAnyhow(
+  remote: RemoteBlob,
+  first: number,
+  end: number,
+  signal: AbortSignal,
+): Promise<Uint8Array> {
+  try {
+    return await remote.fetch(first, end, { signal });
+  } catch (error) {
+    if (!isWrongContent(error) || remote.distrust === undefined) throw error;
+    remote.distrust();
+    return await remote.fetch(first, end, { signal });
+  }
 }

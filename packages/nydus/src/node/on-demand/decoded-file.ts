@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib';
 import type { DecodedStore } from '@anole/erofs';
 import { type ScratchFile, scratchFile } from '@anole/host';
 
@@ -6,15 +7,21 @@ const MOST = 512 * 1024 * 1024;
 /** Pieces that are remembered to have been decoded once. */
 const ONCE = 8192;
 
+/** Bytes of a piece that have one checksum. */
+const UNIT = 4096;
+
 interface Place {
   readonly offset: number;
   readonly length: number;
+  /** CRC-32s of its parts of {@link UNIT} bytes. */
+  readonly sums: Uint32Array;
 }
 
 /**
  * Decoded pieces of images in a file without a name, for those that are read through FUSE: what the kernel has given
  * up is decoded once more, and from then on read here. Only what is decoded a second time is kept, since most pieces
- * are wanted once. The oldest make room. Where the disk takes nothing, nothing is kept.
+ * are wanted once. The oldest make room. Where the disk takes nothing, nothing is kept; where it gives something else,
+ * the piece is decoded again.
  */
 export class DecodedFile implements Disposable {
   readonly #directory: string;
@@ -52,12 +59,25 @@ export class DecodedFile implements Disposable {
   #readInto(key: string, from: number, target: Uint8Array): boolean {
     const place = this.#places.get(key);
     if (place === undefined || from + target.length > place.length) return false;
+    if (this.#readRight(place, from, target)) return true;
+    this.#places.delete(key);
+    return false;
+  }
+
+  /** Fills `target`. False where the disk does not give what was written. */
+  #readRight({ offset, length, sums }: Place, from: number, target: Uint8Array): boolean {
+    const start = from - (from % UNIT);
+    const end = Math.min(Math.ceil((from + target.length) / UNIT) * UNIT, length);
+    const isWhole = end - start === target.length;
+    const units = isWhole ? target : new Uint8Array(end - start);
     try {
-      return this.#file?.readInto(place.offset + from, target) === target.length;
+      if (this.#file?.readInto(offset + start, units) !== units.length) return false;
     } catch {
-      this.#places.delete(key);
       return false;
     }
+    const isRight = sumsOf(units).every((sum, at) => sum === sums[start / UNIT + at]);
+    if (!isWhole) target.set(units.subarray(from - start, from - start + target.length));
+    return isRight;
   }
 
   #keep(key: string, bytes: Uint8Array): void {
@@ -76,7 +96,7 @@ export class DecodedFile implements Disposable {
       this[Symbol.dispose]();
       return;
     }
-    this.#places.set(key, { offset, length: bytes.length });
+    this.#places.set(key, { offset, length: bytes.length, sums: sumsOf(bytes) });
     this.#end = offset + bytes.length;
   }
 
@@ -91,4 +111,10 @@ export class DecodedFile implements Disposable {
     }
     return offset;
   }
+}
+
+function sumsOf(bytes: Uint8Array): Uint32Array {
+  return Uint32Array.from({ length: Math.ceil(bytes.length / UNIT) }, (_, at) =>
+    crc32(bytes.subarray(at * UNIT, (at + 1) * UNIT)),
+  );
 }

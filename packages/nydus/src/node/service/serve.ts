@@ -74,6 +74,9 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       onMounts: (mounts) => link.mounts(mounts),
       onStranded: ({ directory, image }, error) =>
         log({ event: 'cannot take over yet', directory, image: image.name, reason: String(error) }),
+      onDamaged: (place) => log({ event: 'damaged in the cache', ...place }),
+      onUnhealed: (place, error) =>
+        log({ event: 'not fetched again', ...place, reason: String(error) }),
       onRefused: (blob, { offset, length, pid }, error) =>
         log({ event: 'refused', blob: blob.id, offset, length, pid, reason: String(error) }),
     },

@@ -5,6 +5,8 @@ import { HostError } from '@anole/host';
 import { PreContentGroup, unmount } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type Evicted } from '../cache/cache.ts';
+import type { BlobEvents } from '../cache/remote-blob.ts';
+import { Scrub } from '../cache/scrub.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
 import type { Passing } from '../passing/passed-files.ts';
@@ -56,7 +58,7 @@ export interface Legacy {
   readonly descriptors: ReadonlyMap<string, number>;
 }
 
-export interface ServiceOptions extends FillerEvents {
+export interface ServiceOptions extends FillerEvents, BlobEvents {
   readonly cache: string;
   readonly quota?: number;
   /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default false. */
@@ -89,13 +91,19 @@ export class ImageService {
     onChange: () => void this.#changedStranded(),
   });
   readonly #tidying = new Tidying();
+  readonly #scrub: Scrub;
   #sweeper: NodeJS.Timeout | undefined;
   #filler: Filler | undefined;
 
   private constructor(options: ServiceOptions, legacy?: Legacy) {
-    const { cache, quota } = options;
+    const { cache, quota, onDamaged, onUnhealed } = options;
     this.#options = options;
-    this.cache = new BlobCache(cache, quota === undefined ? {} : { quota });
+    this.cache = new BlobCache(cache, {
+      ...(quota !== undefined && { quota }),
+      ...(onDamaged && { onDamaged }),
+      ...(onUnhealed && { onUnhealed }),
+    });
+    this.#scrub = new Scrub(() => this.cache.opened);
     const files = legacy && filesAmong(legacy.descriptors);
     this.#pool = new BlobPool(this.cache, files);
     this.#images = new OpenImages(this.#pool);
@@ -250,6 +258,7 @@ export class ImageService {
     }
     clearInterval(this.#sweeper);
     this.#tidying[Symbol.dispose]();
+    await this.#scrub[Symbol.asyncDispose]();
     for (const { mount } of this.#detached) if (mount.isInUse()) stuck.push(mount);
     for (const { kind, blobs, calmed } of stuck) {
       calmed?.end();

@@ -1,0 +1,88 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { CachedBlob } from './blob.ts';
+
+/** Milliseconds between two looks, and bytes that are read at each: half a megabyte a second. */
+const PAUSE = 8000;
+const BYTES = 4 * 1024 * 1024;
+/** Bytes that are read at once, and milliseconds between two such pieces. */
+const PIECE = 1024 * 1024;
+const SHORT = 20;
+
+/**
+ * Reads the files of open blobs again, for readers who read them without us, as a kernel that has an image mounted: what
+ * is not any more what was proven is fetched again, and the blob's events tell of it. A file that somebody else changed
+ * is read soon, all others in turn and slowly. Between two looks nothing is noticed.
+ */
+export class Scrub implements AsyncDisposable {
+  readonly #blobs: () => Iterable<CachedBlob>;
+  readonly #ending = new AbortController();
+  readonly #working: Promise<void>;
+
+  constructor(blobs: () => Iterable<CachedBlob>) {
+    this.#blobs = blobs;
+    this.#working = this.#work();
+  }
+
+  /** Ends once what is being looked at has been. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending.abort();
+    await this.#working;
+  }
+
+  async #work(): Promise<void> {
+    let turn: Turn | undefined;
+    while (await this.#pause(PAUSE)) {
+      for (const blob of [...this.#blobs()]) {
+        if (!blob.isChanged) continue;
+        blob.looking();
+        await this.#scrub(blob, 0, blob.size);
+      }
+      turn = await this.#next(turn);
+    }
+  }
+
+  /** Looks at the next bytes, of the blob whose turn it is. */
+  async #next(last: Turn | undefined): Promise<Turn | undefined> {
+    const blobs = [...this.#blobs()];
+    const at = last ? blobs.indexOf(last.blob) : -1;
+    const goesOn = last !== undefined && at >= 0 && last.offset < last.blob.size;
+    const blob = goesOn ? last.blob : blobs[(at + 1) % blobs.length];
+    if (blob === undefined) return undefined;
+    const offset = goesOn ? last.offset : 0;
+    await this.#scrub(blob, offset, offset + BYTES);
+    return { blob, offset: offset + BYTES };
+  }
+
+  async #scrub(blob: CachedBlob, from: number, end: number): Promise<void> {
+    for (let at = from; at < Math.min(end, blob.size); at += PIECE) {
+      if (!(await this.#pause(SHORT))) return;
+      await scrubPart(blob, at, PIECE);
+    }
+  }
+
+  async #pause(time: number): Promise<boolean> {
+    const { signal } = this.#ending;
+    await sleep(time, undefined, { ref: false, signal }).catch(() => undefined);
+    return !signal.aborted;
+  }
+}
+
+/** Where a look ended. */
+interface Turn {
+  readonly blob: CachedBlob;
+  readonly offset: number;
+}
+
+/** Looks at a part of a blob, and has what is wrong brought again. Nothing is thrown: the blob tells of what fails. */
+export async function scrubPart(blob: CachedBlob, from: number, length: number): Promise<void> {
+  const end = Math.min(from + length, blob.size);
+  for (let at = from; at < end && !blob.isClosed; ) {
+    const stop = Math.min(blob.chunks.offsetOf(blob.chunks.indexAt(at) + 1), end);
+    try {
+      if (!blob.check(at, stop - at)) await blob.ensure(at, 1);
+    } catch {
+      // It is tried again the next time, and by whoever reads it.
+    }
+    at = stop;
+  }
+}
