@@ -9,6 +9,8 @@ interface InstallFlags {
   readonly root: string;
 }
 
+/** What blobs take of the disk, where nobody says otherwise: some tens of images that nobody uses now. */
+const QUOTA = '20G';
 /** What the parts say to each other. */
 const sockets = { images: '/run/anole/images.sock', snapshotter: '/run/anole/snapshotter.sock' };
 
@@ -52,7 +54,8 @@ function commandLine(...args: string[]): string {
 }
 
 function units(): Readonly<Record<string, string>> {
-  const images = ['image', 'serve', '--socket', sockets.images, '--cache', '/var/lib/anole/blobs'];
+  const places = ['--socket', sockets.images, '--cache', '/var/lib/anole/blobs'];
+  const images = ['image', 'serve', ...places, '--quota', QUOTA];
   const snapshotter = ['containerd', 'serve', '--socket', sockets.snapshotter];
   const common = `# Logins to registries are those of root.
 Environment=HOME=/root ANOLE_CACHE=/var/cache/anole

@@ -8,8 +8,9 @@ import { Homeless } from './homeless.ts';
 import { chunkStates, Presence } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import type { ByteRange } from './ranges.ts';
-import { type BlobCounters, type BlobEvents, fetchAnyhow, type RemoteBlob } from './remote-blob.ts';
+import { type BlobCounters, fetchAnyhow, type RemoteBlob } from './remote-blob.ts';
 import { Seals } from './seals.ts';
+import { type BlobSurroundings, isFull } from './surroundings.ts';
 
 /** What was begun for a reader. */
 interface Begun {
@@ -27,14 +28,6 @@ const FETCHES = 8;
 /** Times that a chunk of the file may turn out wrong while one reader waits for it. */
 const MOST_DAMAGES = 3;
 
-/** What a blob has of its cache. */
-interface BlobSurroundings {
-  /** Of its file, from an owner that is gone. */
-  readonly descriptor?: number;
-  readonly events: BlobEvents;
-  onClosed(): void;
-}
-
 /**
  * A blob in front of which a sparse file of this computer lies. Each chunk is fetched once, whoever
  * asks how often; what is in the file is proven before its first use, known again at each, and fetched
@@ -45,8 +38,7 @@ export class CachedBlob implements Source {
   readonly chunks: Chunks;
   readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
   #remote: RemoteBlob;
-  readonly #events: BlobEvents;
-  readonly #onClosed: () => void;
+  readonly #around: BlobSurroundings;
   readonly #file: BlobFile;
   readonly #presence: Presence;
   readonly #seals: Seals | undefined;
@@ -58,16 +50,10 @@ export class CachedBlob implements Source {
   readonly #closing = new AbortController();
 
   /** Takes over the lock, and the file's descriptor if given. For {@link BlobCache}. @throws HostError */
-  constructor(
-    remote: RemoteBlob,
-    directory: string,
-    lock: Lock,
-    { descriptor, events, onClosed }: BlobSurroundings,
-  ) {
+  constructor(remote: RemoteBlob, directory: string, lock: Lock, around: BlobSurroundings) {
     this.#remote = remote;
     this.#lock = lock;
-    this.#events = events;
-    this.#onClosed = onClosed;
+    this.#around = around;
     this.chunks = remote.chunks;
     this.size = remote.chunks.size;
     this.#ahead = new AheadOfReaders(this.chunks, this.#queue, {
@@ -78,7 +64,7 @@ export class CachedBlob implements Source {
     this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
     try {
       this.#seals = remote.verify ? undefined : Seals.open(join(directory, 'seals'), remote.chunks);
-      this.#file = new BlobFile(join(directory, 'data'), this.chunks, descriptor);
+      this.#file = new BlobFile(join(directory, 'data'), this.chunks, around.descriptor);
     } catch (error) {
       this.#presence.close();
       this.#seals?.close();
@@ -274,9 +260,10 @@ export class CachedBlob implements Source {
     this.#file.close();
     this.#presence.close();
     this.#seals?.close();
+    this.#around.onClosing();
     this.#lock.release();
-    this.#onClosed();
     await this.#remote.close?.();
+    await this.#around.onClosed();
   }
 
   #isAtHand(index: number): boolean {
@@ -319,11 +306,11 @@ export class CachedBlob implements Source {
     const place = { blob: this.id, offset, length: this.chunks.offsetOf(index + 1) - offset };
     this.counters.damaged++;
     this.#presence.drop(index);
-    this.#events.onDamaged?.(place);
+    this.#around.events.onDamaged?.(place);
     try {
       await this.#fetch(index, index + 1, urgency);
     } catch (error) {
-      if (!this.isClosed) this.#events.onUnhealed?.(place, error);
+      if (!this.isClosed) this.#around.events.onUnhealed?.(place, error);
       throw error;
     }
   }
@@ -341,18 +328,25 @@ export class CachedBlob implements Source {
     this.counters.fetches++;
     this.counters.fetched += bytes.length;
     signal.throwIfAborted();
-    this.#store(first, end, bytes);
+    let failure = this.#store(first, end, bytes);
+    if (isFull(failure) && (await this.#around.freeDisk(bytes.length))) {
+      failure = this.#store(first, end, bytes);
+    }
+    if (failure !== undefined) this.#shelter(first, end, bytes);
+    this.#around.onGrown();
   }
 
-  #store(first: number, end: number, bytes: Uint8Array): void {
+  /** Puts chunks into the file. Gives why not, where the disk does not take them. */
+  #store(first: number, end: number, bytes: Uint8Array): unknown {
     try {
       this.#file.write(first, end, bytes);
       this.#seals?.put(first, end, bytes);
       this.#presence.put(first, end);
       this.#homeless.settled(first, end);
+      return undefined;
     } catch (error) {
       if (systemCode(error) === 'EBADF') throw hostError(error, `write ${this.path}`);
-      this.#shelter(first, end, bytes);
+      return error;
     }
   }
 
@@ -370,7 +364,9 @@ export class CachedBlob implements Source {
   #settle(offset: number, length: number): void {
     const end = this.chunks.indexAt(offset + length - 1) + 1;
     for (const [index, bytes] of this.#homeless.take(this.chunks.indexAt(offset), end)) {
-      this.#store(index, index + 1, bytes);
+      if (this.#store(index, index + 1, bytes) !== undefined) {
+        this.#shelter(index, index + 1, bytes);
+      }
     }
   }
 

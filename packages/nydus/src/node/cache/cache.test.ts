@@ -10,7 +10,6 @@ import {
   rmSync,
   statSync,
   truncateSync,
-  utimesSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -226,12 +225,8 @@ describe('a cache', () => {
       const blob = await cache.open(far(content));
       await blob.read(0, blob.size);
       blobs.push(blob);
-    }
-    // Their times may be the same: the clock of file systems has steps.
-    for (const name of readdirSync(join(directory, 'blobs'))) {
-      const id = join(directory, 'blobs', name, 'id');
-      const seconds = 1e9 + contents.findIndex((each) => hash(each) === readFileSync(id, 'utf8'));
-      utimesSync(id, seconds, seconds);
+      // The clock of file systems has steps.
+      await sleep(20);
     }
     assert.deepEqual(
       (await cache.list()).map(({ id, inUse }) => [id, inUse]),
@@ -239,6 +234,7 @@ describe('a cache', () => {
     );
     assert.deepEqual((await cache.evict(0)).blobs, [], 'what is in use stays');
     await blobs[0]!.close();
+    await sleep(20);
     await blobs[2]!.close();
     const { blobs: gone, left } = await cache.evict(2 * 300_000);
     assert.deepEqual(gone, [hash(contents[0]!)]);
@@ -251,6 +247,81 @@ describe('a cache', () => {
     );
     await last.close();
     await blobs[1]!.close();
+  });
+
+  it('keeps to its quota when blobs are closed', async (test) => {
+    const directory = temporary(test);
+    const cache = new BlobCache(directory, { quota: 200_000 });
+    const blob = await cache.open(far(new Uint8Array(randomBytes(64 * 4096))));
+    await blob.read(0, blob.size);
+    assert.equal((await cache.list()).length, 1, 'what is in use stays');
+    await blob.close();
+    assert.deepEqual(await cache.list(), []);
+  });
+
+  it('keeps to its quota while blobs grow', async (test) => {
+    const cache = new BlobCache(temporary(test), { quota: 400_000 });
+    const [one, two] = [0, 1].map(() => new Uint8Array(randomBytes(64 * 4096)));
+    const first = await cache.open(far(one!));
+    await first.read(0, first.size);
+    await first.close();
+    const second = await cache.open(far(two!));
+    assert.equal((await cache.list()).length, 2);
+    await second.read(0, second.size);
+    while ((await cache.list()).length > 1) await sleep(20);
+    assert.equal((await cache.list())[0]!.id, second.id);
+    await second.close();
+  });
+
+  it('knows when a blob was used last, not only when that began', async (test) => {
+    const cache = new BlobCache(temporary(test));
+    const contents = [0, 1].map(() => new Uint8Array(randomBytes(64 * 4096)));
+    const first = await cache.open(far(contents[0]!));
+    await sleep(20);
+    const second = await cache.open(far(contents[1]!));
+    for (const blob of [first, second]) await blob.read(0, blob.size);
+    await second.close();
+    await sleep(20);
+    await first.close();
+    assert.deepEqual((await cache.evict(300_000)).blobs, [second.id]);
+  });
+
+  it('lets go of all that is of one content, or of nothing of it', async (test) => {
+    const cache = new BlobCache(temporary(test));
+    const bytes = new Uint8Array(randomBytes(16 * 4096));
+    const open = async (id: string) => {
+      const blob = await cache.open(far(bytes, undefined, id));
+      await blob.read(0, blob.size);
+      await sleep(5);
+      return blob;
+    };
+    const [data, other, hashes] = [
+      await open('sha256:a 4096'),
+      await open('sha256:b 4096'),
+      await open('sha256:a hashes'),
+    ];
+    await data.close();
+    await other.close();
+    assert.deepEqual((await cache.evict(140_000)).blobs, [other.id]);
+    await hashes.close();
+    assert.deepEqual((await cache.evict(100_000)).blobs.toSorted(), [data.id, hashes.id]);
+  });
+
+  it('frees a disk that is full of what nobody uses', { skip: noDisk }, async (test) => {
+    using disk = smallDisk(test, '480k');
+    const cache = new BlobCache(disk.directory);
+    const contents = [0, 1].map(() => new Uint8Array(randomBytes(64 * 4096)));
+    for (const content of contents) {
+      const blob = await cache.open(far(content));
+      assert.equal(hash(await blob.read(0, blob.size)), hash(content));
+      assert.equal(blob.counters.unstored, 0);
+      assert.ok(blob.isProven);
+      await blob.close();
+    }
+    assert.deepEqual(
+      (await cache.list()).map(({ id }) => id),
+      [hash(contents[1]!)],
+    );
   });
 
   it('keeps files sparse', async (test) => {

@@ -1,13 +1,25 @@
 import { createHash } from 'node:crypto';
+import { utimesSync } from 'node:fs';
 import { mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { acquireLock, HostError, hostError, systemCode } from '@anole/host';
 import { CachedBlob } from './blob.ts';
-import type { BlobEvents, RemoteBlob } from './remote-blob.ts';
+import { contentOf, type RemoteBlob } from './remote-blob.ts';
+import type { BlobEvents } from './surroundings.ts';
+
+/** Milliseconds from when a blob grows until it is looked whether all fit into the quota. */
+const SOON = 1000;
+/** Bytes of the disk that are freed at least where it is full. */
+const ROOM = 16 * 1024 * 1024;
+/** Milliseconds for which nothing is tried where nothing could be freed. */
+const VAIN = 5000;
 
 export interface BlobCacheOptions extends BlobEvents {
-  /** Bytes of the disk that blobs may take. Those in use are never removed. Default: no bound. */
+  /**
+   * Bytes of the disk that blobs may take. Those in use are never removed. It holds when blobs are opened, grow and are
+   * closed. Default: no bound.
+   */
   readonly quota?: number;
 }
 
@@ -42,10 +54,14 @@ export interface Evicted {
  */
 export class BlobCache {
   readonly directory: string;
-  /** Bytes of the disk that blobs may take, for the next that is opened. */
+  /** Bytes of the disk that blobs may take, from the next on that is opened, grows or is closed. */
   quota: number;
   readonly #events: BlobEvents;
   readonly #open = new Set<CachedBlob>();
+  #soon: NodeJS.Timeout | undefined;
+  #freeing: Promise<boolean> | undefined;
+  /** Before that nothing can be freed, by the computer's clock of milliseconds. */
+  #vainUntil = 0;
 
   constructor(directory: string, options: BlobCacheOptions = {}) {
     const { quota = Number.POSITIVE_INFINITY, ...events } = options;
@@ -76,11 +92,17 @@ export class BlobCache {
       await writeFile(join(directory, 'id'), remote.id);
       const blob = new CachedBlob(remote, directory, lock, {
         events: this.#events,
-        onClosed: () => this.#open.delete(blob),
+        onGrown: () => this.#checkSoon(),
+        freeDisk: (bytes) => this.#freeDisk(bytes),
+        onClosing: () => {
+          this.#open.delete(blob);
+          touch(join(directory, 'id'));
+        },
+        onClosed: () => this.#check(),
         ...(descriptor !== undefined && { descriptor }),
       });
       this.#open.add(blob);
-      if (this.quota < Number.POSITIVE_INFINITY) await this.evict(this.quota);
+      await this.#check();
       return blob;
     } catch (error) {
       lock.release();
@@ -99,23 +121,57 @@ export class BlobCache {
   }
 
   /**
-   * Removes blobs that nobody uses, the longest unused first, until all take `quota` bytes at most.
+   * Removes blobs that nobody uses, the longest unused first, until all take `quota` bytes at most. What is of one content,
+   * as its data and their hashes, goes together.
    *
    * @throws HostError
    */
   async evict(quota: number): Promise<Evicted> {
     const all = await this.list();
-    let left = all.reduce((sum, { bytes }) => sum + bytes, 0);
+    let left = bytesOf(all);
     const blobs: string[] = [];
     let freed = 0;
-    for (const { id, bytes, inUse } of all) {
+    for (const family of families(all)) {
       if (left <= quota) break;
-      if (inUse || !(await this.#remove(nameOf(id)))) continue;
-      blobs.push(id);
-      freed += bytes;
-      left -= bytes;
+      if (family.some(({ inUse }) => inUse) || !(await this.#remove(family))) continue;
+      blobs.push(...family.map(({ id }) => id));
+      freed += bytesOf(family);
+      left -= bytesOf(family);
     }
     return { blobs, bytes: freed, left };
+  }
+
+  /** Makes all fit into the quota. What the disk refuses now is tried again the next time. */
+  async #check(): Promise<void> {
+    if (this.quota < Number.POSITIVE_INFINITY) await this.evict(this.quota).catch(() => undefined);
+  }
+
+  #checkSoon(): void {
+    if (this.#soon !== undefined || this.quota === Number.POSITIVE_INFINITY) return;
+    this.#soon = setTimeout(() => {
+      this.#soon = undefined;
+      void this.#check();
+    }, SOON).unref();
+  }
+
+  /** Frees so many bytes of a disk that is full. False where nothing can be. */
+  async #freeDisk(bytes: number): Promise<boolean> {
+    if (performance.now() < this.#vainUntil) return false;
+    this.#freeing ??= this.#free(bytes).finally(() => {
+      this.#freeing = undefined;
+    });
+    return await this.#freeing;
+  }
+
+  async #free(wanted: number): Promise<boolean> {
+    try {
+      const { bytes } = await this.evict(bytesOf(await this.list()) - Math.max(wanted, ROOM));
+      if (bytes > 0) return true;
+    } catch {
+      // It is as if there were nothing.
+    }
+    this.#vainUntil = performance.now() + VAIN;
+    return false;
   }
 
   async #names(): Promise<readonly string[]> {
@@ -150,16 +206,20 @@ export class BlobCache {
     return lock !== undefined;
   }
 
-  async #remove(name: string): Promise<boolean> {
-    const lock = await this.#tryLock(name);
-    if (lock === undefined) return false;
+  /** Removes blobs, all or none: false where one of them is in use. */
+  async #remove(blobs: readonly BlobUsage[]): Promise<boolean> {
+    using locks = new DisposableStack();
+    const names = blobs.map(({ id }) => nameOf(id));
+    for (const name of names) {
+      const lock = await this.#tryLock(name);
+      if (lock === undefined) return false;
+      locks.defer(() => lock.release());
+    }
     try {
-      await rm(this.#pathOf(name), { recursive: true, force: true });
+      for (const name of names) await rm(this.#pathOf(name), { recursive: true, force: true });
       return true;
     } catch (error) {
-      throw hostError(error, `remove ${this.#pathOf(name)}`);
-    } finally {
-      lock.release();
+      throw hostError(error, `remove blobs of ${this.directory}`);
     }
   }
 
@@ -185,4 +245,29 @@ export class BlobCache {
 /** Names are not those of the blobs, which come from outside. */
 function nameOf(id: string): string {
   return createHash('sha256').update(id).digest('hex').slice(0, 40);
+}
+
+/** Blobs of one content together, the longest unused first. */
+function families(blobs: readonly BlobUsage[]): Iterable<readonly BlobUsage[]> {
+  const found = new Map<string, BlobUsage[]>();
+  // They come in the order of their use: the last one of a family says when that was.
+  for (const blob of blobs) {
+    const content = contentOf(blob.id);
+    const family = found.get(content) ?? [];
+    found.delete(content);
+    found.set(content, [...family, blob]);
+  }
+  return found.values();
+}
+
+const bytesOf = (blobs: readonly BlobUsage[]) => blobs.reduce((sum, { bytes }) => sum + bytes, 0);
+
+/** Notes that a blob is in use. Where the disk does not take that, it seems older than it is. */
+function touch(path: string): void {
+  const now = Date.now() / 1000;
+  try {
+    utimesSync(path, now, now);
+  } catch {
+    // It has been removed, or the disk is only read by now.
+  }
 }

@@ -7,9 +7,10 @@ import { describe, it, type TestContext } from 'node:test';
 import fc from 'fast-check';
 import { BlobCache } from './cache.ts';
 import { chunksAt } from './chunks.ts';
-import type { DamagedPlace, RemoteBlob } from './remote-blob.ts';
+import type { RemoteBlob } from './remote-blob.ts';
 import { scrubPart } from './scrub.ts';
 import { Sums } from './sums.ts';
+import type { DamagedPlace } from './surroundings.ts';
 
 const SIZE = 100_000;
 const OFFSETS = Float64Array.of(0, 5000, 20_000, 20_001, 50_000);

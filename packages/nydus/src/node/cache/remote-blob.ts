@@ -3,7 +3,10 @@ import type { Chunks } from './chunks.ts';
 
 /** Content that is somewhere else, and comes in chunks. */
 export interface RemoteBlob {
-  /** Names the content and its chunks: what has one id is the same bytes, cut in the same way. */
+  /**
+   * Names the content and its chunks: what has one id is the same bytes, cut in the same way. The first word is the digest
+   * of the whole, data, hashes and tables: what is of one digest is of no use without the rest.
+   */
   readonly id: string;
   readonly chunks: Chunks;
   /** The bytes of chunks [first, end), verified. They pass to the caller. */
@@ -30,19 +33,9 @@ export interface BlobCounters {
   unstored: number;
 }
 
-/** Who is told what becomes of blobs. */
-export interface BlobEvents {
-  /** A chunk of the file is not what it should be. It is fetched again. */
-  onDamaged?(place: DamagedPlace): void;
-  /** That failed: whoever reads it gets an error. */
-  onUnhealed?(place: DamagedPlace, error: unknown): void;
-}
-
-/** A chunk in the file of the blob of that ID. */
-export interface DamagedPlace {
-  readonly blob: string;
-  readonly offset: number;
-  readonly length: number;
+/** What the content of blobs is called, by their IDs: RAFS leaves out the algorithm. */
+export function contentOf(id: string): string {
+  return id.replace(/ .*$/s, '').replace(/^sha256:/, '');
 }
 
 /** Whether bytes came, but not those that they should have been. */

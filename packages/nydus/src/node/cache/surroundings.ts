@@ -1,0 +1,35 @@
+import { systemCode } from '@anole/host';
+
+/** Who is told what becomes of blobs. */
+export interface BlobEvents {
+  /** A chunk of the file is not what it should be. It is fetched again. */
+  onDamaged?(place: DamagedPlace): void;
+  /** That failed: whoever reads it gets an error. */
+  onUnhealed?(place: DamagedPlace, error: unknown): void;
+}
+
+/** A chunk in the file of the blob of that ID. */
+export interface DamagedPlace {
+  readonly blob: string;
+  readonly offset: number;
+  readonly length: number;
+}
+
+/** What a blob has of its cache. */
+export interface BlobSurroundings {
+  /** Of its file, from an owner that is gone. It passes to the blob. */
+  readonly descriptor?: number;
+  readonly events: BlobEvents;
+  /** More of the disk is taken. */
+  onGrown(): void;
+  /** Frees so many bytes of a disk that is full, if that can be. */
+  freeDisk(bytes: number): Promise<boolean>;
+  /** It is used for the last time. */
+  onClosing(): void;
+  onClosed(): Promise<void>;
+}
+
+/** Whether something was not written because the disk is full. */
+export function isFull(error: unknown): boolean {
+  return ['ENOSPC', 'EDQUOT', 'HOST_NO_SPACE'].includes(systemCode(error) ?? '');
+}
