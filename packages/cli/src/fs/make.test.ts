@@ -1,6 +1,14 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -137,6 +145,32 @@ test('fs mk --blobdev puts metadata and data into two files, which others read t
   assert.match(anole('check', image, '--device', blob, '--strict'), /sound/);
   anole('mk', image, '--device', blob, '-o', join(base, 'joined'));
   assert.equal(anole('cat', join(base, 'joined'), 'text'), text);
+});
+
+test('fs mk refuses files that would take the place of others, or be a part of themselves', () => {
+  const here = join(base, 'places');
+  mkdirSync(join(here, 'tree'), { recursive: true });
+  writeFileSync(join(here, 'tree/file'), 'content');
+  writeFileSync(join(here, 'device'), 'what must stay');
+  symlinkSync('tree', join(here, 'link'));
+  const cases = [
+    [['tree', '-o', 'a', '--blobdev', 'a', '--chunksize', '4096'], /for --blobdev and -o/],
+    [['tree', '-o', 'a', '--blobdev', 'tree/../a', '--chunksize', '4096'], /for --blobdev and -o/],
+    [['tree', '-o', 'a', '--vmdk-desc', './a'], /for --vmdk-desc and -o/],
+    [['device', '-o', 'device'], /for -o and the source/],
+    [['tree', '--device', 'device', '-o', 'link/../device'], /for -o and --device/],
+    [['tree', '-o', 'tree/a'], /lies in the source/],
+    [['.', '-o', 'a'], /lies in the source/],
+    [['tree', '-o', 'link/a'], /lies in the source/],
+  ] as const;
+  for (const [args, why] of cases) {
+    const argv = ['-C', 'anole-source', main, 'fs', 'mk', '-q', ...args];
+    const { status, stderr } = spawnSync(process.execPath, argv, { cwd: here, encoding: 'utf8' });
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, why);
+  }
+  assert.deepEqual(readdirSync(here).sort(), ['device', 'link', 'tree']);
+  assert.equal(readFileSync(join(here, 'device'), 'utf8'), 'what must stay');
 });
 
 test('fs mk --tar i makes an image that refers to the archive', () => {

@@ -21,6 +21,7 @@ import { type CompressionFlags, compressionOf } from './compression.ts';
 import { featuresOf, WrongFlag } from './features.ts';
 import { OpenImage } from './image.ts';
 import { openMakeSource, type SourceFlags } from './make-source.ts';
+import { checkPlaces } from './places.ts';
 import { SECTOR, vmdkDescriptor } from './vmdk.ts';
 
 const UUID_SIZE = 16;
@@ -55,6 +56,7 @@ export async function makeAction(
   checkZone(flags);
   const offset = offsetOf(flags);
   checkDisk(source, flags);
+  checkFiles(source, flags);
   await using resources = new AsyncDisposableStack();
   const compression = await reusing(
     compressionOf(flags, resources, 'fs mk'),
@@ -117,6 +119,18 @@ async function reusing(
   }
   const image = resources.use(await OpenImage.open(reuse, 'much', signal));
   return { ...compression, reuse: image };
+}
+
+/** What is made may take the place of the image that data are taken over from, and of no other file. */
+function checkFiles(source: string, { output, blobdev, vmdkDesc, device = [] }: MakeFlags): void {
+  checkPlaces(
+    [
+      ['-o', output],
+      ['--blobdev', blobdev],
+      ['--vmdk-desc', vmdkDesc],
+    ],
+    [['the source', source], ...device.map((path) => ['--device', path] as const)],
+  );
 }
 
 /** Refuses, before anything is written, what no descriptor of a disk can name or count in whole sectors. */
