@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readlinkSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -10,6 +10,18 @@ function temporary(test: TestContext): string {
   const directory = mkdtempSync(join(tmpdir(), 'anole-decoded-'));
   test.after(() => rmSync(directory, { recursive: true, force: true }));
   return directory;
+}
+
+/** This process's descriptor of the file without a name that lies in a directory. */
+function descriptorIn(directory: string): number {
+  const fd = readdirSync('/proc/self/fd').find((each) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${each}`).startsWith(`${directory}/`);
+    } catch {
+      return false;
+    }
+  });
+  return Number(fd);
 }
 
 const contentOf = (key: number, length: number) =>
@@ -30,6 +42,20 @@ describe('decoded pieces in a file', () => {
     assert.equal(one.readInto('a', 97, target), false, 'beyond its end');
     assert.equal(other.readInto('a', 0, target), false, 'of another image');
     assert.deepEqual(readdirSync(directory), []);
+  });
+
+  it('are not there where the disk has something else by now', (test) => {
+    const directory = temporary(test);
+    using file = new DecodedFile(directory);
+    const pieces = file.ofImage();
+    const bytes = contentOf(1, 10_000);
+    for (let times = 0; times < 2; times++) pieces.keep('a', bytes);
+    const target = new Uint8Array(100);
+    writeSync(descriptorIn(directory), Uint8Array.of(bytes[5000]! ^ 1), 0, 1, 5000);
+    assert.equal(pieces.readInto('a', 0, target), true, 'a page that is as it was');
+    assert.deepEqual(target, bytes.subarray(0, 100));
+    assert.equal(pieces.readInto('a', 4100, target), false);
+    assert.equal(pieces.readInto('a', 0, target), false);
   });
 
   it('are what they were, or not there', (test) => {
