@@ -7,7 +7,6 @@ export { VirtioConsole } from './devices/virtio-console/device.ts';
 export { VirtioFs } from './devices/virtio-fs/device.ts';
 export { VirtioNet } from './devices/virtio-net/device.ts';
 export { type HartParts, makeHartParts, useHartParts } from './hart/create.ts';
-export { prepareMemory } from './hart/guest-memory.ts';
 export { hasFusedMultiplyAdd } from './hart/interpreter/has-fused.ts';
 export { Machine } from './machine.ts';
 export type { MachineExit } from './machine-options.ts';

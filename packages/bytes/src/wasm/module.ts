@@ -59,7 +59,7 @@ export class ModuleBuilder {
   /**
    * @param memoryPages least size of the imported memory, in pages of 64 KiB
    * @param sharedRam whether RAM is a second memory, instead of a part of the first
-   * @param sharedMemory whether threads share the first memory
+   * @param sharedMemory whether the first memory is declared as shared
    */
   constructor(memoryPages: number, sharedRam = false, sharedMemory = false) {
     this.#memoryPages = memoryPages;

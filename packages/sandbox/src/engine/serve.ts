@@ -5,7 +5,7 @@
 import { flushCompileCache } from 'node:module';
 import type { MessagePort } from 'node:worker_threads';
 import { AnoleError } from '@anole/bytes';
-import { Machine, type MachineExit, prepareMemory, VirtioConsole } from '@anole/machine/runtime';
+import { Machine, type MachineExit, VirtioConsole } from '@anole/machine/runtime';
 import { agentPortName, toGuest } from '../agent/wire.ts';
 import { setMoment } from '../client/configure-payload.ts';
 import { writeFrame } from '../client/frames.ts';
@@ -41,8 +41,6 @@ const firstTerminal = 2;
 /** Characters of the kernel's console that are kept to explain an end. */
 const consoleTail = 16 * 1024;
 const agentPort = 1;
-/** How long a machine runs before the memory of the next one is made: a short command has ended by then. */
-const untilNext = 300; // ms
 
 /** Runs the machine of an order until it ends. Failures are reported, not thrown. */
 export async function serve(order: MachineOrder, port: MessagePort): Promise<void> {
@@ -158,7 +156,6 @@ async function runMachine(
   // The agent has it before the guest executes anything.
   if (start?.isReady) greet(order, served, line, start.hello);
   const ended = machine.run();
-  using _ = order.cpus === 1 ? later(() => prepareMemory(order.memoryMiB * 2 ** 20)) : undefined;
   if (!start?.isReady) {
     greeting
       .then((hello) => makeReady(order, served, line, hello, start === undefined))
@@ -169,16 +166,6 @@ async function runMachine(
   } finally {
     await machine.stop();
   }
-}
-
-/** Acts once a machine has run for a while, unless it ended before. What fails is left to who needs it. */
-function later(act: () => void): Disposable {
-  const timer = setTimeout(() => {
-    try {
-      act();
-    } catch {}
-  }, untilNext).unref();
-  return { [Symbol.dispose]: () => clearTimeout(timer) };
 }
 
 /** The agent serves: what all sandboxes have in common is done, and kept for them. */

@@ -1,11 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import {
-  Machine,
-  openFork,
-  prepareMemory,
-  type Snapshot,
-  type VirtioDevice,
-} from '@anole/machine/runtime';
+import { Machine, openFork, type Snapshot, type VirtioDevice } from '@anole/machine/runtime';
 import type { ConnectionRecord } from '@anole/net';
 import { kernelCommandLine } from '../guest/boot.ts';
 import { hasPlainMountPoints } from '../guest/root.ts';
@@ -41,7 +35,7 @@ export async function startOf(
   if (fork !== undefined) {
     // One that cannot be taken any more does not come.
     void stopped.then(() => fork.close());
-    return await startOfFork(fork, order, files);
+    return await startOfFork(fork, files);
   }
   if (saved !== undefined) return await startOfSaved(saved, files);
   const { root } = files;
@@ -56,15 +50,9 @@ export async function startOf(
   return { ...found, isReady, base, connections: [] };
 }
 
-async function startOfFork(
-  port: MessagePort,
-  { cpus, memoryMiB }: MachineOrder,
-  files: FileSystems,
-): Promise<Start> {
+async function startOfFork(port: MessagePort, files: FileSystems): Promise<Start> {
   const coming = forkFrom(port);
   coming.catch(() => {});
-  // Another thread may be busy taking the machine now; making memory takes as long.
-  if (cpus === 1) prepareMemory(memoryMiB * 2 ** 20);
   const { openBase } = await import('./base.ts');
   const fork = await coming;
   using taken = new DisposableStack();

@@ -17,6 +17,7 @@ export type Decode = typeof decodeFrom;
 export class DecodedPages {
   readonly #halves: Uint16Array;
   readonly #words: Int32Array;
+  readonly #doubles: Float64Array;
   /** By the numbers of pages. */
   readonly #frameOf: Uint16Array;
   /** In the order of their making. */
@@ -34,6 +35,7 @@ export class DecodedPages {
     const { buffer } = memory.wasm;
     this.#halves = new Uint16Array(buffer);
     this.#words = new Int32Array(buffer);
+    this.#doubles = new Float64Array(buffer);
     this.#frameOf = new Uint16Array(buffer, at.FRAME_OF, at.FRAME_OF_BYTES / 2);
   }
 
@@ -47,7 +49,8 @@ export class DecodedPages {
     const frame = this.#take();
     this.#words[at.HAS_FRAMES >> 2] = 1;
     const start = slotsOf(frame);
-    this.#words.fill(0, start, start + PAGE);
+    // Faster than words, where memory is declared as shared: a slot at a time.
+    this.#doubles.fill(0, start / 2, (start + PAGE) / 2);
     this.#words[start + PAGE] = Special.end;
     this.#frameOf[page] = frame;
     this.#pages.add(page);

@@ -2,6 +2,7 @@ import { i32, ModuleBuilder } from '@anole/bytes/wasm';
 import { decodedLoop } from '../decoded/loop.ts';
 import { compiledSignature, Outcome } from '../jit/lookup.ts';
 import { RAM_OFFSET } from '../layout.ts';
+import { isDeclaredShared } from '../memory-pool.ts';
 import { defineAccess } from './access.ts';
 import { defineFast } from './fast.ts';
 import { type Define, declareHelpers, signatureOf } from './helpers.ts';
@@ -14,7 +15,11 @@ import { defineTraps } from './traps.ts';
 
 /** The interpreter as a WebAssembly module. Imports and exports: {@link ./helpers.ts}. */
 export function interpreterModule(options: InterpreterOptions): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder(RAM_OFFSET >> 16, options.shared);
+  const module = new ModuleBuilder(
+    RAM_OFFSET >> 16,
+    options.shared,
+    !options.shared && isDeclaredShared,
+  );
   if (options.compiles) module.importTable(1);
   const helpers = declareHelpers(module);
   const define: Define = (name, body) => module.define(helpers[name], signatureOf(name), body);

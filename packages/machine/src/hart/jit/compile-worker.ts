@@ -3,13 +3,14 @@ import { receiveOrder } from '../../harts/threads.ts';
 import { hear } from '../../run/hear.ts';
 import { threadTime } from '../../run/thread-time.ts';
 import { RAM_OFFSET } from '../layout.ts';
+import { makeMemory } from '../memory-pool.ts';
 import type { CompileAnswer, CompileOrder, CompileThreadOrder } from './compile-order.ts';
 import { regionsModule } from './module.ts';
 import { unpackRegions } from './packed-regions.ts';
 import { proofOf } from './proof.ts';
 
 const { port, proof } = (await receiveOrder()) as CompileThreadOrder;
-const memory = new WebAssembly.Memory({ initial: RAM_OFFSET >> 16 });
+const memory = makeMemory(RAM_OFFSET >> 16);
 const table = new WebAssembly.Table({ element: 'anyfunc', initial: 1 });
 port.postMessage(proofOf(proof));
 hear(port, (data) => {

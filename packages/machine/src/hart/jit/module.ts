@@ -1,5 +1,6 @@
 import { ModuleBuilder } from '@anole/bytes/wasm';
 import { RAM_OFFSET } from '../layout.ts';
+import { isDeclaredShared } from '../memory-pool.ts';
 import { chainTo, compiledSignature } from './lookup.ts';
 import { StepTemplates } from './templates.ts';
 import { type PlacedRegion, translate } from './translate.ts';
@@ -9,7 +10,7 @@ export function regionsModule(
   regions: readonly PlacedRegion[],
   { fused, shared }: { readonly fused: boolean; readonly shared: boolean },
 ): Uint8Array<ArrayBuffer> {
-  const module = new ModuleBuilder(RAM_OFFSET >> 16, shared);
+  const module = new ModuleBuilder(RAM_OFFSET >> 16, shared, !shared && isDeclaredShared);
   module.importTable(1);
   const type = module.typeOf(compiledSignature);
   const templates = templatesFor({ fused, shared });
