@@ -20,7 +20,8 @@ const NOTICED = 65 << 20;
 const NOTICED_AFTER = 100; // ms
 
 const kept: UsedMemory[] = [];
-let noticing: unknown;
+/** Whether {@link notice} is to come. */
+let isNoticing = false;
 
 /** A memory that never grows, of so many pages of 64 KiB. @throws RangeError where the host has none */
 export function makeMemory(pages: number, shared = isDeclaredShared): WebAssembly.Memory {
@@ -41,17 +42,15 @@ export function giveMemory(memory: UsedMemory): void {
   kept.push(memory);
   if (kept.length <= MAX_KEPT) return;
   kept.shift();
-  if (isDeclaredShared) noticing ??= unheld(setTimeout(notice, NOTICED_AFTER));
+  if (!isDeclaredShared || isNoticing) return;
+  isNoticing = true;
+  const timer: { unref?: () => void } | number = setTimeout(notice, NOTICED_AFTER);
+  // It keeps no process alive; those of browsers are numbers.
+  if (typeof timer === 'object') timer.unref?.();
 }
 
 /** What is not counted does not make itself noticed as garbage, and it holds what guests touched. */
 function notice(): void {
-  noticing = undefined;
+  isNoticing = false;
   new ArrayBuffer(NOTICED);
-}
-
-/** A timer that keeps no process alive; those of browsers are numbers. */
-function unheld(timer: unknown): unknown {
-  (timer as { unref?: () => void }).unref?.();
-  return timer;
 }
