@@ -52,6 +52,7 @@ test('bash is offered options behind arguments too, and values that are known', 
 });
 
 test('bash is not offered options that help does not tell of', () => {
+  assert.deepEqual(offered('anole image opt'), ['optimize']);
   assert.deepEqual(offered('anole image serve --pass'), ['--passthrough']);
   assert.deepEqual(offered('anole image serve --no-'), []);
   assert.deepEqual(offered('anole image serve --ke'), []);

@@ -31,10 +31,9 @@ export function completedOf(program: Command, recipes: readonly string[]): reado
     const positionals = command.registeredArguments;
     all.push({
       path,
-      verbs: command.commands.map((child) => ({
-        name: child.name(),
-        description: child.description(),
-      })),
+      verbs: command.commands.flatMap((child) =>
+        namesOf(child).map((name) => ({ name, description: child.description() })),
+      ),
       options: [
         ...command.options.filter(({ hidden }) => !hidden).map(completedOption),
         helpOption,
@@ -45,10 +44,16 @@ export function completedOf(program: Command, recipes: readonly string[]): reado
       }),
       variadic: positionals.at(-1)?.variadic ?? false,
     });
-    for (const child of command.commands) visit(child, [...path, child.name()]);
+    for (const child of command.commands) {
+      for (const name of namesOf(child)) visit(child, [...path, name]);
+    }
   };
   visit(program, []);
   return all;
+}
+
+function namesOf(command: Command): readonly string[] {
+  return [command.name(), ...command.aliases()];
 }
 
 /** What the names of arguments say of them: they are the same everywhere. */

@@ -1,9 +1,8 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { AnoleError } from '@anole/bytes';
-import { cacheDirectory, hostError } from '@anole/host';
+import { cacheDirectory, createFileAtomically, hostError } from '@anole/host';
 import { formatTrace, TraceRecorder } from '@anole/nydus/node';
 import {
   BlobCache,
@@ -46,9 +45,13 @@ export async function traceAction(
   const recorder = new TraceRecorder();
   const mounted = await mountTraced(tree, resolve(directory), (read) => recorder.add(read));
   try {
-    const child = spawn(program, args, { stdio: 'inherit', signal: context.signal });
-    const [code] = (await once(child, 'close')) as [number | null];
-    await writeFile(flags.output, formatTrace(recorder.trace));
+    let code: number | null = null;
+    // Opened before the command runs: a place that cannot be written to must not cost a run.
+    await createFileAtomically(flags.output, async (file) => {
+      const child = spawn(program, args, { stdio: 'inherit', signal: context.signal });
+      [code] = (await once(child, 'close')) as [number | null];
+      await file.writeFile(formatTrace(recorder.trace));
+    });
     context.err(`${recorder.trace.length} reads in ${flags.output}`);
     return code ?? 1;
   } finally {
