@@ -17,6 +17,9 @@ import {
 } from './image-world.ts';
 import { endProcess } from './left-over.ts';
 
+/** What holds where nobody has said anything. */
+const usual = { quota: null, rate: null, retries: 5, stall: 30_000 };
+
 describe('the service of images', { skip: needs('docker-registry', 'root') }, () => {
   const suite = sharedBySuite();
   let place: Place;
@@ -50,14 +53,14 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     assert.equal((await mount()).status, 0);
     assert.equal(await sum('fuse', 3), hashOf(contentOf(3)));
     const limits = { quota: 1e9, rate: 300_000 };
-    assert.deepEqual(await json('PUT', '/v1/limits', limits), limits);
+    assert.deepEqual(await json('PUT', '/v1/limits', limits), { ...usual, ...limits });
     const [service] = pids('kept');
     endProcess(service!);
     // The login is the keeper's to give: there is none in any file.
     assert.equal(await sum('fuse', 9), hashOf(contentOf(9)));
     await isBack();
     assert.notDeepEqual(pids('kept'), [service]);
-    assert.deepEqual(await json('GET', '/v1/limits'), limits);
+    assert.deepEqual(await json('GET', '/v1/limits'), { ...usual, ...limits });
     assert.deepEqual((await json('GET', '/v1/logins')).logins, [
       { host: closed, username: 'somebody' },
     ]);
@@ -71,7 +74,7 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     // What was read ahead of the former file must not be it.
     await run('sha256sum', 'fuse/data/file-20', 'fuse/data/file-15', 'fuse/data/file-12');
     assert.ok(performance.now() - before > 900, 'a rate of 300 KB/s holds for 900 KB');
-    assert.deepEqual(await json('PUT', '/v1/limits', { rate: null }), { quota: 1e9 });
+    assert.deepEqual(await json('PUT', '/v1/limits', { rate: null }), { ...usual, quota: 1e9 });
     const figures = (await json('GET', '/v1/back-ends')).backEnds;
     assert.equal(figures[0].name, closed);
     assert.equal(figures[0].failures, 0);
@@ -96,7 +99,10 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     rmSync(join(directory, 'cache/blobs/blobs'), { recursive: true, force: true });
     const mounted = await mountAll(test, place);
     const limits = { rate: 50_000_000, retries: 7, stall: 20_000 };
-    assert.deepEqual(await json('PUT', '/v1/limits', { ...limits, quota: null }), limits);
+    assert.deepEqual(await json('PUT', '/v1/limits', { ...limits, quota: null }), {
+      ...usual,
+      ...limits,
+    });
     assert.deepEqual(
       await json('PUT', '/v1/logins', { host: 'h', username: 'u', password: 'p' }),
       {},
@@ -118,7 +124,7 @@ describe('the service of images', { skip: needs('docker-registry', 'root') }, ()
     assert.equal((await json('GET', '/v1/mounts')).mounts.length, mounted.length);
     assert.deepEqual(
       await json('GET', '/v1/limits'),
-      limits,
+      { ...usual, ...limits },
       'what was given over the socket stays',
     );
     assert.deepEqual((await json('GET', '/v1/logins')).logins, [{ host: 'h', username: 'u' }]);

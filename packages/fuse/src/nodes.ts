@@ -180,6 +180,12 @@ export class NodeTable {
     return names.reverse();
   }
 
+  /** As {@link pathOf}, of the node with that number, if it is known. */
+  pathOfNumber(nodeid: number): string[] | undefined {
+    const known = this.#byId.get(nodeid);
+    return known && this.pathOf(known);
+  }
+
   #tell(parent: KnownNode, name: string, nodeid: number): void {
     this.unname(parent, name);
     parent.told ??= new Map();

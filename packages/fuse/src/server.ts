@@ -36,6 +36,7 @@ const MAX_TRANSFER = 1024 * 1024;
 export class FuseServer {
   readonly #session: Session;
   readonly #onError: FuseOptions['onError'];
+  readonly #onFailure: FuseOptions['onFailure'];
 
   /** @throws FuseError `FUSE_BAD_OPTION` where `maxTransfer` is out of range. */
   constructor(tree: Tree | WritableTree, options: FuseOptions = {}) {
@@ -46,6 +47,7 @@ export class FuseServer {
     }
     this.#session = new Session(tree, options, Math.floor(maxTransfer));
     this.#onError = options.onError;
+    this.#onFailure = options.onFailure;
   }
 
   /** Flags that both sides have, for the server that goes on (`agreed`); undefined before INIT. */
@@ -192,6 +194,10 @@ export class FuseServer {
   #failed(request: Request, error: unknown): Reply {
     if (!AnoleError.is(error)) this.#onError?.(error, request.opcode);
     if (isSilent(request.opcode)) return noReply;
-    return this.#session.replies.error(request, errnoFor(error));
+    const errno = errnoFor(error);
+    if (errno === Errno.EIO) {
+      this.#onFailure?.(error, this.#session.nodes.pathOfNumber(request.nodeid)?.join('/'));
+    }
+    return this.#session.replies.error(request, errno);
   }
 }

@@ -68,6 +68,11 @@ export interface FuseOptions {
   readonly keeper?: number;
   /** Told of each error that a request met and that no tree foresees. */
   readonly onError?: (error: unknown, opcode: number) => void;
+  /**
+   * Told of each request that is answered with EIO, and of the path that it was about, without a slash before it,
+   * where the kernel asked by names for all of it.
+   */
+  readonly onFailure?: (error: unknown, path: string | undefined) => void;
 }
 
 /** What a request changed, by numbers of nodes. */

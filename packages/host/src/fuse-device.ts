@@ -100,8 +100,12 @@ function served(
     onEnd?.();
     return promisify(close)(fd);
   });
-  serving.catch(() => {});
   let isMounted = true;
+  // By then somebody else may have mounted something there.
+  const gone = () => {
+    isMounted = false;
+  };
+  serving.then(gone, () => {});
   const unmount = async () => {
     if (!isMounted) return;
     isMounted = false;

@@ -88,7 +88,12 @@ export {
   withTag,
 } from './reference.ts';
 export { type Challenge, parseChallenges } from './registry/challenge.ts';
-export { type Call, type ClientOptions, RegistryClient } from './registry/client.ts';
+export {
+  type Call,
+  type ClientOptions,
+  DEFAULT_RETRIES,
+  RegistryClient,
+} from './registry/client.ts';
 export type { CredentialProvider, Credentials } from './registry/credentials.ts';
 export type { Documents, NamedDocument } from './registry/documents.ts';
 export { Repository } from './registry/repository.ts';

@@ -63,6 +63,7 @@ RuntimeDirectory=anole
 RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes
 StateDirectory=anole
+StateDirectoryMode=0700
 CacheDirectory=anole
 Restart=always
 RestartSec=1`;

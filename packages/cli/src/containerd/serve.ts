@@ -1,5 +1,6 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   grpcServer,
   type ImageMounter,
@@ -12,6 +13,9 @@ import { ImageStore, Registries } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { askService } from '../image/service-client.ts';
 import { platformHere } from '../image/session.ts';
+
+/** Milliseconds until the service of images is asked again. */
+const AGAIN = 2000;
 
 interface ServeFlags {
   readonly socket: string;
@@ -45,14 +49,27 @@ export async function serveAction({ signal }: CommandContext, flags: ServeFlags)
   });
   if (given === undefined) await chmod(socket, 0o600);
   log({ event: 'ready', socket, root });
-  await snapshotter.cleanup().catch((error) => log({ event: 'no cleanup', reason: String(error) }));
+  const cleaning = cleanUp(snapshotter, signal);
   await new Promise<void>((done) => {
     if (signal.aborted) done();
     else signal.addEventListener('abort', () => done());
   });
   server.close();
+  await cleaning;
   if (given === undefined) await rm(socket, { force: true });
   return 0;
+}
+
+/** Unmounts what no snapshot wants any more, as soon as the service of images is there to do it. */
+async function cleanUp(snapshotter: Snapshotter, signal: AbortSignal): Promise<void> {
+  for (let turn = 0; !signal.aborted; turn++) {
+    try {
+      return await snapshotter.cleanup();
+    } catch (error) {
+      if (turn === 0) log({ event: 'no cleanup yet', reason: String(error) });
+    }
+    await sleep(AGAIN, undefined, { signal }).catch(() => {});
+  }
 }
 
 /**
@@ -75,7 +92,9 @@ function mounterAt(socket: string | undefined): ImageMounter {
       return status.mounts.map(({ directory }) => directory);
     },
     async mount(image, directory) {
-      await askService('POST', '/v1/mounts', { image, directory }, { ...at, start: true });
+      // Containers run programs of root, and their own configuration bounds them.
+      const wish = { image, directory, suid: true, dev: true };
+      await askService('POST', '/v1/mounts', wish, { ...at, start: true });
     },
     async unmount(directory) {
       await askService('DELETE', `/v1/mounts?${new URLSearchParams({ directory })}`, undefined, at);

@@ -23,6 +23,8 @@ import { platformHere } from './session.ts';
 interface MountFlags {
   readonly kind?: MountKind;
   readonly platform?: string;
+  readonly suid?: boolean;
+  readonly dev?: boolean;
 }
 
 export async function mountAction(

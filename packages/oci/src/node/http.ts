@@ -3,6 +3,9 @@ import type { Agent as HttpsAgent } from 'node:https';
 import type { HttpAnswer, HttpRequest, HttpTransport } from '../registry/transport.ts';
 import { readDirectly, takeBody } from './direct-body.ts';
 
+/** Milliseconds of silence after which a connection is given up. */
+export const DEFAULT_STALL = 30_000;
+
 /**
  * Imported, `node:http` reads all its exports, and with WebSocket a client of its own of 15,000 lines:
  * a tenth of a second that a pull does not have.
@@ -44,7 +47,7 @@ export class NodeTransport implements HttpTransport, Disposable {
 
   async send(request: HttpRequest): Promise<HttpAnswer> {
     const { url, signal } = request;
-    const stall = this.options.stall ?? 30_000;
+    const stall = this.options.stall ?? DEFAULT_STALL;
     const isPlain = url.protocol === 'http:';
     const agent = isPlain ? this.plainAgent() : await this.agentFor(url.host);
     const make = isPlain ? http().request : https().request;

@@ -42,7 +42,12 @@ export {
   referringIndex,
   type SociIndex,
 } from './find-index.ts';
-export { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
+export {
+  type Certificates,
+  DEFAULT_STALL,
+  NodeTransport,
+  type NodeTransportOptions,
+} from './http.ts';
 export {
   bindIndexes,
   DEFAULT_MIN_LAYER,

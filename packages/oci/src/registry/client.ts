@@ -40,7 +40,7 @@ export interface Call extends ReadOptions {
 }
 
 const MAX_ERROR = 64 * 1024;
-const DEFAULT_RETRIES = 5;
+export const DEFAULT_RETRIES = 5;
 
 /**
  * One registry: requests with credentials, again after failures that pass.

@@ -15,6 +15,11 @@ export function mountCommand(): Command {
       ]),
     )
     .option('--platform <platform>', "such as linux/arm64 (default: this computer's)")
+    .option(
+      '--suid',
+      'files may give who runs them the rights of their owner (default: they do not)',
+    )
+    .option('--dev', 'devices may be opened (default: they may not)')
     .addHelpText(
       'after',
       `

@@ -88,7 +88,7 @@ export class BlobCache {
     const lock = await acquireLock(this.#lockPath(name), held);
     try {
       const directory = this.#pathOf(name);
-      await mkdir(directory, { recursive: true });
+      await mkdir(directory, { recursive: true, mode: 0o700 });
       await writeFile(join(directory, 'id'), remote.id);
       const blob = new CachedBlob(remote, directory, lock, {
         events: this.#events,

@@ -9,6 +9,8 @@ export interface BackEndFigures {
   /** Of what was asked for. */
   readonly bytes: number;
   readonly failures: number;
+  /** Whether the last request failed. */
+  readonly isFailing: boolean;
   readonly lastFailure?: { readonly at: string; readonly reason: string };
 }
 
@@ -75,6 +77,7 @@ export class BackEnds {
       requests: requests + 1,
       bytes: bytes + length,
       failures: failures + (reason === undefined ? 0 : 1),
+      isFailing: reason !== undefined,
       ...(reason !== undefined && { lastFailure: { at: new Date().toISOString(), reason } }),
     });
   }

@@ -15,6 +15,8 @@ interface Entry {
   /** Of these nobody is told. */
   readonly ready: ReadyBlocks;
   uses: number;
+  /** Reads that got an error. */
+  failures: number;
   /** Whether reads of the file are told. */
   isMarked: boolean;
 }
@@ -50,7 +52,7 @@ export class Filler {
     if (known) known.uses++;
     else {
       const ready = new ReadyBlocks(blob.size);
-      this.#blobs.set(ino, { blob, ready, uses: 1, isMarked: true });
+      this.#blobs.set(ino, { blob, ready, uses: 1, failures: 0, isMarked: true });
       this.group.mark(blob.path, ready);
     }
   }
@@ -63,6 +65,11 @@ export class Filler {
     this.#unmark(known);
     this.#blobs.delete(ino);
     return true;
+  }
+
+  /** How often readers of a blob that is filled here got an error. */
+  failuresOf(blob: CachedBlob): number {
+    return this.#blobs.get(fstatSync(blob.fd).ino)?.failures ?? 0;
   }
 
   /** Takes no more events, answers those that it has, and gives up the group. */
@@ -93,6 +100,7 @@ export class Filler {
       if (known) allow = await fillRange(known, event.offset, event.length);
       if (!allow) throw new Error('the disk does not take what was fetched');
     } catch (error) {
+      if (known) known.failures++;
       if (known) this.#events.onRefused?.(known.blob, event, error);
     }
     this.group.answer(fd, allow);

@@ -18,6 +18,17 @@ export interface FuseLeft {
   readonly readAhead?: ReadAheadOfKernel | undefined;
 }
 
+export interface FuseEvents {
+  /** A reader of a mount got an error. The path is relative to the mount's directory. */
+  onFailure?(mount: MountRecord, path: string | undefined, error: unknown): void;
+}
+
+/** What mounts have in common. */
+interface FuseMounting extends FuseEvents {
+  /** Undefined: the kernel is to read no file by itself. */
+  readonly passing: Passing | undefined;
+}
+
 /** As the server of a tree that is only read says. */
 const MAX_WRITE = 4096;
 /** How long the kernel may take to end what nobody has any more, in milliseconds. */
@@ -28,23 +39,26 @@ const NOT_KNOWN = 'the kernel has no passthrough of FUSE (Linux 6.9 has)';
 /**
  * Mounts an image through FUSE, or goes on with such a mount.
  *
- * @param names by which the keeper knows the mount's descriptors
- * @param passing undefined: the kernel is to read no file by itself
  * @throws HostError as `mountFuse`
  */
 export async function mountThroughFuse(
   image: OnDemandImage,
-  directory: string,
-  names: DescriptorNames,
+  record: MountRecord,
   keeper: DescriptorKeeper,
-  passing: Passing | undefined,
+  { passing, onFailure }: FuseMounting,
   left?: FuseLeft,
 ): Promise<ImageMount> {
-  const served = serving(image, passing, left);
+  const names = descriptorNames(record);
+  let failures = 0;
+  const fail = (error: unknown, path: string | undefined) => {
+    failures++;
+    onFailure?.(record, path, error);
+  };
+  const served = serving(image, passing, fail, left);
   const { server, passed } = served;
   const mounted = left
-    ? await resume(served, directory, left)
-    : await begin(served, directory, names, keeper);
+    ? await resume(served, record.directory, left)
+    : await begin(served, record, names, keeper);
   // Asks the root, so that the kernel has introduced itself.
   const device = left ? undefined : await deviceOf(mounted.directory);
   const calmed = device
@@ -65,6 +79,9 @@ export async function mountThroughFuse(
     },
     get passthrough() {
       return passthroughOf(served);
+    },
+    get failures() {
+      return failures;
     },
     calmed,
     async unmount() {
@@ -95,6 +112,7 @@ interface Served {
 function serving(
   image: OnDemandImage,
   passing: Passing | undefined,
+  onFailure: (error: unknown, path: string | undefined) => void,
   left: FuseLeft | undefined,
 ): Served {
   const { tree } = image;
@@ -106,6 +124,7 @@ function serving(
     nodeOf: (ino) => tree.byIno(ino),
     mountedReadOnly: true,
     backings: passed,
+    onFailure,
     ...(left && { agreed: left.agreed }),
   });
   const handle = (request: Uint8Array) => {
@@ -123,13 +142,13 @@ function resume({ handle, device }: Served, directory: string, { descriptors }: 
 
 async function begin(
   { handle, device, open }: Served,
-  directory: string,
+  { directory, suid = false, dev = false }: MountRecord,
   names: DescriptorNames,
   keeper: DescriptorKeeper,
 ): Promise<FuseMount> {
   try {
     return await mountFuse(directory, handle, {
-      options: ['ro'],
+      options: ['ro', suid ? 'suid' : 'nosuid', dev ? 'dev' : 'nodev'],
       maxWrite: MAX_WRITE,
       onEnd: () => device.detach(),
       async onDescriptor(fd) {

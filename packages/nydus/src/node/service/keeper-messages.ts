@@ -41,5 +41,8 @@ export type ToKeeper =
   /** The service has unmounted everything, and ends. */
   | { readonly type: 'stopped' };
 
+/** Threads of the service's pool: each mount through FUSE has one that waits, and events one. */
+export const THREADS = 256;
+
 /** Descriptors in one message. */
 export const BATCH = 16;

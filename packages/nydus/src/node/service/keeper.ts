@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
-import { mkdir, rm } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '@anole/host';
 import {
@@ -14,7 +14,7 @@ import {
   sendDescriptors,
   unixPair,
 } from '@anole/host/native';
-import { BATCH, type ToKeeper, type ToService } from './keeper-messages.ts';
+import { BATCH, THREADS, type ToKeeper, type ToService } from './keeper-messages.ts';
 import { KeptSettings } from './kept-settings.ts';
 import {
   clearMounts,
@@ -22,6 +22,7 @@ import {
   type HolderNote,
   notesPath,
   readNotes,
+  removeNotes,
   rescue,
   writeNotes,
 } from './notes.ts';
@@ -41,8 +42,8 @@ export interface KeeperOptions {
 
 /** Longest pause before a service is started again, in milliseconds. */
 const MAX_PAUSE = 5000;
-/** Threads of Node's pool: each mount through FUSE has one that waits, and events one. */
-const THREADS = '256';
+/** Milliseconds until it is tried again to hold and to note what is kept. */
+const AGAIN = 5000;
 /** What a holder calls the file of settings, which is no service's. */
 const SETTINGS = 'settings';
 
@@ -66,11 +67,14 @@ export class Keeper {
   #holder: HolderNote | undefined;
   /** Whether the holder has all that is kept. */
   #isHeld = true;
+  #again: NodeJS.Timeout | undefined;
   #sealing: Promise<void> = Promise.resolve();
   #isStopped = false;
   #isRenewed = false;
   /** Whether there has been a service that could begin. */
   #wasReady = false;
+  /** Whether the one that runs could. */
+  #isReady = false;
 
   constructor(options: KeeperOptions) {
     this.#options = options;
@@ -82,10 +86,10 @@ export class Keeper {
    * of this cache was killed.
    *
    * @returns whether {@link renew} ended it
-   * @throws HostError where not even the first could begin
+   * @throws HostError where not even the first could begin, and nothing is mounted
    */
   async run(signal: AbortSignal): Promise<boolean> {
-    await mkdir(this.#options.cache, { recursive: true });
+    await mkdir(this.#options.cache, { recursive: true, mode: 0o700 });
     this.#group = this.#makeGroup(await this.#inherit());
     await this.#seal();
     const stop = () => this.#send({ type: 'stop' });
@@ -95,7 +99,10 @@ export class Keeper {
         const since = Date.now();
         const reason = await this.#runOne(signal);
         if (this.#isStopped || this.#isRenewed) break;
-        if (!this.#wasReady) {
+        // Nobody could unmount: what is mounted is left to the next keeper.
+        if (signal.aborted && !this.#isReady) break;
+        // Who reads of a mount waits for a service, however long it takes to get one.
+        if (!this.#wasReady && this.#mounts.length === 0) {
           throw new HostError('HOST_IO', `Cannot serve images: the service ended with ${reason}`);
         }
         this.#tell('service ended, starting it again', { reason });
@@ -104,6 +111,7 @@ export class Keeper {
       }
     } finally {
       signal.removeEventListener('abort', stop);
+      clearTimeout(this.#again);
       await this.#sealing;
       for (const [, fd] of this.#all) closeSync(fd);
       this.#kept.clear();
@@ -125,7 +133,9 @@ export class Keeper {
 
   /** Takes over what another keeper had, and gives its group of events. */
   async #inherit(): Promise<number | undefined> {
-    const notes = await readNotes(this.#notes);
+    const notes = await readNotes(this.#notes, (moved) =>
+      this.#tell('notes cannot be read, and were put aside', { moved }),
+    );
     if (notes === undefined) return undefined;
     // A service without its keeper may be serving still. It would take events from the next.
     if (notes.service) {
@@ -134,7 +144,7 @@ export class Keeper {
     }
     const rescued = await rescue(notes);
     if (rescued === undefined) {
-      const mounts = await clearMounts(notes);
+      const mounts = clearMounts(notes);
       if (mounts.length > 0) this.#tell('cleared leftover mounts', { mounts });
       return undefined;
     }
@@ -171,6 +181,8 @@ export class Keeper {
         await this.#hold();
       } catch (error) {
         this.#isHeld = false;
+        clearTimeout(this.#again);
+        this.#again = setTimeout(() => void this.#seal(), AGAIN).unref();
         this.#tell('what is mounted would not outlive this process', { reason: String(error) });
       }
     });
@@ -181,7 +193,7 @@ export class Keeper {
     const former = this.#holder === undefined ? [] : [this.#holder];
     const all = this.#all;
     if (all.length === 0) {
-      await rm(this.#notes, { force: true });
+      await removeNotes(this.#notes);
       endHolders(former);
       this.#holder = undefined;
       return;
@@ -191,9 +203,16 @@ export class Keeper {
     const names = all.map(([name]) => name);
     const group = this.#group ? [this.#group.fd] : [];
     const { id, stay } = await holdDescriptors([...group, ...all.map(([, fd]) => fd)]);
-    this.#holder = { id, names, hasGroup: group.length > 0 };
-    // Killed in between, it finds the former one, and the new one ends by itself.
-    await this.#note([this.#holder, ...former]);
+    const holder = { id, names, hasGroup: group.length > 0 };
+    try {
+      // Killed in between, it finds the former one, and the new one ends by itself.
+      await this.#note([holder, ...former]);
+    } catch (error) {
+      // The notes still say the former one. What is in no notes nobody would find to end it.
+      endHolders([holder]);
+      throw error;
+    }
+    this.#holder = holder;
     await stay();
     endHolders(former);
   }
@@ -214,10 +233,11 @@ export class Keeper {
     const group = this.#group;
     const child = spawn(program, args, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', theirs, ...(group ? [group.fd] : [])],
-      env: { ...process.env, UV_THREADPOOL_SIZE: THREADS },
+      env: { ...process.env, UV_THREADPOOL_SIZE: String(THREADS) },
     });
     closeSync(theirs);
     this.#child = child;
+    this.#isReady = false;
     void this.#seal();
     const pulse = this.#watch(child);
     child.on('message', (message: ToKeeper) => this.#obey(message, own));
@@ -294,6 +314,7 @@ export class Keeper {
         return;
       case 'ready':
         this.#wasReady = true;
+        this.#isReady = true;
     }
   }
 

@@ -17,6 +17,8 @@ it('the kernel mounts nothing whose metadata the disk does not take', async () =
     keep: async (name: string) => void held.add(name),
     release: (name: string) => void held.delete(name),
   } as unknown as DescriptorKeeper;
-  await assert.rejects(mountByKernel(image, '/nowhere', filler, keeper), { code: 'HOST_NO_SPACE' });
+  await assert.rejects(mountByKernel(image, { directory: '/nowhere' }, filler, keeper), {
+    code: 'HOST_NO_SPACE',
+  });
   assert.deepEqual([...held], []);
 });

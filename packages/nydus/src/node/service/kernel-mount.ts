@@ -10,7 +10,7 @@ import {
   type ReadAheadOfKernel,
 } from './calmed-reads.ts';
 import type { Filler } from './filler.ts';
-import type { DescriptorKeeper, ImageMount } from './mount.ts';
+import type { DescriptorKeeper, ImageMount, MountRights } from './mount.ts';
 
 const FILE = 'file ';
 
@@ -30,7 +30,7 @@ export interface KernelLeft {
  */
 export async function mountByKernel(
   image: OnDemandImage,
-  directory: string,
+  { directory, ...rights }: MountRights & { readonly directory: string },
   filler: Filler,
   keeper: DescriptorKeeper,
   left?: KernelLeft,
@@ -50,7 +50,7 @@ export async function mountByKernel(
       // By descriptors: options have a page, and paths may have commas.
       const options = devices.map(({ fd }) => `device=/proc/self/fd/${fd}`).join(',');
       const before = erofsDevices();
-      mount(main.path, directory, 'erofs', MountFlag.readOnly, options);
+      mount(main.path, directory, 'erofs', flagsOf(rights), options);
       const device = decodesPages(image) ? undefined : erofsDeviceSince(before);
       calmed = device === undefined ? undefined : CalmedReads.begin(device, image);
     }
@@ -62,6 +62,9 @@ export async function mountByKernel(
     kind: 'kernel',
     directory,
     blobs,
+    get failures() {
+      return blobs.reduce((sum, blob) => sum + filler.failuresOf(blob), 0);
+    },
     calmed,
     async unmount() {
       unmount(directory);
@@ -73,6 +76,11 @@ export async function mountByKernel(
       await image.close();
     },
   };
+}
+
+function flagsOf({ suid = false, dev = false }: MountRights): number {
+  const { readOnly, noSetuid, noDevices } = MountFlag;
+  return readOnly | (suid ? 0 : noSetuid) | (dev ? 0 : noDevices);
 }
 
 /** The kernel reads those files that it has mounted: it would wait for what comes into others in vain. */

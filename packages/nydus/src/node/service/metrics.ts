@@ -57,6 +57,7 @@ export function metrics(
       'Chunks that the disk did not take.',
       'unstored',
     ),
+    ...perMount('anole_image_reader_errors_total', 'Errors that readers got.', 'failures'),
     '# HELP anole_image_passthrough Whether the kernel reads decoded files of a FUSE mount by itself.',
     '# TYPE anole_image_passthrough gauge',
     ...passing.map((mount) => `anole_image_passthrough${labels(mount)} ${mount.isOn ? 1 : 0}`),
@@ -71,7 +72,7 @@ export function metrics(
 }
 
 type Gauge = 'size' | 'present' | 'coming';
-type Counter = 'fetched' | 'fetches' | 'damaged' | 'unstored';
+type Counter = 'fetched' | 'fetches' | 'damaged' | 'unstored' | 'failures';
 
 const gauges: ReadonlySet<Gauge | Counter> = new Set<Gauge>(['size', 'present', 'coming']);
 

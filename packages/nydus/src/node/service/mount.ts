@@ -4,6 +4,20 @@ import type { CalmedReads } from './calmed-reads.ts';
 /** How an image is mounted: by the kernel's own EROFS, or through FUSE. */
 export type MountKind = 'kernel' | 'fuse';
 
+/** What a mount lets its files do. An image is somebody else's work: without being asked for, neither. */
+export interface MountRights {
+  /** Whether its files may give who runs them the rights of their owner (mount(8), `suid`). */
+  readonly suid?: boolean;
+  /** Whether its devices may be opened (mount(8), `dev`). */
+  readonly dev?: boolean;
+}
+
+/** How an image is to be mounted. */
+export interface MountWish extends MountRights {
+  /** Default: by the kernel where it can. */
+  readonly kind?: MountKind;
+}
+
 /** Whether the kernel reads files of a mount through FUSE by itself, once they are whole and decoded. */
 export interface Passthrough {
   readonly isOn: boolean;
@@ -35,6 +49,8 @@ export interface ImageMount {
   readonly passthrough?: Passthrough;
   /** What the next service needs to go on with a FUSE mount. */
   readonly agreed?: number;
+  /** Errors that its readers got. */
+  readonly failures: number;
   /** Where the kernel is kept from reading ahead, or was. */
   readonly calmed?: CalmedReads | undefined;
   /**

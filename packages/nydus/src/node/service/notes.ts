@@ -1,8 +1,10 @@
 import { hash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
+import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { systemCode, writeFileAtomically } from '@anole/host';
+import { HostError, systemCode, writeFileAtomically } from '@anole/host';
 import { killProcess, type ProcessId, takeDescriptors, unmount } from '@anole/host/native';
+import { MountTable } from './mount-table.ts';
+import { areNotes } from './note-shape.ts';
 import type { MountRecord } from './service.ts';
 
 /** A process that holds what mounts stand on: by their names, behind the group of events if it has that. */
@@ -33,18 +35,66 @@ export function notesPath(cache: string, socket: string): string {
   return join(cache, `mounts-${hash('sha256', socket, 'hex').slice(0, 16)}.json`);
 }
 
+/** Bytes that are kept free for notes: what they say is what makes room on a full disk. */
+const ROOM = 64 * 1024;
+const roomOf = (path: string) => `${path}.room`;
+
+/** @throws HostError `HOST_NO_SPACE` where not even the room that was kept for it is there */
 export async function writeNotes(path: string, notes: Omit<Notes, 'version'>): Promise<void> {
-  await writeFileAtomically(path, `${JSON.stringify({ version: 1, ...notes })}\n`);
+  const text = `${JSON.stringify({ version: 1, ...notes })}\n`;
+  // Whose mounts they are, and of which images, is nobody else's business.
+  const options = { mode: 0o600 };
+  await writeFileAtomically(path, text, options).catch(async (error: unknown) => {
+    if (!(error instanceof HostError && error.code === 'HOST_NO_SPACE')) throw error;
+    await rm(roomOf(path), { force: true });
+    await writeFileAtomically(path, text, options);
+  });
+  await keepRoom(roomOf(path));
 }
 
-/** Notes are of this computer's root: nobody else may write them. What is none is as if there were none. */
-export async function readNotes(path: string): Promise<Notes | undefined> {
+/** Takes room while there is some. */
+async function keepRoom(path: string): Promise<void> {
+  const { size = 0 } = (await stat(path).catch(() => undefined)) ?? {};
+  if (size === ROOM) return;
+  await writeFile(path, new Uint8Array(ROOM), { mode: 0o600 }).catch(() =>
+    rm(path, { force: true }),
+  );
+}
+
+export async function removeNotes(path: string): Promise<void> {
+  await rm(path, { force: true });
+  await rm(roomOf(path), { force: true });
+}
+
+/**
+ * Notes are of this computer's root: nobody else may write them.
+ *
+ * @param onWrong told where to what is there was moved, since it is none: then it is as if there were none
+ */
+export async function readNotes(
+  path: string,
+  onWrong: (moved: string) => void,
+): Promise<Notes | undefined> {
+  let text: string;
   try {
-    const notes = JSON.parse(await readFile(path, 'utf8')) as Notes;
-    return notes?.version === 1 ? notes : undefined;
+    text = await readFile(path, 'utf8');
   } catch (error) {
-    if (systemCode(error) === 'ENOENT' || error instanceof SyntaxError) return undefined;
+    if (systemCode(error) === 'ENOENT') return undefined;
     throw error;
+  }
+  const notes = parsed(text);
+  if (areNotes(notes)) return notes;
+  const aside = `${path}.wrong`;
+  await rename(path, aside);
+  onWrong(aside);
+  return undefined;
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
   }
 }
 
@@ -55,10 +105,8 @@ export async function rescue({ holders, mounts }: Notes): Promise<Rescued | unde
     if (taken === undefined) continue;
     const [group] = hasGroup ? taken : [];
     const kept = new Map(taken.slice(hasGroup ? 1 : 0).map((fd, at) => [names[at]!, fd]));
-    const table = await mountTable();
-    const seen = mounts.map((each) =>
-      isMounted(table, each.directory) ? each : { ...each, isDetached: true },
-    );
+    const table = MountTable.read();
+    const seen = mounts.map((each) => (table.has(each) ? each : { ...each, isDetached: true }));
     return { mounts: seen, kept, ...(group !== undefined && { group }) };
   }
   return undefined;
@@ -69,28 +117,16 @@ export async function rescue({ holders, mounts }: Notes): Promise<Rescued | unde
  *
  * @returns directories that were mounted
  */
-export async function clearMounts({ mounts }: Notes): Promise<readonly string[]> {
-  const table = await mountTable();
-  return mounts.flatMap(({ directory }) => {
-    if (!isMounted(table, directory)) return [];
-    unmount(directory, { lazy: true });
-    return [directory];
+export function clearMounts({ mounts }: Notes): readonly string[] {
+  const table = MountTable.read();
+  return mounts.flatMap((each) => {
+    // Below what somebody else has mounted there it cannot be reached.
+    if (!table.shows(each)) return [];
+    unmount(each.directory, { lazy: true });
+    return [each.directory];
   });
 }
 
 export function endHolders(holders: readonly HolderNote[]): void {
   for (const { id } of holders) killProcess(id);
-}
-
-function mountTable(): Promise<string> {
-  return readFile('/proc/self/mountinfo', 'utf8');
-}
-
-/** A path as mountinfo writes it (proc_pid_mountinfo(5)). */
-function isMounted(table: string, directory: string): boolean {
-  const path = directory.replace(
-    /[\\ \t\n]/g,
-    (each) => `\\${each.charCodeAt(0).toString(8).padStart(3, '0')}`,
-  );
-  return table.includes(` ${path} `);
 }

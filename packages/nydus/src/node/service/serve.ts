@@ -1,5 +1,6 @@
 import { chmod, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AnoleError } from '@anole/bytes';
 import { parsePlatform } from '@anole/oci';
 import {
   authFiles,
@@ -17,6 +18,7 @@ import { BackEnds } from './back-ends.ts';
 import { ExportedImages, type ExportOptions } from './exported-images.ts';
 import { KeeperLink } from './keeper-link.ts';
 import { inherited } from './keeper-messages.ts';
+import { Repeats } from './repeats.ts';
 import { ImageService } from './service.ts';
 import { LiveSettings, type Settings } from './settings.ts';
 
@@ -46,6 +48,7 @@ export interface ServeOptions {
 export async function serveImages(options: ServeOptions): Promise<void> {
   const { log, quota } = options;
   const { link, legacy, hasGroup, settings: left } = await KeeperLink.open();
+  using repeats = new Repeats(log);
   const backEnds = new BackEnds();
   const initial = left ?? { limits: quota === undefined ? {} : { quota }, logins: {} };
   const settings = new LiveSettings(initial, (changed) => {
@@ -77,8 +80,25 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       onDamaged: (place) => log({ event: 'damaged in the cache', ...place }),
       onUnhealed: (place, error) =>
         log({ event: 'not fetched again', ...place, reason: String(error) }),
-      onRefused: (blob, { offset, length, pid }, error) =>
-        log({ event: 'refused', blob: blob.id, offset, length, pid, reason: String(error) }),
+      onGone: ({ directory, image }) =>
+        log({ event: 'unmounted by somebody else', directory, image: image.name }),
+      onRefused: ({ id: blob }, { offset, length, pid }, error) =>
+        repeats.tell(`${blob} ${kindOf(error)}`, {
+          event: 'refused',
+          blob,
+          offset,
+          length,
+          pid,
+          reason: String(error),
+        }),
+      onFailure: ({ directory, image: { name: image } }, path, error) =>
+        repeats.tell(`${directory} ${kindOf(error)}`, {
+          event: 'refused',
+          directory,
+          image,
+          path,
+          reason: String(error),
+        }),
     },
     legacy,
   );
@@ -121,6 +141,11 @@ export async function serveImages(options: ServeOptions): Promise<void> {
   if (stuck.length > 0) log({ event: 'left mounted, whole', mounts: stuck });
   await rm(options.socket, { force: true });
   await link.stopped();
+}
+
+/** Errors of one kind differ in places only. */
+function kindOf(error: unknown): string {
+  return AnoleError.is(error) ? error.code : String(error);
 }
 
 /** What a back end is called: a registry's host, or the kind of place. */

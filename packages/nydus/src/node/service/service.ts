@@ -1,4 +1,3 @@
-import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { HostError } from '@anole/host';
@@ -12,13 +11,18 @@ import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/
 import type { Passing } from '../passing/passed-files.ts';
 import { SpareTime } from '../passing/spare-time.ts';
 import { WholeFiles } from '../passing/whole-files.ts';
+import { makePrivate, ownBell } from './cache-place.ts';
 import type { ReadAheadOfKernel } from './calmed-reads.ts';
+import { DetachedMounts, type Served } from './detached.ts';
 import { Filler, type FillerEvents } from './filler.ts';
-import { descriptorNames, mountThroughFuse } from './fuse-mount.ts';
+import { descriptorNames, type FuseEvents, mountThroughFuse } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
+import { THREADS } from './keeper-messages.ts';
 import { filesAmong, mountByKernel } from './kernel-mount.ts';
 import { type Left, leftOf } from './left-descriptors.ts';
-import type { DescriptorKeeper, ImageMount, MountKind } from './mount.ts';
+import type { DescriptorKeeper, ImageMount, MountKind, MountRights, MountWish } from './mount.ts';
+import { MountTable, pathOf } from './mount-table.ts';
+import { areTooMany, cannotEnd, cannotTell, isCovered, isFree, isTaken } from './refusals.ts';
 import {
   type CacheUsage,
   figuresOf,
@@ -28,12 +32,15 @@ import {
 } from './status.ts';
 import { StrandedMounts } from './stranded.ts';
 import { Tidying } from './tidying.ts';
+import { Turns } from './turns.ts';
 
 /** A mount as the next service, and users, are told of it. */
-export interface MountRecord {
+export interface MountRecord extends MountRights {
   readonly directory: string;
   readonly kind: MountKind;
   readonly image: OnDemandReference;
+  /** `MAJOR:MINOR` of what was mounted: by it, others' mounts on the directory are told apart. */
+  readonly device?: string;
   /** Of a FUSE mount. */
   readonly agreed?: number;
   /** How far the kernel reads ahead of who reads it, where it was kept from that. */
@@ -44,13 +51,8 @@ export interface MountRecord {
   readonly isDetached?: boolean;
 }
 
-interface Entry {
-  readonly record: MountRecord;
-  readonly mount: ImageMount;
-}
-
-/** How often is looked whether those who have detached mounts are gone, in milliseconds. */
-const SWEEP = 1000;
+/** Mounts through FUSE at most: some threads are left for the disk and the network. */
+const MOST_THROUGH_FUSE = THREADS - 32;
 
 /** What a service that is gone has left: its mounts, and descriptors by the names it gave them. */
 export interface Legacy {
@@ -58,7 +60,7 @@ export interface Legacy {
   readonly descriptors: ReadonlyMap<string, number>;
 }
 
-export interface ServiceOptions extends FillerEvents, BlobEvents {
+export interface ServiceOptions extends FillerEvents, FuseEvents, BlobEvents {
   readonly cache: string;
   readonly quota?: number;
   /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default false. */
@@ -75,6 +77,8 @@ export interface ServiceOptions extends FillerEvents, BlobEvents {
   onMounts?(mounts: readonly MountRecord[]): Promise<void>;
   /** A mount of the former service cannot be taken over yet. It is tried again. */
   onStranded?(mount: MountRecord, error: unknown): void;
+  /** Somebody else has unmounted it. */
+  onGone?(mount: MountRecord): void;
 }
 
 /** Mounts images whose data come when they are read, and keeps what has come. */
@@ -84,15 +88,18 @@ export class ImageService {
   readonly #pool: BlobPool;
   readonly #images: OpenImages;
   readonly #passing: Passing;
-  readonly #mounts = new Map<string, Entry>();
-  readonly #detached = new Set<Entry>();
+  readonly #mounts = new Map<string, Served>();
+  readonly #detached = new DetachedMounts(() => void this.#changed());
   readonly #stranded = new StrandedMounts({
     onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
     onChange: () => void this.#changedStranded(),
   });
   readonly #tidying = new Tidying();
   readonly #scrub: Scrub;
-  #sweeper: NodeJS.Timeout | undefined;
+  /** Of each directory: what is to be mounted there waits for what is being unmounted. */
+  readonly #turns = new Turns();
+  /** What is being mounted. */
+  readonly #beginning = new Set<MountRecord>();
   #filler: Filler | undefined;
 
   private constructor(options: ServiceOptions, legacy?: Legacy) {
@@ -113,14 +120,14 @@ export class ImageService {
   /** Begins, going on where another ended. @throws HostError */
   static async start(options: ServiceOptions, legacy?: Legacy): Promise<ImageService> {
     const service = new ImageService(options, legacy);
-    await mkdir(options.cache, { recursive: true });
+    await makePrivate(options.cache);
     if (legacy) await service.#takeOver(legacy);
     return service;
   }
 
   /** What is mounted, and what is not any more but in use. */
   get mounts(): readonly MountRecord[] {
-    const served = [...this.#mounts.values(), ...this.#detached].map(({ record, mount }) => ({
+    const served = [...this.#mounts.values(), ...this.#detached.all].map(({ record, mount }) => ({
       ...record,
       ...(mount.agreed !== undefined && { agreed: mount.agreed }),
       ...(mount.calmed?.readAhead && { readAhead: mount.calmed.readAhead }),
@@ -128,55 +135,67 @@ export class ImageService {
     return [...served, ...this.#stranded.records];
   }
 
+  /** What others have unmounted is forgotten. */
   status(): ServiceStatus {
-    const mounts = [...this.#mounts.values()].map(({ record, mount }) => ({
+    const table = MountTable.read();
+    void this.#dropGhosts(table);
+    const served = [...this.#mounts.values()].map(({ record, mount }) => ({
       ...reportOf(record, mount),
-      ...figuresOf(mount.blobs),
+      ...figuresOf(mount.blobs, mount.failures),
     }));
     const stranded = this.#stranded.records.filter(({ isDetached }) => !isDetached);
-    return { mounts: [...mounts, ...stranded.map((each) => ({ ...each, ...figuresOf([]) }))] };
+    const all = [...served, ...stranded.map((each) => ({ ...each, ...figuresOf([], 0) }))];
+    return { mounts: all.filter((each) => table.has(each)) };
   }
 
   /**
-   * Mounts an image on a directory. Without a `kind`, by the kernel where it can.
+   * Mounts an image on a directory.
    *
+   * @param options a signal that is aborted before it is mounted undoes it
    * @throws HostError `HOST_EXISTS` where this service has something mounted there, and as the mounts
    */
   async mount(
     image: OnDemandReference,
     at: string,
-    kind: MountKind | undefined,
-    { signal }: CallOptions = {},
+    { kind = this.#options.group === undefined ? 'fuse' : 'kernel', ...rights }: MountWish = {},
+    options: CallOptions = {},
   ): Promise<MountReport> {
-    const directory = await realpath(at).catch((cause: unknown) => {
-      throw new HostError('HOST_NOT_FOUND', `Cannot mount on ${at}: it is not there`, { cause });
-    });
-    if (this.#mounts.has(directory)) {
-      throw new HostError(
-        'HOST_EXISTS',
-        `Cannot mount on ${directory}: an image is mounted there`,
-        {
-          hint: `anole image umount ${directory}`,
-        },
+    const directory = await pathOf(at);
+    return await this.#turns.run(directory, async () => {
+      await this.#dropGhost(directory);
+      if (this.#recordOn(directory) !== undefined) throw isTaken(directory);
+      const wanted = { directory, kind, image, since: Date.now(), ...rights };
+      const throughFuse = [...this.#beginning, ...this.mounts].filter(
+        (each) => each.kind === 'fuse',
       );
-    }
-    const chosen = kind ?? (this.#options.group === undefined ? 'fuse' : 'kernel');
-    const record: MountRecord = { directory, kind: chosen, image, since: Date.now() };
-    const opened = await this.open(image, signal ? { signal } : {});
+      if (kind === 'fuse' && throughFuse.length >= MOST_THROUGH_FUSE) {
+        throw areTooMany(MOST_THROUGH_FUSE);
+      }
+      this.#beginning.add(wanted);
+      return await this.#mountOn(wanted, options).finally(() => this.#beginning.delete(wanted));
+    });
+  }
+
+  async #mountOn(wanted: MountRecord, options: CallOptions): Promise<MountReport> {
+    const { directory, kind, image } = wanted;
+    // Others may wait for the same image to open, and go on waiting where this one gives up.
+    const opened = await this.open(image);
     try {
       const { keeper } = this.#options;
       const mount =
-        chosen === 'fuse'
-          ? await mountThroughFuse(
-              opened,
-              directory,
-              descriptorNames(record),
-              keeper,
-              this.#options.passthrough ? this.#passing : undefined,
-            )
-          : await mountByKernel(opened, directory, this.#fillerHere(), keeper);
+        kind === 'fuse'
+          ? await mountThroughFuse(opened, wanted, keeper, {
+              ...this.#options,
+              passing: this.#options.passthrough ? this.#passing : undefined,
+            })
+          : await mountByKernel(opened, wanted, this.#fillerHere(), keeper);
+      const device = MountTable.read().deviceOn(directory);
+      const record = { ...wanted, ...(device !== undefined && { device }) };
       this.#mounts.set(directory, { record, mount });
       await this.#changed();
+      // Who asked is gone, and nobody knows of it.
+      if (options.signal?.aborted) await this.#unmountFrom(directory).then(() => this.#changed());
+      options.signal?.throwIfAborted();
       return reportOf(record, mount);
     } catch (error) {
       if (!this.#mounts.has(directory)) await opened.close();
@@ -195,28 +214,58 @@ export class ImageService {
    * @throws HostError `HOST_NOT_FOUND`, `HOST_IO` where it is in use
    */
   async unmount(at: string): Promise<void> {
-    // Asking the directory itself could mean to wait for what cannot be fetched.
-    const entry = this.#mounts.get(at);
-    if (entry === undefined && this.#unmountStranded(at)) return await this.#changedStranded();
-    if (entry === undefined) {
-      throw new HostError('HOST_NOT_FOUND', `Cannot unmount ${at}: no image is mounted there`);
-    }
-    await entry.mount.unmount();
-    this.#mounts.delete(at);
-    await this.#letGo(entry);
-    await this.#changed();
+    const directory = await pathOf(at);
+    await this.#turns.run(directory, async () => {
+      if (await this.#dropGhost(directory)) return;
+      await this.#unmountFrom(directory);
+      await this.#changed();
+    });
   }
 
-  #unmountStranded(at: string): boolean {
-    const { records } = this.#stranded;
-    const record = records.find(({ directory, isDetached }) => directory === at && !isDetached);
-    if (record === undefined) return false;
-    unmount(at, { lazy: record.kind === 'fuse' });
-    this.#stranded.unmounted(record);
-    if (record.kind === 'fuse') {
-      for (const name of Object.values(descriptorNames(record))) this.#options.keeper.release(name);
+  async #unmountFrom(directory: string): Promise<void> {
+    const record = this.#recordOn(directory);
+    if (record === undefined) throw isFree(directory);
+    if (!MountTable.read().shows(record)) throw isCovered(directory);
+    const served = this.#mounts.get(directory);
+    if (served) await served.mount.unmount();
+    else unmount(directory, { lazy: record.kind === 'fuse' });
+    await this.#forget(record);
+  }
+
+  /** What this service, or the one before it, has mounted on a directory. */
+  #recordOn(directory: string): MountRecord | undefined {
+    const isThere = (each: MountRecord) => each.directory === directory && !each.isDetached;
+    return this.#mounts.get(directory)?.record ?? this.#stranded.records.find(isThere);
+  }
+
+  /** Its directory does not have it any more: it is given up as soon as nobody has it. */
+  async #forget(record: MountRecord): Promise<void> {
+    const served = this.#mounts.get(record.directory);
+    if (served) {
+      this.#mounts.delete(record.directory);
+      return await this.#detached.add(served);
     }
+    this.#stranded.unmounted(record);
+    if (record.kind !== 'fuse') return;
+    for (const name of Object.values(descriptorNames(record))) this.#options.keeper.release(name);
+    await this.#letGoInherited();
+  }
+
+  /** Forgets what somebody else has unmounted. In the directory's turn. @returns whether it was so */
+  async #dropGhost(directory: string): Promise<boolean> {
+    const record = this.#recordOn(directory);
+    if (record === undefined || MountTable.read().has(record)) return false;
+    this.#options.onGone?.(record);
+    await this.#forget(record);
+    await this.#changed();
     return true;
+  }
+
+  async #dropGhosts(table = MountTable.read()): Promise<void> {
+    const ghosts = this.mounts.filter((each) => !each.isDetached && !table.has(each));
+    for (const { directory } of ghosts) {
+      await this.#turns.run(directory, () => this.#dropGhost(directory));
+    }
   }
 
   /** What is in the cache. @throws HostError; the disk */
@@ -248,18 +297,23 @@ export class ImageService {
    */
   async close(): Promise<readonly string[]> {
     const stuck: ImageMount[] = [];
+    await this.#dropGhosts();
     // Nobody could tell whether an overlay still has it, whose holes would be read as zeros.
     const unknown = this.#stranded.records.find(({ kind }) => kind === 'kernel');
     if (unknown) throw cannotEnd(unknown.directory);
     this.#stranded.close();
-    for (const { directory } of this.#stranded.records) await this.unmount(directory);
-    for (const [directory, { mount }] of [...this.#mounts]) {
-      await this.unmount(directory).catch(() => stuck.push(mount));
+    for (const { directory } of this.#stranded.records) {
+      await this.#turns.run(directory, () => this.#unmountFrom(directory));
     }
-    clearInterval(this.#sweeper);
+    for (const [directory, { mount }] of [...this.#mounts]) {
+      const unmounting = this.#turns.run(directory, () => this.#unmountFrom(directory));
+      await unmounting.catch(() => stuck.push(mount));
+    }
+    await this.#changed();
+    this.#detached.close();
     this.#tidying[Symbol.dispose]();
     await this.#scrub[Symbol.asyncDispose]();
-    for (const { mount } of this.#detached) if (mount.isInUse()) stuck.push(mount);
+    for (const { mount } of this.#detached.all) if (mount.isInUse()) stuck.push(mount);
     for (const { kind, blobs, calmed } of stuck) {
       calmed?.end();
       if (kind === 'kernel') for (const blob of blobs) await wholly(blob);
@@ -271,25 +325,6 @@ export class ImageService {
   /** Ends, and leaves all that is mounted to another service: who reads waits for it. */
   async yield(): Promise<void> {
     await this.#filler?.close();
-  }
-
-  /** Gives up what was unmounted, when nobody has it any more. */
-  async #letGo(entry: Entry): Promise<void> {
-    if (!entry.mount.isInUse()) return await entry.mount.release();
-    this.#detached.add({ ...entry, record: { ...entry.record, isDetached: true } });
-    this.#sweeper ??= setInterval(() => void this.#sweep(), SWEEP).unref();
-  }
-
-  async #sweep(): Promise<void> {
-    for (const entry of this.#detached) {
-      if (entry.mount.isInUse()) continue;
-      this.#detached.delete(entry);
-      await entry.mount.release();
-      await this.#changed();
-    }
-    if (this.#detached.size > 0) return;
-    clearInterval(this.#sweeper);
-    this.#sweeper = undefined;
   }
 
   async #takeOver({ mounts, descriptors }: Legacy): Promise<void> {
@@ -325,7 +360,7 @@ export class ImageService {
       throw error;
     });
     const record = known();
-    if (record.isDetached) await this.#letGo({ record, mount });
+    if (record.isDetached) await this.#detached.add({ record, mount });
     else this.#mounts.set(record.directory, { record, mount });
   }
 
@@ -340,16 +375,21 @@ export class ImageService {
   }
 
   async #goOn(opened: OnDemandImage, record: MountRecord, left: Left): Promise<ImageMount> {
-    const { directory, agreed = 0, readAhead } = record;
+    const { agreed = 0, readAhead } = record;
     const { keeper } = this.#options;
     if (left.kind === 'kernel') {
       const files = this.#pool.inherited;
-      return await mountByKernel(opened, directory, left.filler, keeper, { readAhead, files });
+      return await mountByKernel(opened, record, left.filler, keeper, { readAhead, files });
     }
     const { descriptors } = left;
-    const names = descriptorNames(record);
     const since = { descriptors, agreed, readAhead };
-    return await mountThroughFuse(opened, directory, names, keeper, this.#passing, since);
+    return await mountThroughFuse(
+      opened,
+      record,
+      keeper,
+      { ...this.#options, passing: this.#passing },
+      since,
+    );
   }
 
   #fillerHere(): Filler {
@@ -362,28 +402,13 @@ export class ImageService {
 
   #makeFiller(): Filler {
     const { cache, group } = this.#options;
-    if (group === undefined) {
-      throw new HostError(
-        'HOST_IO',
-        'Cannot mount images by the kernel: it does not tell of reads',
-        {
-          hint: 'It needs Linux 6.14, root and koffi. Mount with --kind fuse.',
-        },
-      );
-    }
-    const bell = join(cache, `bell-${process.pid}`);
-    return new Filler(new PreContentGroup(bell, group), this.#options);
+    if (group === undefined) throw cannotTell();
+    return new Filler(new PreContentGroup(ownBell(cache), group), this.#options);
   }
 
   async #changed(): Promise<void> {
     await this.#options.onMounts?.(this.mounts);
   }
-}
-
-function cannotEnd(directory: string): HostError {
-  return new HostError('HOST_IO', `Cannot end: the image of ${directory} cannot be opened now`, {
-    hint: 'What is mounted needs this service until the place of the image answers again.',
-  });
 }
 
 /** Brings all of a blob to the disk. @throws HostError `HOST_NO_SPACE`; what fetching raises */

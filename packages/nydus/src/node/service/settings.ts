@@ -1,5 +1,6 @@
 import { HostError } from '@anole/host';
-import type { Credentials } from '@anole/oci';
+import { type Credentials, DEFAULT_RETRIES } from '@anole/oci';
+import { DEFAULT_STALL } from '@anole/oci/node';
 
 /** Bounds of a service. What is missing has none. */
 export interface Limits {
@@ -44,6 +45,17 @@ export class LiveSettings {
 
   get limits(): Limits {
     return this.#settings.limits;
+  }
+
+  /** What holds, also where nobody has set it: null is no bound. */
+  get holding(): Readonly<Record<keyof Limits, number | null>> {
+    const { quota = null, rate = null, retries, stall } = this.limits;
+    return {
+      quota,
+      rate,
+      retries: retries ?? DEFAULT_RETRIES,
+      stall: stall ?? DEFAULT_STALL,
+    };
   }
 
   /** Hosts with a login of this service's own. Passwords are not shown. */

@@ -22,6 +22,8 @@ export interface ServiceStatus {
     readonly fetches: number;
     readonly damaged: number;
     readonly unstored: number;
+    /** Errors that readers got from this service. */
+    readonly failures: number;
   })[];
 }
 
@@ -39,8 +41,9 @@ export function reportOf(record: MountRecord, { passthrough }: ImageMount): Moun
 type Figures = Omit<ServiceStatus['mounts'][number], keyof MountReport>;
 
 /** Sums of a mount's blobs. */
-export function figuresOf(blobs: readonly CachedBlob[]): Figures {
-  const sum = { size: 0, present: 0, coming: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+export function figuresOf(blobs: readonly CachedBlob[], failures: number): Figures {
+  const none = { size: 0, present: 0, coming: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+  const sum = { ...none, failures };
   for (const { size, present, coming, counters } of blobs) {
     sum.size += size;
     sum.present += present;
