@@ -107,7 +107,7 @@ Images with prefixes of attributes are read by Linux from 6.4 on, and by erofs-u
 An image with --blobdev is mounted with the other file as device=. With --tar i, that is the archive,
 uncompressed: nothing of it is copied. --vmdk-desc names both as they are: each must have a multiple of 512 bytes.
 Options that mkfs.erofs has too have its names. Paths and expressions are of paths in the source,
-without a leading slash.
+without a leading slash. Expressions have no references back and no looks around: time to match them stays linear.
 
 Examples:
   anole fs mk rootfs/ -o rootfs.erofs

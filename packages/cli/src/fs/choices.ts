@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { labelsBy, type Owners, type WriteOptions } from '@anole/erofs';
 import { usageError } from '../frame.ts';
 import { readText } from './compressors.ts';
+import { linearExpression } from './expressions.ts';
 import { isOn } from './switches.ts';
 
 /** What of a source goes into an image, and as whose: options by the names of mkfs.erofs. */
@@ -95,7 +96,7 @@ function excluded(flags: ChoiceFlags): ((path: string) => boolean) | undefined {
 
 function expression(text: string): RegExp {
   try {
-    return new RegExp(text, 'u');
+    return linearExpression(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw usageError(`Cannot use --exclude-regex ${text}: ${reason}`, 'fs mk');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { CompressionRule, Compressor, CompressorOptions } from '@anole/erofs';
 import { hostError } from '@anole/host';
+import { linearExpression } from './expressions.ts';
 import { WrongFlag } from './features.ts';
 
 const names: readonly string[] = ['lz4', 'lz4hc', 'lzma', 'deflate', 'zstd'] satisfies Compressor[];
@@ -94,7 +95,7 @@ export function readText(file: string): string {
 
 function expressionOf(pattern: string, wrong: (reason: string) => WrongFlag): RegExp {
   try {
-    return new RegExp(pattern, 'u');
+    return linearExpression(pattern);
   } catch (error) {
     throw wrong(error instanceof Error ? error.message : String(error));
   }

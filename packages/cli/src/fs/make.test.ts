@@ -119,12 +119,27 @@ test('fs mk leaves out what is excluded, and gives files to others', () => {
   for (const [args, says] of [
     [['--force-uid', 'me'], /give a whole number from 0/],
     [['--exclude-regex', '('], /Cannot use --exclude-regex/],
+    [['--exclude-regex', '(a)\\1'], /linear time/],
     [['--uid-offset', '-1', '--all-root'], /attributes are out of range/],
   ] as const) {
     const { status, stderr } = make('none', ...args);
     assert.notEqual(status, 0);
     assert.match(stderr, says);
   }
+});
+
+test('fs mk matches expressions in linear time: a name of others holds up nothing', () => {
+  const name = `${'a'.repeat(60)}!`;
+  const hostile = join(base, 'hostile');
+  mkdirSync(hostile);
+  writeFileSync(join(hostile, name), 'hostile');
+  writeFileSync(join(hostile, 'aaa'), 'left out');
+  const hints = join(base, 'slow-hints');
+  writeFileSync(hints, '0 ^(a+)+$\n');
+  const image = join(base, 'hostile.erofs');
+  const options = ['--exclude-regex', '^(a+)+$', '-zlz4', '--compress-hints', hints];
+  anole('mk', hostile, '-o', image, ...options);
+  assert.equal(anole('ls', image).trim(), name);
 });
 
 function anole(...args: string[]): string {
