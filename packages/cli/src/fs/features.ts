@@ -57,11 +57,9 @@ export function featuresOf(texts: readonly string[]): Features {
   for (const name of texts.flatMap((text) => text.split(','))) {
     const chosen = featureOf(name);
     if (chosen === undefined) throw new WrongFlag(`Cannot use -E ${name}: ${reasonOf(name)}`);
-    const { tails } = features;
-    if (tails !== undefined && chosen.tails !== undefined && chosen.tails !== tails) {
-      throw new WrongFlag('Cannot use ztailpacking and fragments in one image: give one');
-    }
-    features = { ...features, ...chosen };
+    // With both, ends of files are fragments, as mkfs.erofs has it (lib/compress.c, may_packing).
+    const isFragment = features.tails === 'fragment';
+    features = { ...features, ...chosen, ...(isFragment && { tails: 'fragment' }) };
   }
   return features;
 }

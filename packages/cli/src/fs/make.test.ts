@@ -53,6 +53,14 @@ test('fs mk -z makes smaller images, the same by however many threads', () => {
   );
 });
 
+test('fs mk -E takes ztailpacking beside fragments, in any order: ends of files are fragments', () => {
+  const fragments = made('fragments', '-zlz4', '-Efragments,dedupe');
+  for (const both of ['ztailpacking,fragments,dedupe', 'fragments,ztailpacking,dedupe']) {
+    assert.ok(made('both', '-zlz4', `-E${both}`).equals(fragments), both);
+  }
+  assert.ok(!made('ends', '-zlz4', '-Eztailpacking,dedupe').equals(fragments));
+});
+
 test('fs mk --offset puts an image into a file, whose other bytes stay', () => {
   const offset = 12_345;
   const whole = made('whole');
@@ -87,7 +95,6 @@ test('fs mk says what is wrong with options of compression', () => {
     [['-Eforce-chunk-indexes'], /without --chunksize/],
     [['--chunksize', '5000'], /give a power of two/],
     [['--tar', 'x'], /give f or i/],
-    [['-zlz4', '-Eztailpacking,fragments'], /give one/],
     [['-C65536'], /without a compressor/],
     [['-zlz4', '-C5000'], /multiple of 4096/],
     [['-zzstd,99'], /levels 1 to 22/],
