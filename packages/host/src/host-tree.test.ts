@@ -2,12 +2,14 @@ import assert from 'node:assert/strict';
 import {
   appendFileSync,
   closeSync,
+  ftruncateSync,
   linkSync,
   mkdirSync,
   openSync,
   renameSync,
   rmSync,
   symlinkSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -17,6 +19,7 @@ import { describe, it } from 'node:test';
 import { describeDifferences, findNode, walk } from '@anole/vfs';
 import { needs, openBelow, run, temporary } from '../test/tools.ts';
 import { hostTree } from './index.ts';
+import { hasNative } from './native/index.ts';
 
 describe('hostTree', () => {
   it('shows what stat(1) shows', { skip: needs('stat', 'find') }, async (test) => {
@@ -207,6 +210,34 @@ describe('hostTree', () => {
     assert.equal(tree.root.xattrs().size, 1);
     using plain = hostTree(directory);
     assert.equal(plain.root.xattrs().size, 0);
+  });
+
+  it('tells where holes are', { skip: !hasNative() && 'needs koffi' }, (test) => {
+    const directory = temporary(test);
+    const MiB = 2 ** 20;
+    const fd = openSync(join(directory, 'sparse'), 'w');
+    ftruncateSync(fd, 100 * MiB);
+    writeSync(fd, Buffer.alloc(MiB, 1), 0, MiB, 8 * MiB);
+    writeSync(fd, Buffer.alloc(MiB, 2), 0, MiB, 99 * MiB);
+    closeSync(fd);
+    writeFileSync(join(directory, 'hole'), '');
+    truncateSync(join(directory, 'hole'), MiB);
+    writeFileSync(join(directory, 'full'), Buffer.alloc(MiB, 3));
+    writeFileSync(join(directory, 'empty'), '');
+    using tree = hostTree(directory);
+    const extents = (name: string) => tree.root.lookup(name)!.extents();
+    assert.deepEqual(extents('sparse'), [
+      { offset: 8 * MiB, length: MiB },
+      { offset: 99 * MiB, length: MiB },
+    ]);
+    assert.deepEqual(extents('hole'), []);
+    assert.deepEqual(extents('full'), [{ offset: 0, length: MiB }]);
+    assert.deepEqual(extents('empty'), []);
+    const sparse = tree.root.lookup('sparse')!;
+    appendFileSync(join(directory, 'sparse'), 'more');
+    assert.throws(() => sparse.extents(), { code: 'VFS_STALE' });
+    using live = hostTree(directory, { live: true });
+    assert.deepEqual(live.root.lookup('hole')!.extents(), [{ offset: 0, length: MiB }]);
   });
 
   it('says what it cannot open', (test) => {

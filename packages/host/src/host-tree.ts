@@ -3,6 +3,7 @@ import { decodeName } from '@anole/bytes';
 import {
   compareNames,
   type DirectoryEntry,
+  type Extent,
   type Stat,
   type Tree,
   type TreeNode,
@@ -14,6 +15,7 @@ import { HostError, hostError, systemCode } from './errors.ts';
 import { readInto } from './file-source.ts';
 import { deviceNumber, deviceOf, InodeNumbers } from './host-stat.ts';
 import { type Listing, listDirectory } from './listing.ts';
+import { dataExtents } from './native/next-data.ts';
 import { type FileRows, KeyRows, StatRows, VERSION_WORDS } from './stat-rows.ts';
 import { readXattrDump, type XattrDump } from './xattr-dump.ts';
 
@@ -78,7 +80,7 @@ class Host {
   private readonly directories = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
   private readonly files = new Descriptors<HostNode>(64, (fd) => this.calls.close(fd));
   private readonly version = new Uint32Array(VERSION_WORDS);
-  private readonly isLive: boolean;
+  readonly isLive: boolean;
   private closed = false;
 
   constructor(path: string, isLive: boolean) {
@@ -162,6 +164,18 @@ class Host {
         return count;
       },
       () => `read ${node.path()}`,
+    );
+  }
+
+  extents(node: HostNode): Extent[] {
+    return this.guard(
+      () => {
+        const fd = this.descriptor(node);
+        const extents = dataExtents(fd, node.size);
+        this.checkUnwritten(node, fd);
+        return extents;
+      },
+      () => `look for holes in ${node.path()}`,
     );
   }
 
@@ -298,6 +312,14 @@ export class HostNode implements TreeNode {
   readInto(offset: number, target: Uint8Array): number {
     this.check('file', 'VFS_NOT_FILE');
     return this.host.readInto(this, offset, target);
+  }
+
+  /** Only what has less allocated than it has bytes is opened; what may grow meanwhile is one range. */
+  extents(): readonly Extent[] {
+    this.check('file', 'VFS_NOT_FILE');
+    const { size } = this;
+    if (!this.host.isLive && this.rows.isSparse(this.row)) return this.host.extents(this);
+    return size === 0 ? [] : [{ offset: 0, length: size }];
   }
 
   xattrs(): ReadonlyMap<string, Uint8Array> {

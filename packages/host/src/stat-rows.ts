@@ -40,6 +40,8 @@ const KEY_WORDS = VERSION_WORDS + 1;
 export interface FileRows {
   type(row: number): FileType;
   size(row: number): number;
+  /** Whether less is allocated than the file has bytes, as where it has holes. */
+  isSparse(row: number): boolean;
   /** The words that tell one file of this machine from all others. */
   identity(row: number): number[];
   /** Puts those, and what is another when it was written to, {@link VERSION_WORDS}, to `words`, from `at` on. */
@@ -95,6 +97,10 @@ export class StatRows implements FileRows {
 
   size(row: number): number {
     return this.#long(row, word.size);
+  }
+
+  isSparse(row: number): boolean {
+    return this.#long(row, word.blocks) * 512 < this.size(row);
   }
 
   /** That of the tree. */
@@ -207,6 +213,11 @@ export class KeyRows implements FileRows {
   size(row: number): number {
     const at = row * KEY_WORDS + IDENTITY_WORDS;
     return (this.#words[at + 1]! | 0) * 2 ** 32 + this.#words[at]!;
+  }
+
+  /** Not known any more: it may be. */
+  isSparse(): boolean {
+    return true;
   }
 
   identity(row: number): number[] {

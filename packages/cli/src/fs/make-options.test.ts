@@ -18,6 +18,7 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { type ErofsNode, type ErofsTree, openErofs } from '@anole/erofs';
 import { fileSource, hostTree } from '@anole/host';
+import { hasNative } from '@anole/host/native';
 import { type Aspect, describeDifferences } from '@anole/vfs';
 
 const main = join(import.meta.dirname, '../main.ts');
@@ -207,4 +208,19 @@ test('fs mk says which options do not go together', () => {
     assert.notEqual(status, 0, args.join(' '));
     assert.match(stderr, says);
   }
+});
+
+test('fs mk keeps holes of a directory as those of an archive', {
+  skip: !hasNative() && 'needs koffi',
+}, async () => {
+  const tree = at('sparse');
+  mkdirSync(tree);
+  writeFileSync(join(tree, 'file'), Buffer.alloc(100_000, 'data'));
+  truncateSync(join(tree, 'file'), 100_000_000);
+  done('mk', tree, '-o', at('sparse.erofs'));
+  assert.ok(statSync(at('sparse.erofs')).size < 400_000);
+  assert.equal(spawnSync('tar', ['-C', tree, '-Scf', at('sparse.tar'), 'file']).status, 0);
+  done('mk', at('sparse.tar'), '-o', at('sparse-tar.erofs'));
+  assert.equal(statSync(at('sparse-tar.erofs')).size, statSync(at('sparse.erofs')).size);
+  done('diff', tree, at('sparse.erofs'));
 });
