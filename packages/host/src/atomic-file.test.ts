@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { createFileAtomically, writeFileAtomically } from './atomic-file.ts';
 import { HostError } from './errors.ts';
+import { hasNative } from './native/koffi.ts';
 import { scratchDirectory, smallDisk } from './scratch.fixture.ts';
 
 test('a file is written with its missing directories, whole and with its mode', async (context) => {
@@ -23,6 +24,24 @@ test('a file that exists keeps its content until the new one is whole', async (c
     assert.equal(readFileSync(path, 'utf8'), 'old');
   });
   assert.equal(readFileSync(path, 'utf8'), 'new');
+  assert.deepEqual(readdirSync(directory), ['file']);
+});
+
+const named = hasNative() ? false : 'without koffi, files have a name while they are written';
+
+test('a file that is being written has no name', { skip: named }, async (context) => {
+  const directory = scratchDirectory(context);
+  const path = join(directory, 'file');
+  const seen: string[][] = [];
+  const fill = async function* () {
+    yield Buffer.from('con');
+    seen.push(readdirSync(directory));
+    yield Buffer.from('tent');
+  };
+  await writeFileAtomically(path, fill(), { mode: 0o640 });
+  assert.deepEqual(seen, [[]]);
+  assert.equal(readFileSync(path, 'utf8'), 'content');
+  assert.equal(statSync(path).mode & 0o777, 0o640);
   assert.deepEqual(readdirSync(directory), ['file']);
 });
 

@@ -7,12 +7,16 @@ const statx = native(
 );
 const close = native('int close(int fd)');
 const openat = native('int openat(int fd, const char *name, int flags, unsigned int mode)');
+const linkat = native(
+  'int linkat(int from, const char *path, int to, const char *name, int flags)',
+);
 const futimens = native('int futimens(int fd, const void *times)');
 const utimensat = native('int utimensat(int fd, const char *path, const void *times, int flags)');
 
 /** linux/fcntl.h, linux/stat.h */
 const AT_FDCWD = -100;
 const AT_SYMLINK_NOFOLLOW = 0x100;
+const AT_SYMLINK_FOLLOW = 0x400;
 const AT_NO_AUTOMOUNT = 0x800;
 const AT_EMPTY_PATH = 0x1000;
 const STATX_BASIC_STATS = 0x7ff;
@@ -51,6 +55,17 @@ export function openIn(directory: number, name: string, flags: number, mode: num
 /** Closes what {@link openIn} opened. */
 export function closeNative(fd: number): void {
   if (close(fd) < 0) throw systemError();
+}
+
+/**
+ * Gives an open file that was made without a name (O_TMPFILE) one, which nothing may have. open(2), "O_TMPFILE", has
+ * why that goes by way of /proc: by the descriptor alone it takes a capability.
+ *
+ * @param path well-formed
+ */
+export function nameOpenFile(fd: number, path: string): void {
+  const failed = linkat(AT_FDCWD, `/proc/self/fd/${fd}`, AT_FDCWD, path, AT_SYMLINK_FOLLOW) < 0;
+  if (failed) throw systemError();
 }
 
 /** Two of struct timespec, of the last access and of the last change: seconds of 64 bits, nanoseconds. */
