@@ -17,6 +17,7 @@ export const exitCodes = {
 /** Codes whose exit code is not the command's general failure. */
 const byCode: Readonly<Record<string, number>> = {
   CLI_USAGE: exitCodes.usage,
+  EROFS_BAD_OPTION: exitCodes.usage,
   CLI_INTERRUPTED: exitCodes.interrupted,
   SANDBOX_TIMEOUT: exitCodes.timeout,
   SANDBOX_NOT_FOUND: exitCodes.notFound,

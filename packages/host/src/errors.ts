@@ -41,8 +41,14 @@ const codes: Readonly<Record<string, HostCode>> = {
 
 const hints: Partial<Record<HostCode, string>> = {
   HOST_NOT_FOUND: 'Check the path for a mistake; a relative one starts where the command runs.',
-  HOST_NO_SPACE: 'Free some space on that disk, or set ANOLE_CACHE to a directory on another one.',
+  HOST_NO_SPACE:
+    'Free some space on that disk, or let it be written to another: the cache by ANOLE_CACHE.',
   HOST_NOT_PERMITTED: 'Check who owns the directory and its permissions.',
+};
+
+/** The same for what has no code of its own. */
+const systemHints: Readonly<Record<string, string>> = {
+  ENAMETOOLONG: 'Linux takes paths of at most 4095 bytes, and names of 255.',
 };
 
 /** Node's code of a failed system call (`ENOENT`), or undefined. */
@@ -62,7 +68,7 @@ export function hostError(error: unknown, action: string): Error {
   if (error instanceof Error && system === undefined) return error;
   const code = codes[system ?? ''] ?? 'HOST_IO';
   const why = error instanceof Error ? error.message : String(error);
-  const hint = hints[code];
+  const hint = hints[code] ?? systemHints[system ?? ''];
   return new HostError(code, `Cannot ${action}: ${why}`, {
     cause: error,
     details: system === undefined ? {} : { system },

@@ -83,7 +83,10 @@ function integer(text: string, option: string, least = 0): number {
   const number = Number(text);
   const fits = /^-?\d+$/.test(text) && number >= least && number < 2 ** 32;
   if (fits) return number;
-  throw usageError(`Cannot use ${option} ${text}: give a whole number from ${least}`, 'fs mk');
+  throw usageError(
+    `Cannot use ${option} ${text}: give a whole number from ${least} to ${2 ** 32 - 1}`,
+    'fs mk',
+  );
 }
 
 function excluded(flags: ChoiceFlags): ((path: string) => boolean) | undefined {

@@ -47,7 +47,8 @@ function settle(
 ): CompressionOptions | undefined {
   const parse = command === 'fs mk' ? featuresOf : compressionFeaturesOf;
   const { tails, packedPclusterSize, allFragments, dedupe } = parse(flags.features ?? []);
-  const { compress, pclusterSize, threads, workers, output } = flags;
+  const { compress, pclusterSize, output } = flags;
+  const threads = countOf(flags.threads ?? flags.workers);
   const { compressHints, maxExtentBytes } = flags;
   const directories = isOn('--zD', flags.zD ?? '0');
   if (compress === undefined) {
@@ -66,7 +67,7 @@ function settle(
     flags.metadata === undefined ? undefined : metadataOf(flags.metadata, compressors);
   const [usual = metadata] = compressors;
   if (!usual) return undefined;
-  const pool = resources.use(new CompressPool(countOf(threads ?? workers)));
+  const pool = resources.use(new CompressPool(threads));
   const directory = output === '-' ? tmpdir() : dirname(resolve(output));
   return {
     ...usual,

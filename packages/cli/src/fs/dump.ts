@@ -1,3 +1,4 @@
+import { AnoleError } from '@anole/bytes';
 import {
   type ErofsNode,
   type ErofsTree,
@@ -28,7 +29,7 @@ export async function dumpAction(
   await using image = await OpenImage.open(file, 'much', context.signal, flags);
   if (path !== undefined || flags.nid !== undefined) {
     const node =
-      path !== undefined ? await image.find(path, false) : await image.tree.node(nidOf(flags.nid!));
+      path !== undefined ? await image.find(path, false) : await inodeOf(image, flags.nid!);
     await dumpExtents(context, node, path ?? `inode ${node.nid}`);
     return 0;
   }
@@ -42,10 +43,19 @@ export async function dumpAction(
   return 0;
 }
 
-function nidOf(text: string): number {
+/** A wrong number is more likely than damage: what was found there is told, too. */
+async function inodeOf({ tree }: OpenImage, text: string): Promise<ErofsNode> {
   const nid = Number(text);
-  if (Number.isSafeInteger(nid) && nid >= 0) return nid;
-  throw usageError(`Cannot look for inode ${text}: give its number`, 'fs dump');
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(nid)) {
+    throw usageError(`Cannot look for inode ${text}: give its number`, 'fs dump');
+  }
+  try {
+    return await tree.node(nid);
+  } catch (error) {
+    if (!AnoleError.is(error) || !error.code.startsWith('EROFS_')) throw error;
+    const why = `no inode begins there, unless it is damaged (${error.message})`;
+    throw usageError(`Cannot use --nid ${text}: ${why}`, 'fs dump');
+  }
 }
 
 async function dumpExtents(context: CommandContext, node: ErofsNode, path: string): Promise<void> {

@@ -74,6 +74,8 @@ test('fs dump tells where the bytes go', () => {
   assert.ok(all.files.lz4.stored < all.files.lz4.bytes / 10);
   const { nid, extents } = json('dump', image, '/etc/motd');
   assert.deepEqual([extents.length, extents[0].kind, extents[0].length], [1, 'inode', 6]);
+  assert.equal(json('stat', image, '/etc/motd').nid, nid);
+  assert.match(anole('stat', image, '/etc/motd').stdout, new RegExp(`inode +${nid}\n`));
   assert.match(anole('dump', image, '--nid', String(nid)).stdout, /6 bytes in 6/);
 });
 

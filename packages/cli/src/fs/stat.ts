@@ -45,6 +45,7 @@ async function fileFacts(node: ErofsNode, path: string) {
   const json = {
     path,
     ...statJson(stat),
+    nid: node.nid,
     ...(target !== undefined && { target }),
     layout: node.layout,
     xattrs,
@@ -57,7 +58,7 @@ async function fileFacts(node: ErofsNode, path: string) {
     size: stat.size,
     links: stat.nlink,
     time: `${timeText(stat)}.${String(stat.mtime.nanoseconds).padStart(9, '0')} UTC`,
-    inode: stat.ino,
+    inode: node.nid,
     layout: node.layout,
     ...(stat.rdev && { device: `${stat.rdev.major}:${stat.rdev.minor}` }),
     ...(target !== undefined && { target: shown(target) }),

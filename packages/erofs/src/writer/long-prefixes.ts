@@ -20,10 +20,12 @@ export function longPrefixesOf(texts: readonly string[]): readonly LongPrefix[] 
     const index = prefixIndexOf(text);
     const infix = encodeName(text.slice(index === undefined ? 0 : xattrPrefixes[index]!.length));
     if (index !== undefined && infix.length > 0 && infix.length <= 255) return { index, infix };
+    const begin = 'begin with user., trusted., security. or lustre.';
+    const follow = 'give 1 to 255 bytes more than the format has a number for';
     throw badOption(
       'prefix of attributes',
       text,
-      'begin with user., trusted., security. or lustre.',
+      index === undefined && !xattrPrefixes.includes(text) ? begin : follow,
     );
   });
 }
