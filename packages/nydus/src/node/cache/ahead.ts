@@ -78,7 +78,8 @@ export class AheadOfReaders {
     if (urgency === 'foreseen') {
       const last = this.#chunks.indexAt(offset + length - 1);
       const range = this.#foresight?.behind(this.#chunks.offsetOf(last + 1), AHEAD_RUN);
-      if (range) this.#ways.begin(range, urgency);
+      // Nobody waits for it yet.
+      if (range) this.#ways.begin(range, 'ahead');
       return;
     }
     for (const range of this.#readAhead.behind(offset, length, isNew)) {

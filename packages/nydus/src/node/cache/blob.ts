@@ -45,7 +45,7 @@ export class CachedBlob implements Source {
   readonly #lock: Lock;
   readonly #coming = new Map<number, Promise<void>>();
   readonly #homeless = new Homeless();
-  readonly #queue = new FetchQueue(FETCHES);
+  readonly #queue: FetchQueue;
   readonly #ahead: AheadOfReaders;
   readonly #closing = new AbortController();
 
@@ -56,6 +56,7 @@ export class CachedBlob implements Source {
     this.#around = around;
     this.chunks = remote.chunks;
     this.size = remote.chunks.size;
+    this.#queue = new FetchQueue(FETCHES, around.readers);
     this.#ahead = new AheadOfReaders(this.chunks, this.#queue, {
       isAtHand: (index) => this.#isAtHand(index),
       isAsked: (index) => this.#isAtHand(index) || this.#coming.has(index),

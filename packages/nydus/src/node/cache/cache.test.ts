@@ -21,7 +21,7 @@ import fc from 'fast-check';
 import { BlobCache } from './cache.ts';
 import { type Chunks, chunksAt, evenChunks } from './chunks.ts';
 import { Foresight } from './foresight.ts';
-import { FetchQueue } from './queue.ts';
+import { FetchQueue, WaitingReaders } from './queue.ts';
 import type { RemoteBlob } from './remote-blob.ts';
 
 const hash = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
@@ -59,6 +59,49 @@ function far(
     verify: (index, bytes) => hash(bytes) === hash(part(index)),
   };
 }
+
+/** Blobs whose requests are answered when the test says so. */
+class HeldLink {
+  readonly #held: { readonly name: string; answer(): void }[] = [];
+
+  /** Who has asked and waits, in that order. */
+  get open(): readonly string[] {
+    return this.#held.map(({ name }) => name);
+  }
+
+  blob(name: string): RemoteBlob {
+    const chunks = evenChunks(4 * 1024 * 1024, 4096);
+    return {
+      id: name,
+      chunks,
+      fetch: async (first, end) => {
+        await new Promise<void>((answer) => this.#held.push({ name, answer }));
+        return new Uint8Array(chunks.offsetOf(end) - chunks.offsetOf(first));
+      },
+      verify: () => true,
+    };
+  }
+
+  answer(at: number): void {
+    this.#held.splice(at, 1)[0]!.answer();
+  }
+
+  /** Answers all until something is done. */
+  async drain(work: Promise<unknown>): Promise<void> {
+    let isDone = false;
+    const done = work.finally(() => {
+      isDone = true;
+    });
+    while (!isDone) {
+      while (this.#held.length > 0) this.answer(0);
+      await settled();
+    }
+    await done;
+  }
+}
+
+/** Returns once all has gone on that waits for nothing but its turn. */
+const settled = () => new Promise((go) => setImmediate(go));
 
 /** The one directory of a cache with one blob. */
 function onlyBlob(directory: string): string {
@@ -338,7 +381,7 @@ describe('a cache', () => {
 
 describe('turns for fetches', () => {
   it('are so many at once, in the order they were asked for', async () => {
-    const queue = new FetchQueue(2);
+    const queue = new FetchQueue(2, new WaitingReaders());
     const order: string[] = [];
     let running = 0;
     const work = (name: string) => async () => {
@@ -353,7 +396,7 @@ describe('turns for fetches', () => {
   });
 
   it('leave room for what is fetched ahead once no reader waits for what was not foreseen', async () => {
-    const queue = new FetchQueue(4);
+    const queue = new FetchQueue(4, new WaitingReaders());
     const order: string[] = [];
     const fetched = Promise.all([
       queue.run('demand', async () => {
@@ -370,6 +413,58 @@ describe('turns for fetches', () => {
     await fetched;
     assert.deepEqual(order, ['demand', 'room', 'foreseen']);
     await queue.room();
+  });
+
+  it('leave no room ahead of any blob while a reader of another waits', async (test) => {
+    const link = new HeldLink();
+    const cache = new BlobCache(temporary(test));
+    const read = await cache.open(link.blob('read'));
+    const others = [await cache.open(link.blob('first')), await cache.open(link.blob('second'))];
+    const brought = others.map((each) => each.bringAhead([[0, each.size]]));
+    await settled();
+    assert.equal(link.open.length, 8, 'four at once of each');
+    // Nothing is behind it to be read ahead.
+    const bytes = read.read(read.size - 1, 1);
+    await settled();
+    assert.deepEqual(link.open.slice(8), ['read']);
+    for (let each = 0; each < 8; each++) link.answer(0);
+    await settled();
+    assert.deepEqual(link.open, ['read'], 'what was asked has come, and nothing new is asked');
+    link.answer(0);
+    await bytes;
+    await link.drain(Promise.all(brought));
+    assert.ok(others.every((each) => each.isWhole));
+    for (const each of [read, ...others]) await each.close();
+  });
+
+  it('stop other blobs only, where a reader is ahead of what is foreseen', async (test) => {
+    const link = new HeldLink();
+    const cache = new BlobCache(temporary(test));
+    const read = await cache.open(link.blob('read'));
+    const other = await cache.open(link.blob('other'));
+    const brought = [read, other].map((each) => each.bringAhead([[0, each.size]]));
+    await settled();
+    const bytes = read.read(read.size - 1, 1);
+    await settled();
+    assert.deepEqual(link.open.slice(8), ['read']);
+    for (let each = 0; each < 8; each++) link.answer(0);
+    await settled();
+    assert.deepEqual(link.open, ['read', 'read', 'read', 'read', 'read']);
+    await link.drain(Promise.all([...brought, bytes]));
+    for (const each of [read, other]) await each.close();
+  });
+
+  it('are not held up by what is read to fetch another blob', async (test) => {
+    const link = new HeldLink();
+    const cache = new BlobCache(temporary(test));
+    const hashes = await cache.open({ ...link.blob('hashes'), isInner: true });
+    const blob = await cache.open(link.blob('blob'));
+    const bytes = hashes.read(0, 1);
+    const brought = blob.bringAhead([[0, 1]]);
+    await settled();
+    assert.ok(link.open.includes('blob'));
+    await link.drain(Promise.all([bytes, brought]));
+    for (const each of [hashes, blob]) await each.close();
   });
 });
 

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { acquireLock, HostError, hostError, systemCode } from '@anole/host';
 import { CachedBlob } from './blob.ts';
+import { WaitingReaders } from './queue.ts';
 import { contentOf, type RemoteBlob } from './remote-blob.ts';
 import type { BlobEvents } from './surroundings.ts';
 
@@ -58,6 +59,7 @@ export class BlobCache {
   quota: number;
   readonly #events: BlobEvents;
   readonly #open = new Set<CachedBlob>();
+  readonly #readers = new WaitingReaders();
   #soon: NodeJS.Timeout | undefined;
   #freeing: Promise<boolean> | undefined;
   /** Before that nothing can be freed, by the computer's clock of milliseconds. */
@@ -92,6 +94,8 @@ export class BlobCache {
       await writeFile(join(directory, 'id'), remote.id);
       const blob = new CachedBlob(remote, directory, lock, {
         events: this.#events,
+        // Who reads for another blob has been counted there, if anybody waits.
+        readers: remote.isInner ? new WaitingReaders() : this.#readers,
         onGrown: () => this.#checkSoon(),
         freeDisk: (bytes) => this.#freeDisk(bytes),
         onClosing: () => {

@@ -21,6 +21,8 @@ export interface RemoteBlob {
   close?(): Awaitable<void>;
   /** Whether who reads of it is not expected to go on behind that. */
   readonly isScattered?: boolean;
+  /** Whether it is read only to fetch and prove what is of another blob. */
+  readonly isInner?: boolean;
 }
 
 export interface BlobCounters {

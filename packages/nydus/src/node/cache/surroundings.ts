@@ -1,4 +1,5 @@
 import { systemCode } from '@anole/host';
+import type { WaitingReaders } from './queue.ts';
 
 /** Who is told what becomes of blobs. */
 export interface BlobEvents {
@@ -20,6 +21,8 @@ export interface BlobSurroundings {
   /** Of its file, from an owner that is gone. It passes to the blob. */
   readonly descriptor?: number;
   readonly events: BlobEvents;
+  /** Of all blobs on the link, before which nothing is fetched ahead. */
+  readonly readers: WaitingReaders;
   /** More of the disk is taken. */
   onGrown(): void;
   /** Frees so many bytes of a disk that is full, if that can be. */

@@ -31,7 +31,7 @@ const HASHES = 32 * 1024;
 /** A blob of whose hashes what has come is kept, likewise. Of the rest nothing is to be read. */
 export function hashesBlob(far: Source, digest: string): RemoteBlob {
   const chunks = evenChunks(far.size, HASHES);
-  return { ...piecesOf(far, chunks), id: `${digest} hashes`, isScattered: true };
+  return { ...piecesOf(far, chunks), id: `${digest} hashes`, isScattered: true, isInner: true };
 }
 
 /** The ID of a blob that was made here. */
