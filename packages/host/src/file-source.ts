@@ -1,9 +1,11 @@
-import { closeSync, constants, fstatSync, openSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs';
 import { checkRange, type Source } from '@anole/bytes';
+import type { DeviceNumber } from '@anole/vfs';
 import { HostError, hostError } from './errors.ts';
+import { deviceOf } from './host-stat.ts';
 import { readAt } from './read-at.ts';
 
-/** A Source over a file of this machine, held open until it is closed. */
+/** A Source over a file or a block device of this machine, held open until it is closed. */
 export interface FileSource extends Source {
   /** The descriptor, for callers that map or pass it on; the Source owns it. */
   readonly fd: number;
@@ -69,11 +71,19 @@ function openFile(path: string): number {
 }
 
 function sizeOfFile(fd: number, path: string): number {
-  const stat = fstatSync(fd);
-  if (!stat.isFile()) {
-    throw new HostError('HOST_NOT_FILE', `Cannot read ${path}: it is no regular file`);
+  const stat = fstatSync(fd, { bigint: true });
+  if (stat.isBlockDevice()) return sizeOfDevice(deviceOf(stat.rdev), path);
+  if (stat.isFile()) return Number(stat.size);
+  throw new HostError('HOST_NOT_FILE', `Cannot read ${path}: it is no regular file`);
+}
+
+/** What is read of a block device has no size of its own: the kernel tells sectors of 512 bytes, whatever it has. */
+function sizeOfDevice({ major, minor }: DeviceNumber, path: string): number {
+  try {
+    return Number(readFileSync(`/sys/dev/block/${major}:${minor}/size`, 'latin1')) * 512;
+  } catch (error) {
+    throw hostError(error, `tell the size of ${path}`);
   }
-  return stat.size;
 }
 
 function readFully(fd: number, offset: number, target: Uint8Array, path: string): void {

@@ -165,6 +165,29 @@ test('what cannot be done is said with a code and leaves nothing behind', () => 
   assert.ok(!readdirSync(base).includes('failed'));
 });
 
+const noDevice =
+  (process.geteuid?.() !== 0 && 'needs root') ||
+  (spawnSync('losetup', ['--find'], { stdio: 'ignore' }).status !== 0 && 'has no loop devices');
+
+test('images and archives are read from block devices', { skip: noDevice }, () => {
+  const archive = join(base, 'device.tar');
+  assert.equal(spawnSync('tar', ['-C', source, '-cf', archive, '.']).status, 0);
+  for (const [index, file] of [image, archive].entries()) {
+    const attached = spawnSync('losetup', ['--find', '--show', '--read-only', file]);
+    assert.equal(attached.status, 0, attached.stderr.toString());
+    const device = attached.stdout.toString().trim();
+    try {
+      const output = join(base, `device-${index}`);
+      const made = anole(['mk', device, '-o', output]);
+      assert.equal(made.status, 0, made.stderr);
+      assert.equal(anole(['diff', source, output, '--ignore', 'mtime']).status, 0);
+      if (index === 0) assert.equal(anole(['check', device, '--strict']).status, 0);
+    } finally {
+      spawnSync('losetup', ['--detach', device]);
+    }
+  }
+});
+
 test('an interrupt while an image is made leaves nothing behind', async () => {
   const output = join(base, 'interrupted');
   mkdirSync(output);

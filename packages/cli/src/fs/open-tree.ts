@@ -81,7 +81,7 @@ function bytesAt(name: string, offset: (size: number) => number, length: number)
   try {
     const stat = statSync(name);
     const at = offset(stat.size);
-    if (!stat.isFile() || at < 0) return '';
+    if (!(stat.isFile() || stat.isBlockDevice()) || at < 0) return '';
     const fd = openSync(name, 'r');
     try {
       const bytes = Buffer.alloc(length);
