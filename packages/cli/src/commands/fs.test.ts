@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import {
   chmodSync,
   linkSync,
@@ -217,6 +218,18 @@ test('a full disk is said, and nothing is left on it', {
     const { status, stderr } = anole(['mk', source, '-o', join(disk, 'image')]);
     assert.equal(status, 1);
     assert.match(stderr, /HOST_NO_SPACE/);
+    // Known before anything is written, where files go in as they are.
+    assert.match(
+      stderr,
+      /Cannot write \d+ bytes of files to .*disk\/image: its disk has \d+ bytes free/,
+    );
+    assert.deepEqual(readdirSync(disk), []);
+    // And found on the way, where that depends on what is equal.
+    const unequal = join(base, 'unequal');
+    mkdirSync(unequal);
+    writeFileSync(join(unequal, 'file'), randomBytes(3_000_000));
+    const chunks = anole(['mk', unequal, '-o', join(disk, 'image'), '--chunksize', '4096']);
+    assert.match(chunks.stderr, /HOST_NO_SPACE/);
     assert.deepEqual(readdirSync(disk), []);
   } finally {
     spawnSync('umount', [disk]);

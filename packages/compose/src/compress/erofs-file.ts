@@ -8,6 +8,7 @@ import {
 } from '@anole/erofs';
 import { createFileAtomically, HostNode, readAt, scratchFile, writeAt } from '@anole/host';
 import type { Tree } from '@anole/vfs';
+import { checkFree } from './check-free.ts';
 import { OldFile } from './old-file.ts';
 import { SourceThreads } from './source-threads.ts';
 
@@ -60,6 +61,7 @@ export async function writeErofsFile(
       await old?.giveOwner(file);
       const write = async (more: WriteOptions) => {
         made = await writeErofs(tree, { ...all, target: fileSpool(file.fd, offset), ...more });
+        checkFree(resolve(at), made.plain.bytes);
         await writeParts(file.fd, offset, made, threads, options);
         const end = offset + made.size;
         const there = await old?.copyAround(file.fd, offset, end, signal);
