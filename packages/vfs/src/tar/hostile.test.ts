@@ -166,6 +166,18 @@ describe('readTar, of what is wrong', () => {
     });
   }
 
+  it('says at which byte the member begins that is wrong', async () => {
+    for (const [what, members, code] of wrongs) {
+      if (code === 'TAR_TRUNCATED') continue;
+      const archive = rawTar({ name: 'before', body: 'alpha' }, ...members);
+      await assert.rejects(all(readTar(memorySource(archive))), (error: AnoleError) => {
+        assert.equal(error.details['position'], 1024, what);
+        assert.match(error.message, /byte 1024/, what);
+        return true;
+      });
+    }
+  });
+
   it('refuses what is no tar at all', async () => {
     const noise = new Uint8Array(2048).map((_, at) => at * 7 + 1);
     await assert.rejects(all(readTar(memorySource(noise))), { code: 'TAR_BAD_CHECKSUM' });

@@ -37,7 +37,7 @@ const MAX_GLOBAL = 64 * 1024;
  * them, unless `lent` says so. The input is read to its end (so that a decompressor before it checks its trailer), but
  * for an iteration that is left early.
  *
- * @throws TarError
+ * @throws TarError, in `details.position` the byte at which the member begins, or where in it reading ended
  * @example
  * for await (const entry of readTar(stream)) {
  *   if (entry.type === 'file') console.log(entry.path, (await entry.storedBytes()).length);
@@ -52,8 +52,14 @@ export async function* readTar(
   try {
     for (;;) {
       options.signal?.throwIfAborted();
-      const next = flow(() => reader.next());
-      const entry = isPromise(next) ? await next : next;
+      const { position } = input;
+      let entry: TarEntry | undefined;
+      try {
+        const next = flow(() => reader.next());
+        entry = isPromise(next) ? await next : next;
+      } catch (error) {
+        throw located(error, position);
+      }
       if (entry === undefined) break;
       yield entry;
       const done = reader.finish();
@@ -63,6 +69,17 @@ export async function* readTar(
   } finally {
     await input.close();
   }
+}
+
+/** The error of a member with where that begins, the headers included that announce it; others as they are. */
+function located(error: unknown, position: number): unknown {
+  if (!(error instanceof TarError) || error.details['position'] !== undefined) return error;
+  const { code, message, details, cause, hint } = error;
+  return new TarError(code, `${message} (the member at byte ${position})`, {
+    details: { ...details, position },
+    cause,
+    ...(hint !== undefined && { hint }),
+  });
 }
 
 /** What the headers before an entry's own said about it. */
