@@ -40,7 +40,7 @@ interface Layer {
  * @param id names the layer, and all that its spans and files are
  * @param stored the layer as it is, at which each read is a request
  * @throws OciError `OCI_UNSUPPORTED` where a span has no digest or is too large; when read, AnoleError
- *   `SPAN_WRONG_CONTENT`, and what `decode` raises
+ *   `SPAN_WRONG_CONTENT`, also for what does not decode, and what `decode` raises for bytes that a digest has verified
  */
 export function spanDevice(
   id: string,
@@ -133,12 +133,31 @@ async function decoded(
     const span = spans.at(number);
     const part = all.subarray(span.start - start, span.end - start);
     verify(part, span, span.storedDigest);
-    const window = windows[at] ?? before;
-    const bytes = spans.decode(number, part, outEnd(spans, number) - span.out, window);
+    const bytes = decode(spans, number, part, windows[at] ?? before);
     verify(bytes, span, span.digest);
     before = bytes.subarray(-INFLATE_WINDOW);
     return { number, bytes };
   });
+}
+
+/** What nothing has verified yet, and does not decode, is not what it should be: it may be asked for elsewhere. */
+function decode(
+  spans: LayerSpans,
+  number: number,
+  stored: Uint8Array,
+  window: Uint8Array | undefined,
+): Uint8Array {
+  const { out, start, end, storedDigest } = spans.at(number);
+  try {
+    return spans.decode(number, stored, outEnd(spans, number) - out, window);
+  } catch (cause) {
+    if (storedDigest !== undefined || !AnoleError.is(cause)) throw cause;
+    throw new AnoleError(
+      'SPAN_WRONG_CONTENT',
+      `Cannot accept the bytes stored from ${start} to ${end}: ${cause.message}`,
+      { details: { start, end }, cause },
+    );
+  }
 }
 
 function verify(bytes: Uint8Array, { start, end }: Span, digest: string | undefined): void {
