@@ -10,6 +10,7 @@ import { PreContentGroup } from '@anole/host/native';
 import { noPreContent } from '../../host/test/tools.ts';
 import { BlobCache } from '../src/node/cache/cache.ts';
 import { evenChunks } from '../src/node/cache/chunks.ts';
+import { scrubPart } from '../src/node/cache/scrub.ts';
 import { Filler } from '../src/node/service/filler.ts';
 
 const run = promisify(execFile);
@@ -43,6 +44,45 @@ test('a file is watched until it has all', { skip: await noPreContent() }, async
   assert.equal(await digest(), hash('sha256', content));
   assert.equal(asked, before, 'nobody was asked for what is there');
   assert.ok(filler.remove(blob));
+  await filler.close();
+  await blob.close();
+});
+
+test('who reads what is known to be damaged, and cannot be brought again, gets an error', {
+  skip: await noPreContent(),
+}, async (test) => {
+  const directory = mkdtempSync(join(tmpdir(), 'filler-'));
+  test.after(() => rmSync(directory, { recursive: true }));
+  const chunk = 64 * 1024;
+  const content = randomBytes(16 * chunk);
+  const chunks = evenChunks(content.length, chunk);
+  const far = { isAway: false };
+  const blob = await new BlobCache(directory).open({
+    id: 'random',
+    chunks,
+    verify: (index, bytes) =>
+      content.subarray(chunks.offsetOf(index), chunks.offsetOf(index + 1)).equals(bytes),
+    fetch: async (first, end) => {
+      if (far.isAway) throw new Error('the registry is away');
+      return content.subarray(chunks.offsetOf(first), chunks.offsetOf(end));
+    },
+  });
+  const filler = new Filler(new PreContentGroup(join(directory, 'bell')));
+  filler.add(blob);
+  filler.start();
+  const read = async () => {
+    const dd = [`if=${blob.path}`, `bs=${chunk}`, 'count=1', 'skip=2', 'iflag=direct'];
+    return (await run('dd', dd, { encoding: 'buffer' })).stdout;
+  };
+  const right = content.subarray(2 * chunk, 3 * chunk);
+  assert.ok(right.equals(await read()));
+  await run('fallocate', ['-p', '-o', `${2 * chunk}`, '-l', `${chunk}`, blob.path]);
+  far.isAway = true;
+  await scrubPart(blob, 0, content.length);
+  assert.equal(blob.holds(2 * chunk, chunk), false);
+  await assert.rejects(read(), /Input\/output error/);
+  far.isAway = false;
+  assert.ok(right.equals(await read()));
   await filler.close();
   await blob.close();
 });

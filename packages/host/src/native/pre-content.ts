@@ -84,7 +84,7 @@ export class PreContentGroup implements AsyncDisposable {
   }
 
   /**
-   * @param ready blocks for which nobody is asked, from the moment on when they are noted there
+   * @param ready blocks for which nobody is asked, as long as they are noted there
    * @throws HostError `HOST_IO` where the kernel or the file system does not know such events
    */
   mark(path: string, ready?: ReadyBlocks): void {

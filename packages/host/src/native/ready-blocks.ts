@@ -4,8 +4,8 @@ const BLOCK = 4096;
 const MOST = 2 ** 24;
 
 /**
- * Which blocks of a file whose contents come when they are read are there for good, one bit for each, in memory that
- * threads share.
+ * Which blocks of a file whose contents come when they are read are there, one bit for each, in memory that threads
+ * share.
  */
 export class ReadyBlocks {
   /** Bytes of the file. */
@@ -22,12 +22,15 @@ export class ReadyBlocks {
   /** Notes those that lie in a range; the last block of the file has bytes up to its end. */
   put(start: number, end: number): void {
     const last = end >= this.size ? Math.ceil(this.size / BLOCK) : Math.floor(end / BLOCK);
-    const bound = Math.min(last, 32 * this.words.length);
-    for (let block = Math.ceil(start / BLOCK); block < bound; ) {
-      const count = Math.min(32 - (block & 31), bound - block);
-      const bits = count === 32 ? -1 : ((1 << count) - 1) << (block & 31);
-      Atomics.or(this.words, block >>> 5, bits);
-      block += count;
+    for (const [word, bits] of this.#bits(Math.ceil(start / BLOCK), last)) {
+      Atomics.or(this.words, word, bits);
+    }
+  }
+
+  /** Takes back those of which a range has any byte: they are not there any more. */
+  take(start: number, end: number): void {
+    for (const [word, bits] of this.#bits(Math.floor(start / BLOCK), Math.ceil(end / BLOCK))) {
+      Atomics.and(this.words, word, ~bits);
     }
   }
 
@@ -40,5 +43,15 @@ export class ReadyBlocks {
       if (((Atomics.load(this.words, block >>> 5) >>> (block & 31)) & 1) === 0) return false;
     }
     return true;
+  }
+
+  /** Words and their bits, of blocks [first, end) as far as they are noted. */
+  *#bits(first: number, end: number): Iterable<readonly [word: number, bits: number]> {
+    const bound = Math.min(end, 32 * this.words.length);
+    for (let block = first; block < bound; ) {
+      const count = Math.min(32 - (block & 31), bound - block);
+      yield [block >>> 5, count === 32 ? -1 : ((1 << count) - 1) << (block & 31)];
+      block += count;
+    }
   }
 }

@@ -37,6 +37,11 @@ export class CachedBlob implements Source {
   readonly size: number;
   readonly chunks: Chunks;
   readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
+  /**
+   * Told at once of each range that the file {@link holds} no more, for one who lets others read the file: in bytes,
+   * from `start` to before `end`.
+   */
+  onLost: ((start: number, end: number) => void) | undefined;
   #remote: RemoteBlob;
   readonly #around: BlobSurroundings;
   readonly #file: BlobFile;
@@ -239,6 +244,7 @@ export class CachedBlob implements Source {
    * readers reads.
    */
   forget(): void {
+    this.onLost?.(0, this.size);
     this.#presence.clear();
     this.#homeless.clear();
   }
@@ -402,7 +408,10 @@ export class CachedBlob implements Source {
   /** Fills `target` from the file. False where that is not what was proven: then it has to be proven again. */
   #take(target: Uint8Array, offset: number): boolean {
     const wrong = this.#file.read(offset, target);
-    for (const index of wrong) this.#presence.states[index] = chunkStates.unproven;
+    for (const index of wrong) {
+      this.#presence.states[index] = chunkStates.unproven;
+      this.onLost?.(this.chunks.offsetOf(index), this.chunks.offsetOf(index + 1));
+    }
     return wrong.length === 0;
   }
 }

@@ -53,6 +53,8 @@ export class Filler {
     else {
       const ready = new ReadyBlocks(blob.size);
       this.#blobs.set(ino, { blob, ready, uses: 1, failures: 0, isMarked: true });
+      // A heal may take long, or fail: meanwhile nobody may read what is wrong.
+      blob.onLost = (start, end) => ready.take(start, end);
       this.group.mark(blob.path, ready);
     }
   }
@@ -63,6 +65,7 @@ export class Filler {
     const known = this.#blobs.get(ino);
     if (known === undefined || --known.uses > 0) return false;
     this.#unmark(known);
+    known.blob.onLost = undefined;
     this.#blobs.delete(ino);
     return true;
   }
