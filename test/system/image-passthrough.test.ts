@@ -19,6 +19,9 @@ import {
 } from './image-world.ts';
 import { endProcess } from './left-over.ts';
 
+/** Megabytes of a disk with room for whole files: there may be none on this computer's own. */
+const ROOMY = 256;
+
 /** What the service says of its only mount. */
 async function passthroughOf({ ask }: Place) {
   const { mounts } = JSON.parse((await ask('GET', '/v1/mounts')).text);
@@ -94,8 +97,8 @@ describe('files of images that the kernel reads by itself', {
     });
   });
 
-  /** Mounted, with files of the cache on a disk of their own if its size is given. */
-  const mounted = async (test: TestContext, disk?: number) => {
+  /** Mounted, with files of the cache on a disk of their own, whose size is given in megabytes. */
+  const mounted = async (test: TestContext, disk = ROOMY) => {
     const place = await setUp(test, published, disk);
     await serve(place, '--passthrough');
     const { status, stderr } = await place.mount('fuse');
