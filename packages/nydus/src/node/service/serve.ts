@@ -77,9 +77,14 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       onMounts: (mounts) => link.mounts(mounts),
       onStranded: ({ directory, image }, error) =>
         log({ event: 'cannot take over yet', directory, image: image.name, reason: String(error) }),
-      onDamaged: (place) => log({ event: 'damaged in the cache', ...place }),
+      onDamaged: (place) =>
+        repeats.tell(`damaged ${place.blob}`, { event: 'damaged in the cache', ...place }),
       onUnhealed: (place, error) =>
-        log({ event: 'not fetched again', ...place, reason: String(error) }),
+        repeats.tell(`unhealed ${place.blob} ${kindOf(error)}`, {
+          event: 'not fetched again',
+          ...place,
+          reason: String(error),
+        }),
       onGone: ({ directory, image }) =>
         log({ event: 'unmounted by somebody else', directory, image: image.name }),
       onRefused: ({ id: blob }, { offset, length, pid }, error) =>
