@@ -1,5 +1,13 @@
 import assert from 'node:assert/strict';
-import { closeSync, fsyncSync, globSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  fsyncSync,
+  globSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { before, describe, it, type TestContext } from 'node:test';
 import { needs, sharedBySuite, until } from '../../packages/oci/src/testing/tools.ts';
@@ -83,14 +91,20 @@ describe('a cache whose bytes change while an image is mounted from it', {
   it('makes no whole file that is wrong, for this service or the next', async (test) => {
     const { place } = await mounted(test, '--passthrough');
     await damage(place, 3);
+    const opens = async () => (await mountOf(place)).passthrough.opens;
     const pass = async () => {
+      const before = await opens();
       await until('the file is passed', async () => {
         assert.equal(await place.sum('fuse', 3), hashOf(contentOf(3)));
-        return (await mountOf(place)).passthrough.opens > 0;
+        return (await opens()) > before;
       });
     };
     await pass();
     assert.equal((await mountOf(place)).damaged, 1);
+    const whole = join(place.directory, 'cache/blobs/whole/content', hashOf(contentOf(3)));
+    writeFileSync(whole, contentOf(4), { flag: 'r+' });
+    await pass();
+    assert.equal(hashOf(readFileSync(whole)), hashOf(contentOf(3)), 'it was made anew');
     assert.equal((await place.anole('image', 'umount', 'fuse')).status, 0);
     for (const pid of place.pids('quiet')) endProcess(pid, 'SIGTERM');
     await until('the service has ended', () => place.pids('quiet').length === 0);

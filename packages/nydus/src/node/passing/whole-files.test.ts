@@ -7,6 +7,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
@@ -34,6 +35,14 @@ async function* pieces(bytes: Uint8Array) {
 const whole = (key: number) => pieces(contentOf(key));
 const contentsIn = (directory: string) => readdirSync(join(directory, 'content')).toSorted();
 const hashes = (...keys: readonly number[]) => keys.map((key) => hashOf(contentOf(key))).toSorted();
+
+/** Makes a file one that was opened last at a time, in seconds. */
+function usedAt(directory: string, key: number, seconds: number): void {
+  const path = join(directory, 'used', hashOf(contentOf(key)));
+  mkdirSync(join(directory, 'used'), { recursive: true });
+  writeFileSync(path, '');
+  utimesSync(path, seconds, seconds);
+}
 
 function bytesOf(fd: number | undefined): Uint8Array | undefined {
   if (fd === undefined) return undefined;
@@ -67,17 +76,34 @@ describe('whole files of images', () => {
     assert.deepEqual(bytesOf(next.open(8, SIZE)), contentOf(2));
   });
 
+  it('are proven anew once somebody changed them, though they are as long as before', async (test) => {
+    const directory = temporary(test);
+    const image = new WholeFiles(directory).ofImage('sha256:1');
+    await image.make(1, SIZE, whole(1));
+    assert.deepEqual(bytesOf(image.open(1, SIZE)), contentOf(1));
+    const path = join(directory, 'content', hashOf(contentOf(1)));
+    const { atime, mtime } = statSync(path);
+    writeFileSync(path, contentOf(2), { flag: 'r+' });
+    utimesSync(path, atime, mtime);
+    assert.equal(image.open(1, SIZE), undefined);
+    assert.equal(image.state(1), 'unproven');
+    await image.prove(1, SIZE);
+    assert.equal(image.state(1), 'none');
+    assert.equal(await image.make(1, SIZE, whole(1)), true);
+    assert.deepEqual(bytesOf(image.open(1, SIZE)), contentOf(1));
+  });
+
   it('make room, the longest unused first, and stay with who has them', async (test) => {
     const directory = temporary(test);
     const files = new WholeFiles(directory, 3 * SIZE);
     const image = files.ofImage('sha256:1');
     for (const key of [1, 2, 3]) {
       assert.equal(await image.make(key, SIZE, whole(key)), true);
-      utimesSync(join(directory, 'content', hashOf(contentOf(key))), key, key);
+      usedAt(directory, key, key);
     }
     const held = image.open(1, SIZE);
     const second = image.open(2, SIZE);
-    utimesSync(join(directory, 'content', hashOf(contentOf(1))), 1, 1);
+    usedAt(directory, 1, 1);
     assert.equal(await image.make(4, SIZE, whole(4)), true);
     assert.deepEqual(contentsIn(directory), hashes(2, 3, 4));
     assert.equal(await image.make(5, SIZE, whole(5)), true);
@@ -140,7 +166,7 @@ describe('whole files of images', () => {
     assert.equal(await making, true);
     assert.deepEqual(contentsIn(directory), hashes(1, 2));
     assert.deepEqual(bytesOf(image.open(1, SIZE)), contentOf(1));
-    assert.deepEqual(readdirSync(directory).toSorted(), ['content', 'images', left]);
+    assert.deepEqual(readdirSync(directory).toSorted(), ['content', 'images', left, 'used']);
   });
 
   it('are made again once what was in the way is gone', async (test) => {
@@ -160,7 +186,7 @@ describe('whole files of images', () => {
     const image = files.ofImage('sha256:1');
     for (const key of [1, 2, 3]) {
       await image.make(key, SIZE, whole(key));
-      utimesSync(join(directory, 'content', hashOf(contentOf(key))), key, key);
+      usedAt(directory, key, key);
     }
     assert.equal(await files.bytes(), 3 * SIZE);
     assert.equal(await files.evict(2 * SIZE), SIZE);
@@ -182,7 +208,12 @@ describe('whole files of images', () => {
     writeFileSync(join(directory, 'making-now'), 'still being made');
     mkdirSync(join(directory, 'images', 'empty'));
     await new WholeFiles(directory).ofImage('sha256:3').make(3, SIZE, whole(3));
-    assert.deepEqual(readdirSync(directory).toSorted(), ['content', 'images', 'making-now']);
+    assert.deepEqual(readdirSync(directory).toSorted(), [
+      'content',
+      'images',
+      'making-now',
+      'used',
+    ]);
     assert.equal(readdirSync(join(directory, 'images')).length, 2);
   });
 });

@@ -1,5 +1,5 @@
 import { hash, randomUUID } from 'node:crypto';
-import { closeSync, fstatSync, futimesSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, mkdirSync, openSync, type Stats, utimesSync } from 'node:fs';
 import {
   type FileHandle,
   lstat,
@@ -32,17 +32,18 @@ const STALE = 60 * 60 * 1000;
  * are named by the SHA-256 of what they have, so images share them, and mounts what the kernel keeps of them in memory:
  *
  *     content/SHA256         a file, or what is left of one where a disk or a power cut lost it
+ *     used/SHA256            an empty file, of the time at which that one was made, or opened last
  *     images/IMAGE/INO       a symbolic link, whose target is that name
  *     making-UUID            a file that is being made
  *
- * Each process proves a file once before its first use. The longest unused make room. Several processes may use one
- * directory: what one removes stays with who has it open.
+ * Each process proves a file before its first use, and again once somebody changed it. The longest unused make room.
+ * Several processes may use one directory: what one removes stays with who has it open.
  */
 export class WholeFiles {
   readonly directory: string;
   readonly #most: number;
-  /** Inode numbers of proven files, by their SHA-256. */
-  readonly #proven = new Map<string, number>();
+  /** What proven files were, by their SHA-256. */
+  readonly #proven = new Map<string, string>();
   #swept: Promise<void> | undefined;
 
   /** @param most bytes of the disk */
@@ -70,15 +71,14 @@ export class WholeFiles {
 
   /** Opens a file that is proven, to be closed by the caller. */
   openProven(sha256: string, size: number): number | undefined {
-    const ino = this.#proven.get(sha256);
-    if (ino === undefined) return undefined;
+    const state = this.#proven.get(sha256);
+    if (state === undefined) return undefined;
     let fd: number | undefined;
     try {
       fd = openSync(this.#pathOf(sha256), 'r');
       const found = fstatSync(fd);
-      if (found.ino === ino && found.size === size) {
-        const now = Date.now() / 1000;
-        futimesSync(fd, now, now);
+      if (found.size === size && stateOf(found) === state) {
+        this.#use(sha256);
         return fd;
       }
     } catch {
@@ -104,7 +104,7 @@ export class WholeFiles {
     if (found === undefined) return false;
     if (found.sha256 !== sha256) await rm(path, { force: true });
     if (found.sha256 !== sha256 || found.stat.size !== size) return false;
-    this.#proven.set(sha256, found.stat.ino);
+    this.#proven.set(sha256, stateOf(found.stat));
     return true;
   }
 
@@ -120,12 +120,13 @@ export class WholeFiles {
     if (!(await this.#makeRoom(size))) return undefined;
     const { path, file } = await this.#begin();
     try {
-      const { sha256, ino } = await write(file, size, pieces);
+      const sha256 = await write(file, size, pieces);
       // Who has the one that is there shares its memory.
       if (this.isProven(sha256) || (await this.prove(sha256, size).catch(() => false)))
         return sha256;
       await rename(path, this.#pathOf(sha256));
-      this.#proven.set(sha256, ino);
+      this.#proven.set(sha256, stateOf(await file.stat()));
+      this.#use(sha256);
       return sha256;
     } finally {
       await this.#end(path, file);
@@ -160,6 +161,7 @@ export class WholeFiles {
     for (const { sha256, bytes } of all) {
       if (taken <= most) break;
       await rm(this.#pathOf(sha256), { force: true });
+      await rm(this.#useOf(sha256), { force: true });
       this.#proven.delete(sha256);
       taken -= bytes;
     }
@@ -168,6 +170,26 @@ export class WholeFiles {
 
   #pathOf(sha256: string): string {
     return join(this.directory, 'content', sha256);
+  }
+
+  #useOf(sha256: string): string {
+    return join(this.directory, 'used', sha256);
+  }
+
+  /** Notes that a file is used now. Its own times are left alone: they say whether it was changed. */
+  #use(sha256: string): void {
+    const path = this.#useOf(sha256);
+    const now = Date.now() / 1000;
+    try {
+      utimesSync(path, now, now);
+    } catch {
+      try {
+        mkdirSync(join(this.directory, 'used'), { recursive: true });
+        closeSync(openSync(path, 'w', PRIVATE));
+      } catch {
+        // The disk is full: it makes room as if it had not been used.
+      }
+    }
   }
 
   /** What nobody else has, whoever shares the directory. */
@@ -199,7 +221,8 @@ export class WholeFiles {
     const found = await Promise.all(
       names.map(async (sha256) => {
         const at = await stat(this.#pathOf(sha256)).catch(() => undefined);
-        return { sha256, bytes: (at?.blocks ?? 0) * 512, used: at?.mtimeMs ?? 0 };
+        const use = await stat(this.#useOf(sha256)).catch(() => undefined);
+        return { sha256, bytes: (at?.blocks ?? 0) * 512, used: (use ?? at)?.mtimeMs ?? 0 };
       }),
     );
     return found.sort((a, b) => a.used - b.used);
@@ -221,6 +244,8 @@ export class WholeFiles {
       if (name.startsWith('making-') && (await isStale(path))) await rm(path, { force: true });
     }
     const there = new Set(await namesIn(join(this.directory, 'content')));
+    for (const sha256 of await namesIn(join(this.directory, 'used')))
+      if (!there.has(sha256)) await rm(this.#useOf(sha256), { force: true });
     const images = join(this.directory, 'images');
     for (const image of await namesIn(images)) {
       for (const ino of await namesIn(join(images, image))) {
@@ -240,6 +265,9 @@ interface Kept {
   /** Milliseconds since 1970. */
   readonly used: number;
 }
+
+/** Differs once somebody wrote to a file, or put another in its place. */
+const stateOf = ({ ino, size, mtimeMs, ctimeMs }: Stats) => [ino, size, mtimeMs, ctimeMs].join(' ');
 
 const sum = (all: readonly Kept[]) => all.reduce((total, { bytes }) => total + bytes, 0);
 
