@@ -4,7 +4,7 @@ import { access, type FileHandle, open, rename, rm, stat } from 'node:fs/promise
 import { basename, dirname, join } from 'node:path';
 import { HostError, hostError } from './errors.ts';
 import { makeDirectories, removeDirectories } from './make-directories.ts';
-import { nameOpenFile } from './native/file-calls.ts';
+import { nameOpenFile, O_TMPFILE } from './native/file-calls.ts';
 import { hasNative } from './native/koffi.ts';
 
 export interface AtomicOptions {
@@ -82,9 +82,6 @@ async function create(
     throw hostError(error, `write ${path}`);
   }
 }
-
-/** linux/fcntl.h; Node has not the flag itself. */
-const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 
 /** Undefined where there are no such files, or where they could not be given a name later. */
 async function openNameless(directory: string, mode: number): Promise<FileHandle | undefined> {

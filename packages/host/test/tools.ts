@@ -40,7 +40,7 @@ export async function noPreContent(): Promise<string | false> {
   const path = join(directory, 'file');
   writeFileSync(path, '');
   try {
-    await using group = new PreContentGroup(join(directory, 'bell'));
+    await using group = new PreContentGroup(directory);
     group.mark(path);
     return false;
   } catch (error) {

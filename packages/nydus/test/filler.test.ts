@@ -32,7 +32,7 @@ test('a file is watched until it has all', { skip: await noPreContent() }, async
     asked++;
     return ensure(...args);
   };
-  const filler = new Filler(new PreContentGroup(join(directory, 'bell')));
+  const filler = new Filler(new PreContentGroup(directory));
   filler.add(blob);
   filler.start();
   const digest = async () => (await run('sha256sum', [blob.path])).stdout.slice(0, 64);

@@ -119,7 +119,7 @@ describe('what the next service finds again', () => {
     const { reference, source } = await made();
     const cache = temporary(test);
     const fd = openSync(join(cache, 'file'), 'w+');
-    const group = new PreContentGroup(join(cache, 'bell')).fd;
+    const group = new PreContentGroup(cache).fd;
     const directory = join(cache, 'point');
     const mounts = [{ directory, kind: 'kernel', image: reference, since: 0 } as const];
     const keeper = { keep: async () => assert.fail(), release: () => assert.fail() };

@@ -49,7 +49,7 @@ async function kernelProblem(): Promise<string | undefined> {
   const directory = join(cacheDirectory(), 'blobs');
   try {
     await mkdir(directory, { recursive: true });
-    const group = new PreContentGroup(join(directory, `bell-doctor-${process.pid}`));
+    const group = new PreContentGroup(directory);
     await group.close();
     return undefined;
   } catch (error) {

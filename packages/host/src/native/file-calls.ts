@@ -1,3 +1,4 @@
+import { constants } from 'node:fs';
 import type { Timestamp } from '@anole/vfs';
 import type { StatRows } from '../stat-rows.ts';
 import { native, systemError } from './koffi.ts';
@@ -12,6 +13,9 @@ const linkat = native(
 );
 const futimens = native('int futimens(int fd, const void *times)');
 const utimensat = native('int utimensat(int fd, const char *path, const void *times, int flags)');
+
+/** Opens a file without a name in a directory: linux/fcntl.h, Node has not the flag itself. */
+export const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 
 /** linux/fcntl.h, linux/stat.h */
 const AT_FDCWD = -100;

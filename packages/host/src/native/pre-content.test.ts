@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   mkdirSync,
   mkdtempSync,
   openSync,
+  readdirSync,
   readFileSync,
   readSync,
   rmSync,
@@ -59,7 +61,7 @@ describe('files whose contents come when they are read', { skip }, () => {
       writeFileSync(file, '');
       truncateSync(file, 10_000);
     }
-    const group = new PreContentGroup(join(directory, 'bell'));
+    const group = new PreContentGroup(directory);
     test.after(() => group.close());
     for (const file of [path!, bad!]) group.mark(file);
     const isBad = ({ fd }: AccessEvent) =>
@@ -105,7 +107,7 @@ describe('files whose contents come when they are read', { skip }, () => {
     const fd = openSync(holes!, 'r+');
     test.after(() => closeSync(fd));
     writeSync(fd, Buffer.alloc(294_912), 0, 294_912, first);
-    const group = new PreContentGroup(join(directory, 'bell'));
+    const group = new PreContentGroup(directory);
     test.after(() => group.close());
     group.mark(holes!);
     let events = 0;
@@ -135,7 +137,7 @@ describe('files whose contents come when they are read', { skip }, () => {
     const path = join(directory, 'file');
     const blocks = 256;
     writeFileSync(path, Buffer.alloc(blocks * 4096, 'x'));
-    const group = new PreContentGroup(join(directory, 'bell'));
+    const group = new PreContentGroup(directory);
     test.after(() => group.close());
     const ready = new ReadyBlocks(blocks * 4096);
     group.mark(path, ready);
@@ -158,30 +160,37 @@ describe('files whose contents come when they are read', { skip }, () => {
     await served;
   });
 
-  it('let the process end although nobody answers, and the bell is gone', async (test) => {
+  it('let the process end although nobody answers, by whatever it ends', async (test) => {
     const directory = temporary(test);
     const script = join(directory, 'waits.ts');
     const module = JSON.stringify(import.meta.resolve('./pre-content.ts'));
-    writeFileSync(
-      script,
-      `import { PreContentGroup } from ${module};
-import { rmSync } from 'node:fs';
-const group = new PreContentGroup(process.argv[2]);
-group.next();
-setTimeout(() => {
-  rmSync(process.argv[2]);
-  process.exit(7);
-}, 300);`,
-    );
-    const { code } = await readBy(process.execPath, '-C', 'anole-source', script, `${script}.bell`);
-    assert.equal(code, 7);
+    for (const [end, expected] of [
+      ['process.exit(7)', 7],
+      ["throw new Error('a mistake')", 1],
+    ] as const) {
+      writeFileSync(
+        script,
+        `import { PreContentGroup } from ${module};
+// There is no program to be found.
+process.env.PATH = '';
+new PreContentGroup(${JSON.stringify(directory)}).next();
+setTimeout(() => { ${end}; }, 300);`,
+      );
+      const child = spawn(process.execPath, ['-C', 'anole-source', script], { stdio: 'ignore' });
+      // One that hangs is to fail the test, not to hang it.
+      const stuck = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      const [code] = await once(child, 'close');
+      clearTimeout(stuck);
+      assert.equal(code, expected, end);
+    }
+    assert.deepEqual(readdirSync(directory), ['waits.ts']);
   });
 
   it('whose readers were left behind are dismissed', async (test) => {
     const directory = temporary(test);
     const path = join(directory, 'file');
     writeFileSync(path, 'holes');
-    const group = new PreContentGroup(join(directory, 'bell'));
+    const group = new PreContentGroup(directory);
     test.after(() => group.close());
     group.mark(path);
     const reading = readBy('cat', path);

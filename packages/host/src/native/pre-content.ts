@@ -1,13 +1,14 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { closeSync, fstatSync, openSync, rmSync, statSync, writeSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { hostError, systemCode } from '../errors.ts';
 import { startThread } from '../threads.ts';
+import { eventCounter } from './event-counter.ts';
+import { O_TMPFILE } from './file-calls.ts';
 import { check, native } from './koffi.ts';
 import { type AccessEvent, answerEvent } from './pre-content-events.ts';
 import type { EventThread, FileNote } from './pre-content-worker.ts';
+import { neverWait } from './read-now.ts';
 import type { ReadyBlocks } from './ready-blocks.ts';
 
 const fanotifyInit = native('int fanotify_init(unsigned int flags, unsigned int event_flags)');
@@ -43,10 +44,8 @@ const resourceLimits = { maxYoungGenerationSizeMb: 1 };
  */
 export class PreContentGroup implements AsyncDisposable {
   readonly fd: number;
-  /** A marked file: that it is read ends {@link next}, which nothing else could interrupt. */
-  readonly #bell: string;
-  /** It is read under another one: this is older than the mark. By its path it may be gone. */
-  readonly #bellDescriptor: number;
+  /** Counts once the thread is to end, which waits for events and for this. */
+  readonly #end: number;
   #closing = false;
   #isClosed = false;
   /** Takes events, from the first {@link next} on. */
@@ -57,30 +56,24 @@ export class PreContentGroup implements AsyncDisposable {
   #arrived: (() => void) | undefined;
 
   /**
-   * @param bell path of a file that this one may make, in a file system that is marked; not one that
-   * another group has
+   * @param directory in the file system of the files that are to be marked: whether it has such events is tried there
    * @param fd of a group that exists, which passes to this one
    * @throws HostError `HOST_NO_NATIVE`, `HOST_NOT_PERMITTED`, `HOST_IO` where kernel or file system
    * have no such events
    */
-  constructor(bell: string, fd?: number) {
+  constructor(directory: string, fd?: number) {
     const flags = FAN_CLOEXEC | FAN_CLASS_PRE_CONTENT | FAN_UNLIMITED_QUEUE | FAN_UNLIMITED_MARKS;
     this.fd = fd ?? check(fanotifyInit(flags, O_RDWR_LARGEFILE), 'watch for reads');
-    this.#bell = bell;
-    let descriptor: number | undefined;
     try {
-      // Writing to the bell of another, which may be watched, would wait for an answer.
-      rmSync(bell, { force: true });
-      descriptor = openSync(bell, 'wx+');
-      writeSync(descriptor, 'bell');
-      this.mark(bell);
+      // An event that the thread was woken for is gone where its reader was killed meanwhile.
+      neverWait(this.fd);
+      this.#try(directory);
+      this.#end = eventCounter();
     } catch (error) {
-      if (descriptor !== undefined) closeSync(descriptor);
       closeSync(this.fd);
       throw hostError(error, 'watch for reads');
     }
-    this.#bellDescriptor = descriptor;
-    process.on('exit', this.#onExit);
+    process.on('exit', this.#tellEnd);
   }
 
   /**
@@ -141,10 +134,10 @@ export class PreContentGroup implements AsyncDisposable {
   async stop(): Promise<void> {
     if (this.#closing) return;
     this.#closing = true;
-    process.off('exit', this.#onExit);
+    process.off('exit', this.#tellEnd);
     if (this.#thread === undefined) return;
-    const ended = once(this.#thread, 'exit');
-    await readFile(`/proc/self/fd/${this.#bellDescriptor}`);
+    const ended = this.#thread.threadId === ENDED ? undefined : once(this.#thread, 'exit');
+    this.#tellEnd();
     await ended;
   }
 
@@ -153,9 +146,8 @@ export class PreContentGroup implements AsyncDisposable {
     if (this.#isClosed) return;
     this.#isClosed = true;
     await this.stop();
-    closeSync(this.#bellDescriptor);
+    closeSync(this.#end);
     closeSync(this.fd);
-    rmSync(this.#bell, { force: true });
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -164,8 +156,7 @@ export class PreContentGroup implements AsyncDisposable {
 
   #start(): Worker {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const bell = fstatSync(this.#bellDescriptor).ino;
-    const task: EventThread = { group: this.fd, bell, notes: this.#notes.splice(0) };
+    const task: EventThread = { group: this.fd, end: this.#end, notes: this.#notes.splice(0) };
     const thread = startThread(new URL(`./pre-content-worker.${extension}`, import.meta.url), {
       workerData: task,
       // Events bring descriptors that it has not opened.
@@ -185,10 +176,18 @@ export class PreContentGroup implements AsyncDisposable {
     else this.#notes.push(note);
   }
 
-  /** Node waits for its threads when it ends: one that waits for events has to come back. */
-  readonly #onExit = () => {
-    if (this.#thread === undefined) return;
-    const stdio = ['ignore', 'ignore', 'ignore', this.#bellDescriptor] as const;
-    spawn('cat', ['/proc/self/fd/3'], { stdio: [...stdio], detached: true });
+  /** Marks a file that is gone with its descriptor. */
+  #try(directory: string): void {
+    const fd = openSync(directory, O_TMPFILE | constants.O_RDWR, 0o600);
+    try {
+      this.mark(`/proc/self/fd/${fd}`);
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  /** Also as the process ends: Node waits then for its threads, so one that waits for events has to come back. */
+  readonly #tellEnd = () => {
+    writeSync(this.#end, new Uint8Array(new BigUint64Array([1n]).buffer));
   };
 }

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { HostError } from '@anole/host';
 import {
@@ -160,7 +161,7 @@ export class Keeper {
 
   #makeGroup(inherited: number | undefined): PreContentGroup | undefined {
     try {
-      return new PreContentGroup(`${this.#notes}.bell`, inherited);
+      return new PreContentGroup(dirname(this.#notes), inherited);
     } catch (error) {
       // The kernel or the file system cannot: the service will mount through FUSE.
       this.#tell('no mounts by the kernel', { reason: String(error) });

@@ -11,7 +11,7 @@ import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/
 import type { Passing } from '../passing/passed-files.ts';
 import { SpareTime } from '../passing/spare-time.ts';
 import { WholeFiles } from '../passing/whole-files.ts';
-import { makePrivate, ownBell } from './cache-place.ts';
+import { makePrivate } from './cache-place.ts';
 import type { ReadAheadOfKernel } from './calmed-reads.ts';
 import { DetachedMounts, type Served } from './detached.ts';
 import { Filler, type FillerEvents } from './filler.ts';
@@ -403,7 +403,7 @@ export class ImageService {
   #makeFiller(): Filler {
     const { cache, group } = this.#options;
     if (group === undefined) throw cannotTell();
-    return new Filler(new PreContentGroup(ownBell(cache), group), this.#options);
+    return new Filler(new PreContentGroup(cache, group), this.#options);
   }
 
   async #changed(): Promise<void> {
