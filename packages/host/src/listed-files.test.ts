@@ -58,6 +58,17 @@ describe('files of a list', () => {
     assert.equal(read(0), 'it is 5');
   });
 
+  it('are known before anything is read: of what has their name instead nothing is', async (test) => {
+    const { base, files } = await listed(test);
+    // Beside it: the number of a file that is gone may be given to the next one.
+    writeFileSync(join(base, 'other'), 'of another');
+    renameSync(join(base, 'other'), join(base, 'first'));
+    const bytes = Buffer.alloc(20);
+    assert.equal(files.readInto(0, 0, bytes), undefined);
+    assert.ok(bytes.equals(Buffer.alloc(20)));
+    assert.equal(files.list(0), undefined);
+  });
+
   it('are not there once they were written to', async (test) => {
     const { base, read } = await listed(test);
     assert.equal(read(0), 'it is 5');

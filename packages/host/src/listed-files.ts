@@ -1,4 +1,5 @@
 import { constants, openSync } from 'node:fs';
+import type { FileType } from '@anole/vfs';
 import { Descriptors } from './descriptors.ts';
 import { DIRECTORY, DirectoryCalls, FILE } from './directory-calls.ts';
 import { hostError, systemCode } from './errors.ts';
@@ -87,11 +88,8 @@ export class ListedFiles implements Disposable {
    */
   list(index: number): Listing | undefined {
     if (!this.#isOpen(index)) return undefined;
-    const { fd } = this.#file!;
     try {
-      this.#calls.statOpen(this.#opened, fd);
-      const isSame = this.#opened.isOf(0, this.#keys, index * KEY_WORDS + 1);
-      return isSame ? listDirectory(this.#calls, fd) : undefined;
+      return listDirectory(this.#calls, this.#file!.fd);
     } catch (error) {
       throw hostError(error, `list ${this.path(index)}`);
     }
@@ -107,11 +105,11 @@ export class ListedFiles implements Disposable {
     this.release();
   }
 
-  /** Opens a file; false where it is gone. */
+  /** Opens a file; false where it is gone, or another has its name. */
   #isOpen(index: number): boolean {
     try {
       if (this.#file?.index !== index) this.#open(index);
-      return true;
+      return this.#file !== undefined;
     } catch (error) {
       if (goneCodes.has(systemCode(error) ?? '')) return false;
       throw hostError(error, `open ${this.path(index)}`);
@@ -127,6 +125,11 @@ export class ListedFiles implements Disposable {
     const directory = this.#enter(this.#directoryOf(index));
     const fd = this.#calls.open(directory, this.#names[index]!, FILE);
     this.#file = { index, fd };
+    // Before anything is read: of a pipe or a device that would take what is another's. One of those may have been
+    // given the number of a file that is gone.
+    this.#calls.statOpen(this.#opened, fd);
+    const isFile = readable.has(this.#opened.type(0));
+    if (!isFile || !this.#opened.isOf(0, this.#keys, index * KEY_WORDS + 1)) this.#closeFile();
   }
 
   /** A descriptor of a directory, valid until the next call. */
@@ -144,6 +147,9 @@ export class ListedFiles implements Disposable {
     this.#file = undefined;
   }
 }
+
+/** What can be in a list. */
+const readable: ReadonlySet<FileType> = new Set(['file', 'directory']);
 
 /** What opening meets where a name is another's, or nobody's, by now. */
 const goneCodes = new Set(['ENOENT', 'ENOTDIR', 'ELOOP']);
