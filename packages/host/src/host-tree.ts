@@ -27,7 +27,9 @@ export interface HostTreeOptions {
   readonly xattrs?: boolean;
   /**
    * Whether files are read as they are by then. Default false: one that was written to since it was listed, or
-   * is while it is read, is `VFS_STALE`.
+   * is while it is read, is `VFS_STALE`. That is told by its size and its time of writing: who writes to a file in
+   * place and sets its time back (`rsync --inplace --times`) is not noticed. The time of change would tell, but is
+   * another after a hard link or a change of mode, too.
    */
   readonly live?: boolean;
 }
