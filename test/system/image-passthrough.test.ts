@@ -222,7 +222,7 @@ describe('files of images that the kernel reads by itself', {
   });
 
   it('are none without --passthrough, but those of mounts that are taken over', async (test) => {
-    const place = await setUp(test, published);
+    const place = await setUp(test, published, ROOMY);
     const { mount, anole, sums, sum, pids } = place;
     for (const flags of [[], ['--no-passthrough']]) {
       await serve(place, ...flags);
@@ -249,7 +249,7 @@ describe('files of images that the kernel reads by itself', {
   });
 
   it('keep a mount from having two overlays, which it has without them', async (test) => {
-    const place = await setUp(test, published);
+    const place = await setUp(test, published, ROOMY);
     const { mount, anole, run, directory } = place;
     for (const each of ['upper', 'work', 'above', 'upper2', 'work2', 'top']) {
       mkdirSync(join(directory, each));
