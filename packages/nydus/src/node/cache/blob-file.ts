@@ -16,18 +16,23 @@ export class BlobFile {
   #changed = 0;
   #isOthers = false;
 
-  /** Takes over the file's descriptor if given. @throws HostError */
+  /** Takes over the file's descriptor if given, but where it throws. @throws HostError */
   constructor(path: string, chunks: Chunks, descriptor?: number) {
     this.path = path;
     this.#chunks = chunks;
     this.#sums = new Sums(chunks);
+    let opened: number | undefined;
     try {
-      if (descriptor === undefined) closeSync(openSync(path, 'a'));
-      this.fd = descriptor ?? openSync(path, 'r+');
+      if (descriptor === undefined) {
+        closeSync(openSync(path, 'a'));
+        opened = openSync(path, 'r+');
+      }
+      this.fd = (descriptor ?? opened)!;
       // Cutting a file that somebody watches would wait for them, whatever the descriptor.
       if (fstatSync(this.fd).size !== chunks.size) ftruncateSync(this.fd, chunks.size);
       this.looking();
     } catch (error) {
+      if (opened !== undefined) closeSync(opened);
       throw hostError(error, `open ${path}`);
     }
   }
