@@ -11,6 +11,8 @@ export interface BackEndFigures {
   readonly failures: number;
   /** Whether the last request failed. */
   readonly isFailing: boolean;
+  /** Where it did: when the first failed of those since which none succeeded. */
+  readonly failingSince?: string;
   readonly lastFailure?: { readonly at: string; readonly reason: string };
 }
 
@@ -70,7 +72,9 @@ export class BackEnds {
   }
 
   #count(name: string, length: number, reason?: string): void {
-    const { requests = 0, bytes = 0, failures = 0, ...rest } = this.#figures.get(name) ?? {};
+    const known: Partial<BackEndFigures> = this.#figures.get(name) ?? {};
+    const { requests = 0, bytes = 0, failures = 0, failingSince, ...rest } = known;
+    const at = new Date().toISOString();
     this.#figures.set(name, {
       ...rest,
       name,
@@ -78,7 +82,10 @@ export class BackEnds {
       bytes: bytes + length,
       failures: failures + (reason === undefined ? 0 : 1),
       isFailing: reason !== undefined,
-      ...(reason !== undefined && { lastFailure: { at: new Date().toISOString(), reason } }),
+      ...(reason !== undefined && {
+        failingSince: failingSince ?? at,
+        lastFailure: { at, reason },
+      }),
     });
   }
 }

@@ -12,8 +12,8 @@ export async function troubles(
   cache: string,
   backEnds: readonly BackEndFigures[],
 ): Promise<readonly string[]> {
-  const failing = backEnds.flatMap(({ name, isFailing, lastFailure }) =>
-    isFailing ? [`back end ${name} fails since ${lastFailure?.at}: ${lastFailure?.reason}`] : [],
+  const failing = backEnds.flatMap(({ name, isFailing, failingSince, lastFailure }) =>
+    isFailing ? [`back end ${name} fails since ${failingSince}: ${lastFailure?.reason}`] : [],
   );
   return [...(await diskTroubles(cache)), ...failing];
 }
