@@ -46,7 +46,7 @@ export class FilesOfImage {
   async make(ino: number, size: number, pieces: Pieces): Promise<boolean> {
     const sha256 = await this.#files.make(size, pieces);
     if (sha256 === undefined) return false;
-    await mkdir(this.#directory, { recursive: true });
+    await mkdir(this.#directory, { recursive: true, mode: 0o700 });
     await this.#files.link(sha256, this.#pathOf(ino));
     this.#names.set(ino, sha256);
     return true;

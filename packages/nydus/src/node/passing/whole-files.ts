@@ -60,7 +60,7 @@ export class WholeFiles {
 
   /** Calls with an empty file as those that are made. @throws what that raises, and the disk */
   async tryOne(use: (fd: number) => void): Promise<void> {
-    await mkdir(this.directory, { recursive: true });
+    await mkdir(this.directory, { recursive: true, mode: 0o700 });
     const { path, file } = await this.#begin();
     try {
       use(file.fd);
@@ -115,7 +115,7 @@ export class WholeFiles {
    * @throws what `pieces` and the disk raise; then nothing is left
    */
   async make(size: number, pieces: Pieces): Promise<string | undefined> {
-    await mkdir(join(this.directory, 'content'), { recursive: true });
+    await mkdir(join(this.directory, 'content'), { recursive: true, mode: 0o700 });
     await this.#sweepOnce();
     if (!(await this.#makeRoom(size))) return undefined;
     const { path, file } = await this.#begin();

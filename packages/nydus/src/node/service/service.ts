@@ -73,6 +73,8 @@ export interface ServiceOptions extends FillerEvents, FuseEvents, BlobEvents {
    * mounted by the kernel: holes would be read as zeros when this process ends.
    */
   readonly group?: number;
+  /** Others may enter the cache's directory, which was there before. What is in it is for its owner alone. */
+  onOpenToOthers?(cache: string): void;
   /** Told whenever mounts come or go, which is not over before it resolves. */
   onMounts?(mounts: readonly MountRecord[]): Promise<void>;
   /** A mount of the former service cannot be taken over yet. It is tried again. */
@@ -120,7 +122,7 @@ export class ImageService {
   /** Begins, going on where another ended. @throws HostError */
   static async start(options: ServiceOptions, legacy?: Legacy): Promise<ImageService> {
     const service = new ImageService(options, legacy);
-    await makePrivate(options.cache);
+    if (!(await makePrivate(options.cache))) options.onOpenToOthers?.(options.cache);
     if (legacy) await service.#takeOver(legacy);
     return service;
   }
