@@ -221,7 +221,7 @@ const layerMap: Target = {
       read: (_: number, length: number) => new Uint8Array(length),
     };
     const device = await met.attempt(() =>
-      mappedDevice(map, 'sha256:map', 'sha256:layer', stored, {
+      mappedDevice(map, { map: { digest: 'sha256:map' } }, 'sha256:layer', stored, {
         ...windows,
         size: map.windowsSize,
       }),

@@ -101,7 +101,7 @@ export class ErofsIndexMaker {
     const opened = mapped.map(({ map, windows, members }, at) => {
       const { digest } = layers[at]!;
       const far = openBlob(image.reader, layers[at]!);
-      const device = mappedDevice(map, maps[at]!.digest, digest, far, memorySource(windows));
+      const device = mappedDevice(map, { map: maps[at]! }, digest, far, memorySource(windows));
       const archive = archives.adopt(deviceSource(device), (each) => each.close?.());
       const layout = new LayerLayout(map.starts, map.ends);
       return { members, archive, placeOf: (offset: number) => layout.placeOf(offset) };

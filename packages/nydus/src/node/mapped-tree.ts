@@ -25,11 +25,12 @@ export async function mappedTree(
   await using sources = new AsyncDisposableStack();
   const devices: Source[] = [];
   for (const layer of manifest.layers) {
-    const { map: described, windows } = layers[layer.digest]!;
+    const mapped = layers[layer.digest]!;
+    const { map: described, windows } = mapped;
     const map = unpackMap(await readBlob(reader, described, STORED_MAX, options));
     const stored = openBlob(reader, layer);
     const before = windows ? openBlob(reader, windows) : memorySource(new Uint8Array(0));
-    const device = mappedDevice(map, described.digest, layer.digest, stored, before);
+    const device = mappedDevice(map, mapped, layer.digest, stored, before);
     const source = sources.adopt(deviceSource(device), (each) => each.close?.());
     if (source.size > 0) devices.push(source);
   }

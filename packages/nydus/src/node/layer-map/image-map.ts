@@ -6,6 +6,7 @@ import type { RemoteBlob } from '../cache/remote-blob.ts';
 import { LayerLayout } from '../on-demand/layer-layout.ts';
 import { spanDevice } from '../on-demand/span-device.ts';
 import { LayerMap } from './layer-map.ts';
+import { type MapDigests, mapName } from './map-name.ts';
 import { mapSpans } from './map-spans.ts';
 
 /** What the manifest of an index as EROFS says that it is. See docs/formats/erofs-index.md. */
@@ -91,13 +92,13 @@ function unpack(stored: Uint8Array, most: number, what: string): Uint8Array {
 /**
  * A layer as a device of the EROFS image of names.
  *
- * @param mapDigest of the map as it is stored
+ * @param digests of the map and of windows, as they are stored
  * @param stored the layer, and `windows` its windows: each read is a request
  * @throws OciError `OCI_BAD_INDEX` for the map of another layer, `OCI_UNSUPPORTED` for spans that are too large
  */
 export function mappedDevice(
   map: LayerMap,
-  mapDigest: string,
+  digests: MapDigests,
   digest: string,
   stored: Source,
   windows: Source,
@@ -108,7 +109,7 @@ export function mappedDevice(
     throw bad(`its map of ${digest} is for ${wanted} bytes, not ${met}`);
   }
   const layout = new LayerLayout(map.starts, map.ends);
-  const id = `${digest} map ${mapDigest}`;
+  const id = `${digest} map ${mapName(digests)}`;
   const remote = spanDevice(id, { spans: mapSpans(map, windows), layout, digest }, stored);
   const close = async () => {
     await stored.close?.();

@@ -4,6 +4,7 @@ import { type Descriptor, dmverityOf, mediaTypes } from '@anole/oci';
 import { hasToc } from '@anole/oci/node';
 import type { CachedBlob } from '../cache/blob.ts';
 import type { ImageMap } from '../layer-map/image-map.ts';
+import { mapName } from '../layer-map/map-name.ts';
 import { bootstrapLayer } from '../rafs-layers.ts';
 
 /** An image whose files can be read by ranges, and how; JSON, so that it can be handed on. */
@@ -78,7 +79,10 @@ export function isOnDemand(layer: Descriptor): boolean {
 
 /** Names what a reference opens: images with one key are the same. */
 export function keyOf({ layers, map, ztocs = {}, anyIndex = false }: OnDemandReference): string {
-  const indexOf = (digest: string) => (map?.layers[digest]?.map ?? ztocs[digest])?.digest ?? '';
+  const indexOf = (digest: string) => {
+    const mapped = map?.layers[digest];
+    return mapped ? mapName(mapped) : (ztocs[digest]?.digest ?? '');
+  };
   const parts = layers.map(({ digest }) => `${digest} ${indexOf(digest)}`);
   const key = `${anyIndex} ${parts.join(' ')}`;
   return map ? `${key} ${map.names.digest}` : key;

@@ -63,13 +63,14 @@ export async function openMappedImage(
 
 async function openLayer(
   layer: Descriptor,
-  { map: described, windows }: MappedLayer,
+  mapped: MappedLayer,
   opening: Opening,
 ): Promise<CachedBlob> {
   const { from, pool, resources } = opening;
+  const { map: described, windows } = mapped;
   const map = await readKept(described, unpackMap, opening);
   const before = windows ? from.source(windows) : memorySource(new Uint8Array(0));
-  const device = mappedDevice(map, described.digest, layer.digest, from.source(layer), before);
+  const device = mappedDevice(map, mapped, layer.digest, from.source(layer), before);
   const blob = await pool.open({ ...device, distrust: () => from.distrust?.() });
   resources.defer(() => pool.release(blob));
   const { first } = hintsOf({ ...described, size: blob.size });
