@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { gzipSync } from 'node:zlib';
 import { memorySource, type Source } from '@anole/bytes';
 import { BlobCache } from '../cache/cache.ts';
@@ -54,6 +56,56 @@ describe('a layer as a device, by its map', () => {
       assert.ok(archive.equals(came.subarray(0, archive.length)), `bit ${bit}`);
     }
     assert.ok(passed > 12, `${passed} were met`);
+  });
+
+  it('is refused where a span is stored in more than it can need', () => {
+    const span = { start: 0, out: 0, bits: 0, window: 0, digest: new Uint8Array(32) };
+    const mapOf = (codec: 'none' | 'gzip' | 'zstd', end: number, size = 8192) =>
+      new LayerMap(
+        encodeMap({
+          codec,
+          storedSize: 2e10,
+          size,
+          files: [{ start: 0, size }],
+          spans: [{ ...span, end }],
+        }),
+      );
+    for (const codec of ['none', 'gzip', 'zstd'] as const) {
+      assert.equal(mapOf(codec, 8192).spans, 1);
+      for (const end of [81_921, 2e10]) {
+        const wanted = { code: 'OCI_BAD_INDEX', details: { offset: 56 } };
+        assert.throws(() => mapOf(codec, end), wanted, `${codec} ${end}`);
+      }
+    }
+    assert.throws(() => mapOf('none', 8191), { code: 'OCI_BAD_INDEX' });
+  });
+
+  it('is asked for in pieces of a bounded size', async () => {
+    const SIZE = 1024 * 1024;
+    const zeros = new Uint8Array(SIZE);
+    const digest = createHash('sha256').update(zeros).digest();
+    const spans = Array.from({ length: 100 }, (_, at) => {
+      return { start: at * SIZE, end: (at + 1) * SIZE, out: at * SIZE, bits: 0, window: 0, digest };
+    });
+    const files = spans.map(({ start }) => ({ start, size: 1 }));
+    const size = 100 * SIZE;
+    const map = new LayerMap(encodeMap({ codec: 'none', storedSize: size, size, files, spans }));
+    let [underWay, most, largest] = [0, 0, 0];
+    const stored: Source = {
+      size,
+      async read(_, length) {
+        underWay += length;
+        most = Math.max(most, underWay);
+        largest = Math.max(largest, length);
+        await setImmediate();
+        underWay -= length;
+        return new Uint8Array(length);
+      },
+    };
+    const none = memorySource(new Uint8Array(0));
+    const device = mappedDevice(map, { map: digests.map }, 'sha256:layer', stored, none);
+    assert.equal((await device.fetch(0, 100, {})).length, 100 * 4096);
+    assert.ok(largest <= 16 * SIZE && most <= 64 * SIZE, `${largest} and ${most} bytes`);
   });
 
   it('is another one with other windows: who had wrong ones first leaves nothing to who has the right', async (t) => {

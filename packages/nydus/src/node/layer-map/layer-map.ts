@@ -26,6 +26,11 @@ export interface MapContent {
   readonly spans: readonly MappedSpan[];
 }
 
+/**
+ * Bytes that a span may be stored in beyond twice those that it decodes to: what does not become smaller is stored as it
+ * is, in blocks with headers, and between members of gzip are headers, too.
+ */
+const STORED_SLACK = 64 * 1024;
 /** Bytes that a window may take as it is stored: what zstd makes of 32 KiB of noise. */
 const WINDOW_MAX = 40 * 1024;
 
@@ -137,6 +142,7 @@ export class LayerMap {
       if (!isBehind || !isInside || (number === 0 && out !== 0)) {
         throw bad(`a span from ${start} to ${end} cannot hold byte ${out}`, place);
       }
+      if (number > 0) this.#checkLength(lastEnd - lastStart, out - lastOut, number - 1);
       // Its window is the end of the one before, where both come together.
       const isShort = this.codec === 'gzip' && number > 0 && out - lastOut < INFLATE_WINDOW;
       if (isShort) throw bad(`a span before byte ${out} has under 32 KiB`, place);
@@ -148,7 +154,17 @@ export class LayerMap {
       windows += window;
       [lastStart, lastEnd, lastOut] = [start, end, out];
     }
+    if (this.spans > 0) {
+      this.#checkLength(lastEnd - lastStart, this.size - lastOut, this.spans - 1);
+    }
     if (windows !== this.windowsSize) throw bad(`its windows have ${windows} bytes`, 32);
+  }
+
+  #checkLength(stored: number, size: number, number: number): void {
+    const isLength = this.codec === 'none' ? stored === size : stored <= 2 * size + STORED_SLACK;
+    if (isLength) return;
+    const place = this.#spansAt + number * MAP_SPAN_SIZE;
+    throw bad(`${stored} bytes are too many, or too few, for a span of ${size}`, place);
   }
 }
 

@@ -5,10 +5,14 @@ import { type Chunks, chunksAt } from '../cache/chunks.ts';
 import type { RemoteBlob } from '../cache/remote-blob.ts';
 import type { LayerLayout } from './layer-layout.ts';
 
-/** Bytes that a span may decode to: it is fetched, verified and decoded in memory. */
+/** Bytes that a span may decode to, and be stored in: it is fetched, verified and decoded in memory. */
 const SPAN_MAX = 256 * 1024 * 1024;
 /** Stored bytes between two spans for which no second request is made. */
 const GAP = 64 * 1024;
+/** Bytes of one request, unless one span alone has more: who made the index says how much lies between two files. */
+const RUN_MAX = 16 * 1024 * 1024;
+/** And of all that are under way for one reader. */
+const AT_ONCE = 64 * 1024 * 1024;
 
 /** The spans of a layer, in their order; the first begins at 0. */
 export interface LayerSpans {
@@ -55,13 +59,10 @@ export function spanDevice(
       const base = chunks.offsetOf(first);
       const out = new Uint8Array(chunks.offsetOf(end) - base);
       const wanted = numbers.subarray(first, end);
-      await Promise.all(
-        runsOf(spans, wanted).map(async (run) => {
-          for (const { number, bytes } of await decoded(spans, run, stored, options)) {
-            layout.copy(bytes, spans.at(number).out, out, base);
-          }
-        }),
-      );
+      const take = (bytes: Uint8Array, offset: number) => layout.copy(bytes, offset, out, base);
+      for (const runs of groupsOf(runsOf(spans, wanted))) {
+        await Promise.all(runs.map((run) => decodeRun(spans, run, stored, take, options)));
+      }
       return out;
     },
     close: () => stored.close?.(),
@@ -77,14 +78,16 @@ function chunksOf(
   const offsets: number[] = [];
   const numbers: number[] = [];
   for (let number = 0; number < spans.count; number++) {
-    const { out } = spans.at(number);
+    const span = spans.at(number);
+    const { out } = span;
     const end = outEnd(spans, number);
     const place = layout.placeOf(out);
     if (layout.placeOf(end) === place) continue;
     if (!spans.isVerified(number)) {
       throw unsupported(digest, `nothing verifies its bytes from ${out} to ${end}`);
     }
-    if (end - out > SPAN_MAX) throw unsupported(digest, `a part of it has ${end - out} bytes`);
+    const most = Math.max(end - out, span.end - span.start);
+    if (most > SPAN_MAX) throw unsupported(digest, `a part of it has ${most} bytes`);
     offsets.push(place);
     numbers.push(number);
   }
@@ -99,45 +102,68 @@ function outEnd(spans: LayerSpans, number: number): number {
 }
 
 /** Spans that lie one behind the other where they are stored, so that one request brings them. */
-type Run = readonly number[];
+interface Run {
+  readonly numbers: number[];
+  readonly start: number;
+  end: number;
+}
 
 function runsOf(spans: LayerSpans, numbers: Uint32Array): readonly Run[] {
-  const runs: number[][] = [];
+  const runs: Run[] = [];
   let last: Span | undefined;
   for (const number of numbers) {
     const span = spans.at(number);
+    const run = runs.at(-1);
     const goesOn = last && span.start >= last.start && span.start <= last.end + GAP;
-    if (goesOn) runs.at(-1)!.push(number);
-    else runs.push([number]);
+    if (run && goesOn && span.end - run.start <= RUN_MAX) {
+      run.numbers.push(number);
+      run.end = Math.max(run.end, span.end);
+    } else runs.push({ numbers: [number], start: span.start, end: span.end });
     last = span;
   }
   return runs;
 }
 
-async function decoded(
+/** Runs that are fetched at the same time. */
+function groupsOf(runs: readonly Run[]): readonly (readonly Run[])[] {
+  const groups: Run[][] = [];
+  let bytes = 0;
+  for (const run of runs) {
+    bytes += run.end - run.start;
+    const group = groups.at(-1);
+    if (group && bytes <= AT_ONCE) group.push(run);
+    else {
+      groups.push([run]);
+      bytes = run.end - run.start;
+    }
+  }
+  return groups;
+}
+
+/** @param take is given what each span decodes to, and its place in the archive */
+async function decodeRun(
   spans: LayerSpans,
-  run: Run,
+  { numbers, start, end }: Run,
   stored: Source,
+  take: (bytes: Uint8Array, out: number) => void,
   options: ReadOptions,
-): Promise<readonly { readonly number: number; readonly bytes: Uint8Array }[]> {
-  const { start } = spans.at(run[0]!);
-  const end = Math.max(...run.map((number) => spans.at(number).end));
+): Promise<void> {
   const [all, ...windows] = await Promise.all([
     stored.read(start, end - start, options),
-    ...run.map((number, at) =>
-      number - 1 === run[at - 1] ? undefined : spans.windowOf?.(number, options),
+    ...numbers.map((number, at) =>
+      number - 1 === numbers[at - 1] ? undefined : spans.windowOf?.(number, options),
     ),
   ]);
   let before: Uint8Array | undefined;
-  return run.map((number, at) => {
+  for (const [at, number] of numbers.entries()) {
     const span = spans.at(number);
     const part = all.subarray(span.start - start, span.end - start);
     verify(part, span, span.storedDigest);
     const bytes = decode(spans, number, part, windows[at] ?? before);
     verify(bytes, span, span.digest);
+    take(bytes, span.out);
     before = bytes.subarray(-INFLATE_WINDOW);
-    return { number, bytes };
-  });
+  }
 }
 
 /** What nothing has verified yet, and does not decode, is not what it should be: it may be asked for elsewhere. */
