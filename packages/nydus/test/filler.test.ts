@@ -67,7 +67,7 @@ test('who reads what is known to be damaged, and cannot be brought again, gets a
       return content.subarray(chunks.offsetOf(first), chunks.offsetOf(end));
     },
   });
-  const filler = new Filler(new PreContentGroup(join(directory, 'bell')));
+  const filler = new Filler(new PreContentGroup(directory));
   filler.add(blob);
   filler.start();
   const read = async () => {
