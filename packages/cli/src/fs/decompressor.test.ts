@@ -54,6 +54,25 @@ for (const program of ['gzip', 'zstd', 'xz']) {
   });
 }
 
+test('an archive is taken for one whose first file has a name as compressed ones begin', () => {
+  for (const name of ['LZIP-notes', 'BZhang.txt', 'BZh9', '\x1f\x8b\x08', '\x04"M\x18']) {
+    const directory = mkdtempSync(join(base, 'named-'));
+    // Bytes, of which not all are text.
+    writeFileSync(Buffer.from(join(directory, name), 'latin1'), 'content');
+    for (const format of ['ustar', 'gnu', 'v7']) {
+      // Names of the last kind have no magic number behind them.
+      if (format === 'v7' && !name.includes('-') && !name.includes('.')) continue;
+      const file = join(base, 'named.tar');
+      const names = Buffer.from(`${name}\0`, 'latin1');
+      const args = ['-C', directory, `--format=${format}`, '-cf', file, '--null', '-T', '-'];
+      assert.equal(spawnSync('tar', args, { input: names }).status, 0);
+      const { status, stderr } = make(file, 'named');
+      assert.equal(status, 0, `${format} of ${name}: ${stderr}`);
+    }
+    rmSync(directory, { recursive: true });
+  }
+});
+
 for (const program of ['bzip2', 'lz4']) {
   test(`of one that ${program} compressed it says what decompresses it`, {
     skip: missing(program),

@@ -2,8 +2,11 @@ import type { Transform } from 'node:stream';
 import { createGunzip, createZstdDecompress } from 'node:zlib';
 import { AnoleError } from '@anole/bytes';
 
+/** Where a header of tar says that it is one, for which its first bytes, a name, may say anything. Source: POSIX, ustar. */
+const USTAR = { at: 257, magic: '7573746172' };
+
 /** Bytes that tell how an archive is compressed. */
-export const MAGIC_SIZE = 6;
+export const MAGIC_SIZE = USTAR.at + USTAR.magic.length / 2;
 
 /** Decompresses a stream, in a pipeline. */
 type Decompressor = Transform | ((input: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>);
@@ -15,11 +18,11 @@ const known: readonly (readonly [magic: string, open: () => Promise<Decompressor
   ['fd377a585a00', async () => (await import('@anole/compose/unxz')).unxz],
 ];
 
-/** What is known, and left to a program. */
-const left: readonly (readonly [magic: string, program: string])[] = [
-  ['425a68', 'bzip2'],
-  ['4c5a4950', 'lzip'],
-  ['04224d18', 'lz4'],
+/** What is known, and left to a program: bzip2 has a size in its magic number and, of what is empty, another block. */
+const left: readonly (readonly [magic: RegExp, program: string])[] = [
+  [/^425a683[1-9](?:314159265359|177245385090)/, 'bzip2'],
+  [/^4c5a49500[01]/, 'lzip'],
+  [/^04224d18/, 'lz4'],
 ];
 
 /**
@@ -29,7 +32,8 @@ const left: readonly (readonly [magic: string, program: string])[] = [
  */
 export function decompressorFor(head: Uint8Array): (() => Promise<Decompressor>) | undefined {
   const hex = Buffer.from(head).toString('hex');
-  const other = left.find(([magic]) => hex.startsWith(magic))?.[1];
+  if (hex.startsWith(USTAR.magic, 2 * USTAR.at)) return undefined;
+  const other = left.find(([magic]) => magic.test(hex))?.[1];
   if (other === undefined) return known.find(([magic]) => hex.startsWith(magic))?.[1];
   throw new AnoleError('CLI_COMPRESSION', `Cannot read an archive that ${other} compressed`, {
     hint: `give it decompressed on stdin: ${other} -dc ARCHIVE | anole fs mk - …`,
