@@ -2,6 +2,8 @@ import { setFlagsFromString } from 'node:v8';
 
 /** What only the other engine knows: V8 would take these for plain letters. */
 const unicodeOnly = /(?<!\\)(?:\\\\)*\\(?:[pP]\{|u\{)/;
+/** A class with a character of which the other engine makes two: it would be any of these. */
+const wideClass = /(?<!\\)(?:\\\\)*\[(?:\\.|[^\]\\])*[\u{10000}-\u{10ffff}]/su;
 
 /**
  * An expression of the user for names of others, matched in time linear in their length: of V8's two engines the
@@ -15,6 +17,7 @@ export function linearExpression(text: string): RegExp {
   // Strict about what is an expression; and compiling runs nothing.
   new RegExp(text, 'u');
   if (unicodeOnly.test(text)) throw new SyntaxError('properties and \\u{…} cannot be used here');
+  if (wideClass.test(text)) throw new SyntaxError('characters beyond U+FFFF cannot be used in []');
   // Only makes the flag known: expressions without it are matched as before.
   setFlagsFromString('--enable-experimental-regexp-engine');
   try {

@@ -1,0 +1,16 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { linearExpression } from './expressions.ts';
+
+test('an expression is refused where a class would take half of a character', () => {
+  for (const text of ['^[😀]', '[^😀]', '[a-z😀]', '[\\]😀]', '\\\\[😀]', '\\[[😀]']) {
+    assert.throws(() => linearExpression(text), { name: 'SyntaxError', message: /U\+FFFF/ }, text);
+  }
+});
+
+test('such a character is matched elsewhere', () => {
+  for (const text of ['^😀$', '[a]?😀', '\\[?😀', '^(a|😀)$', '[[]?😀', '[\\\\]?😀']) {
+    assert.ok(linearExpression(text).test('😀'), text);
+    assert.ok(!linearExpression(text).test('🙂'), text);
+  }
+});
