@@ -34,6 +34,16 @@ describe('windows for shared memory', () => {
     assert.deepEqual(withWindows(large, [shares()]), { memorySize: large, windows: [0] });
   });
 
+  it('are those of the last machine that a device was in', () => {
+    const device = shares();
+    const { memorySize, windows } = withWindows(100 * MIB, [device]);
+    placeWindows(new GuestMemory(memorySize), [device], windows);
+    assert.equal(device.sharedMemory!.size, WINDOW_SIZE);
+    placeWindows(new GuestMemory(100 * MIB), [device], [0]);
+    assert.equal(device.sharedMemory!.size, 0);
+    assert.throws(() => device.sharedMemory!.at(0, 1), { code: 'MACHINE_BAD_ADDRESS' });
+  });
+
   it('are a window of PCI in the device tree, and no memory', () => {
     const windows = { base: memoryMap.ram.base + 128 * MIB, size: WINDOW_SIZE };
     const board = { memorySize: 100 * MIB, bootArguments: '', randomSeed: new Uint8Array(0) };

@@ -35,7 +35,7 @@ export function windowRegion(memorySize: number, windows: readonly number[]): Re
   return size === 0 ? undefined : { base: memoryMap.ram.base + memorySize - size, size };
 }
 
-/** Gives each device the window that it has, if any. */
+/** Gives each device the window that it has: of no bytes, too, since it may have had another in another machine. */
 export function placeWindows(
   memory: GuestMemory,
   devices: readonly VirtioDevice[],
@@ -44,7 +44,7 @@ export function placeWindows(
   let base = windowRegion(memory.size, windows)?.base ?? 0;
   for (const [slot, { sharedMemory }] of devices.entries()) {
     const size = windows[slot] ?? 0;
-    if (size > 0) sharedMemory?.place(memory, base, size);
+    sharedMemory?.place(memory, base, size);
     base += size;
   }
 }
