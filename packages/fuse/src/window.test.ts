@@ -95,9 +95,12 @@ describe('files that the kernel maps', () => {
 
   it('are not named before the kernel may believe what it is told', () => {
     const kernel = mapping(new TestWindow(), { unsettled: true });
+    const { nodeid } = kernel.walk('large');
     assert.equal(hasFlag(kernel.walk('large')), false);
+    assert.equal(kernel.ask('SETUPMAPPING', nodeid, map(0, 0)).error, EOPNOTSUPP);
     kernel.server.settle();
     assert.equal(hasFlag(kernel.walk('large')), true);
+    assert.equal(kernel.ask('SETUPMAPPING', nodeid, map(0, 0)).error, 0);
   });
 
   it('lie in the window as they are, and as zeros behind their end', () => {

@@ -22,7 +22,9 @@ const STEP = 0x4_0000;
 export function setupMapping(session: Session, request: Request): Awaitable<Reply> {
   const { node } = session.known(request);
   const { window } = session;
-  if (window === undefined || !isMapped(node.stat)) throw refused(Errno.EOPNOTSUPP, 'SETUPMAPPING');
+  if (window === undefined || !session.terms.maps || !isMapped(node.stat)) {
+    throw refused(Errno.EOPNOTSUPP, 'SETUPMAPPING');
+  }
   const { offset, length, flags, windowOffset } = request.args(SetupmappingIn);
   if ((flags & SETUPMAPPING_WRITE) !== 0) throw refused(Errno.EROFS, 'SETUPMAPPING to write');
   const isWithin = length > 0 && length <= MAX_LENGTH && windowOffset + length <= window.size;
