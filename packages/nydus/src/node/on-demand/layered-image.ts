@@ -5,6 +5,7 @@ import {
   type Descriptor,
   type LayerIndex,
   membersOfImage,
+  OciError,
   parseZtoc,
   verifyDigest,
 } from '@anole/oci';
@@ -17,6 +18,9 @@ import { type ImageBlobs, keyOf, type OnDemandImage, type OnDemandReference } fr
 import { imageOfDevices } from './image-of-devices.ts';
 import { layerDevice } from './layer-device.ts';
 import { madeId, rawBlob } from './near-blobs.ts';
+
+/** Bytes of a ztoc at most: one for a million files has some 200 MB. */
+const ZTOC_MAX = 256 * 1024 * 1024;
 
 /** Where an image is opened. */
 interface Opening {
@@ -113,6 +117,10 @@ async function indexOf(
 ): Promise<{ readonly index: LayerIndex; readonly stored?: CachedBlob }> {
   const { ztocs = {}, anyIndex = false } = reference;
   const ztoc = ztocs[layer.digest];
+  if (ztoc && ztoc.size > ZTOC_MAX) {
+    const what = `the index ${ztoc.digest} of a layer: it has ${ztoc.size} bytes`;
+    throw new OciError('OCI_TOO_LARGE', `Cannot take ${what}, over ${ZTOC_MAX}`);
+  }
   // Kept as long as the image is open, so that it can be opened again without who serves it.
   const raw = await pool.open(rawBlob(from.source(ztoc ?? layer), (ztoc ?? layer).digest));
   resources.defer(() => pool.release(raw));
