@@ -7,6 +7,7 @@ import { deviceSource } from './layer-map/device-source.ts';
 import {
   type ImageMap,
   mappedDevice,
+  Room,
   STORED_MAX,
   unpackMap,
   unpackNames,
@@ -24,17 +25,18 @@ export async function mappedTree(
 ): Promise<Tree> {
   await using sources = new AsyncDisposableStack();
   const devices: Source[] = [];
+  const room = new Room();
   for (const layer of manifest.layers) {
     const mapped = layers[layer.digest]!;
     const { map: described, windows } = mapped;
-    const map = unpackMap(await readBlob(reader, described, STORED_MAX, options));
+    const map = unpackMap(await readBlob(reader, described, STORED_MAX, options), room);
     const stored = openBlob(reader, layer);
     const before = windows ? openBlob(reader, windows) : memorySource(new Uint8Array(0));
     const device = mappedDevice(map, mapped, layer.digest, stored, before);
     const source = sources.adopt(deviceSource(device), (each) => each.close?.());
     if (source.size > 0) devices.push(source);
   }
-  const metadata = unpackNames(await readBlob(reader, names, STORED_MAX, options));
+  const metadata = unpackNames(await readBlob(reader, names, STORED_MAX, options), room);
   const tree = await openErofs(memorySource(metadata), { devices });
   const kept = sources.move();
   return Object.assign(tree, { close: () => kept.disposeAsync() });

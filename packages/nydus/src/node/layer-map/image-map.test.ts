@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
-import { gzipSync } from 'node:zlib';
+import { gzipSync, zstdCompressSync } from 'node:zlib';
 import { memorySource, type Source } from '@anole/bytes';
 import { BlobCache } from '../cache/cache.ts';
 import { fetchAnyhow } from '../cache/remote-blob.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import { GzipSpanMaker } from './gzip-spans.ts';
-import { mappedDevice } from './image-map.ts';
+import { mappedDevice, Room, unpackMap, unpackNames } from './image-map.ts';
 import { encodeMap, LayerMap } from './layer-map.ts';
 
 /** Lines of which each refers to those before it. */
@@ -80,6 +80,24 @@ describe('a layer as a device, by its map', () => {
     assert.throws(() => mapOf('none', 8191), { code: 'OCI_BAD_INDEX' });
   });
 
+  it('is refused with more files or spans than its archive can have', () => {
+    const content = { codec: 'none', storedSize: 1000, size: 1000, files: [], spans: [] } as const;
+    const digest = new Uint8Array(32);
+    const files = Array.from({ length: 100 }, (_, start) => ({ start, size: 1 }));
+    const spans = Array.from({ length: 100 }, (_, out) => {
+      const end = out < 99 ? out + 1 : 1000;
+      return { start: out, end, out, bits: 0, window: 0, digest };
+    });
+    const whole = [{ ...spans[0]!, end: 1000 }];
+    const refused = (map: Parameters<typeof encodeMap>[0], offset: number) =>
+      assert.throws(() => new LayerMap(encodeMap(map)), {
+        code: 'OCI_BAD_INDEX',
+        details: { offset },
+      });
+    refused({ ...content, files, spans: whole }, 8);
+    refused({ ...content, spans }, 12);
+  });
+
   it('is asked for in pieces of a bounded size', async () => {
     const SIZE = 1024 * 1024;
     const zeros = new Uint8Array(SIZE);
@@ -127,5 +145,17 @@ describe('a layer as a device, by its map', () => {
     assert.ok(archive.subarray(at, at + 100).equals(came));
     await pool.release(wrong);
     await pool.release(right);
+  });
+});
+
+describe('what is unpacked for one image', () => {
+  it('has a bounded size, all together', () => {
+    const room = new Room();
+    room.left = 10_000;
+    assert.equal(unpackNames(zstdCompressSync(new Uint8Array(9000)), room).length, 9000);
+    const second = zstdCompressSync(new Uint8Array(2000));
+    for (const unpack of [unpackNames, unpackMap]) {
+      assert.throws(() => unpack(second, room), { code: 'OCI_TOO_LARGE' });
+    }
   });
 });

@@ -22,9 +22,15 @@ export const mapTypes = {
 
 /** Bytes of names and of a map at most, as they are stored. */
 export const STORED_MAX: number = 256 * 1024 * 1024;
-/** And decompressed: a map has 16 for a file and 64 for each 256 KiB. */
-const NAMES_MAX = 1024 * 1024 * 1024;
-const MAP_MAX = 256 * 1024 * 1024;
+/** And decompressed, of one map: it has 16 for a file and 64 for each 256 KiB. */
+const MAP_MAX = 64 * 1024 * 1024;
+/** And of names and all maps of an image together. */
+const IMAGE_MAX = 512 * 1024 * 1024;
+
+/** Bytes that what is unpacked for one image may still have. */
+export class Room {
+  left: number = IMAGE_MAX;
+}
 
 /** An index of an image as EROFS; JSON, so that it can be handed on. */
 export interface ImageMap {
@@ -69,18 +75,20 @@ export function imageMapOf(
 }
 
 /** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT` */
-export function unpackNames(stored: Uint8Array): Uint8Array {
-  return unpack(stored, NAMES_MAX, 'the names of an image');
+export function unpackNames(stored: Uint8Array, room: Room): Uint8Array {
+  return unpack(stored, room, room.left, 'the names of an image');
 }
 
 /** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT`, `OCI_BAD_INDEX`, `OCI_UNSUPPORTED` */
-export function unpackMap(stored: Uint8Array): LayerMap {
-  return new LayerMap(unpack(stored, MAP_MAX, 'the map of a layer'));
+export function unpackMap(stored: Uint8Array, room: Room): LayerMap {
+  return new LayerMap(unpack(stored, room, Math.min(MAP_MAX, room.left), 'the map of a layer'));
 }
 
-function unpack(stored: Uint8Array, most: number, what: string): Uint8Array {
+function unpack(stored: Uint8Array, room: Room, most: number, what: string): Uint8Array {
   try {
-    return zstdDecompressSync(stored, { maxOutputLength: most });
+    const bytes = zstdDecompressSync(stored, { maxOutputLength: Math.max(most, 1) });
+    room.left -= bytes.length;
+    return bytes;
   } catch (cause) {
     const isTooLarge = systemCode(cause) === 'ERR_BUFFER_TOO_LARGE';
     const why = isTooLarge ? `has over ${most} bytes` : 'is no zstd';

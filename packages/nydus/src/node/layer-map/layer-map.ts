@@ -1,6 +1,5 @@
 import { INFLATE_WINDOW, viewOf } from '@anole/bytes';
 import { OciError } from '@anole/oci';
-import { toHex } from '../../hex.ts';
 import {
   MAP_FILE_SIZE,
   MAP_HEADER_SIZE,
@@ -31,6 +30,9 @@ export interface MapContent {
  * is, in blocks with headers, and between members of gzip are headers, too.
  */
 const STORED_SLACK = 64 * 1024;
+/** Bytes of an archive before each file, which is the least that a part of it has; of which there may be a few more. */
+const HEADER = 512;
+const FEW = 64;
 /** Bytes that a window may take as it is stored: what zstd makes of 32 KiB of noise. */
 const WINDOW_MAX = 40 * 1024;
 
@@ -92,6 +94,9 @@ export class LayerMap {
     this.#spansAt = MAP_HEADER_SIZE + header.files * MAP_FILE_SIZE;
     const wanted = this.#spansAt + header.spans * MAP_SPAN_SIZE;
     if (bytes.length !== wanted) throw bad(`it has ${bytes.length} bytes instead of ${wanted}`, 8);
+    const most = header.size / HEADER + FEW;
+    if (header.files > most) throw bad(`${header.files} files are over ${most}`, 8);
+    if (header.spans > most) throw bad(`${header.spans} spans are over ${most}`, 12);
     this.starts = new Float64Array(header.files);
     this.ends = new Float64Array(header.files);
     this.#readFiles();
@@ -104,8 +109,9 @@ export class LayerMap {
     return MapSpan.read(this.#view, this.#spansAt + number * MAP_SPAN_SIZE);
   }
 
-  digestOf(number: number): string {
-    return toHex(this.span(number).digest);
+  /** Its first byte in the archive. */
+  outOf(number: number): number {
+    return MapSpan.at(this.#view, this.#spansAt + number * MAP_SPAN_SIZE).out;
   }
 
   /** Where a window is stored. */

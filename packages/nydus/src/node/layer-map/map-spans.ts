@@ -3,6 +3,7 @@ import { GzipSpanDecoder, INFLATE_WINDOW, type ReadOptions, type Source } from '
 import { hostInflate } from '@anole/host';
 import { OciError } from '@anole/oci';
 import { decodeZstdPart } from '@anole/oci/node';
+import { toHex } from '../../hex.ts';
 import type { LayerSpans } from '../on-demand/span-device.ts';
 import type { LayerMap } from './layer-map.ts';
 
@@ -19,10 +20,11 @@ export function mapSpans(map: LayerMap, windows: Source): LayerSpans {
     size: map.size,
     count: map.spans,
     at(number) {
-      const { start, end, out } = map.span(number);
-      const digest = map.digestOf(number);
+      const { start, end, out, digest: bytes } = map.span(number);
+      const digest = toHex(bytes);
       return isGzip ? { start, end, out, digest } : { start, end, out, storedDigest: digest };
     },
+    outOf: (number) => map.outOf(number),
     isVerified: () => true,
     ...(isGzip && {
       windowOf: (number: number, options: ReadOptions) => readWindow(map, windows, number, options),

@@ -49,6 +49,7 @@ function wholeSpans(spans: Spans) {
     size: spans.size,
     count: spans.count,
     at: (number: number) => spans.at(number),
+    outOf: (number: number) => spans.at(number).out,
     isVerified: (number: number) => spans.isVerified(number),
     decode: (number: number, stored: Uint8Array, size: number) =>
       spans.decode(number, stored, 0, size),

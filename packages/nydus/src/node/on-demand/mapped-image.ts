@@ -5,6 +5,7 @@ import { near } from '../cache/ranges.ts';
 import {
   type MappedLayer,
   mappedDevice,
+  Room,
   STORED_MAX,
   unpackMap,
   unpackNames,
@@ -22,6 +23,8 @@ interface Opening {
   /** Given up with the image, or where it cannot be opened. */
   readonly resources: AsyncDisposableStack;
   readonly call: CallOptions;
+  /** For names and maps. */
+  readonly room: Room;
 }
 
 /**
@@ -37,7 +40,7 @@ export async function openMappedImage(
   call: CallOptions = {},
 ): Promise<OnDemandImage> {
   await using resources = new AsyncDisposableStack();
-  const opening = { from, pool, resources, call };
+  const opening = { from, pool, resources, call, room: new Room() };
   const { names, layers: mapped } = map!;
   const opened = await Promise.allSettled([
     readKept(names, unpackNames, opening),
@@ -81,8 +84,8 @@ async function openLayer(
 /** Reads a small blob as a whole. It is kept as long as the image is open, so that it opens again without who serves it. */
 async function readKept<T>(
   described: Descriptor,
-  parse: (bytes: Uint8Array) => T,
-  { from, pool, resources, call }: Opening,
+  parse: (bytes: Uint8Array, room: Room) => T,
+  { from, pool, resources, call, room }: Opening,
 ): Promise<T> {
   if (described.size > STORED_MAX) {
     const what = `${described.digest} of an index: it has ${described.size} bytes`;
@@ -93,7 +96,7 @@ async function readKept<T>(
   try {
     const bytes = await raw.read(0, described.size, call);
     await verifyDigest(bytes, described.digest, 'a part of an index');
-    return parse(bytes);
+    return parse(bytes, room);
   } catch (error) {
     raw.forget();
     throw error;

@@ -19,6 +19,8 @@ export interface LayerSpans {
   readonly size: number;
   readonly count: number;
   at(number: number): Span;
+  /** Its first byte, for who goes through all. */
+  outOf(number: number): number;
   /** Whether a digest speaks of a span. */
   isVerified(number: number): boolean;
   /**
@@ -78,14 +80,14 @@ function chunksOf(
   const offsets: number[] = [];
   const numbers: number[] = [];
   for (let number = 0; number < spans.count; number++) {
-    const span = spans.at(number);
-    const { out } = span;
+    const out = spans.outOf(number);
     const end = outEnd(spans, number);
     const place = layout.placeOf(out);
     if (layout.placeOf(end) === place) continue;
     if (!spans.isVerified(number)) {
       throw unsupported(digest, `nothing verifies its bytes from ${out} to ${end}`);
     }
+    const span = spans.at(number);
     const most = Math.max(end - out, span.end - span.start);
     if (most > SPAN_MAX) throw unsupported(digest, `a part of it has ${most} bytes`);
     offsets.push(place);
@@ -98,7 +100,7 @@ function chunksOf(
 }
 
 function outEnd(spans: LayerSpans, number: number): number {
-  return number + 1 < spans.count ? spans.at(number + 1).out : spans.size;
+  return number + 1 < spans.count ? spans.outOf(number + 1) : spans.size;
 }
 
 /** Spans that lie one behind the other where they are stored, so that one request brings them. */
