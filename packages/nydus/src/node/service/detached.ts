@@ -17,11 +17,16 @@ const SWEEP = 1000;
 export class DetachedMounts {
   readonly #all = new Set<Served>();
   readonly #onGone: () => void;
+  readonly #onFault: (error: unknown) => void;
   #sweeper: NodeJS.Timeout | undefined;
 
-  /** @param onGone told when nobody has one any more */
-  constructor(onGone: () => void) {
+  /**
+   * @param onGone told when nobody has one any more
+   * @param onFault told of what giving one up raises, later than in {@link add}
+   */
+  constructor(onGone: () => void, onFault: (error: unknown) => void) {
     this.#onGone = onGone;
+    this.#onFault = onFault;
   }
 
   get all(): readonly Served[] {
@@ -32,7 +37,7 @@ export class DetachedMounts {
   async add({ record, mount }: Served): Promise<void> {
     if (!mount.isInUse()) return await mount.release();
     this.#all.add({ mount, record: { ...record, isDetached: true } });
-    this.#sweeper ??= setInterval(() => void this.#sweep(), SWEEP).unref();
+    this.#sweeper ??= setInterval(() => void this.#sweep().catch(this.#onFault), SWEEP).unref();
   }
 
   close(): void {
@@ -43,7 +48,8 @@ export class DetachedMounts {
     for (const each of this.#all) {
       if (each.mount.isInUse()) continue;
       this.#all.delete(each);
-      await each.mount.release();
+      // Others are given up although one cannot be.
+      await each.mount.release().catch(this.#onFault);
       this.#onGone();
     }
     if (this.#all.size > 0) return;

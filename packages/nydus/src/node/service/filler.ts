@@ -8,6 +8,8 @@ const AHEAD = 16 * 1024 * 1024;
 export interface FillerEvents {
   /** A reader was refused. */
   onRefused?(blob: CachedBlob, event: Omit<AccessEvent, 'fd'>, error: unknown): void;
+  /** What nobody waits for has failed: it is nobody's fault who reads or mounts, and ends nothing. */
+  onFault?(error: unknown): void;
 }
 
 interface Entry {
@@ -88,9 +90,10 @@ export class Filler {
       const events = await this.group.next();
       if (events.length === 0) return;
       for (const event of events) {
-        const filling = this.#fill(event);
+        const filling = this.#fill(event)
+          .catch((error: unknown) => this.#events.onFault?.(error))
+          .finally(() => this.#filling.delete(filling));
         this.#filling.add(filling);
-        void filling.finally(() => this.#filling.delete(filling));
       }
     }
   }

@@ -75,6 +75,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       blobs: ({ name }) => backEnds.blobs(backEndOf(name), placeBlobs(name, around)),
       keeper: link,
       onMounts: (mounts) => link.mounts(mounts),
+      onFault: (error) => log({ event: 'fault', reason: String(error) }),
       onOpenToOthers: (directory) => log({ event: 'others may enter the cache', directory }),
       onStranded: ({ directory, image }, error) =>
         log({ event: 'cannot take over yet', directory, image: image.name, reason: String(error) }),

@@ -91,10 +91,13 @@ export class ImageService {
   readonly #images: OpenImages;
   readonly #passing: Passing;
   readonly #mounts = new Map<string, Served>();
-  readonly #detached = new DetachedMounts(() => void this.#changed());
+  readonly #detached = new DetachedMounts(
+    () => this.#aside(this.#changed()),
+    (error) => this.#options.onFault?.(error),
+  );
   readonly #stranded = new StrandedMounts({
     onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
-    onChange: () => void this.#changedStranded(),
+    onChange: () => this.#aside(this.#changedStranded()),
   });
   readonly #tidying = new Tidying();
   readonly #scrub: Scrub;
@@ -140,7 +143,7 @@ export class ImageService {
   /** What others have unmounted is forgotten. */
   status(): ServiceStatus {
     const table = MountTable.read();
-    void this.#dropGhosts(table);
+    this.#aside(this.#dropGhosts(table));
     const served = [...this.#mounts.values()].map(({ record, mount }) => ({
       ...reportOf(record, mount),
       ...figuresOf(mount.blobs, mount.failures),
@@ -346,7 +349,7 @@ export class ImageService {
     await this.#letGoInherited();
     filler?.start();
     this.#filler = filler;
-    void this.#changed();
+    this.#aside(this.#changed());
   }
 
   /**
@@ -406,6 +409,11 @@ export class ImageService {
     const { cache, group } = this.#options;
     if (group === undefined) throw cannotTell();
     return new Filler(new PreContentGroup(cache, group), this.#options);
+  }
+
+  /** Lets go on what nobody waits for: that it fails must not end the process. */
+  #aside(work: Promise<void>): void {
+    work.catch((error: unknown) => this.#options.onFault?.(error));
   }
 
   async #changed(): Promise<void> {
