@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { closeSync, constants, openSync, statSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, openSync, statSync, writeSync } from 'node:fs';
 import type { Worker } from 'node:worker_threads';
 import { hostError, systemCode } from '../errors.ts';
 import { startThread } from '../threads.ts';
@@ -86,9 +86,10 @@ export class PreContentGroup implements AsyncDisposable {
     check(fanotifyMark(this.fd, FAN_MARK_ADD, FAN_PRE_ACCESS, AT_FDCWD, path), `watch ${path}`);
   }
 
-  unmark(path: string): void {
-    check(fanotifyMark(this.fd, FAN_MARK_REMOVE, FAN_PRE_ACCESS, AT_FDCWD, path), `leave ${path}`);
-    this.#note({ ino: statSync(path).ino });
+  /** Of a file by its descriptor: its path may be gone, or another's. @throws HostError where it is not marked */
+  unmark(file: number): void {
+    check(fanotifyMark(this.fd, FAN_MARK_REMOVE, FAN_PRE_ACCESS, file, null), 'leave a file');
+    this.#note({ ino: fstatSync(file).ino });
   }
 
   /**

@@ -118,7 +118,7 @@ export class Filler {
   #unmark(entry: Entry): void {
     if (!entry.isMarked) return;
     entry.isMarked = false;
-    this.group.unmark(entry.blob.path);
+    this.group.unmark(entry.blob.fd);
   }
 }
 
