@@ -1,4 +1,5 @@
 // Kubernetes' interface to containerd (CRI, `runtime/v1/api.proto`), as far as a test wants it.
+import { setTimeout } from 'node:timers/promises';
 import { GrpcClient } from '@anole/containerd';
 import {
   embedded,
@@ -86,8 +87,21 @@ export class Kubelet implements Disposable {
   }
 
   async remove(podId: string): Promise<void> {
-    await this.#client.call(methods.stopPod, { podId });
+    await this.#stop(podId);
     await this.#client.call(methods.removePod, { podId });
+  }
+
+  /** A kubelet tries again: containerd loses the shim of a container that ends while it is stopped. */
+  async #stop(podId: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#client.call(methods.stopPod, { podId });
+        return;
+      } catch (error) {
+        if (tries === 10 || !/ttrpc: closed/.test(String(error))) throw error;
+        await setTimeout(200);
+      }
+    }
   }
 
   [Symbol.dispose](): void {
