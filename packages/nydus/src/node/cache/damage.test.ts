@@ -4,11 +4,12 @@ import { closeSync, mkdtempSync, openSync, rmSync, truncateSync, writeSync } fro
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import fc from 'fast-check';
 import { BlobCache } from './cache.ts';
 import { chunksAt } from './chunks.ts';
 import type { RemoteBlob } from './remote-blob.ts';
-import { scrubPart } from './scrub.ts';
+import { Scrub, scrubPart } from './scrub.ts';
 import { Sums } from './sums.ts';
 import type { DamagedPlace } from './surroundings.ts';
 
@@ -115,6 +116,24 @@ describe('bytes that change in the file while it is open', () => {
     assert.equal(blob.isChanged, false, 'what it writes itself is no change');
     assert.deepEqual(Buffer.from(await blob.read(0, SIZE)), Buffer.from(content));
     assert.equal(damaged.length, 1);
+  });
+
+  it('are looked for in turn, first where others changed something', async (test) => {
+    const others = await Promise.all([whole(test, true), whole(test, true)]);
+    const { blob, damaged, flip } = await whole(test, true);
+    const blobs = [...others.map((each) => each.blob), blob];
+    await using _scrub = new Scrub(() => blobs, 1);
+    // Two turns of the same blob: what changes after a look is looked at again.
+    for (const at of [70_000, 0]) {
+      const before = damaged.length;
+      flip(at);
+      while (damaged.length === before) await sleep(5);
+    }
+    assert.deepEqual(
+      damaged.map(({ offset }) => offset),
+      [50_000, 0],
+    );
+    assert.ok(others.every((each) => each.damaged.length === 0));
   });
 });
 

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { CachedBlob } from './blob.ts';
 
-/** Milliseconds between two looks, and bytes that are read at each: half a megabyte a second. */
+/** Milliseconds between two looks. */
 const PAUSE = 8000;
-const BYTES = 4 * 1024 * 1024;
+/** Bytes that are read at each of files that others changed, and of all others: half a megabyte a second. */
+const OF_CHANGED = 64 * 1024 * 1024;
+const OF_ALL = 4 * 1024 * 1024;
 /** Bytes that are read at once, and milliseconds between two such pieces. */
 const PIECE = 1024 * 1024;
 const SHORT = 20;
@@ -15,11 +17,14 @@ const SHORT = 20;
  */
 export class Scrub implements AsyncDisposable {
   readonly #blobs: () => Iterable<CachedBlob>;
+  readonly #between: number;
   readonly #ending = new AbortController();
   readonly #working: Promise<void>;
 
-  constructor(blobs: () => Iterable<CachedBlob>) {
+  /** @param between milliseconds between two looks */
+  constructor(blobs: () => Iterable<CachedBlob>, between = PAUSE) {
     this.#blobs = blobs;
+    this.#between = between;
     this.#working = this.#work();
   }
 
@@ -30,27 +35,27 @@ export class Scrub implements AsyncDisposable {
   }
 
   async #work(): Promise<void> {
-    let turn: Turn | undefined;
-    while (await this.#pause(PAUSE)) {
-      for (const blob of [...this.#blobs()]) {
-        if (!blob.isChanged) continue;
-        blob.looking();
-        await this.#scrub(blob, 0, blob.size);
-      }
-      turn = await this.#next(turn);
+    let changed: Turn | undefined;
+    let any: Turn | undefined;
+    while (await this.#pause(this.#between)) {
+      changed = await this.#next(changed, true);
+      any = await this.#next(any, false);
     }
   }
 
-  /** Looks at the next bytes, of the blob whose turn it is. */
-  async #next(last: Turn | undefined): Promise<Turn | undefined> {
+  /** Looks at the next bytes: of the blob whose turn it is, and then of the next one, or the next that others changed. */
+  async #next(last: Turn | undefined, ofChanged: boolean): Promise<Turn | undefined> {
     const blobs = [...this.#blobs()];
     const at = last ? blobs.indexOf(last.blob) : -1;
     const goesOn = last !== undefined && at >= 0 && last.offset < last.blob.size;
-    const blob = goesOn ? last.blob : blobs[(at + 1) % blobs.length];
-    if (blob === undefined) return undefined;
+    const inTurn = [...blobs.slice(at + 1), ...blobs.slice(0, at + 1)];
+    const blob = goesOn ? last.blob : inTurn.find((each) => !ofChanged || each.isChanged);
+    if (blob === undefined) return last;
     const offset = goesOn ? last.offset : 0;
-    await this.#scrub(blob, offset, offset + BYTES);
-    return { blob, offset: offset + BYTES };
+    if (ofChanged && !goesOn) blob.looking();
+    const end = offset + (ofChanged ? OF_CHANGED : OF_ALL);
+    await this.#scrub(blob, offset, end);
+    return { blob, offset: end };
   }
 
   async #scrub(blob: CachedBlob, from: number, end: number): Promise<void> {
