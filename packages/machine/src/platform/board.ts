@@ -48,6 +48,11 @@ export interface BoardOptions {
 }
 
 const TICKS_PER_MS = TIMEBASE_HZ / 1000;
+/**
+ * Chains that devices take between two looks of the host at what else there is to do. Counted, not timed:
+ * with the clock of instructions slices end where they ended in another run.
+ */
+const MOST_CHAINS = 256;
 
 /** What a board tells its owner. */
 export interface BoardEvents {
@@ -75,6 +80,8 @@ export class Board {
   readonly plic: Plic;
   readonly pci: PciHost;
   readonly transports: readonly VirtioPci[];
+  /** Chains that devices took, up to {@link MOST_CHAINS}. */
+  #chains = 0;
 
   private constructor(
     options: BoardOptions,
@@ -105,7 +112,11 @@ export class Board {
     this.pci = new PciHost(memoryMap.pciMemory.base);
     placeWindows(memory, options.devices, options.windows ?? []);
     this.transports = options.devices.map(
-      (device) => new VirtioPci(memory, device, (error) => events.fault(error)),
+      (device) =>
+        new VirtioPci(memory, device, {
+          fault: (error) => events.fault(error),
+          served: () => this.#served(),
+        }),
     );
     for (const { pci } of this.transports) {
       this.pci.add(pci, (slot) => this.plic.line(interruptSource.pci + slot));
@@ -152,6 +163,12 @@ export class Board {
       ...(jit && { jit }),
     });
     return new Board(options, events, bus, memory, hart, crew);
+  }
+
+  /** A slice of hart 0 ends after so many, so that the host's loop has its turns. */
+  #served(): void {
+    this.#chains = (this.#chains + 1) % MOST_CHAINS;
+    if (this.#chains === 0) this.hart.requestStop();
   }
 
   /** Tells the devices that nothing will be delivered any more, and ends the other harts. */

@@ -1,5 +1,8 @@
 import { hear } from './hear.ts';
 
+/** The longest that a timer of the host takes. */
+const LONGEST_MS = 2 ** 31 - 1;
+
 /** One message to oneself; resolves when it arrives. */
 class Turn {
   readonly #channel = new MessageChannel();
@@ -39,7 +42,10 @@ export class HostLoop {
     return this.#turns[this.#next].take();
   }
 
-  /** Resolves after `milliseconds` (never, when undefined) or at the next {@link wake}. */
+  /**
+   * Resolves after `milliseconds` (never, when undefined) or at the next {@link wake}. A guest may ask for more
+   * than a timer of the host takes, which would end at once: such a sleep ends after 24 days.
+   */
   sleep(milliseconds: number | undefined): Promise<void> {
     if (this.#woken) {
       this.#woken = false;
@@ -52,7 +58,10 @@ export class HostLoop {
         this.#woken = false;
         resolve();
       };
-      const timer = milliseconds === undefined ? undefined : setTimeout(awake, milliseconds);
+      const timer =
+        milliseconds === undefined
+          ? undefined
+          : setTimeout(awake, Math.min(milliseconds, LONGEST_MS));
       this.#wake = awake;
     });
   }

@@ -63,7 +63,7 @@ export function checkDevices(saved: MachineShape, board: Board): void {
 
 /** Whether no device has anything under way that a snapshot could not hold. */
 export function isQuiet(board: Board): boolean {
-  return board.transports.every(({ device }) => device.busy !== true) && !board.uart.busy;
+  return board.transports.every((transport) => !transport.busy) && !board.uart.busy;
 }
 
 export function devicesToJson(board: Board): Json {

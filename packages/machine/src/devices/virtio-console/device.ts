@@ -1,6 +1,6 @@
 import { MachineError } from '../../errors.ts';
 import type { ByteSink } from '../device.ts';
-import { gather, scatter } from '../virtio/chain.ts';
+import { type DescriptorChain, gather, scatter } from '../virtio/chain.ts';
 import type { VirtioDevice, VirtioHost } from '../virtio/device.ts';
 import { misused } from '../virtio/queue.ts';
 import { TYPE_CONSOLE } from '../virtio/registers.ts';
@@ -94,21 +94,24 @@ export class VirtioConsole implements VirtioDevice {
   }
 
   #exchangeControl(): void {
-    const host = this.#host!;
-    const queue = host.queue(R.CONTROL_TRANSMIT);
     this.#flushControl();
-    while (this.#waiting.length < MAX_CONTROL_WAITING) {
-      const chain = queue.pop();
-      if (chain === undefined) return;
-      if (chain.readableLength < R.CONTROL_SIZE || chain.readableLength > R.MAX_TRANSMIT) {
-        throw misused(`a control message of ${chain.readableLength} bytes`);
-      }
-      const bytes = new Uint8Array(chain.readableLength);
-      gather(host.memory, chain, bytes);
-      queue.complete(chain, 0);
-      this.#handleControl(parseControl(bytes));
-      this.#flushControl();
+    this.#host!.serve(
+      R.CONTROL_TRANSMIT,
+      (chain) => this.#takeControl(chain),
+      () => this.#waiting.length < MAX_CONTROL_WAITING,
+    );
+  }
+
+  #takeControl(chain: DescriptorChain): void {
+    const host = this.#host!;
+    if (chain.readableLength < R.CONTROL_SIZE || chain.readableLength > R.MAX_TRANSMIT) {
+      throw misused(`a control message of ${chain.readableLength} bytes`);
     }
+    const bytes = new Uint8Array(chain.readableLength);
+    gather(host.memory, chain, bytes);
+    host.queue(R.CONTROL_TRANSMIT).complete(chain, 0);
+    this.#handleControl(parseControl(bytes));
+    this.#flushControl();
   }
 
   #handleControl({ id, event, value }: Control): void {

@@ -1,5 +1,5 @@
 import { type Awaitable, isPromise } from '@anole/bytes';
-import { gather, scatter } from '../virtio/chain.ts';
+import { type DescriptorChain, gather, scatter } from '../virtio/chain.ts';
 import type { VirtioHost } from '../virtio/device.ts';
 import { misused, type Virtqueue } from '../virtio/queue.ts';
 import { MAX_TRANSMIT, receiveQueue } from './registers.ts';
@@ -112,19 +112,22 @@ export class ConsolePort {
 
   /** Hands over what the guest sent. */
   drain(): void {
-    const queue = this.#queue(1);
-    while (!this.#busy) {
-      const chain = queue.pop();
-      if (chain === undefined) return;
-      if (chain.readableLength > MAX_TRANSMIT) throw misused('a piece of over 1 MiB to send');
-      const bytes = new Uint8Array(chain.readableLength);
-      gather(this.#host!.memory, chain, bytes);
-      // Linux spins until a terminal's buffer comes back: give it back before `onData` is done.
-      queue.complete(chain, 0);
-      this.#events.sent(this, bytes);
-      const done = bytes.length === 0 ? undefined : this.options.onData(bytes);
-      if (isPromise(done)) void this.#drainAfter(done);
-    }
+    this.#host!.serve(
+      receiveQueue(this.id) + 1,
+      (chain) => this.#take(chain),
+      () => !this.#busy,
+    );
+  }
+
+  #take(chain: DescriptorChain): void {
+    if (chain.readableLength > MAX_TRANSMIT) throw misused('a piece of over 1 MiB to send');
+    const bytes = new Uint8Array(chain.readableLength);
+    gather(this.#host!.memory, chain, bytes);
+    // Linux spins until a terminal's buffer comes back: give it back before `onData` is done.
+    this.#queue(1).complete(chain, 0);
+    this.#events.sent(this, bytes);
+    const done = bytes.length === 0 ? undefined : this.options.onData(bytes);
+    if (isPromise(done)) void this.#drainAfter(done);
   }
 
   /** The driver reset the device. Writes that wait stay for the next driver. */

@@ -83,12 +83,11 @@ export class VirtioFs implements VirtioDevice {
   }
 
   notify(index: number): void {
-    const queue = this.#host!.queue(index);
-    while (this.#inFlight <= MAX_IN_FLIGHT) {
-      const chain = queue.pop();
-      if (chain === undefined) return;
-      this.#serve(index, chain);
-    }
+    this.#host!.serve(
+      index,
+      (chain) => this.#serve(index, chain),
+      () => this.#inFlight <= MAX_IN_FLIGHT,
+    );
   }
 
   reset(): void {}

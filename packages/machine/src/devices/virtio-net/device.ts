@@ -149,11 +149,10 @@ export class VirtioNet implements VirtioDevice {
 
   #transmit(): void {
     const host = this.#host!;
-    const queue = host.queue(R.TRANSMIT_QUEUE);
-    for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
+    host.serve(R.TRANSMIT_QUEUE, (chain) => {
       this.#take(host, chain);
-      queue.complete(chain, 0);
-    }
+      host.queue(R.TRANSMIT_QUEUE).complete(chain, 0);
+    });
     this.#peer.flush?.();
   }
 

@@ -28,12 +28,11 @@ export class VirtioRng implements VirtioDevice {
 
   notify(): void {
     const host = this.#host!;
-    const queue = host.queue(REQUEST_QUEUE);
-    for (let chain = queue.pop(); chain !== undefined; chain = queue.pop()) {
+    host.serve(REQUEST_QUEUE, (chain) => {
       const bytes = new Uint8Array(Math.min(chain.writableLength, MAX_REQUEST));
       this.#fill(bytes);
-      queue.complete(chain, scatter(host.memory, chain, [bytes]));
-    }
+      host.queue(REQUEST_QUEUE).complete(chain, scatter(host.memory, chain, [bytes]));
+    });
   }
 
   reset(): void {}

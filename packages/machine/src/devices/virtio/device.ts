@@ -1,4 +1,5 @@
 import type { GuestMemory } from '../../hart/guest-memory.ts';
+import type { DescriptorChain } from './chain.ts';
 import type { Virtqueue } from './queue.ts';
 import type { SharedMemory } from './shared-memory.ts';
 
@@ -6,6 +7,12 @@ import type { SharedMemory } from './shared-memory.ts';
 export interface VirtioHost {
   readonly memory: GuestMemory;
   queue(index: number): Virtqueue;
+  /**
+   * Has `take` have the chains that wait in a queue, one after another, while `ready`. As many as the
+   * queue has room for, at most: what else comes meanwhile (another hart may go on making buffers
+   * available for ever) is a later notification.
+   */
+  serve(index: number, take: (chain: DescriptorChain) => void, ready?: () => boolean): void;
   /** Whether the driver accepted a feature, by bit number. */
   negotiated(feature: number): boolean;
   /** The driver is up (DRIVER_OK) and the device is not broken. */

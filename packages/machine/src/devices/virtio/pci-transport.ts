@@ -2,11 +2,20 @@ import { AnoleError } from '@anole/bytes';
 import type { GuestMemory } from '../../hart/guest-memory.ts';
 import type { AccessSize, MmioDevice } from '../device.ts';
 import { type Bar, PciFunction } from '../pci/function.ts';
+import type { DescriptorChain } from './chain.ts';
 import { CommonConfig } from './common-config.ts';
 import type { VirtioDevice, VirtioHost } from './device.ts';
 import { addVirtioCapabilities } from './pci-capabilities.ts';
 import { Virtqueue } from './queue.ts';
 import * as R from './registers.ts';
+
+/** What a device tells its board. */
+export interface TransportEvents {
+  /** See {@link VirtioHost.fault}. */
+  fault(error: unknown): void;
+  /** The device takes a chain: called in the middle of the guest's instruction, as a rule. */
+  served(): void;
+}
 
 /**
  * Puts a {@link VirtioDevice} on PCI (VIRTIO 1.2, 4.1), modern interface only, with INTA for
@@ -17,14 +26,15 @@ export class VirtioPci implements VirtioHost {
   readonly device: VirtioDevice;
   readonly pci: PciFunction;
   readonly common: CommonConfig;
-  /** See {@link VirtioHost.fault}. */
-  readonly fault: (error: unknown) => void;
+  readonly #events: TransportEvents;
   readonly #queues: readonly Virtqueue[];
+  /** Queues in which more is than was served at once. */
+  readonly #later = new Set<number>();
   readonly state = { isr: 0 };
 
-  constructor(memory: GuestMemory, device: VirtioDevice, fault: (error: unknown) => void) {
+  constructor(memory: GuestMemory, device: VirtioDevice, events: TransportEvents) {
     this.memory = memory;
-    this.fault = fault;
+    this.#events = events;
     this.device = device;
     const interrupt = () => this.#raise(R.ISR_QUEUE);
     this.#queues = device.queueSizes.map((size) => new Virtqueue(memory, size, interrupt));
@@ -58,8 +68,32 @@ export class VirtioPci implements VirtioHost {
     return this.common.live;
   }
 
+  /** Something is under way that a snapshot cannot hold. */
+  get busy(): boolean {
+    return this.device.busy === true || this.#later.size > 0;
+  }
+
   queue(index: number): Virtqueue {
     return this.#queues[index]!;
+  }
+
+  serve(
+    index: number,
+    take: (chain: DescriptorChain) => void,
+    ready: () => boolean = () => true,
+  ): void {
+    const queue = this.queue(index);
+    for (let left = queue.state.size; left > 0; left--) {
+      const chain = ready() ? queue.pop() : undefined;
+      if (chain === undefined) return;
+      this.#events.served();
+      take(chain);
+    }
+    if (ready() && queue.hasNext) this.#notifyLater(index);
+  }
+
+  fault(error: unknown): void {
+    this.#events.fault(error);
   }
 
   negotiated(feature: number): boolean {
@@ -95,6 +129,16 @@ export class VirtioPci implements VirtioHost {
   /** @throws MachineError `MACHINE_DEVICE_MISUSED` for values that no driver could have set */
   restored(): void {
     for (const queue of this.#queues) queue.restored();
+  }
+
+  /** In a turn of the host's loop. */
+  #notifyLater(index: number): void {
+    if (this.#later.has(index)) return;
+    this.#later.add(index);
+    setTimeout(() => {
+      this.#later.delete(index);
+      this.guard(() => this.device.notify(index));
+    });
   }
 
   #reset(): void {

@@ -34,7 +34,10 @@ export class TestDriver {
 
   constructor(device: VirtioDevice, options: DriverOptions = {}) {
     this.#options = options;
-    this.transport = new VirtioPci(this.memory, device, (error) => this.faults.push(error));
+    this.transport = new VirtioPci(this.memory, device, {
+      fault: (error) => this.faults.push(error),
+      served: () => {},
+    });
     this.transport.pci.connect((asserted) => {
       if (asserted) this.interrupts++;
     });
