@@ -29,14 +29,16 @@ export async function mappedTree(
   for (const layer of manifest.layers) {
     const mapped = layers[layer.digest]!;
     const { map: described, windows } = mapped;
-    const map = unpackMap(await readBlob(reader, described, STORED_MAX, options), room);
+    room.take(described);
+    const map = await unpackMap(await readBlob(reader, described, STORED_MAX, options), room);
     const stored = openBlob(reader, layer);
     const before = windows ? openBlob(reader, windows) : memorySource(new Uint8Array(0));
     const device = mappedDevice(map, mapped, layer.digest, stored, before);
     const source = sources.adopt(deviceSource(device), (each) => each.close?.());
     if (source.size > 0) devices.push(source);
   }
-  const metadata = unpackNames(await readBlob(reader, names, STORED_MAX, options), room);
+  room.take(names);
+  const metadata = await unpackNames(await readBlob(reader, names, STORED_MAX, options), room);
   const tree = await openErofs(memorySource(metadata), { devices });
   const kept = sources.move();
   return Object.assign(tree, { close: () => kept.disposeAsync() });

@@ -149,13 +149,33 @@ describe('a layer as a device, by its map', () => {
 });
 
 describe('what is unpacked for one image', () => {
-  it('has a bounded size, all together', () => {
+  it('has a bounded size, all together', async () => {
     const room = new Room();
     room.left = 10_000;
-    assert.equal(unpackNames(zstdCompressSync(new Uint8Array(9000)), room).length, 9000);
+    const names = await unpackNames(zstdCompressSync(new Uint8Array(9000)), room);
+    assert.equal(names.length, 9000);
     const second = zstdCompressSync(new Uint8Array(2000));
     for (const unpack of [unpackNames, unpackMap]) {
-      assert.throws(() => unpack(second, room), { code: 'OCI_TOO_LARGE' });
+      await assert.rejects(unpack(second, room), { code: 'OCI_TOO_LARGE' });
     }
+  });
+
+  it('is counted where parts come side by side', async () => {
+    const room = new Room();
+    room.left = 10_000;
+    const part = zstdCompressSync(new Uint8Array(6000));
+    const [first, second] = await Promise.allSettled([
+      unpackNames(part, room),
+      unpackNames(part, room),
+    ]);
+    assert.deepEqual([first.status, second.status], ['fulfilled', 'rejected']);
+    assert.equal(room.left, 4000);
+  });
+
+  it('is refused before it is fetched, where all parts together are stored in too much', () => {
+    const room = new Room();
+    const size = 100 * 1024 * 1024;
+    for (const digest of ['sha256:1', 'sha256:2']) room.take({ digest, size });
+    assert.throws(() => room.take({ digest: 'sha256:3', size }), { code: 'OCI_TOO_LARGE' });
   });
 });

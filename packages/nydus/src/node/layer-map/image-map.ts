@@ -1,4 +1,5 @@
-import { zstdDecompressSync } from 'node:zlib';
+import { promisify } from 'node:util';
+import { zstdDecompress } from 'node:zlib';
 import type { Source } from '@anole/bytes';
 import { systemCode } from '@anole/host';
 import { type Descriptor, type Manifest, OciError } from '@anole/oci';
@@ -20,16 +21,51 @@ export const mapTypes = {
   layer: 'dev.anole.layer-digest',
 } as const;
 
-/** Bytes of names and of a map at most, as they are stored. */
+/** Bytes of names and all maps of an image at most, as they are stored. */
 export const STORED_MAX: number = 256 * 1024 * 1024;
-/** And decompressed, of one map: it has 16 for a file and 64 for each 256 KiB. */
-const MAP_MAX = 64 * 1024 * 1024;
-/** And of names and all maps of an image together. */
+/** And decompressed. */
 const IMAGE_MAX = 512 * 1024 * 1024;
+/** Of one map: it has 16 for a file and 64 for each 256 KiB. */
+const MAP_MAX = 64 * 1024 * 1024;
 
-/** Bytes that what is unpacked for one image may still have. */
+const decompress = promisify(zstdDecompress);
+
+/** What names and maps of one image may still take; one is unpacked at a time, in another thread. */
 export class Room {
+  /** Bytes as they are stored, and as they are unpacked. */
+  stored: number = STORED_MAX;
   left: number = IMAGE_MAX;
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** Before a part is fetched. @throws OciError `OCI_TOO_LARGE` */
+  take({ digest, size }: Pick<Descriptor, 'digest' | 'size'>): void {
+    if (size > this.stored) {
+      const what = `${digest} of an index: its parts have over ${STORED_MAX} bytes`;
+      throw new OciError('OCI_TOO_LARGE', `Cannot take ${what}`);
+    }
+    this.stored -= size;
+  }
+
+  /** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT` */
+  async unpack(stored: Uint8Array, what: string, bound: number = IMAGE_MAX): Promise<Uint8Array> {
+    const unpacked = this.#last.then(() => this.#unpack(stored, what, bound));
+    this.#last = unpacked.catch(() => undefined);
+    return await unpacked;
+  }
+
+  async #unpack(stored: Uint8Array, what: string, bound: number): Promise<Uint8Array> {
+    const most = Math.min(bound, this.left);
+    try {
+      const bytes = await decompress(stored, { maxOutputLength: Math.max(most, 1) });
+      this.left -= bytes.length;
+      return bytes;
+    } catch (cause) {
+      const isTooLarge = systemCode(cause) === 'ERR_BUFFER_TOO_LARGE';
+      const why = isTooLarge ? `has over ${most} bytes` : 'is no zstd';
+      const code = isTooLarge ? 'OCI_TOO_LARGE' : 'OCI_WRONG_CONTENT';
+      throw new OciError(code, `Cannot take ${what}: it ${why}`, { cause });
+    }
+  }
 }
 
 /** An index of an image as EROFS; JSON, so that it can be handed on. */
@@ -75,26 +111,13 @@ export function imageMapOf(
 }
 
 /** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT` */
-export function unpackNames(stored: Uint8Array, room: Room): Uint8Array {
-  return unpack(stored, room, room.left, 'the names of an image');
+export async function unpackNames(stored: Uint8Array, room: Room): Promise<Uint8Array> {
+  return await room.unpack(stored, 'the names of an image');
 }
 
 /** @throws OciError `OCI_TOO_LARGE`, `OCI_WRONG_CONTENT`, `OCI_BAD_INDEX`, `OCI_UNSUPPORTED` */
-export function unpackMap(stored: Uint8Array, room: Room): LayerMap {
-  return new LayerMap(unpack(stored, room, Math.min(MAP_MAX, room.left), 'the map of a layer'));
-}
-
-function unpack(stored: Uint8Array, room: Room, most: number, what: string): Uint8Array {
-  try {
-    const bytes = zstdDecompressSync(stored, { maxOutputLength: Math.max(most, 1) });
-    room.left -= bytes.length;
-    return bytes;
-  } catch (cause) {
-    const isTooLarge = systemCode(cause) === 'ERR_BUFFER_TOO_LARGE';
-    const why = isTooLarge ? `has over ${most} bytes` : 'is no zstd';
-    const code = isTooLarge ? 'OCI_TOO_LARGE' : 'OCI_WRONG_CONTENT';
-    throw new OciError(code, `Cannot take ${what}: it ${why}`, { cause });
-  }
+export async function unpackMap(stored: Uint8Array, room: Room): Promise<LayerMap> {
+  return new LayerMap(await room.unpack(stored, 'the map of a layer', MAP_MAX));
 }
 
 /**

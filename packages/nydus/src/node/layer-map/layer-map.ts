@@ -114,16 +114,25 @@ export class LayerMap {
     return MapSpan.at(this.#view, this.#spansAt + number * MAP_SPAN_SIZE).out;
   }
 
+  /** Bytes that it is stored in. */
+  storedSizeOf(number: number): number {
+    const { start, end } = MapSpan.at(this.#view, this.#spansAt + number * MAP_SPAN_SIZE);
+    return end - start;
+  }
+
   /** Where a window is stored. */
   windowAt(number: number): number {
     return this.#windows[number]!;
   }
 
   #readFiles(): void {
+    if (this.starts.length === 0) return;
+    const cursor = MapFile.at(this.#view, MAP_HEADER_SIZE);
     let last = 0;
     for (let at = 0; at < this.starts.length; at++) {
       const place = MAP_HEADER_SIZE + at * MAP_FILE_SIZE;
-      const { start, size } = MapFile.read(this.#view, place);
+      cursor.$move(place);
+      const { start, size } = cursor;
       const end = start + size;
       if (start < last || size === 0 || end > this.size) {
         throw bad(`a file cannot lie from ${start} to ${end}`, place);

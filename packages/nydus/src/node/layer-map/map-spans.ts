@@ -25,6 +25,7 @@ export function mapSpans(map: LayerMap, windows: Source): LayerSpans {
       return isGzip ? { start, end, out, digest } : { start, end, out, storedDigest: digest };
     },
     outOf: (number) => map.outOf(number),
+    storedSize: (number) => map.storedSizeOf(number),
     isVerified: () => true,
     ...(isGzip && {
       windowOf: (number: number, options: ReadOptions) => readWindow(map, windows, number, options),

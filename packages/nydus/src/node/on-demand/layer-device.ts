@@ -50,6 +50,10 @@ function wholeSpans(spans: Spans) {
     count: spans.count,
     at: (number: number) => spans.at(number),
     outOf: (number: number) => spans.at(number).out,
+    storedSize(number: number) {
+      const { start, end } = spans.at(number);
+      return end - start;
+    },
     isVerified: (number: number) => spans.isVerified(number),
     decode: (number: number, stored: Uint8Array, size: number) =>
       spans.decode(number, stored, 0, size),

@@ -6,7 +6,6 @@ import {
   type MappedLayer,
   mappedDevice,
   Room,
-  STORED_MAX,
   unpackMap,
   unpackNames,
 } from '../layer-map/image-map.ts';
@@ -84,19 +83,16 @@ async function openLayer(
 /** Reads a small blob as a whole. It is kept as long as the image is open, so that it opens again without who serves it. */
 async function readKept<T>(
   described: Descriptor,
-  parse: (bytes: Uint8Array, room: Room) => T,
+  parse: (bytes: Uint8Array, room: Room) => Promise<T>,
   { from, pool, resources, call, room }: Opening,
 ): Promise<T> {
-  if (described.size > STORED_MAX) {
-    const what = `${described.digest} of an index: it has ${described.size} bytes`;
-    throw new OciError('OCI_TOO_LARGE', `Cannot take ${what}, over ${STORED_MAX}`);
-  }
+  room.take(described);
   const raw = await pool.open(rawBlob(from.source(described), described.digest));
   resources.defer(() => pool.release(raw));
   try {
     const bytes = await raw.read(0, described.size, call);
     await verifyDigest(bytes, described.digest, 'a part of an index');
-    return parse(bytes, room);
+    return await parse(bytes, room);
   } catch (error) {
     raw.forget();
     throw error;

@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto';
+import { setImmediate as turn } from 'node:timers/promises';
 import { AnoleError, INFLATE_WINDOW, type ReadOptions, type Source, type Span } from '@anole/bytes';
 import { OciError } from '@anole/oci';
 import { type Chunks, chunksAt } from '../cache/chunks.ts';
@@ -13,14 +14,17 @@ const GAP = 64 * 1024;
 const RUN_MAX = 16 * 1024 * 1024;
 /** And of all that are under way for one reader. */
 const AT_ONCE = 64 * 1024 * 1024;
+/** Bytes that are decoded before others have a turn. */
+const TURN = 4 * 1024 * 1024;
 
 /** The spans of a layer, in their order; the first begins at 0. */
 export interface LayerSpans {
   readonly size: number;
   readonly count: number;
   at(number: number): Span;
-  /** Its first byte, for who goes through all. */
+  /** Its first byte, and the bytes that it is stored in, for who goes through all. */
   outOf(number: number): number;
+  storedSize(number: number): number;
   /** Whether a digest speaks of a span. */
   isVerified(number: number): boolean;
   /**
@@ -79,16 +83,18 @@ function chunksOf(
 ): { readonly chunks: Chunks; readonly numbers: Uint32Array } {
   const offsets: number[] = [];
   const numbers: number[] = [];
+  let end = 0;
+  let next = layout.placeOf(end);
   for (let number = 0; number < spans.count; number++) {
-    const out = spans.outOf(number);
-    const end = outEnd(spans, number);
-    const place = layout.placeOf(out);
-    if (layout.placeOf(end) === place) continue;
+    const out = end;
+    const place = next;
+    end = outEnd(spans, number);
+    next = layout.placeOf(end);
+    if (next === place) continue;
     if (!spans.isVerified(number)) {
       throw unsupported(digest, `nothing verifies its bytes from ${out} to ${end}`);
     }
-    const span = spans.at(number);
-    const most = Math.max(end - out, span.end - span.start);
+    const most = Math.max(end - out, spans.storedSize(number));
     if (most > SPAN_MAX) throw unsupported(digest, `a part of it has ${most} bytes`);
     offsets.push(place);
     numbers.push(number);
@@ -157,6 +163,7 @@ async function decodeRun(
     ),
   ]);
   let before: Uint8Array | undefined;
+  let decoded = 0;
   for (const [at, number] of numbers.entries()) {
     const span = spans.at(number);
     const part = all.subarray(span.start - start, span.end - start);
@@ -165,6 +172,10 @@ async function decodeRun(
     verify(bytes, span, span.digest);
     take(bytes, span.out);
     before = bytes.subarray(-INFLATE_WINDOW);
+    decoded += bytes.length;
+    if (decoded < TURN) continue;
+    decoded = 0;
+    await turn();
   }
 }
 
