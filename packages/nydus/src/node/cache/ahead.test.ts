@@ -81,11 +81,11 @@ describe('turns for fetches', () => {
         order.push('foreseen');
       }),
     ]);
-    await queue.room();
+    await queue.room(new AbortController().signal);
     order.push('room');
     await fetched;
     assert.deepEqual(order, ['demand', 'room', 'foreseen']);
-    await queue.room();
+    await queue.room(new AbortController().signal);
   });
 
   it('leave no room ahead of any blob while a reader of another waits', async (test) => {

@@ -51,7 +51,7 @@ export class AheadOfReaders {
     this.#isBringing = true;
     const lane = async () => {
       for (let range = foresight.next(AHEAD_RUN); range; range = foresight.next(AHEAD_RUN)) {
-        await this.#queue.room();
+        using _begun = await this.#queue.room(signal);
         if (signal.aborted) return;
         await Promise.all(this.#ways.begin(range, 'ahead'));
       }

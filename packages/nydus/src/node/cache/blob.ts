@@ -61,7 +61,7 @@ export class CachedBlob implements Source {
     this.#around = around;
     this.chunks = remote.chunks;
     this.size = remote.chunks.size;
-    this.#queue = new FetchQueue(FETCHES, around.readers);
+    this.#queue = new FetchQueue(FETCHES, around.readers, around.pace);
     this.#ahead = new AheadOfReaders(this.chunks, this.#queue, {
       isAtHand: (index) => this.#isAtHand(index),
       isAsked: (index) => this.#isAtHand(index) || this.#coming.has(index),

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { acquireLock, HostError, hostError, systemCode } from '@anole/host';
 import { CachedBlob } from './blob.ts';
+import type { Pace } from './pace.ts';
 import { WaitingReaders } from './queue.ts';
 import { contentOf, type RemoteBlob } from './remote-blob.ts';
 import type { BlobEvents } from './surroundings.ts';
@@ -22,6 +23,8 @@ export interface BlobCacheOptions extends BlobEvents {
    * closed. Default: no bound.
    */
   readonly quota?: number;
+  /** Of the link by which blobs come, where it has a bound: what is fetched ahead takes what readers leave of it. */
+  readonly pace?: Pace | undefined;
 }
 
 export interface OpenBlobOptions extends ReadOptions {
@@ -58,6 +61,7 @@ export class BlobCache {
   /** Bytes of the disk that blobs may take, from the next on that is opened, grows or is closed. */
   quota: number;
   readonly #events: BlobEvents;
+  readonly #pace: Pace | undefined;
   readonly #open = new Set<CachedBlob>();
   readonly #readers = new WaitingReaders();
   #soon: NodeJS.Timeout | undefined;
@@ -66,10 +70,11 @@ export class BlobCache {
   #vainUntil = 0;
 
   constructor(directory: string, options: BlobCacheOptions = {}) {
-    const { quota = Number.POSITIVE_INFINITY, ...events } = options;
+    const { quota = Number.POSITIVE_INFINITY, pace, ...events } = options;
     this.directory = directory;
     this.quota = quota;
     this.#events = events;
+    this.#pace = pace;
   }
 
   /** Blobs that are open here. */
@@ -96,6 +101,7 @@ export class BlobCache {
         events: this.#events,
         // Who reads for another blob has been counted there, if anybody waits.
         readers: remote.isInner ? new WaitingReaders() : this.#readers,
+        pace: this.#pace,
         onGrown: () => this.#checkSoon(),
         freeDisk: (bytes) => this.#freeDisk(bytes),
         onClosing: () => {

@@ -1,3 +1,5 @@
+import type { Pace } from './pace.ts';
+
 /** Who waits for a fetch: a reader, a reader of what was foreseen, or nobody yet. */
 export type Urgency = 'demand' | 'foreseen' | 'ahead';
 
@@ -35,6 +37,7 @@ export class WaitingReaders {
 export class FetchQueue {
   readonly #most: number;
   readonly #readers: WaitingReaders;
+  readonly #pace: Pace | undefined;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
   #foreseen = 0;
@@ -42,10 +45,12 @@ export class FetchQueue {
   /**
    * @param most fetches at once
    * @param readers of all blobs on the link
+   * @param pace of the link, where it has a bound
    */
-  constructor(most: number, readers: WaitingReaders) {
+  constructor(most: number, readers: WaitingReaders, pace?: Pace) {
     this.#most = most;
     this.#readers = readers;
+    this.#pace = pace;
   }
 
   async run<T>(urgency: Urgency, work: () => Promise<T>): Promise<T> {
@@ -61,9 +66,19 @@ export class FetchQueue {
     }
   }
 
-  /** Returns once no reader waits for anything but what was foreseen of this blob. */
-  async room(): Promise<void> {
-    while (this.#readers.count > this.#foreseen) await this.#readers.change();
+  /**
+   * Returns once no reader waits for anything but what was foreseen of this blob, and the link is free. It is to be told
+   * when what was begun has ended.
+   *
+   * @throws where a signal comes while the link is not free
+   */
+  async room(signal: AbortSignal): Promise<Disposable | undefined> {
+    for (;;) {
+      while (this.#readers.count > this.#foreseen) await this.#readers.change();
+      const begun = await this.#pace?.room(signal);
+      if (this.#readers.count <= this.#foreseen) return begun;
+      begun?.[Symbol.dispose]();
+    }
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

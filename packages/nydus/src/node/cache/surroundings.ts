@@ -1,4 +1,5 @@
 import { systemCode } from '@anole/host';
+import type { Pace } from './pace.ts';
 import type { WaitingReaders } from './queue.ts';
 
 /** Who is told what becomes of blobs. */
@@ -23,6 +24,7 @@ export interface BlobSurroundings {
   readonly events: BlobEvents;
   /** Of all blobs on the link, before which nothing is fetched ahead. */
   readonly readers: WaitingReaders;
+  readonly pace?: Pace | undefined;
   /** More of the disk is taken. */
   onGrown(): void;
   /** Frees so many bytes of a disk that is full, if that can be. */

@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadOptions, Source } from '@anole/bytes';
+import { Pace } from '../cache/pace.ts';
 import type { ImageBlobs } from '../on-demand/image.ts';
 
 /** What came from a place where images are. */
@@ -18,11 +18,9 @@ export interface BackEndFigures {
 
 /** Counts what is asked of back ends, and keeps all of it together below a rate. */
 export class BackEnds {
-  /** Bytes a second, of all together. */
-  rate: number | undefined;
+  /** Of all together. */
+  readonly pace = new Pace();
   readonly #figures = new Map<string, BackEndFigures>();
-  /** When all that was asked for will have come at that rate, in milliseconds. */
-  #free = 0;
 
   get figures(): readonly BackEndFigures[] {
     return [...this.#figures.values()];
@@ -52,7 +50,7 @@ export class BackEnds {
     length: number,
     options?: ReadOptions,
   ): Promise<Uint8Array> {
-    await this.#turn(length, options?.signal);
+    await this.pace.turn(length, options?.signal);
     try {
       const bytes = await far.read(offset, length, options);
       this.#count(name, length);
@@ -61,14 +59,6 @@ export class BackEnds {
       if (!options?.signal?.aborted) this.#count(name, 0, String(error));
       throw error;
     }
-  }
-
-  async #turn(length: number, signal: AbortSignal | undefined): Promise<void> {
-    if (this.rate === undefined) return;
-    const now = performance.now();
-    const start = Math.max(now, this.#free);
-    this.#free = start + (1000 * length) / this.rate;
-    if (start > now) await sleep(start - now, undefined, signal ? { signal } : {});
   }
 
   #count(name: string, length: number, reason?: string): void {

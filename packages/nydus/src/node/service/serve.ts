@@ -74,6 +74,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
       ...(hasGroup && { group: inherited.group }),
       blobs: ({ name }) => backEnds.blobs(backEndOf(name), placeBlobs(name, around)),
       keeper: link,
+      pace: backEnds.pace,
       onMounts: (mounts) => link.mounts(mounts),
       onFault: (error) => log({ event: 'fault', reason: String(error) }),
       onOpenToOthers: (directory) => log({ event: 'others may enter the cache', directory }),
@@ -110,7 +111,7 @@ export async function serveImages(options: ServeOptions): Promise<void> {
     legacy,
   );
   const apply = ({ limits }: Settings) => {
-    backEnds.rate = limits.rate;
+    backEnds.pace.rate = limits.rate;
     service.cache.quota = limits.quota ?? Number.POSITIVE_INFINITY;
   };
   apply(initial);

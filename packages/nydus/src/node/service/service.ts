@@ -4,6 +4,7 @@ import { HostError } from '@anole/host';
 import { PreContentGroup, unmount } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type Evicted } from '../cache/cache.ts';
+import type { Pace } from '../cache/pace.ts';
 import { Scrub } from '../cache/scrub.ts';
 import type { BlobEvents } from '../cache/surroundings.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
@@ -63,6 +64,8 @@ export interface Legacy {
 export interface ServiceOptions extends FillerEvents, FuseEvents, BlobEvents {
   readonly cache: string;
   readonly quota?: number;
+  /** Of the link by which blobs come, where it has a bound. */
+  readonly pace?: Pace;
   /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default false. */
   readonly passthrough?: boolean;
   /** Gives what an image is made of. Nobody is to be asked before the first byte is needed. */
@@ -108,10 +111,11 @@ export class ImageService {
   #filler: Filler | undefined;
 
   private constructor(options: ServiceOptions, legacy?: Legacy) {
-    const { cache, quota, onDamaged, onUnhealed } = options;
+    const { cache, quota, pace, onDamaged, onUnhealed } = options;
     this.#options = options;
     this.cache = new BlobCache(cache, {
       ...(quota !== undefined && { quota }),
+      pace,
       ...(onDamaged && { onDamaged }),
       ...(onUnhealed && { onUnhealed }),
     });
