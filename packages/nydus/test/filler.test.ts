@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { hash, randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { once } from 'node:events';
+import { closeSync, mkdtempSync, openSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { test } from 'node:test';
+import { buffer } from 'node:stream/consumers';
+import { type TestContext, test } from 'node:test';
 import { promisify } from 'node:util';
 import { PreContentGroup } from '@anole/host/native';
 import { noPreContent } from '../../host/test/tools.ts';
@@ -34,6 +36,7 @@ test('a file is watched until it has all', { skip: await noPreContent() }, async
   };
   const filler = new Filler(new PreContentGroup(directory));
   filler.add(blob);
+  filler.opened(blob);
   filler.start();
   const digest = async () => (await run('sha256sum', [blob.path])).stdout.slice(0, 64);
   await run('dd', [`if=${blob.path}`, 'of=/dev/null', 'bs=4096', 'count=1', 'skip=100']);
@@ -48,14 +51,14 @@ test('a file is watched until it has all', { skip: await noPreContent() }, async
   await blob.close();
 });
 
-test('who reads what is known to be damaged, and cannot be brought again, gets an error', {
-  skip: await noPreContent(),
-}, async (test) => {
+const CHUNK = 64 * 1024;
+
+/** A blob of 16 chunks that comes from afar, unless that is away, and who fills its file. */
+async function filled(test: TestContext) {
   const directory = mkdtempSync(join(tmpdir(), 'filler-'));
   test.after(() => rmSync(directory, { recursive: true }));
-  const chunk = 64 * 1024;
-  const content = randomBytes(16 * chunk);
-  const chunks = evenChunks(content.length, chunk);
+  const content = randomBytes(16 * CHUNK);
+  const chunks = evenChunks(content.length, CHUNK);
   const far = { isAway: false };
   const blob = await new BlobCache(directory).open({
     id: 'random',
@@ -68,21 +71,79 @@ test('who reads what is known to be damaged, and cannot be brought again, gets a
     },
   });
   const filler = new Filler(new PreContentGroup(directory));
-  filler.add(blob);
   filler.start();
-  const read = async () => {
-    const dd = [`if=${blob.path}`, `bs=${chunk}`, 'count=1', 'skip=2', 'iflag=direct'];
-    return (await run('dd', dd, { encoding: 'buffer' })).stdout;
+  test.after(async () => {
+    await filler.close();
+    await blob.close();
+  });
+  const damage = async (chunk: number) => {
+    await run('fallocate', ['-p', '-o', `${chunk * CHUNK}`, '-l', `${CHUNK}`, blob.path]);
+    await scrubPart(blob, 0, content.length);
+    assert.equal(blob.holds(chunk * CHUNK, CHUNK), false);
   };
-  const right = content.subarray(2 * chunk, 3 * chunk);
-  assert.ok(right.equals(await read()));
-  await run('fallocate', ['-p', '-o', `${2 * chunk}`, '-l', `${chunk}`, blob.path]);
+  return { content, far, blob, filler, damage };
+}
+
+/** A chunk of a file, read by another process by a descriptor that is open. */
+async function readBy(file: number, chunk: number): Promise<Buffer> {
+  const script = `const bytes = Buffer.alloc(${CHUNK});
+    fs.readSync(0, bytes, 0, ${CHUNK}, ${chunk * CHUNK});
+    fs.writeSync(1, bytes);`;
+  const child = spawn(process.execPath, ['-e', script], { stdio: [file, 'pipe', 'pipe'] });
+  const ended = once(child, 'close');
+  const [out, said] = await Promise.all([buffer(child.stdout!), buffer(child.stderr!)]);
+  const [code] = await ended;
+  if (code !== 0) throw new Error(said.toString());
+  return out;
+}
+
+/** Opens a file as somebody who is told of nothing, or waits. */
+function opened(test: TestContext, path: string): number {
+  const file = openSync(path, 'r');
+  test.after(() => closeSync(file));
+  return file;
+}
+
+test('who reads what is known to be damaged, and cannot be brought again, gets an error', {
+  skip: await noPreContent(),
+}, async (test) => {
+  const { content, far, blob, filler, damage } = await filled(test);
+  filler.add(blob);
+  const file = opened(test, blob.path);
+  filler.opened(blob);
+  const right = content.subarray(2 * CHUNK, 3 * CHUNK);
+  assert.ok(right.equals(await readBy(file, 2)));
   far.isAway = true;
-  await scrubPart(blob, 0, content.length);
-  assert.equal(blob.holds(2 * chunk, chunk), false);
-  await assert.rejects(read(), /Input\/output error/);
+  await damage(2);
+  await assert.rejects(readBy(file, 2), /EIO/);
   far.isAway = false;
-  assert.ok(right.equals(await read()));
-  await filler.close();
-  await blob.close();
+  assert.ok(right.equals(await readBy(file, 2)));
+});
+
+test('so does who reads a file that had all, and was watched no more', {
+  skip: await noPreContent(),
+}, async (test) => {
+  const { content, far, blob, filler, damage } = await filled(test);
+  filler.add(blob);
+  const first = opened(test, blob.path);
+  filler.opened(blob);
+  await blob.ensure(0, blob.size);
+  assert.ok(blob.isProven);
+  const unwatched = opened(test, blob.path);
+  // Another mount of the same.
+  filler.add(blob);
+  const second = opened(test, blob.path);
+  filler.opened(blob);
+  far.isAway = true;
+  await damage(5);
+  for (const file of [first, second]) {
+    await assert.rejects(readBy(file, 5), /EIO/);
+    assert.ok(content.subarray(CHUNK, 2 * CHUNK).equals(await readBy(file, 1)));
+  }
+  assert.ok(Buffer.alloc(CHUNK).equals(await readBy(unwatched, 5)), 'it was not watched');
+  far.isAway = false;
+  for (const file of [first, second]) {
+    assert.ok(content.subarray(5 * CHUNK, 6 * CHUNK).equals(await readBy(file, 5)));
+  }
+  assert.ok(blob.isProven);
 });

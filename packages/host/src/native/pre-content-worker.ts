@@ -28,14 +28,11 @@ const FOUND = 16;
 const BUFFER = 64 * 1024;
 /** Where so many events came at once there may be more of before the end was told. */
 const MANY = 1024;
-/** One event in so many is told although all is there: who is told may see by it that the file needs no mark any more. */
-const TOLD = 64;
 
 const port = parentPort!;
 const { group, end, notes } = workerData as EventThread;
 const files = new Map<number, ReadyBlocks>();
 const buffer = Buffer.alloc(BUFFER);
-let answered = 0;
 let isOver = false;
 for (const each of notes) note(each);
 
@@ -78,7 +75,7 @@ function note({ ino, ready }: FileNote): void {
 /** Answers where nobody needs to be asked. */
 function settle({ fd, offset, length }: AccessEvent): boolean {
   const { ino } = fstatSync(fd);
-  if (!files.get(ino)?.has(offset, length) || ++answered % TOLD === 0) return false;
+  if (!files.get(ino)?.has(offset, length)) return false;
   answerEvent(group, fd, true);
   closeSync(fd);
   return true;

@@ -77,16 +77,19 @@ export class PreContentGroup implements AsyncDisposable {
   }
 
   /**
+   * @param file its path, or a descriptor of it: its path may be gone, or another's
    * @param ready blocks for which nobody is asked, as long as they are noted there
    * @throws HostError `HOST_IO` where the kernel or the file system does not know such events
    */
-  mark(path: string, ready?: ReadyBlocks): void {
+  mark(file: string | number, ready?: ReadyBlocks): void {
+    const [directory, path] = typeof file === 'string' ? [AT_FDCWD, file] : [file, null];
+    const { ino } = typeof file === 'string' ? statSync(file) : fstatSync(file);
     // Before the first event that it is meant for.
-    if (ready) this.#note({ ino: statSync(path).ino, ready });
-    check(fanotifyMark(this.fd, FAN_MARK_ADD, FAN_PRE_ACCESS, AT_FDCWD, path), `watch ${path}`);
+    if (ready) this.#note({ ino, ready });
+    check(fanotifyMark(this.fd, FAN_MARK_ADD, FAN_PRE_ACCESS, directory, path), 'watch a file');
   }
 
-  /** Of a file by its descriptor: its path may be gone, or another's. @throws HostError where it is not marked */
+  /** Of a file by its descriptor. @throws HostError where it is not marked */
   unmark(file: number): void {
     check(fanotifyMark(this.fd, FAN_MARK_REMOVE, FAN_PRE_ACCESS, file, null), 'leave a file');
     this.#note({ ino: fstatSync(file).ino });

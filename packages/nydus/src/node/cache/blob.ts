@@ -10,7 +10,7 @@ import { FetchQueue, type Urgency } from './queue.ts';
 import type { ByteRange } from './ranges.ts';
 import { type BlobCounters, fetchAnyhow, type RemoteBlob } from './remote-blob.ts';
 import { Seals } from './seals.ts';
-import { type BlobSurroundings, isFull } from './surroundings.ts';
+import { type BlobSurroundings, type BlobWatcher, isFull } from './surroundings.ts';
 
 /** What was begun for a reader. */
 interface Begun {
@@ -37,11 +37,7 @@ export class CachedBlob implements Source {
   readonly size: number;
   readonly chunks: Chunks;
   readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
-  /**
-   * Told at once of each range that the file {@link holds} no more, for one who lets others read the file: in bytes,
-   * from `start` to before `end`.
-   */
-  onLost: ((start: number, end: number) => void) | undefined;
+  watcher: BlobWatcher | undefined;
   #remote: RemoteBlob;
   readonly #around: BlobSurroundings;
   readonly #file: BlobFile;
@@ -244,7 +240,7 @@ export class CachedBlob implements Source {
    * readers reads.
    */
   forget(): void {
-    this.onLost?.(0, this.size);
+    this.watcher?.lost(0, this.size);
     this.#presence.clear();
     this.#homeless.clear();
   }
@@ -307,6 +303,7 @@ export class CachedBlob implements Source {
     if (bytes && (await this.#isRight(index, bytes))) {
       this.#file.proven(index, bytes);
       this.#presence.states[index] = chunkStates.proven;
+      if (this.isProven) this.watcher?.whole();
       return;
     }
     const offset = this.chunks.offsetOf(index);
@@ -350,6 +347,7 @@ export class CachedBlob implements Source {
       this.#seals?.put(first, end, bytes);
       this.#presence.put(first, end);
       this.#homeless.settled(first, end);
+      if (this.isProven) this.watcher?.whole();
       return undefined;
     } catch (error) {
       if (systemCode(error) === 'EBADF') throw hostError(error, `write ${this.path}`);
@@ -409,8 +407,8 @@ export class CachedBlob implements Source {
   #take(target: Uint8Array, offset: number): boolean {
     const wrong = this.#file.read(offset, target);
     for (const index of wrong) {
-      this.#presence.states[index] = chunkStates.unproven;
-      this.onLost?.(this.chunks.offsetOf(index), this.chunks.offsetOf(index + 1));
+      this.#presence.doubt(index);
+      this.watcher?.lost(this.chunks.offsetOf(index), this.chunks.offsetOf(index + 1));
     }
     return wrong.length === 0;
   }

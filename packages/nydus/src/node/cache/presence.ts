@@ -18,6 +18,8 @@ export const chunkStates = {
  */
 export class Presence {
   readonly states: Uint8Array;
+  /** All before it are proven. */
+  #proven = 0;
   readonly #fd: number;
 
   private constructor(fd: number, states: Uint8Array) {
@@ -67,9 +69,16 @@ export class Presence {
     }
   }
 
+  /** What was proven of a chunk holds no more. */
+  doubt(index: number): void {
+    this.states[index] = chunkStates.unproven;
+    this.#proven = Math.min(this.#proven, index);
+  }
+
   /** Notes that a chunk is not there. Where the map does not take that, who reads it finds out once more. */
   drop(index: number): void {
     this.states[index] = chunkStates.absent;
+    this.#proven = Math.min(this.#proven, index);
     try {
       writeSync(this.#fd, new Uint8Array(1), 0, 1, index);
     } catch {
@@ -80,6 +89,7 @@ export class Presence {
   /** Notes that nothing is there. @throws HostError */
   clear(): void {
     this.states.fill(chunkStates.absent);
+    this.#proven = 0;
     try {
       writeSync(this.#fd, new Uint8Array(this.states.length), 0, this.states.length, 0);
     } catch (error) {
@@ -89,8 +99,9 @@ export class Presence {
 
   /** Whether all chunks are proven. */
   get isProven(): boolean {
-    const { absent, unproven } = chunkStates;
-    return !this.states.includes(absent) && !this.states.includes(unproven);
+    const { length } = this.states;
+    this.#proven = this.firstBelow(this.#proven, length, chunkStates.proven);
+    return this.#proven === length;
   }
 
   /** Bytes of the chunks that are in the file. */

@@ -17,6 +17,14 @@ export interface DamagedPlace {
   readonly length: number;
 }
 
+/** Who lets others read a blob's file, and is told at once. */
+export interface BlobWatcher {
+  /** The file has bytes no more, proven, from `start` to before `end`. */
+  lost(start: number, end: number): void;
+  /** It has all, proven. */
+  whole(): void;
+}
+
 /** What a blob has of its cache. */
 export interface BlobSurroundings {
   /** Of its file, from an owner that is gone. It passes to the blob. */

@@ -17,6 +17,8 @@ interface Entry {
   /** Of these nobody is told. */
   readonly ready: ReadyBlocks;
   uses: number;
+  /** Of these, whose file somebody is still to open. */
+  opening: number;
   /** Reads that got an error. */
   failures: number;
   /** Whether reads of the file are told. */
@@ -45,36 +47,52 @@ export class Filler {
   }
 
   /**
-   * From now on reads of the blob's file wait until it has what they want. Not for blobs whose
-   * descriptor is younger than a mark of the same file.
+   * From now on reads of the blob's file wait until it has what they want, of all who open it before {@link opened}. Not for
+   * blobs whose descriptor is younger than a mark of the same file.
    */
   add(blob: CachedBlob): void {
-    const { ino } = fstatSync(blob.fd);
-    const known = this.#blobs.get(ino);
-    if (known) known.uses++;
-    else {
-      const ready = new ReadyBlocks(blob.size);
-      this.#blobs.set(ino, { blob, ready, uses: 1, failures: 0, isMarked: true });
-      // A heal may take long, or fail: meanwhile nobody may read what is wrong.
-      blob.onLost = (start, end) => ready.take(start, end);
-      this.group.mark(blob.path, ready);
-    }
+    const entry = this.#of(blob) ?? this.#make(blob);
+    entry.uses++;
+    entry.opening++;
+    this.#mark(entry);
+  }
+
+  /** Who was to open the file has done so, or never will: it is watched no more while it has all. */
+  opened(blob: CachedBlob): void {
+    const entry = this.#of(blob);
+    if (entry === undefined) return;
+    entry.opening--;
+    this.#rest(entry);
   }
 
   /** @returns whether that was the last of several uses */
   remove(blob: CachedBlob): boolean {
-    const { ino } = fstatSync(blob.fd);
-    const known = this.#blobs.get(ino);
+    const known = this.#of(blob);
     if (known === undefined || --known.uses > 0) return false;
     this.#unmark(known);
-    known.blob.onLost = undefined;
-    this.#blobs.delete(ino);
+    known.blob.watcher = undefined;
+    this.#blobs.delete(fstatSync(blob.fd).ino);
     return true;
   }
 
   /** How often readers of a blob that is filled here got an error. */
   failuresOf(blob: CachedBlob): number {
-    return this.#blobs.get(fstatSync(blob.fd).ino)?.failures ?? 0;
+    return this.#of(blob)?.failures ?? 0;
+  }
+
+  #of(blob: CachedBlob): Entry | undefined {
+    return this.#blobs.get(fstatSync(blob.fd).ino);
+  }
+
+  #make(blob: CachedBlob): Entry {
+    const ready = new ReadyBlocks(blob.size);
+    const entry = { blob, ready, uses: 0, opening: 0, failures: 0, isMarked: false };
+    this.#blobs.set(fstatSync(blob.fd).ino, entry);
+    blob.watcher = {
+      lost: (start, end) => this.#lose(entry, start, end),
+      whole: () => this.#rest(entry),
+    };
+    return entry;
   }
 
   /** Takes no more events, answers those that it has, and gives up the group. */
@@ -111,8 +129,27 @@ export class Filler {
     }
     this.group.answer(fd, allow);
     closeSync(fd);
-    // Nobody waits for anything in a file that has all.
-    if (known?.blob.isProven) this.#unmark(known);
+  }
+
+  /** A heal may take long, or fail: meanwhile nobody may read what is wrong. */
+  #lose(entry: Entry, start: number, end: number): void {
+    entry.ready.take(start, end);
+    try {
+      this.#mark(entry);
+    } catch (error) {
+      this.#events.onFault?.(error);
+    }
+  }
+
+  /** Nobody waits for anything in a file that has all. */
+  #rest(entry: Entry): void {
+    if (entry.opening === 0 && entry.blob.isProven) this.#unmark(entry);
+  }
+
+  #mark(entry: Entry): void {
+    if (entry.isMarked) return;
+    this.group.mark(entry.blob.fd, entry.ready);
+    entry.isMarked = true;
   }
 
   #unmark(entry: Entry): void {

@@ -57,6 +57,8 @@ export async function mountByKernel(
   } catch (error) {
     forget();
     throw error;
+  } finally {
+    for (const blob of blobs) filler.opened(blob);
   }
   return {
     kind: 'kernel',
