@@ -1,8 +1,10 @@
-import { writeSync } from 'node:fs';
 import { HostError } from '../errors.ts';
+import { native, systemError } from './koffi.ts';
+
+const write = native('int64_t write(int fd, const void *bytes, size_t length)');
 
 /** linux/fanotify.h */
-const FAN_Q_OVERFLOW = 0x4000n;
+const FAN_Q_OVERFLOW = 0x4000;
 const FAN_ALLOW = 1;
 const FAN_DENY = 2;
 const INFO_RANGE = 6;
@@ -25,42 +27,60 @@ export interface AccessEvent {
   readonly pid: number;
 }
 
-/** Lets a reader go on, or fail with EIO. @param group descriptor of the group that has the event */
+const response = new Int32Array(2);
+
+/**
+ * Lets a reader go on, or fail with EIO.
+ *
+ * @param group descriptor of the group that has the event
+ * @throws the system's error, as Node's own calls raise it: ENOENT where nobody waits for that
+ */
 export function answerEvent(group: number, fd: number, allow: boolean): void {
-  const response = Buffer.alloc(8);
-  response.writeInt32LE(fd, 0);
+  response[0] = fd;
   // FAN_DENY_ERRNO
-  response.writeUInt32LE(allow ? FAN_ALLOW : FAN_DENY | (EIO << 24), 4);
-  writeSync(group, response);
+  response[1] = allow ? FAN_ALLOW : FAN_DENY | (EIO << 24);
+  if (write(group, response, 8) < 0) throw systemError();
 }
 
-/** What a read of a group's descriptor has given. @throws HostError `HOST_IO` where the kernel speaks otherwise */
-export function parseEvents(bytes: Buffer): readonly AccessEvent[] {
-  const events: AccessEvent[] = [];
-  for (let at = 0; at + METADATA <= bytes.length; ) {
-    const length = bytes.readUInt32LE(at);
-    if (bytes[at + 4] !== METADATA_VERSION || length < METADATA || at + length > bytes.length) {
+/**
+ * Goes through what a read of a group's descriptor has given; an event without a range is of the whole file. Nothing is
+ * made for an event: there may be thousands a second.
+ *
+ * @param size bytes that were read
+ * @throws HostError `HOST_IO` where the kernel speaks otherwise
+ */
+export function eachEvent(
+  view: DataView,
+  size: number,
+  take: (fd: number, offset: number, length: number, pid: number) => void,
+): void {
+  for (let at = 0; at + METADATA <= size; ) {
+    const end = at + view.getUint32(at, true);
+    if (view.getUint8(at + 4) !== METADATA_VERSION || end < at + METADATA || end > size) {
       throw new HostError('HOST_IO', 'Cannot read events of files: the kernel speaks otherwise');
     }
-    const event = bytes.subarray(at, at + length);
-    if (event.readBigUInt64LE(8) !== FAN_Q_OVERFLOW) events.push(parseEvent(event));
-    at += length;
+    const isOverflow = (view.getUint32(at + 8, true) & FAN_Q_OVERFLOW) !== 0;
+    if (!isOverflow) {
+      const range = rangeAt(view, at + view.getUint16(at + 6, true), end);
+      const offset = range === 0 ? 0 : numberAt(view, range + 8);
+      const length = range === 0 ? Number.MAX_SAFE_INTEGER : numberAt(view, range + 16);
+      take(view.getInt32(at + 16, true), offset, length, view.getInt32(at + 20, true));
+    }
+    at = end;
   }
-  return events;
 }
 
-/** Without a range, it is the whole file. */
-function parseEvent(event: Buffer): AccessEvent {
-  const fd = event.readInt32LE(16);
-  const pid = event.readInt32LE(20);
-  for (let at = event.readUInt16LE(6); at + 4 <= event.length; ) {
-    const length = event.readUInt16LE(at + 2);
-    if (event[at] === INFO_RANGE && length >= RANGE) {
-      const offset = Number(event.readBigUInt64LE(at + 8));
-      return { fd, pid, offset, length: Number(event.readBigUInt64LE(at + 16)) };
-    }
+/** Where an event's range is; 0 where it has none. */
+function rangeAt(view: DataView, from: number, end: number): number {
+  for (let at = from; at + 4 <= end; ) {
+    const length = view.getUint16(at + 2, true);
+    if (view.getUint8(at) === INFO_RANGE && length >= RANGE && at + RANGE <= end) return at;
     if (length < 4) break;
     at += length;
   }
-  return { fd, pid, offset: 0, length: Number.MAX_SAFE_INTEGER };
+  return 0;
+}
+
+function numberAt(view: DataView, at: number): number {
+  return view.getUint32(at, true) + 2 ** 32 * view.getUint32(at + 4, true);
 }

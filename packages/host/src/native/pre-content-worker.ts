@@ -1,8 +1,8 @@
-import { closeSync, fstatSync, readSync } from 'node:fs';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import { systemCode } from '../errors.ts';
-import { lastError, native, nativeError } from './koffi.ts';
-import { type AccessEvent, answerEvent, parseEvents } from './pre-content-events.ts';
+import { inodeOf } from './file-calls.ts';
+import { closeDescriptor, lastError, native, nativeError } from './koffi.ts';
+import { type AccessEvent, answerEvent, eachEvent } from './pre-content-events.ts';
+import { readNow } from './read-now.ts';
 import { ReadyBlocks } from './ready-blocks.ts';
 
 /** What a thread is made for: it takes the events of a group until it is told to end. */
@@ -11,6 +11,8 @@ export interface EventThread {
   /** Can be read once the thread is to end. */
   readonly end: number;
   readonly notes: readonly FileNote[];
+  /** How many were sent since. */
+  readonly sent: Int32Array<SharedArrayBuffer>;
 }
 
 /** That a file is marked, and what of it is there; without that, that nobody needs to know any more. */
@@ -25,45 +27,45 @@ const poll = native('int poll(void *descriptors, unsigned long count, int timeou
 const POLLIN = 1;
 const FOUND = 16;
 
+/** So many events fit into it that where it is filled there may be more of before the end was told. */
 const BUFFER = 64 * 1024;
-/** Where so many events came at once there may be more of before the end was told. */
-const MANY = 1024;
+const MANY = 48 * 1024;
 
 const port = parentPort!;
-const { group, end, notes } = workerData as EventThread;
+const { group, end, notes, sent } = workerData as EventThread;
 const files = new Map<number, ReadyBlocks>();
-const buffer = Buffer.alloc(BUFFER);
-let isOver = false;
+const buffer = new Uint8Array(BUFFER);
+const view = new DataView(buffer.buffer);
+const descriptors = new Int32Array([group, POLLIN, end, POLLIN]);
+let others: AccessEvent[] = [];
+let received = 0;
 for (const each of notes) note(each);
 
-while (!isOver) {
+for (let isOver = false; !isOver; ) {
   const isTold = wait();
-  const events = take();
-  isOver = isTold && events.length < MANY;
-  // Those of a file came before its events.
-  for (let each = receiveMessageOnPort(port); each; each = receiveMessageOnPort(port)) {
-    note(each.message as FileNote);
-  }
-  const others = events.filter((event) => !settle(event));
-  if (others.length > 0) port.postMessage(others);
+  // Nothing, where who was to wait was killed, or the end was told.
+  const size = readNow(group, buffer) ?? 0;
+  isOver = isTold && size < MANY;
+  receive();
+  eachEvent(view, size, settle);
+  if (others.length === 0) continue;
+  port.postMessage(others);
+  others = [];
 }
 
 /** Waits, in this thread: nobody is woken in between. Whether the end was told. */
 function wait(): boolean {
-  const descriptors = new Int32Array([group, POLLIN, end, POLLIN]);
   while (poll(descriptors, 2, -1) < 0) {
     if (lastError() !== 'EINTR') throw nativeError('wait for reads');
   }
   return descriptors[3]! >> FOUND !== 0;
 }
 
-/** What there is, which is nothing where who was to wait was killed, or the end was told. */
-function take(): readonly AccessEvent[] {
-  try {
-    return parseEvents(buffer.subarray(0, readSync(group, buffer, 0, BUFFER, null)));
-  } catch (error) {
-    if (systemCode(error) === 'EAGAIN') return [];
-    throw error;
+/** Takes notes: those of a file were sent before it had events. */
+function receive(): void {
+  const count = Atomics.load(sent, 0);
+  for (; received !== count; received = (received + 1) | 0) {
+    note(receiveMessageOnPort(port)!.message as FileNote);
   }
 }
 
@@ -73,10 +75,11 @@ function note({ ino, ready }: FileNote): void {
 }
 
 /** Answers where nobody needs to be asked. */
-function settle({ fd, offset, length }: AccessEvent): boolean {
-  const { ino } = fstatSync(fd);
-  if (!files.get(ino)?.has(offset, length)) return false;
+function settle(fd: number, offset: number, length: number, pid: number): void {
+  if (!files.get(inodeOf(fd))?.has(offset, length)) {
+    others.push({ fd, offset, length, pid });
+    return;
+  }
   answerEvent(group, fd, true);
-  closeSync(fd);
-  return true;
+  closeDescriptor(fd);
 }

@@ -52,6 +52,8 @@ export class PreContentGroup implements AsyncDisposable {
   #thread: Worker | undefined;
   /** Notes for the thread before there is one. */
   readonly #notes: FileNote[] = [];
+  /** Notes that it was sent. */
+  readonly #sent = new Int32Array(new SharedArrayBuffer(4));
   #events: AccessEvent[] = [];
   #arrived: (() => void) | undefined;
 
@@ -160,7 +162,12 @@ export class PreContentGroup implements AsyncDisposable {
 
   #start(): Worker {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
-    const task: EventThread = { group: this.fd, end: this.#end, notes: this.#notes.splice(0) };
+    const task: EventThread = {
+      group: this.fd,
+      end: this.#end,
+      notes: this.#notes.splice(0),
+      sent: this.#sent,
+    };
     const thread = startThread(new URL(`./pre-content-worker.${extension}`, import.meta.url), {
       workerData: task,
       // Events bring descriptors that it has not opened.
@@ -176,8 +183,13 @@ export class PreContentGroup implements AsyncDisposable {
   }
 
   #note(note: FileNote): void {
-    if (this.#thread) this.#thread.postMessage(note);
-    else this.#notes.push(note);
+    if (this.#thread === undefined) {
+      this.#notes.push(note);
+      return;
+    }
+    this.#thread.postMessage(note);
+    // It looks for messages only where there are some.
+    Atomics.add(this.#sent, 0, 1);
   }
 
   /** Marks a file that is gone with its descriptor. */

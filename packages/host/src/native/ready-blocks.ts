@@ -39,8 +39,11 @@ export class ReadyBlocks {
     const end = Math.min(this.size, offset + length);
     const bound = Math.ceil(end / BLOCK);
     if (bound > 32 * this.words.length) return false;
-    for (let block = Math.floor(offset / BLOCK); block < bound; block++) {
-      if (((Atomics.load(this.words, block >>> 5) >>> (block & 31)) & 1) === 0) return false;
+    for (let block = Math.floor(offset / BLOCK); block < bound; ) {
+      const count = Math.min(32 - (block & 31), bound - block);
+      const bits = bitsOf(block, count);
+      if ((Atomics.load(this.words, block >>> 5) & bits) !== bits) return false;
+      block += count;
     }
     return true;
   }
@@ -50,8 +53,13 @@ export class ReadyBlocks {
     const bound = Math.min(end, 32 * this.words.length);
     for (let block = first; block < bound; ) {
       const count = Math.min(32 - (block & 31), bound - block);
-      yield [block >>> 5, count === 32 ? -1 : ((1 << count) - 1) << (block & 31)];
+      yield [block >>> 5, bitsOf(block, count)];
       block += count;
     }
   }
+}
+
+/** The bits of blocks of one word. */
+function bitsOf(block: number, count: number): number {
+  return count === 32 ? -1 : ((1 << count) - 1) << (block & 31);
 }
