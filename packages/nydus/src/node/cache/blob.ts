@@ -1,15 +1,12 @@
-import { join } from 'node:path';
 import { type Awaitable, abortable, checkRange, type ReadOptions, type Source } from '@anole/bytes';
-import { HostError, hostError, type Lock, systemCode } from '@anole/host';
+import { HostError, type Lock } from '@anole/host';
 import { AHEAD_RUN, AheadOfReaders } from './ahead.ts';
-import { BlobFile } from './blob-file.ts';
 import type { Chunks } from './chunks.ts';
-import { Homeless } from './homeless.ts';
-import { chunkStates, Presence } from './presence.ts';
+import { KeptChunks } from './kept-chunks.ts';
+import { chunkStates } from './presence.ts';
 import { FetchQueue, type Urgency } from './queue.ts';
 import type { ByteRange } from './ranges.ts';
 import { type BlobCounters, fetchAnyhow, type RemoteBlob } from './remote-blob.ts';
-import { Seals } from './seals.ts';
 import { type BlobSurroundings, type BlobWatcher, isFull } from './surroundings.ts';
 
 /** What was begun for a reader. */
@@ -37,15 +34,11 @@ export class CachedBlob implements Source {
   readonly size: number;
   readonly chunks: Chunks;
   readonly counters: BlobCounters = { fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
-  watcher: BlobWatcher | undefined;
   #remote: RemoteBlob;
   readonly #around: BlobSurroundings;
-  readonly #file: BlobFile;
-  readonly #presence: Presence;
-  readonly #seals: Seals | undefined;
+  readonly #kept: KeptChunks;
   readonly #lock: Lock;
   readonly #coming = new Map<number, Promise<void>>();
-  readonly #homeless = new Homeless();
   readonly #queue: FetchQueue;
   readonly #ahead: AheadOfReaders;
   readonly #closing = new AbortController();
@@ -59,29 +52,26 @@ export class CachedBlob implements Source {
     this.size = remote.chunks.size;
     this.#queue = new FetchQueue(FETCHES, around.readers, around.pace);
     this.#ahead = new AheadOfReaders(this.chunks, this.#queue, {
-      isAtHand: (index) => this.#isAtHand(index),
-      isAsked: (index) => this.#isAtHand(index) || this.#coming.has(index),
+      isAtHand: (index) => this.#kept.isAtHand(index),
+      isAsked: (index) => this.#kept.isAtHand(index) || this.#coming.has(index),
       begin: ([start, end], urgency) => this.#begin(start, end - start, urgency).waits,
     });
-    this.#presence = Presence.open(join(directory, 'map'), remote.chunks.count);
-    try {
-      this.#seals = remote.verify ? undefined : Seals.open(join(directory, 'seals'), remote.chunks);
-      this.#file = new BlobFile(join(directory, 'data'), this.chunks, around.descriptor);
-    } catch (error) {
-      this.#presence.close();
-      this.#seals?.close();
-      throw error;
-    }
+    this.#kept = new KeptChunks(remote, directory, around.descriptor);
   }
 
   /** The file: as large as the blob, with holes. */
   get path(): string {
-    return this.#file.path;
+    return this.#kept.file.path;
   }
 
   /** Its descriptor, for those who pass it on. */
   get fd(): number {
-    return this.#file.fd;
+    return this.#kept.file.fd;
+  }
+
+  /** Who is told when the file has less, or all. */
+  set watcher(watcher: BlobWatcher | undefined) {
+    this.#kept.watcher = watcher;
   }
 
   get id(): string {
@@ -90,31 +80,22 @@ export class CachedBlob implements Source {
 
   /** Whether the file itself has the bytes of a range, proven. */
   holds(offset: number, length: number): boolean {
-    return this.#reaches(offset, length, chunkStates.proven);
+    return this.#kept.reaches(offset, length, chunkStates.proven);
   }
 
   /** Where the bytes end that the file has from `offset` on, proven, without a gap; `end` at most. */
   heldUntil(offset: number, end: number): number {
-    if (offset >= end) return end;
-    const last = this.chunks.indexAt(end - 1) + 1;
-    const first = this.#presence.firstBelow(this.chunks.indexAt(offset), last, chunkStates.proven);
-    return Math.max(offset, Math.min(end, this.chunks.offsetOf(first)));
+    return this.#kept.heldUntil(offset, end);
   }
 
   /** Whether the file has the bytes of a range, proven or not. */
   has(offset: number, length: number): boolean {
-    return offset + length <= this.size && this.#reaches(offset, length, chunkStates.unproven);
-  }
-
-  #reaches(offset: number, length: number, state: number): boolean {
-    if (length === 0) return true;
-    const last = this.chunks.indexAt(offset + length - 1);
-    return this.#presence.firstBelow(this.chunks.indexAt(offset), last + 1, state) > last;
+    return offset + length <= this.size && this.#kept.reaches(offset, length, chunkStates.unproven);
   }
 
   /** Bytes that are in the file, proven or not. */
   get present(): number {
-    return this.#presence.bytesOf(this.chunks);
+    return this.#kept.present;
   }
 
   /** Whether all bytes are here. */
@@ -137,16 +118,16 @@ export class CachedBlob implements Source {
    * it. Gives whether it is there: not where the disk takes nothing.
    */
   async settle(): Promise<boolean> {
-    for (const index of this.#homeless.indexes) {
+    for (const index of this.#kept.homeless) {
       await this.ensure(this.chunks.offsetOf(index), 1);
-      if (this.#homeless.has(index)) return false;
+      if (this.#kept.inMemory(index)) return false;
     }
-    return this.#homeless.indexes.length === 0;
+    return this.#kept.homeless.length === 0;
   }
 
   /** Whether the file itself has all bytes, proven: who reads it needs nobody. */
   get isProven(): boolean {
-    return this.#presence.isProven;
+    return this.#kept.isProven;
   }
 
   read(offset: number, length: number, options: ReadOptions = {}): Awaitable<Uint8Array> {
@@ -155,7 +136,7 @@ export class CachedBlob implements Source {
     const ready = this.ensure(offset, length, options);
     const out = new Uint8Array(length);
     if (ready !== undefined) return ready.then(() => this.#gather(offset, out, options));
-    const isThere = this.#homeless.isEmpty && this.#take(out, offset);
+    const isThere = this.#kept.areAllInFile && this.#kept.take(out, offset);
     return isThere ? out : this.#gather(offset, out, options);
   }
 
@@ -166,7 +147,10 @@ export class CachedBlob implements Source {
   ensure(offset: number, length: number, { signal }: ReadOptions = {}): Promise<void> | undefined {
     signal?.throwIfAborted();
     if (length === 0) return undefined;
-    if (!this.#homeless.isEmpty) this.#settle(offset, length);
+    if (!this.#kept.areAllInFile) {
+      const end = this.chunks.indexAt(offset + length - 1) + 1;
+      this.#kept.settle(this.chunks.indexAt(offset), end);
+    }
     const urgency = this.#ahead.urgencyOf(offset, length);
     const { waits, isFar, isNew } = this.#begin(offset, length, urgency);
     if (waits.size === 0) return undefined;
@@ -204,10 +188,10 @@ export class CachedBlob implements Source {
     let isFar = false;
     let isNew = false;
     for (let index = first; index < end; index++) {
-      if (this.#isAtHand(index)) continue;
+      if (this.#kept.isAtHand(index)) continue;
       const coming = this.#coming.get(index);
-      if (coming === undefined) this.#presence.refresh(index);
-      if (this.#presence.states[index] === chunkStates.absent) {
+      if (coming === undefined) this.#kept.refresh(index);
+      if (this.#kept.stateOf(index) === chunkStates.absent) {
         isFar = true;
         isNew ||= coming === undefined;
       }
@@ -218,12 +202,12 @@ export class CachedBlob implements Source {
 
   /** Whether others have written to the file since {@link looking}. */
   get isChanged(): boolean {
-    return !this.isClosed && this.#file.isChanged;
+    return !this.isClosed && this.#kept.file.isChanged;
   }
 
   /** Somebody begins to {@link check} all of it. */
   looking(): void {
-    this.#file.looking();
+    this.#kept.file.looking();
   }
 
   /**
@@ -232,7 +216,7 @@ export class CachedBlob implements Source {
    * @throws what reading raises
    */
   check(offset: number, length: number): boolean {
-    return !this.holds(offset, length) || this.#take(new Uint8Array(length), offset);
+    return !this.holds(offset, length) || this.#kept.take(new Uint8Array(length), offset);
   }
 
   /**
@@ -240,9 +224,7 @@ export class CachedBlob implements Source {
    * readers reads.
    */
   forget(): void {
-    this.watcher?.lost(0, this.size);
-    this.#presence.clear();
-    this.#homeless.clear();
+    this.#kept.forget();
   }
 
   get isClosed(): boolean {
@@ -260,22 +242,16 @@ export class CachedBlob implements Source {
     if (this.isClosed) return;
     this.#closing.abort(new Error('the cache has been closed'));
     await Promise.allSettled(this.#coming.values());
-    this.#file.close();
-    this.#presence.close();
-    this.#seals?.close();
+    this.#kept.close();
     this.#around.onClosing();
     this.#lock.release();
     await this.#remote.close?.();
     await this.#around.onClosed();
   }
 
-  #isAtHand(index: number): boolean {
-    return this.#presence.states[index] === chunkStates.proven || this.#homeless.has(index);
-  }
-
   /** Begins to bring chunks from `index` on, before `end`: a run of those that nobody brings yet. */
   #bring(index: number, end: number, urgency: Urgency): Promise<void> {
-    const isThere = this.#presence.states[index] === chunkStates.unproven;
+    const isThere = this.#kept.stateOf(index) === chunkStates.unproven;
     const last = isThere ? index + 1 : this.#runFrom(index, end);
     const brought = isThere ? this.#prove(index, urgency) : this.#fetch(index, last, urgency);
     const done = brought.finally(() => {
@@ -291,25 +267,18 @@ export class CachedBlob implements Source {
     const from = this.chunks.offsetOf(index);
     let last = index + 1;
     for (; last < end && this.chunks.offsetOf(last + 1) - from <= RUN; last++) {
-      this.#presence.refresh(last);
-      const isAbsent = this.#presence.states[last] === chunkStates.absent;
-      if (!isAbsent || this.#coming.has(last) || this.#homeless.has(last)) break;
+      this.#kept.refresh(last);
+      const isAbsent = this.#kept.stateOf(last) === chunkStates.absent;
+      if (!isAbsent || this.#coming.has(last) || this.#kept.inMemory(last)) break;
     }
     return last;
   }
 
   async #prove(index: number, urgency: Urgency): Promise<void> {
-    const bytes = this.#file.chunk(index);
-    if (bytes && (await this.#isRight(index, bytes))) {
-      this.#file.proven(index, bytes);
-      this.#presence.states[index] = chunkStates.proven;
-      if (this.isProven) this.watcher?.whole();
-      return;
-    }
+    if (await this.#kept.prove(index, this.#remote)) return;
     const offset = this.chunks.offsetOf(index);
     const place = { blob: this.id, offset, length: this.chunks.offsetOf(index + 1) - offset };
     this.counters.damaged++;
-    this.#presence.drop(index);
     this.#around.events.onDamaged?.(place);
     try {
       await this.#fetch(index, index + 1, urgency);
@@ -317,10 +286,6 @@ export class CachedBlob implements Source {
       if (!this.isClosed) this.#around.events.onUnhealed?.(place, error);
       throw error;
     }
-  }
-
-  #isRight(index: number, bytes: Uint8Array): Awaitable<boolean> {
-    return this.#seals?.holds(index, bytes) ?? this.#remote.verify?.(index, bytes) ?? false;
   }
 
   async #fetch(first: number, end: number, urgency: Urgency): Promise<void> {
@@ -332,47 +297,15 @@ export class CachedBlob implements Source {
     this.counters.fetches++;
     this.counters.fetched += bytes.length;
     signal.throwIfAborted();
-    let failure = this.#store(first, end, bytes);
+    let failure = this.#kept.store(first, end, bytes);
     if (isFull(failure) && (await this.#around.freeDisk(bytes.length))) {
-      failure = this.#store(first, end, bytes);
+      failure = this.#kept.store(first, end, bytes);
     }
-    if (failure !== undefined) this.#shelter(first, end, bytes);
+    if (failure !== undefined) {
+      this.#kept.shelter(first, end, bytes);
+      this.counters.unstored += end - first;
+    }
     this.#around.onGrown();
-  }
-
-  /** Puts chunks into the file. Gives why not, where the disk does not take them. */
-  #store(first: number, end: number, bytes: Uint8Array): unknown {
-    try {
-      this.#file.write(first, end, bytes);
-      this.#seals?.put(first, end, bytes);
-      this.#presence.put(first, end);
-      this.#homeless.settled(first, end);
-      if (this.isProven) this.watcher?.whole();
-      return undefined;
-    } catch (error) {
-      if (systemCode(error) === 'EBADF') throw hostError(error, `write ${this.path}`);
-      return error;
-    }
-  }
-
-  /** Keeps chunks in memory that the disk does not take. */
-  #shelter(first: number, end: number, bytes: Uint8Array): void {
-    const base = this.chunks.offsetOf(first);
-    for (let index = first; index < end; index++) {
-      const from = this.chunks.offsetOf(index) - base;
-      this.#homeless.keep(index, bytes.slice(from, this.chunks.offsetOf(index + 1) - base));
-      this.counters.unstored++;
-    }
-  }
-
-  /** Puts chunks into the file, if it takes them by now, that found no place there. */
-  #settle(offset: number, length: number): void {
-    const end = this.chunks.indexAt(offset + length - 1) + 1;
-    for (const [index, bytes] of this.#homeless.take(this.chunks.indexAt(offset), end)) {
-      if (this.#store(index, index + 1, bytes) !== undefined) {
-        this.#shelter(index, index + 1, bytes);
-      }
-    }
   }
 
   /** Fills `out` chunk by chunk. Those without a place may be gone again: then they come again. */
@@ -390,26 +323,16 @@ export class CachedBlob implements Source {
   async #gatherPart(at: number, part: Uint8Array, options: ReadOptions): Promise<void> {
     const index = this.chunks.indexAt(at);
     for (let damages = 0; damages <= MOST_DAMAGES; damages++) {
-      while (!this.#isAtHand(index)) await this.ensure(at, 1, options);
-      const kept = this.#homeless.get(index);
+      while (!this.#kept.isAtHand(index)) await this.ensure(at, 1, options);
+      const kept = this.#kept.inMemory(index);
       const from = at - this.chunks.offsetOf(index);
       if (kept) return part.set(kept.subarray(from, from + part.length));
-      if (this.#take(part, at)) return;
+      if (this.#kept.take(part, at)) return;
     }
     throw new HostError(
       'HOST_WRONG_CONTENT',
       `Cannot read ${this.path}: it does not keep what is written to it`,
       { details: { path: this.path, offset: at, length: part.length } },
     );
-  }
-
-  /** Fills `target` from the file. False where that is not what was proven: then it has to be proven again. */
-  #take(target: Uint8Array, offset: number): boolean {
-    const wrong = this.#file.read(offset, target);
-    for (const index of wrong) {
-      this.#presence.doubt(index);
-      this.watcher?.lost(this.chunks.offsetOf(index), this.chunks.offsetOf(index + 1));
-    }
-    return wrong.length === 0;
   }
 }

@@ -1,5 +1,5 @@
 import type { ImageMount } from './mount.ts';
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 
 /** A mount that is served. */
 export interface Served {

@@ -8,7 +8,7 @@ import { PassedFiles, type Passing } from '../passing/passed-files.ts';
 import { CalmedReads, deviceOf, type ReadAheadOfKernel } from './calmed-reads.ts';
 import type { LeftDescriptors } from './left-descriptors.ts';
 import type { DescriptorKeeper, ImageMount, Passthrough } from './mount.ts';
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 
 /** A mount of a service that is gone, as its keeper knows it. */
 export interface FuseLeft {

@@ -3,7 +3,7 @@ import { HostError } from '@anole/host';
 import { receiveDescriptors, sendDescriptors } from '@anole/host/native';
 import { inherited, type ToKeeper, type ToService } from './keeper-messages.ts';
 import type { DescriptorKeeper } from './mount.ts';
-import type { Legacy, MountRecord } from './service.ts';
+import type { Legacy, MountRecord } from './mount-record.ts';
 import type { Settings } from './settings.ts';
 
 /** What a service begins with. */

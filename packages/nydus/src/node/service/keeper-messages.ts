@@ -1,4 +1,4 @@
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 import type { Settings } from './settings.ts';
 
 /** Where a service finds what its keeper gives it. */

@@ -17,6 +17,7 @@ import {
 } from '@anole/host/native';
 import { BATCH, THREADS, type ToKeeper, type ToService } from './keeper-messages.ts';
 import { KeptSettings } from './kept-settings.ts';
+import type { MountRecord } from './mount-record.ts';
 import {
   clearMounts,
   endHolders,
@@ -28,7 +29,6 @@ import {
   writeNotes,
 } from './notes.ts';
 import { Pulse } from './pulse.ts';
-import type { MountRecord } from './service.ts';
 
 export interface KeeperOptions {
   /** Program and arguments of the service. */

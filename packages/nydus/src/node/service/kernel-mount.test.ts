@@ -11,7 +11,11 @@ it('the kernel mounts nothing whose metadata the disk does not take', async () =
     blobs: [blob('metadata', false), blob('device', true)],
     loadMetadata: async () => undefined,
   } as unknown as OnDemandImage;
-  const filler = { add: () => undefined, remove: () => true, opened: () => {} } as unknown as Filler;
+  const filler = {
+    add: () => undefined,
+    remove: () => true,
+    opened: () => {},
+  } as unknown as Filler;
   const held = new Set<string>();
   const keeper = {
     keep: async (name: string) => void held.add(name),

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { hasNative } from '@anole/host/native';
 import { OpenFiles } from '../passing/open-files.ts';
 import { LeftDescriptors } from './left-descriptors.ts';
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 import { StrandedMounts } from './stranded.ts';
 
 const names = { device: 'fuse 1 /mnt', open: 'open 1 /mnt' };

@@ -2,7 +2,7 @@ import { closeSync } from 'node:fs';
 import { OpenFiles } from '../passing/open-files.ts';
 import type { Filler } from './filler.ts';
 import { type DescriptorNames, descriptorNames } from './fuse-mount.ts';
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 
 /**
  * Descriptors of a FUSE mount whose service is gone. Whoever goes on with the mount takes them over; until then, each

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { readlink, realpath } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { HostError, systemCode } from '@anole/host';
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 
 /** What is mounted where, as this process sees it. Nothing that is mounted is asked: it may not answer. */
 export class MountTable {

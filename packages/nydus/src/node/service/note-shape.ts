@@ -1,6 +1,6 @@
 import type { ProcessId } from '@anole/host/native';
+import type { MountRecord } from './mount-record.ts';
 import type { HolderNote, Notes } from './notes.ts';
-import type { MountRecord } from './service.ts';
 
 /** Whether a value is notes of a keeper, as far as whoever goes on relies on it. */
 export function areNotes(value: unknown): value is Notes {

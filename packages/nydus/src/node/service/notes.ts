@@ -3,9 +3,9 @@ import { readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HostError, systemCode, writeFileAtomically } from '@anole/host';
 import { killProcess, type ProcessId, takeDescriptors, unmount } from '@anole/host/native';
+import type { MountRecord } from './mount-record.ts';
 import { MountTable } from './mount-table.ts';
 import { areNotes } from './note-shape.ts';
-import type { MountRecord } from './service.ts';
 
 /** A process that holds what mounts stand on: by their names, behind the group of events if it has that. */
 export interface HolderNote {

@@ -1,7 +1,6 @@
-import { join } from 'node:path';
 import type { CallOptions } from '@anole/bytes';
 import { HostError } from '@anole/host';
-import { PreContentGroup, unmount } from '@anole/host/native';
+import { unmount } from '@anole/host/native';
 import type { CachedBlob } from '../cache/blob.ts';
 import { BlobCache, type Evicted } from '../cache/cache.ts';
 import type { Pace } from '../cache/pace.ts';
@@ -9,21 +8,18 @@ import { Scrub } from '../cache/scrub.ts';
 import type { BlobEvents } from '../cache/surroundings.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
-import type { Passing } from '../passing/passed-files.ts';
-import { SpareTime } from '../passing/spare-time.ts';
-import { WholeFiles } from '../passing/whole-files.ts';
 import { makePrivate } from './cache-place.ts';
-import type { ReadAheadOfKernel } from './calmed-reads.ts';
 import { DetachedMounts, type Served } from './detached.ts';
-import { Filler, type FillerEvents } from './filler.ts';
-import { descriptorNames, type FuseEvents, mountThroughFuse } from './fuse-mount.ts';
+import { descriptorNames } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
 import { THREADS } from './keeper-messages.ts';
-import { filesAmong, mountByKernel } from './kernel-mount.ts';
+import { filesAmong } from './kernel-mount.ts';
 import { type Left, leftOf } from './left-descriptors.ts';
-import type { DescriptorKeeper, ImageMount, MountKind, MountRights, MountWish } from './mount.ts';
+import type { ImageMount, MountWish } from './mount.ts';
+import { type MakerOptions, MountMaker } from './mount-maker.ts';
+import type { Legacy, MountRecord } from './mount-record.ts';
 import { MountTable, pathOf } from './mount-table.ts';
-import { areTooMany, cannotEnd, cannotTell, isCovered, isFree, isTaken } from './refusals.ts';
+import { areTooMany, cannotEnd, isCovered, isFree, isTaken } from './refusals.ts';
 import {
   type CacheUsage,
   figuresOf,
@@ -35,47 +31,15 @@ import { StrandedMounts } from './stranded.ts';
 import { Tidying } from './tidying.ts';
 import { Turns } from './turns.ts';
 
-/** A mount as the next service, and users, are told of it. */
-export interface MountRecord extends MountRights {
-  readonly directory: string;
-  readonly kind: MountKind;
-  readonly image: OnDemandReference;
-  /** `MAJOR:MINOR` of what was mounted: by it, others' mounts on the directory are told apart. */
-  readonly device?: string;
-  /** Of a FUSE mount. */
-  readonly agreed?: number;
-  /** How far the kernel reads ahead of who reads it, where it was kept from that. */
-  readonly readAhead?: ReadAheadOfKernel;
-  /** Milliseconds since 1970. */
-  readonly since: number;
-  /** Whether it is on its directory no more, but below an overlay, or in another name space. */
-  readonly isDetached?: boolean;
-}
-
 /** Mounts through FUSE at most: some threads are left for the disk and the network. */
 const MOST_THROUGH_FUSE = THREADS - 32;
 
-/** What a service that is gone has left: its mounts, and descriptors by the names it gave them. */
-export interface Legacy {
-  readonly mounts: readonly MountRecord[];
-  readonly descriptors: ReadonlyMap<string, number>;
-}
-
-export interface ServiceOptions extends FillerEvents, FuseEvents, BlobEvents {
-  readonly cache: string;
+export interface ServiceOptions extends MakerOptions, BlobEvents {
   readonly quota?: number;
   /** Of the link by which blobs come, where it has a bound. */
   readonly pace?: Pace;
-  /** Whether the kernel may read decoded files of new mounts through FUSE by itself. Default false. */
-  readonly passthrough?: boolean;
   /** Gives what an image is made of. Nobody is to be asked before the first byte is needed. */
   blobs(image: OnDemandReference): ImageBlobs;
-  readonly keeper: DescriptorKeeper;
-  /**
-   * Descriptor of a group of pre-content events that somebody else keeps too. Without it nothing is
-   * mounted by the kernel: holes would be read as zeros when this process ends.
-   */
-  readonly group?: number;
   /** Others may enter the cache's directory, which was there before. What is in it is for its owner alone. */
   onOpenToOthers?(cache: string): void;
   /** Told whenever mounts come or go, which is not over before it resolves. */
@@ -92,7 +56,7 @@ export class ImageService {
   readonly #options: ServiceOptions;
   readonly #pool: BlobPool;
   readonly #images: OpenImages;
-  readonly #passing: Passing;
+  readonly #maker: MountMaker;
   readonly #mounts = new Map<string, Served>();
   readonly #detached = new DetachedMounts(
     () => this.#aside(this.#changed()),
@@ -108,7 +72,6 @@ export class ImageService {
   readonly #turns = new Turns();
   /** What is being mounted. */
   readonly #beginning = new Set<MountRecord>();
-  #filler: Filler | undefined;
 
   private constructor(options: ServiceOptions, legacy?: Legacy) {
     const { cache, quota, pace, onDamaged, onUnhealed } = options;
@@ -123,7 +86,7 @@ export class ImageService {
     const files = legacy && filesAmong(legacy.descriptors);
     this.#pool = new BlobPool(this.cache, files);
     this.#images = new OpenImages(this.#pool);
-    this.#passing = { files: new WholeFiles(join(cache, 'whole')), spare: new SpareTime() };
+    this.#maker = new MountMaker(options);
   }
 
   /** Begins, going on where another ended. @throws HostError */
@@ -186,18 +149,11 @@ export class ImageService {
   }
 
   async #mountOn(wanted: MountRecord, options: CallOptions): Promise<MountReport> {
-    const { directory, kind, image } = wanted;
+    const { directory, image } = wanted;
     // Others may wait for the same image to open, and go on waiting where this one gives up.
     const opened = await this.open(image);
     try {
-      const { keeper } = this.#options;
-      const mount =
-        kind === 'fuse'
-          ? await mountThroughFuse(opened, wanted, keeper, {
-              ...this.#options,
-              passing: this.#options.passthrough ? this.#passing : undefined,
-            })
-          : await mountByKernel(opened, wanted, this.#fillerHere(), keeper);
+      const mount = await this.#maker.make(opened, wanted);
       const device = MountTable.read().deviceOn(directory);
       const record = { ...wanted, ...(device !== undefined && { device }) };
       this.#mounts.set(directory, { record, mount });
@@ -279,7 +235,7 @@ export class ImageService {
 
   /** What is in the cache. @throws HostError; the disk */
   async usage(): Promise<CacheUsage> {
-    const [blobs, whole] = await Promise.all([this.cache.list(), this.#passing.files.bytes()]);
+    const [blobs, whole] = await Promise.all([this.cache.list(), this.#maker.wholeFiles.bytes()]);
     return { blobs, whole };
   }
 
@@ -289,10 +245,9 @@ export class ImageService {
    * @throws HostError; the disk
    */
   async evict(quota: number): Promise<Evicted & { readonly whole: number }> {
-    const { files } = this.#passing;
     const { blobs, whole } = await this.usage();
     const ofBlobs = blobs.reduce((sum, { bytes }) => sum + bytes, 0);
-    const freed = await files.evict(Math.max(0, quota - ofBlobs));
+    const freed = await this.#maker.wholeFiles.evict(Math.max(0, quota - ofBlobs));
     const evicted = await this.cache.evict(Math.max(0, quota - (whole - freed)));
     return { ...evicted, whole: freed };
   }
@@ -327,19 +282,17 @@ export class ImageService {
       calmed?.end();
       if (kind === 'kernel') for (const blob of blobs) await wholly(blob);
     }
-    await this.#filler?.close();
+    await this.#maker.close();
     return stuck.map(({ directory }) => directory);
   }
 
   /** Ends, and leaves all that is mounted to another service: who reads waits for it. */
   async yield(): Promise<void> {
-    await this.#filler?.close();
+    await this.#maker.close();
   }
 
   async #takeOver({ mounts, descriptors }: Legacy): Promise<void> {
-    const filler = mounts.some(({ kind }) => kind === 'kernel') ? this.#makeFiller() : undefined;
-    // Who waited for the service before this one cannot be told apart from those to come.
-    filler?.group.dismiss();
+    const filler = mounts.some(({ kind }) => kind === 'kernel') ? this.#maker.resume() : undefined;
     for (const record of mounts) {
       const left = leftOf(record, descriptors, filler);
       if (left === undefined) continue;
@@ -352,7 +305,6 @@ export class ImageService {
     }
     await this.#letGoInherited();
     filler?.start();
-    this.#filler = filler;
     this.#aside(this.#changed());
   }
 
@@ -364,7 +316,8 @@ export class ImageService {
    */
   async #adopt(known: () => MountRecord, left: Left): Promise<void> {
     const opened = await this.open(known().image);
-    const mount = await this.#goOn(opened, known(), left).catch(async (error: unknown) => {
+    const going = this.#maker.goOn(opened, known(), left, this.#pool.inherited);
+    const mount = await going.catch(async (error: unknown) => {
       await opened.close();
       throw error;
     });
@@ -381,38 +334,6 @@ export class ImageService {
   /** Where no mount is left that waits to be taken over, nobody comes for files that were inherited. */
   async #letGoInherited(): Promise<void> {
     if (this.#stranded.records.length === 0) await this.#pool.letGo();
-  }
-
-  async #goOn(opened: OnDemandImage, record: MountRecord, left: Left): Promise<ImageMount> {
-    const { agreed = 0, readAhead } = record;
-    const { keeper } = this.#options;
-    if (left.kind === 'kernel') {
-      const files = this.#pool.inherited;
-      return await mountByKernel(opened, record, left.filler, keeper, { readAhead, files });
-    }
-    const { descriptors } = left;
-    const since = { descriptors, agreed, readAhead };
-    return await mountThroughFuse(
-      opened,
-      record,
-      keeper,
-      { ...this.#options, passing: this.#passing },
-      since,
-    );
-  }
-
-  #fillerHere(): Filler {
-    if (this.#filler === undefined) {
-      this.#filler = this.#makeFiller();
-      this.#filler.start();
-    }
-    return this.#filler;
-  }
-
-  #makeFiller(): Filler {
-    const { cache, group } = this.#options;
-    if (group === undefined) throw cannotTell();
-    return new Filler(new PreContentGroup(cache, group), this.#options);
   }
 
   /** Lets go on what nobody waits for: that it fails must not end the process. */

@@ -1,7 +1,7 @@
 import type { CachedBlob } from '../cache/blob.ts';
 import type { BlobUsage } from '../cache/cache.ts';
 import type { ImageMount, Passthrough } from './mount.ts';
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 
 /** A mount that is served, as users are told of it. */
 export interface MountReport extends MountRecord {

@@ -1,4 +1,4 @@
-import type { MountRecord } from './service.ts';
+import type { MountRecord } from './mount-record.ts';
 
 /** How often it is tried again, in milliseconds. */
 const PAUSE = 2000;
