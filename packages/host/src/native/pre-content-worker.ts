@@ -1,3 +1,4 @@
+import { setPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { inodeOf } from './file-calls.ts';
 import { closeDescriptor, lastError, native, nativeError } from './koffi.ts';
@@ -31,6 +32,9 @@ const FOUND = 16;
 const BUFFER = 64 * 1024;
 const MANY = 48 * 1024;
 
+/** Of this thread, as nice(2) has it: somebody waits for all that it does, and that is little. */
+const PRIORITY = -10;
+
 const port = parentPort!;
 const { group, end, notes, sent } = workerData as EventThread;
 const files = new Map<number, ReadyBlocks>();
@@ -40,6 +44,7 @@ const descriptors = new Int32Array([group, POLLIN, end, POLLIN]);
 let others: AccessEvent[] = [];
 let received = 0;
 for (const each of notes) note(each);
+hurry();
 
 for (let isOver = false; !isOver; ) {
   const isTold = wait();
@@ -51,6 +56,15 @@ for (let isOver = false; !isOver; ) {
   if (others.length === 0) continue;
   port.postMessage(others);
   others = [];
+}
+
+/** Linux sets it for threads; 0 is the one that asks. */
+function hurry(): void {
+  try {
+    setPriority(0, PRIORITY);
+  } catch {
+    // A container may not have the right to.
+  }
 }
 
 /** Waits, in this thread: nobody is woken in between. Whether the end was told. */

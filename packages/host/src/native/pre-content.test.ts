@@ -19,6 +19,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { noPreContent } from '../../test/tools.ts';
 import { MountFlag, mount, unmount } from './mount.ts';
 import { PreContentGroup } from './pre-content.ts';
@@ -161,6 +162,21 @@ describe('files whose contents come when they are read', { skip }, () => {
     const before = told;
     assert.equal((await all()).out.length, blocks * 4096);
     assert.equal(told - before, first);
+    await group.close();
+    await served;
+  });
+
+  it('are answered for by a thread that goes before others', async (test) => {
+    const group = new PreContentGroup(temporary(test));
+    const served = serve(group, () => true);
+    const priorities = () =>
+      readdirSync('/proc/self/task').map((thread) => {
+        const stat = readFileSync(`/proc/self/task/${thread}/stat`, 'utf8');
+        // proc_pid_stat(5): the 19th, of which the third is the first behind the name.
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]);
+      });
+    while (!priorities().includes(-10)) await sleep(10);
+    assert.equal(priorities().filter((each) => each < 0).length, 1, 'it alone');
     await group.close();
     await served;
   });
