@@ -43,29 +43,41 @@ inline function enter(at, end, start): i32 {
 // The longest match around at, not before low, if it is longer than best. Returns its length or best.
 inline function search(at, low, best, start, matchEnd, tries): i32 {
   let four = i32[at];
-  let place = at - start;
+  let next = at - start + 1;
   let distance = 0;
-  let entry = u16[BEFORE + ((place & 0xffff) << 1)];
+  let entry = u16[BEFORE + ((next - 1 & 0xffff) << 1)];
+  // Where a longer match goes on at least.
+  let last = low + best - 1;
+  let wanted = u16[last];
   while (tries > 0) {
-    let farther = (place + 1 - entry) & 0xffff;
+    let farther = (next - entry) & 0xffff;
     // None, or one that something newer has taken the place of.
     if (entry == 0 || farther <= distance) return best;
     distance = farther;
-    if (u16[low + best - 1] == u16[low + best - 1 - distance] && i32[at - distance] == four) {
+    // An entry is a place plus one: it leads to the one before without a detour by the distance.
+    entry = u16[(entry << 1) + ${BEFORE - 2}];
+    if (u16[last - distance] == wanted && i32[at - distance] == four) {
       let length = matchLength(at, distance, matchEnd);
-      let begin = at;
-      while (begin > low && begin - distance > start && u8[begin - 1] == u8[begin - distance - 1]) {
-        begin -= 1;
+      // It may begin earlier: eight bytes are compared at once.
+      let reach = select(at - distance - start < at - low, at - distance - start, at - low);
+      let back = 0;
+      while (back < reach) {
+        let difference: i64 = i64[at - back - 8] ^ i64[at - back - distance - 8];
+        let same = wrap(clz(difference)) >> 3;
+        back += same;
+        if (same < 8) break;
       }
-      length += at - begin;
+      if (back > reach) back = reach;
+      length += back;
       if (length > best) {
         best = length;
-        i32[FOUND] = begin;
+        i32[FOUND] = at - back;
         i32[FOUND_DISTANCE] = distance;
         if (length >= ${LONG_ENOUGH}) return best;
+        last = low + best - 1;
+        wanted = u16[last];
       }
     }
-    entry = u16[BEFORE + ((place - distance & 0xffff) << 1)];
     tries -= 1;
   }
   return best;
