@@ -61,7 +61,12 @@ export class Crew<Job, Done> implements AsyncDisposable {
 
   /** What to wait for before the next job, where enough is under way. */
   room(): Promise<void> | undefined {
-    return this.#isFull() ? this.#until(() => !this.#isFull()) : undefined;
+    return this.isFull ? this.#until(() => !this.isFull) : undefined;
+  }
+
+  /** Whether enough is under way. */
+  get isFull(): boolean {
+    return this.#members.every(({ jobs }) => jobs.length >= JOBS_AHEAD);
   }
 
   /** Resolves when all is done; rejects where anything failed. */
@@ -85,10 +90,6 @@ export class Crew<Job, Done> implements AsyncDisposable {
     );
     idle.jobs.push(asker);
     idle.worker.postMessage(job, transfer);
-  }
-
-  #isFull(): boolean {
-    return this.#members.every(({ jobs }) => jobs.length >= JOBS_AHEAD);
   }
 
   #take({ jobs }: Member<Done>, answer: Answer<Done>): void {

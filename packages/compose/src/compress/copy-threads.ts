@@ -1,5 +1,8 @@
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { FileCopy, ImagePart } from '@anole/erofs';
 import { FileListing } from '@anole/host';
+import { FileCopier } from './file-copier.ts';
+import { SourceFiles } from './source-files.ts';
 import { COPY_COLUMNS, type CopyJob, type SourceCrew } from './source-job.ts';
 
 /** Files that there is room for at first. */
@@ -9,7 +12,7 @@ const JOB_BYTES = 2 * 1024 * 1024;
 
 /**
  * Threads that put what files of a directory hold into an image, which they write to on their own. A
- * part with what files lack is theirs, too.
+ * part with what files lack is theirs, too. While they have enough to do, this thread does the same.
  */
 export class CopyThreads {
   readonly #crew: () => SourceCrew;
@@ -21,6 +24,7 @@ export class CopyThreads {
   #numbers = new Float64Array(FILES * COPY_COLUMNS);
   #bytes = 0;
   readonly #rooms: Uint8Array[] = [];
+  #copier: FileCopier | undefined;
 
   constructor(crew: () => SourceCrew, image: Pick<CopyJob, 'fd' | 'blockSize'>, start: number) {
     this.#crew = crew;
@@ -61,16 +65,25 @@ export class CopyThreads {
   #send(offset: number, part: Uint8Array): Promise<void> | undefined {
     const numbers = this.#numbers.slice(0, this.#files.count * COPY_COLUMNS);
     const files = this.#files.take();
+    this.#bytes = 0;
+    const job: CopyJob = { kind: 'copy', ...this.#image, offset, bytes: part, files, numbers };
+    if (!this.#crew().isFull) return this.#ask(job);
+    this.#copier ??= new FileCopier(new SourceFiles());
+    this.#copier.copy(job);
+    // By then what threads have answered is known.
+    return nextTurn();
+  }
+
+  #ask(job: CopyJob): undefined {
+    const { bytes: part, files, numbers } = job;
     const room = this.#roomFor(part);
     const bytes = room.subarray(0, part.length);
     bytes.set(part);
-    const job: CopyJob = { kind: 'copy', ...this.#image, offset, bytes, files, numbers };
-    this.#bytes = 0;
-    const crew = this.#crew();
     const again = () => void this.#rooms.push(room);
     // What fails is raised by the next call.
-    crew.ask(job, [files.keys.buffer, numbers.buffer]).then(again, () => {});
-    return crew.room();
+    this.#crew()
+      .ask({ ...job, bytes }, [files.keys.buffer, numbers.buffer])
+      .then(again, () => {});
   }
 
   /** Memory that threads have done with: new memory for each part takes longer than copying it does. */

@@ -15,6 +15,8 @@ import { SourceThreads } from './source-threads.ts';
 /** So many bytes, or files, to copy are worth starting threads for. */
 const FOR_THREADS = 64 * 1024 * 1024;
 const FOR_THREADS_FILES = 10_000;
+/** So many entries are worth starting threads that only list them: others compress. */
+const FOR_LISTING = 25_000;
 
 export type ErofsFile = Pick<ErofsImage, 'size' | 'uuid' | 'inodes' | 'blobSize'>;
 
@@ -43,8 +45,9 @@ export async function writeErofsFile(
 ): Promise<ErofsFile> {
   using scratch = new DisposableStack();
   // What is in a directory of this machine is seen to by threads, where there is much of it.
-  await using threads = tree.root instanceof HostNode ? new SourceThreads() : undefined;
   const { compression, signal } = options;
+  const worth = compression && FOR_LISTING;
+  await using threads = tree.root instanceof HostNode ? new SourceThreads(worth) : undefined;
   const atomic = signal === undefined ? {} : { signal };
   const old = offset > 0 ? await OldFile.at(path) : undefined;
   const at = old?.path ?? path;

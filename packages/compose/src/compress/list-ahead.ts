@@ -3,7 +3,7 @@ import { FileListing, HostNode, type Listing } from '@anole/host';
 import type { DirectoryEntry, TreeNode } from '@anole/vfs';
 import type { SourceCrew } from './source-job.ts';
 
-/** Entries after which a tree is worth starting threads for. */
+/** Entries after which a tree is worth starting threads for that have more to do later. */
 const FOR_THREADS = 2000;
 /** Directories that make a job, jobs under way, and directories that may wait to be asked for. */
 const JOB_DIRECTORIES = 8;
@@ -20,6 +20,7 @@ type State = 'wanted' | Promise<Listing | undefined>;
  */
 export class ListAhead {
   readonly #crew: () => SourceCrew;
+  readonly #worth: number;
   readonly #states = new Map<HostNode, State>();
   /** The next one last. Those that have been asked for since have no state any more. */
   #wanted: HostNode[] = [];
@@ -29,8 +30,10 @@ export class ListAhead {
   #isReady = false;
   #isStarted = false;
 
-  constructor(crew: () => SourceCrew) {
+  /** @param worth entries after which threads are started */
+  constructor(crew: () => SourceCrew, worth = FOR_THREADS) {
     this.#crew = crew;
+    this.#worth = worth;
   }
 
   /** What a directory lists: an option of `writeErofs`. */
@@ -54,7 +57,7 @@ export class ListAhead {
       this.#wanted.push(node);
       this.#states.set(node, 'wanted');
     }
-    if (this.#entries >= FOR_THREADS && this.#wanted.length > 0) this.#hand();
+    if (this.#entries >= this.#worth && this.#wanted.length > 0) this.#hand();
     return entries;
   }
 

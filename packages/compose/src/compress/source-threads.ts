@@ -12,7 +12,12 @@ export class SourceThreads implements AsyncDisposable {
   #crew: SourceCrew | undefined;
 
   /** Directories listed before they are asked for. */
-  readonly ahead = new ListAhead(() => this.crew());
+  readonly ahead: ListAhead;
+
+  /** @param entries of the tree that are worth starting threads for only to list them */
+  constructor(entries?: number) {
+    this.ahead = new ListAhead(() => this.crew(), entries);
+  }
 
   /** Copying into an image, which begins at byte `start` of a file. */
   copyTo(fd: number, start: number, blockSize: number): CopyThreads {
@@ -27,7 +32,9 @@ export class SourceThreads implements AsyncDisposable {
   crew(): SourceCrew {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js';
     const url = new URL(`./source-worker.${extension}`, import.meta.url);
-    this.#crew ??= new Crew(url, undefined, Math.min(MOST_THREADS, availableParallelism()));
+    // This thread lists and copies, too.
+    const others = Math.max(availableParallelism() - 1, 1);
+    this.#crew ??= new Crew(url, undefined, Math.min(MOST_THREADS, others));
     return this.#crew;
   }
 }
