@@ -1,4 +1,5 @@
 import { AnoleError, type ErrorOptions } from '@anole/bytes';
+import { VfsError } from '../errors.ts';
 
 export type TarCode =
   /** A body was read after its reader had gone on to the next entry. */
@@ -25,4 +26,23 @@ export class TarError extends AnoleError {
   constructor(code: TarCode, message: string, options?: ErrorOptions) {
     super(code, message, options);
   }
+}
+
+/**
+ * The error that a member met, with where that begins, the headers included that announce it. Others, and those that
+ * say where they are, as they were.
+ */
+export function atMember(error: unknown, position: number): unknown {
+  if (!(error instanceof TarError || error instanceof VfsError)) return error;
+  if (error.details['position'] !== undefined) return error;
+  const { cause, hint } = error;
+  const message = `${error.message} (the member at byte ${position})`;
+  const options = {
+    details: { ...error.details, position },
+    cause,
+    ...(hint !== undefined && { hint }),
+  };
+  return error instanceof TarError
+    ? new TarError(error.code, message, options)
+    : new VfsError(error.code, message, options);
 }

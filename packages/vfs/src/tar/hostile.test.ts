@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { missing, run } from '../../test/judges.ts';
 import { paxBody, type RawMember, rawTar } from '../../test/raw-tar.ts';
 import { all, collect, pieces, sampleTree } from '../../test/trees.ts';
-import { readTar, treeFromTar, writeTar } from '../index.ts';
+import { readTar, treeFromLayers, treeFromTar, writeTar } from '../index.ts';
 
 const sparse = (records: readonly (readonly [string, string])[], body: string): RawMember[] => [
   { name: 'x', type: 'x', body: paxBody(records) },
@@ -175,6 +175,23 @@ describe('readTar, of what is wrong', () => {
         assert.match(error.message, /byte 1024/, what);
         return true;
       });
+    }
+  });
+
+  it('says so of members that cannot be put into a tree, too', async () => {
+    const wrongs: readonly (readonly [RawMember, string])[] = [
+      [{ name: 'link', type: '1', link: 'nothing' }, 'TAR_BAD_LINK'],
+      [{ name: 'before/below', body: 'x' }, 'VFS_NOT_DIRECTORY'],
+    ];
+    for (const [member, code] of wrongs) {
+      const archive = rawTar({ name: 'before', body: 'alpha' }, member);
+      const says = (error: AnoleError) =>
+        error.code === code &&
+        error.details['position'] === 1024 &&
+        /byte 1024/.test(error.message);
+      await assert.rejects(treeFromTar(memorySource(archive)), says, code);
+      await assert.rejects(treeFromTar(pieces(archive, 700)), says, code);
+      await assert.rejects(treeFromLayers([memorySource(archive)]), says, code);
     }
   });
 

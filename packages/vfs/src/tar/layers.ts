@@ -1,12 +1,11 @@
-import { type Awaitable, chain, isPromise, type Source } from '@anole/bytes';
+import { type Awaitable, chain, type Source } from '@anole/bytes';
 import type { MemoryNode } from '../memory-node.ts';
 import { MemoryTree } from '../memory-tree.ts';
 import { isName } from '../names.ts';
 import { markerOf } from '../whiteouts.ts';
 import type { TarMember } from './entry.ts';
-import { TarError } from './errors.ts';
-import { readTar } from './reader.ts';
-import { entryPutter, memberPutter, type UnpackTarOptions } from './unpack.ts';
+import { atMember, TarError } from './errors.ts';
+import { eachMember, entryPutter, memberPutter, type UnpackTarOptions } from './unpack.ts';
 
 export interface LayerOptions extends Omit<UnpackTarOptions, 'directories'> {
   /** Members that one layer may have: each takes memory. Default 4,000,000. */
@@ -24,7 +23,8 @@ const DEFAULT_MAX_ENTRIES = 4_000_000;
  * may lead to a file of a lower layer: both are then names of one node.
  *
  * @throws TarError (`TAR_BAD_NAME` for a whiteout that names nothing, `TAR_TOO_LARGE` for too many
- * members), VfsError. What came before the error stays in the tree.
+ * members), VfsError, in `details.position` the byte at which the member begins. What came before the error
+ * stays in the tree.
  */
 export async function applyLayer(
   tree: MemoryTree,
@@ -33,11 +33,7 @@ export async function applyLayer(
 ): Promise<void> {
   const application = new Application(tree, options.maxEntries);
   const put = entryPutter(tree, layer, options);
-  for await (const entry of readTar(layer, options)) {
-    if (options.filter && !options.filter(entry)) continue;
-    const done = application.apply(entry, put);
-    if (isPromise(done)) await done;
-  }
+  await eachMember(layer, options, (entry) => application.apply(entry, put));
 }
 
 /**
@@ -52,7 +48,13 @@ export function applyMembers(
 ): void {
   const application = new Application(tree);
   const put = memberPutter(tree, store);
-  for (const member of members) application.apply(member, put);
+  for (const member of members) {
+    try {
+      application.apply(member, put);
+    } catch (error) {
+      throw atMember(error, member.headerOffset);
+    }
+  }
 }
 
 /**

@@ -2,7 +2,7 @@ import { decodeName, type Flow, flow, isPromise, type Source, wait } from '@anol
 import { attributesOf, countOf, linkTarget, textOf } from './attributes.ts';
 import { Body, fillHoles, padding } from './body.ts';
 import type { TarEntry, TarOptions } from './entry.ts';
-import { TarError } from './errors.ts';
+import { atMember, TarError } from './errors.ts';
 import {
   type Header,
   hasBody,
@@ -58,7 +58,7 @@ export async function* readTar(
         const next = flow(() => reader.next());
         entry = isPromise(next) ? await next : next;
       } catch (error) {
-        throw located(error, position);
+        throw atMember(error, position);
       }
       if (entry === undefined) break;
       yield entry;
@@ -69,17 +69,6 @@ export async function* readTar(
   } finally {
     await input.close();
   }
-}
-
-/** The error of a member with where that begins, the headers included that announce it; others as they are. */
-function located(error: unknown, position: number): unknown {
-  if (!(error instanceof TarError) || error.details['position'] !== undefined) return error;
-  const { code, message, details, cause, hint } = error;
-  return new TarError(code, `${message} (the member at byte ${position})`, {
-    details: { ...details, position },
-    cause,
-    ...(hint !== undefined && { hint }),
-  });
 }
 
 /** What the headers before an entry's own said about it. */

@@ -4,7 +4,7 @@ import type { Attributes, FileContent, MemoryNode } from '../memory-node.ts';
 import { MemoryTree } from '../memory-tree.ts';
 import { sliceSource } from '../slice.ts';
 import type { TarEntry, TarMember, TarOptions } from './entry.ts';
-import { TarError } from './errors.ts';
+import { atMember, TarError } from './errors.ts';
 import { readTar } from './reader.ts';
 import { sparseContent } from './sparse-content.ts';
 
@@ -31,8 +31,8 @@ export interface UnpackTarOptions extends TarOptions {
  * Of a stream, contents stay in memory and alias its chunks. Of a Source they stay where they are:
  * the tree then reads from it, and it must stay open.
  *
- * @throws TarError, VfsError (a file in the place of a directory: `VFS_IS_DIRECTORY`, and so on).
- * What came before the error stays in the tree.
+ * @throws TarError, VfsError (a file in the place of a directory: `VFS_IS_DIRECTORY`, and so on), in
+ * `details.position` the byte at which the member begins. What came before the error stays in the tree.
  */
 export async function unpackTar(
   tree: MemoryTree,
@@ -40,10 +40,23 @@ export async function unpackTar(
   options: UnpackTarOptions = {},
 ): Promise<void> {
   const put = entryPutter(tree, from, options);
+  await eachMember(from, options, put);
+}
+
+/** Has members taken one after another, but for those that the filter leaves out. Errors say where the member begins. */
+export async function eachMember(
+  from: AsyncIterable<Uint8Array> | Source,
+  options: TarOptions & Pick<UnpackTarOptions, 'filter'>,
+  take: (entry: TarEntry) => Awaitable<unknown>,
+): Promise<void> {
   for await (const entry of readTar(from, options)) {
     if (options.filter && !options.filter(entry)) continue;
-    const done = put(entry);
-    if (isPromise(done)) await done;
+    try {
+      const done = take(entry);
+      if (isPromise(done)) await done;
+    } catch (error) {
+      throw atMember(error, entry.headerOffset);
+    }
   }
 }
 
