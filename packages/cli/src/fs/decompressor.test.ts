@@ -4,14 +4,15 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
+import { gzipSync } from 'node:zlib';
 
 const main = join(import.meta.dirname, '../main.ts');
 const base = mkdtempSync(join(tmpdir(), 'anole-compressed-'));
 const archive = join(base, 'archive.tar');
 
-function make(input: string, name: string, stdin?: Uint8Array) {
+function make(input: string, name: string, stdin?: Uint8Array, ...args: string[]) {
   const image = join(base, name);
-  const argv = ['-C', 'anole-source', main, 'fs', 'mk', input, '-o', image, '-q'];
+  const argv = ['-C', 'anole-source', main, 'fs', 'mk', input, '-o', image, '-q', ...args];
   const { status, stderr } = spawnSync(process.execPath, argv, { input: stdin });
   return { status, stderr: stderr.toString(), bytes: () => readFileSync(image) };
 }
@@ -53,6 +54,42 @@ for (const program of ['gzip', 'zstd', 'xz']) {
     assert.deepEqual(readdirSync(base), before);
   });
 }
+
+test('an image that is to refer to a compressed archive is refused, with what to do', () => {
+  const before = readdirSync(base);
+  for (const [program, head] of [
+    ['gzip', gzipSync(readFileSync(archive))],
+    ['lzip', Buffer.from('LZIP\x01 and more')],
+  ] as const) {
+    const file = join(base, 'packed');
+    writeFileSync(file, head);
+    const { status, stderr } = make(file, 'index', undefined, '--tar', 'i');
+    rmSync(file);
+    assert.equal(status, 1);
+    assert.match(stderr, new RegExp(`${program} compressed it\n.*decompress it`));
+    assert.match(stderr, /CLI_COMPRESSION/);
+  }
+  assert.deepEqual(readdirSync(base), before);
+});
+
+test('what is empty is no archive, but two blocks of zeros are one of nothing', () => {
+  const before = readdirSync(base);
+  const file = join(base, 'nothing');
+  writeFileSync(file, '');
+  for (const [input, stdin, ...args] of [
+    ['-', ''],
+    ['-', gzipSync('')],
+    [file, ''],
+    [file, '', '--tar', 'i'],
+  ] as const) {
+    const { status, stderr } = make(input, 'image', Buffer.from(stdin), ...args);
+    assert.equal(status, 1);
+    assert.match(stderr, /it is empty\n.*program failed[\s\S]*CLI_EMPTY/);
+  }
+  rmSync(file);
+  assert.deepEqual(readdirSync(base), before);
+  assert.equal(make('-', 'root', Buffer.alloc(1024)).status, 0);
+});
 
 test('an archive is taken for one whose first file has a name as compressed ones begin', () => {
   for (const name of ['LZIP-notes', 'BZhang.txt', 'BZh9', '\x1f\x8b\x08', '\x04"M\x18']) {

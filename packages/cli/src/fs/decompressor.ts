@@ -11,11 +11,13 @@ export const MAGIC_SIZE = USTAR.at + USTAR.magic.length / 2;
 /** Decompresses a stream, in a pipeline. */
 type Decompressor = Transform | ((input: AsyncIterable<Uint8Array>) => AsyncIterable<Uint8Array>);
 
+type Opens = () => Promise<Decompressor>;
+
 /** What is known by its first bytes, and read. Sources: RFC 1952, RFC 8878, xz-file-format 1.1.0 (2.1.1.1). */
-const known: readonly (readonly [magic: string, open: () => Promise<Decompressor>])[] = [
-  ['1f8b', async () => createGunzip()],
-  ['28b52ffd', async () => createZstdDecompress()],
-  ['fd377a585a00', async () => (await import('@anole/compose/unxz')).unxz],
+const known: readonly (readonly [magic: string, program: string, open: Opens])[] = [
+  ['1f8b', 'gzip', async () => createGunzip()],
+  ['28b52ffd', 'zstd', async () => createZstdDecompress()],
+  ['fd377a585a00', 'xz', async () => (await import('@anole/compose/unxz')).unxz],
 ];
 
 /** What is known, and left to a program: bzip2 has a size in its magic number and, of what is empty, another block. */
@@ -30,12 +32,19 @@ const left: readonly (readonly [magic: RegExp, program: string])[] = [
  *
  * @throws AnoleError `CLI_COMPRESSION`
  */
-export function decompressorFor(head: Uint8Array): (() => Promise<Decompressor>) | undefined {
+export function decompressorFor(head: Uint8Array): Opens | undefined {
+  const program = compressedBy(head);
+  const opens = known.find(([, name]) => name === program)?.[2];
+  if (program === undefined || opens !== undefined) return opens;
+  throw new AnoleError('CLI_COMPRESSION', `Cannot read an archive that ${program} compressed`, {
+    hint: `give it decompressed on stdin: ${program} -dc ARCHIVE | anole fs mk - …`,
+  });
+}
+
+/** The program that compressed an archive that begins so; undefined where none did. */
+export function compressedBy(head: Uint8Array): string | undefined {
   const hex = Buffer.from(head).toString('hex');
   if (hex.startsWith(USTAR.magic, 2 * USTAR.at)) return undefined;
-  const other = left.find(([magic]) => magic.test(hex))?.[1];
-  if (other === undefined) return known.find(([magic]) => hex.startsWith(magic))?.[1];
-  throw new AnoleError('CLI_COMPRESSION', `Cannot read an archive that ${other} compressed`, {
-    hint: `give it decompressed on stdin: ${other} -dc ARCHIVE | anole fs mk - …`,
-  });
+  const ours = known.find(([magic]) => hex.startsWith(magic));
+  return ours?.[1] ?? left.find(([magic]) => magic.test(hex))?.[1];
 }

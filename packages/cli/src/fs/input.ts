@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import type { OnProgress } from '@anole/bytes';
+import { AnoleError, type OnProgress } from '@anole/bytes';
 import { type FileSource, fileSource, HostError, hostError, hostTree } from '@anole/host';
 import { type Tree, treeFromTar } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
@@ -30,11 +30,23 @@ export async function openInput(
 ): Promise<Input> {
   if (name === '-') {
     if (process.stdin.isTTY) throw usageError('Cannot read an archive from a terminal', 'fs mk');
-    return archiveInput(await spool(process.stdin, flags.output, context));
+    return archiveInput(await spool(process.stdin, flags.output, context), 'standard input');
   }
   if (isDirectory(name)) return directoryInput(name, flags, context);
-  if (!isCompressed(name)) return archiveInput(fileSource(name));
-  return archiveInput(await spool(createReadStream(name), flags.output, context));
+  if (!isCompressed(name)) return archiveInput(fileSource(name), name);
+  return archiveInput(await spool(createReadStream(name), flags.output, context), name);
+}
+
+/**
+ * Refuses what has no bytes at all: mostly, the program that was to write it has failed.
+ *
+ * @throws AnoleError `CLI_EMPTY`
+ */
+export function checkArchive({ size }: FileSource, name: string): void {
+  if (size > 0) return;
+  throw new AnoleError('CLI_EMPTY', `Cannot read an archive from ${name}: it is empty`, {
+    hint: 'has the program failed that writes it? An archive of nothing has 1024 zeros at least.',
+  });
 }
 
 function isDirectory(name: string): boolean {
@@ -64,9 +76,10 @@ function directoryInput(name: string, flags: InputFlags, context: CommandContext
   }
 }
 
-async function archiveInput(source: FileSource): Promise<Input> {
+async function archiveInput(source: FileSource, name: string): Promise<Input> {
   const close = () => source.close();
   try {
+    checkArchive(source, name);
     return { tree: await treeFromTar(source), [Symbol.dispose]: close };
   } catch (error) {
     close();

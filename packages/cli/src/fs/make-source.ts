@@ -1,9 +1,12 @@
+import { AnoleError } from '@anole/bytes';
 import { type ExternalData, indexTar } from '@anole/erofs';
-import { fileSource } from '@anole/host';
+import { type FileSource, fileSource } from '@anole/host';
 import { MemoryTree, overlay, type Tree, walk } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
+import { compressedBy, MAGIC_SIZE } from './decompressor.ts';
 import { type DeviceFlags, OpenImage } from './image.ts';
+import { checkArchive } from './input.ts';
 import { type OpenTree, openTree } from './open-tree.ts';
 
 /** What says how the source of an image is read. */
@@ -90,6 +93,8 @@ async function openSource(
   const source = fileSource(name);
   try {
     const { signal } = context;
+    checkArchive(source, name);
+    checkPlain(source, name);
     return {
       ...(await indexTar(source, { signal })),
       async [Symbol.asyncDispose]() {
@@ -100,4 +105,17 @@ async function openSource(
     source.close();
     throw error;
   }
+}
+
+/** An image can refer to bytes of the archive alone. */
+function checkPlain(source: FileSource, name: string): void {
+  const program = compressedBy(source.read(0, Math.min(MAGIC_SIZE, source.size)));
+  if (program === undefined) return;
+  throw new AnoleError(
+    'CLI_COMPRESSION',
+    `Cannot refer to data in ${name}: ${program} compressed it`,
+    {
+      hint: `decompress it first (${program} -d), or leave --tar i out: then data are copied`,
+    },
+  );
 }
