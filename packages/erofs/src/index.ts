@@ -60,7 +60,7 @@ export type {
 export type { ReusedImage } from './writer/compress/reuse.ts';
 export type { Spool } from './writer/compress/spool.ts';
 export type { DigestOptions } from './writer/digests.ts';
-export { labelsBy } from './writer/file-contexts.ts';
+export { type LabelOptions, labelsBy } from './writer/file-contexts.ts';
 export { type ErofsImage, type PartsOptions, writeErofs } from './writer/image.ts';
 export type { FileRange, Owners, WantedFile, WriteOptions } from './writer/options.ts';
 export type { FileCopy, ImagePart } from './writer/output.ts';

@@ -252,7 +252,7 @@ test('labels by a file of contexts are those that mkfs.erofs gives', {
 });
 
 test('paths of contexts begin where an image is mounted', () => {
-  const label = labelsBy('/system(/.*)? a\n/system/x b\n/x c\n', 'system/');
+  const label = labelsBy('/system(/.*)? a\n/system/x b\n/x c\n', { mountPoint: 'system/' });
   assert.equal(label('/x', 'file'), 'b');
   assert.equal(label('/', 'directory'), 'a');
   assert.equal(label('/xy', 'file'), 'a');

@@ -56,7 +56,10 @@ function marksOf({ aufs = false, ovlfsStrip = '0' }: ChoiceFlags): WriteOptions 
 
 function labelOf({ fileContexts, mountPoint }: ChoiceFlags): WriteOptions {
   if (fileContexts !== undefined) {
-    return { label: labelsBy(readText(fileContexts), mountPoint) };
+    // Names may be those of others, and the expressions too.
+    const compile = (text: string) => linearExpression(text, { loose: true });
+    const from = mountPoint === undefined ? {} : { mountPoint };
+    return { label: labelsBy(readText(fileContexts), { ...from, compile }) };
   }
   if (mountPoint === undefined) return {};
   throw usageError('Cannot use --mount-point without --file-contexts: it is for labels', 'fs mk');

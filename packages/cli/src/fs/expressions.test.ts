@@ -14,3 +14,13 @@ test('such a character is matched elsewhere', () => {
     assert.ok(!linearExpression(text).test('🙂'), text);
   }
 });
+
+test('a loose expression takes what files of contexts hold', () => {
+  const loose = (text: string) => linearExpression(text, { loose: true });
+  assert.ok(loose('^/a\\-b\\_c.$').test('/a-b_c\n'));
+  assert.throws(() => linearExpression('^/a\\-b$'), SyntaxError);
+  assert.ok(!linearExpression('^a.$').test('a\n'));
+  for (const text of ['(a)\\1', 'a(?=b)', '\\p{L}', '(', '[😀]']) {
+    assert.throws(() => loose(text), SyntaxError, text);
+  }
+});

@@ -77,6 +77,21 @@ test('fs mk takes the options of mkfs.erofs about what inodes hold and where dat
   });
 });
 
+test('fs mk matches contexts in linear time, whatever the names are', () => {
+  const tree = at('hostile');
+  mkdirSync(tree);
+  writeFileSync(join(tree, 'a'.repeat(200)), '');
+  writeFileSync(at('contexts'), '/(a+)+b one_t\n/(a|a)*c two_t\n/(a|a)* three_t\n');
+  const args = [tree, '-o', at('hostile.erofs'), '-q', '--file-contexts', at('contexts')];
+  const argv = ['-C', 'anole-source', main, 'fs', 'mk', '--no-xattrs', ...args];
+  const { status, stderr } = spawnSync(process.execPath, argv, { timeout: 60_000 });
+  assert.equal(status, 0, stderr.toString());
+  writeFileSync(at('contexts'), '/.* usr_t\n/(a)\\1 label\n');
+  const refused = anole('mk', ...args);
+  assert.equal(refused.status, 2);
+  assert.match(refused.stderr, /line of contexts 2[\s\S]*linear time/);
+});
+
 test('fs mk --max-extent-bytes bounds what one compressed unit holds', async () => {
   done('mk', source, '-o', at('bounded'), '-q', '-zlz4', '--max-extent-bytes', '8192');
   await withImage('bounded', async (tree) => {

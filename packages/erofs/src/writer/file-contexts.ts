@@ -16,8 +16,25 @@ const NONE = '<<none>>';
 /** An expression without these is a path. A backslash takes a character's meaning away. */
 const special = /[.^$?*+|[({]/;
 
+/** What tells whether a whole path fits. */
+interface Matcher {
+  test(path: string): boolean;
+}
+
+/** How {@link labelsBy} reads a file of contexts. */
+export interface LabelOptions {
+  /** Where the image is to be mounted: paths in the file begin with it. `/` unless given. */
+  readonly mountPoint?: string;
+  /**
+   * Compiles an expression, which what it gives finds anywhere in a path; its dots stand for any character. Unless given,
+   * V8's own engine, which can take a time that doubles with each letter of a path: give another where paths come from
+   * others.
+   */
+  readonly compile?: (expression: string) => Matcher;
+}
+
 interface Line {
-  readonly matches: RegExp;
+  readonly matches: Matcher;
   /** What all paths that match begin with: looked at first, as there may be thousands of lines. */
   readonly stem: string;
   readonly isPath: boolean;
@@ -30,7 +47,6 @@ interface Line {
  * expression that all of a path matches, perhaps a type, and a label. As libselinux has it, paths count
  * before expressions, and among each the last line that fits.
  *
- * @param mountPoint where the image is to be mounted: paths in the file begin with it. `/` unless given.
  * @throws ErofsError `EROFS_BAD_OPTION` with the number of the line
  * @example
  * const label = labelsBy('/.* system_u:object_r:usr_t:s0\n/tmp/.* <<none>>\n');
@@ -38,11 +54,11 @@ interface Line {
  */
 export function labelsBy(
   text: string,
-  mountPoint = '/',
+  { mountPoint = '/', compile = backtracking }: LabelOptions = {},
 ): (path: string, type: FileType) => string | undefined {
   const lines = text.split('\n').flatMap((line, index) => {
     const words = line.trim().split(/\s+/);
-    return words[0] === '' || words[0]!.startsWith('#') ? [] : [lineOf(words, index + 1)];
+    return words[0] === '' || words[0]!.startsWith('#') ? [] : [lineOf(words, index + 1, compile)];
   });
   const wanted = [...lines.filter(({ isPath }) => isPath).reverse()];
   wanted.push(...lines.filter(({ isPath }) => !isPath).reverse());
@@ -69,7 +85,15 @@ function stemOf(expression: string): string {
   return end < 2 ? '' : expression.slice(0, expression.lastIndexOf('/', end - 2) + 1);
 }
 
-function lineOf(words: readonly string[], number: number): Line {
+function backtracking(expression: string): Matcher {
+  return new RegExp(expression, 's');
+}
+
+function lineOf(
+  words: readonly string[],
+  number: number,
+  compile: (expression: string) => Matcher,
+): Line {
   const [expression = '', ...rest] = words;
   const wrong = (reason: string) => badOption('line of contexts', number, reason);
   const label = rest.pop();
@@ -79,7 +103,7 @@ function lineOf(words: readonly string[], number: number): Line {
   if (word !== undefined && type === undefined) throw wrong(`${word} is no type of files`);
   try {
     const isPath = !special.test(expression.replace(/\\./gs, ''));
-    const matches = new RegExp(`^(?:${expression})$`, 's');
+    const matches = compile(`^(?:${expression})$`);
     return { matches, stem: stemOf(expression), isPath, type, label };
   } catch (error) {
     throw wrong(error instanceof Error ? error.message : String(error));
