@@ -71,6 +71,12 @@ const variants: readonly CompressionOptions[] = [
   { compressor: 'lzma', level: 1 },
   { compressor: 'lzma', pclusterSize: 65_536, tails: 'inline' },
   { compressor: 'lzma', pclusterSize: 16_384, windowSize: 4096, tails: 'fragment' },
+  {
+    compressor: 'lzma',
+    pclusterSize: 32_768,
+    lzmaBits: { literalContext: 0, literalPosition: 3, position: 1 },
+    dedupe: true,
+  },
   { compressor: 'zstd', pclusterSize: 65_536, encoders: zlibEncoders },
   { compressor: 'deflate', pclusterSize: 65_536, tails: 'inline', encoders: zlibEncoders },
 ];
@@ -394,6 +400,9 @@ const bad: readonly CompressionOptions[] = [
   { compressor: 'lzma', level: 10 },
   { compressor: 'lzma', windowSize: 5000 },
   { compressor: 'lz4', windowSize: 4096 },
+  { compressor: 'zstd', lzmaBits: { position: 1 } },
+  { compressor: 'lzma', lzmaBits: { position: 5 } },
+  { compressor: 'lzma', lzmaBits: { literalPosition: 2 } },
 ];
 
 for (const compression of bad) {

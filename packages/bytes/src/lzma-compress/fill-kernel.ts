@@ -23,7 +23,7 @@ function putLiteral(at, start) {
   let state = i32[STATE];
   putBit(${IS_MATCH} + state * ${POSITION_STATES} + positionOf(at, start), 0);
   let before = select(at > start, u8[at - 1], 0);
-  let base = literalBase(before);
+  let base = literalBase(at - start, before);
   let symbol = u8[at] | 256;
   if (state < ${AFTER_LITERAL}) putTree(base, 8, symbol & 255);
   else {

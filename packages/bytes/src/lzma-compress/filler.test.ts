@@ -4,7 +4,13 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodeMicroLzma } from '../index.ts';
-import { LZMA_LEVEL_MAX, LZMA_SLACK, lzmaScratchSize, microLzmaFiller } from './filler.ts';
+import {
+  LZMA_LEVEL_MAX,
+  LZMA_SLACK,
+  type LzmaBits,
+  lzmaScratchSize,
+  microLzmaFiller,
+} from './filler.ts';
 
 const noPython =
   spawnSync('python3', ['-c', 'import lzma']).status === 0 ? false : 'python3 is not installed';
@@ -12,8 +18,8 @@ const ROOM_MAX = 65_536;
 const PAGE = 65_536;
 
 /** A filler with room for a source of so many bytes. */
-function fillerFor(length: number, level: number, windowSize: number) {
-  const settings = { level, windowSize };
+function fillerFor(length: number, level: number, windowSize: number, bits?: LzmaBits) {
+  const settings = { level, windowSize, ...(bits && { bits }) };
   const start = lzmaScratchSize(settings);
   const target = start + length + LZMA_SLACK;
   const pages = Math.ceil((target + ROOM_MAX + LZMA_SLACK) / PAGE);
@@ -66,6 +72,27 @@ for (let level = 0; level <= LZMA_LEVEL_MAX; level++) {
   });
 }
 
+/** Numbers of four bytes that grow slowly. */
+const table = Uint8Array.from({ length: 60_000 }, (_, at) => (at * 3) >> (8 * (at & 3)));
+
+test('literals are foreseen by other bits, too', () => {
+  const sizes: number[] = [];
+  for (const [literalContext, literalPosition, position] of [
+    [3, 0, 2],
+    [0, 2, 2],
+    [0, 0, 0],
+    [4, 0, 4],
+    [2, 2, 1],
+    [0, 4, 3],
+  ] as const) {
+    const bits = { literalContext, literalPosition, position };
+    const streams = fillerFor(mixed.length, 6, 32_768, bits);
+    for (const room of [64, 4096, ROOM_MAX]) assertDecodes(mixed, room, streams);
+    sizes.push(assertDecodes(table, ROOM_MAX, streams));
+  }
+  assert.ok(sizes.at(-1)! < sizes[0]! * 0.6, `${sizes}`);
+});
+
 test('any bytes decode to what they were', () => {
   const streams = fillerFor(10_000, 6, 32_768);
   const run = fc
@@ -90,13 +117,23 @@ test('a room is filled but for the bytes of a symbol', () => {
 
 test('streams are hardly larger than those of liblzma', { skip: noPython }, () => {
   const code = `import lzma,sys
-f=[{"id":lzma.FILTER_LZMA1,"preset":int(sys.argv[1]),"dict_size":1<<19}]
+lc,lp,pb=map(int,sys.argv[2:])
+f=[{"id":lzma.FILTER_LZMA1,"preset":int(sys.argv[1]),"dict_size":1<<19,"lc":lc,"lp":lp,"pb":pb}]
 sys.stdout.buffer.write(lzma.compress(sys.stdin.buffer.read(),lzma.FORMAT_RAW,filters=f))`;
-  for (const level of [0, 3, 6, 9]) {
+  for (const [level, literalContext, literalPosition, position] of [
+    [0, 3, 0, 2],
+    [3, 3, 0, 2],
+    [6, 3, 0, 2],
+    [9, 3, 0, 2],
+    [6, 0, 2, 2],
+    [6, 4, 0, 0],
+    [6, 1, 3, 4],
+  ] as const) {
     const text = program.subarray(0, 100_000);
-    const args = ['-c', code, String(level)];
+    const args = ['-c', code, ...[level, literalContext, literalPosition, position].map(String)];
     const { stdout } = spawnSync('python3', args, { input: text });
-    const streams = fillerFor(text.length, level, 2 ** 19);
+    const bits = { literalContext, literalPosition, position };
+    const streams = fillerFor(text.length, level, 2 ** 19, bits);
     const size = assertDecodes(text, ROOM_MAX, streams);
     assert.ok(size <= stdout.length * 1.005, `${size}, liblzma ${stdout.length}, level ${level}`);
   }

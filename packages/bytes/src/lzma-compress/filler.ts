@@ -12,16 +12,27 @@ export const LZMA_LEVEL_MAX = 9;
 export const LZMA_SLACK = 64;
 const PAGE = 65536;
 const RESULT = 16;
-const LITERAL_BITS = 3;
-const POSITION_BITS = 2;
-/** What streams begin with: the inverted properties, in place of a 0. */
-const FIRST_BYTE = ~(POSITION_BITS * 45 + LITERAL_BITS) & 0xff;
+
+/** What models of literals and of positions go by. Source: Igor Pavlov's LZMA specification: lc, lp and pb. */
+export interface LzmaBits {
+  /** Bits of the byte before that a literal is foreseen by: 0 to 4, with those of `literalPosition`. */
+  readonly literalContext: number;
+  /** Bits of its place that a literal is foreseen by: 0 to 4, with those of `literalContext`. */
+  readonly literalPosition: number;
+  /** Bits of their place that all else is foreseen by: 0 to 4. */
+  readonly position: number;
+}
+
+/** What xz and mkfs.erofs use unless told: for text as well as for programs. */
+export const usualLzmaBits: LzmaBits = { literalContext: 3, literalPosition: 0, position: 2 };
 
 export interface LzmaSettings {
   /** 0 to 9. */
   readonly level: number;
   /** Bytes that matches reach back at most. From 4096; the next lower power of two is used. */
   readonly windowSize: number;
+  /** {@link usualLzmaBits} unless told. */
+  readonly bits?: LzmaBits;
 }
 
 /** Nice length and depth of search for each level. */
@@ -73,12 +84,15 @@ export function lzmaScratchSize(settings: LzmaSettings): number {
 export function microLzmaFiller(settings: LzmaSettings, memory: WebAssembly.Memory): LzmaFiller {
   const windowBits = windowBitsOf(settings);
   const [nice, depth] = efforts[settings.level]!;
+  const { literalContext, literalPosition, position } = settings.bits ?? usualLzmaBits;
+  // What streams begin with: the inverted properties, in place of a 0.
+  const firstByte = ~((position * 5 + literalPosition) * 9 + literalContext) & 0xff;
   const kernel = [
     memoryConstants,
-    rangeKernel(LITERAL_BITS),
-    priceKernel({ literalBits: LITERAL_BITS, positionBits: POSITION_BITS }),
+    rangeKernel(literalContext + literalPosition),
+    priceKernel({ literalContext, literalPosition, positionBits: position }),
     finderKernel(windowBits),
-    parseKernel({ positionBits: POSITION_BITS, nice, depth }),
+    parseKernel({ positionBits: position, nice, depth }),
     fillKernel(nice, windowBits),
   ].join('\n');
   const { buffer } = memory;
@@ -93,7 +107,7 @@ export function microLzmaFiller(settings: LzmaSettings, memory: WebAssembly.Memo
     begin: () => new Uint16Array(buffer, tables.BIT_PRICES, prices.length).set(prices),
     fill(start, end, target, room) {
       const produced = fill(start, end, target, room);
-      bytes[target] = FIRST_BYTE;
+      bytes[target] = firstByte;
       return { consumed: new Int32Array(buffer)[RESULT / 4]!, produced };
     },
   };

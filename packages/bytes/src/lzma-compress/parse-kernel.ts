@@ -121,7 +121,7 @@ function twoPrice(at, state, distance, length, start): i32 {
   let position = positionOf(at, start);
   let price = isMatchPrice(state, position, 0);
   let matched = select(state < ${AFTER_LITERAL}, -1, u8[at - distance - 1]);
-  price += literalPrice(u8[at - 1], u8[at], matched);
+  price += literalPrice(at - start, u8[at - 1], u8[at], matched);
   state = afterLiteral(state);
   position = positionOf(at + 1, start);
   price += isMatchPrice(state, position, 1) + bitPrice(${IS_REPEAT} + state, 1);
@@ -204,7 +204,7 @@ inline function offerLiterals(far, index, at, start, end): i32 {
   let matched = select(distance < at - start, u8[at - distance - 1], -1);
   let given = select(state < ${AFTER_LITERAL}, -1, matched);
   let price = i32[node + PRICE] + isMatchPrice(state, position, 0) +
-    literalPrice(before, u8[at], given);
+    literalPrice(at - start, before, u8[at], given);
   far = offer(far, index + 1, price, index, -1, 1, 0);
   if (matched == u8[at]) {
     let short = i32[node + PRICE] + isMatchPrice(state, position, 1) +

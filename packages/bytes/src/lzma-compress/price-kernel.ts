@@ -15,20 +15,25 @@ import { LENGTH_MAX } from './memory.ts';
  * are made anew now and then.
  */
 export const priceKernel = (properties: {
-  readonly literalBits: number;
+  readonly literalContext: number;
+  readonly literalPosition: number;
   readonly positionBits: number;
 }): string => `
 inline function bitPrice(index, bit): i32 {
   return u16[BIT_PRICES + (((u16[PROBABILITIES + (index << 1)] ^ (0 - bit & 2047)) >> 4) << 1)];
 }
 
-inline function literalBase(before): i32 {
-  return ${LITERALS} + ${LITERAL_SIZE} * (before >> ${8 - properties.literalBits});
+// Of the literal at a place of the stream, behind a byte.
+inline function literalBase(place, before): i32 {
+  return ${LITERALS} + ${LITERAL_SIZE} * (
+    ((place & ${2 ** properties.literalPosition - 1}) << ${properties.literalContext}) +
+    (before >> ${8 - properties.literalContext})
+  );
 }
 
 // Of a byte; matched is the byte at the last distance, or -1 behind a literal.
-function literalPrice(before, byte, matched): i32 {
-  let base = literalBase(before);
+function literalPrice(place, before, byte, matched): i32 {
+  let base = literalBase(place, before);
   let symbol = byte | 256;
   let price = 0;
   if (matched < 0) {

@@ -84,7 +84,8 @@ export function makeCommand(): Command {
 The same source gives the same image, byte for byte. The image appears whole or not at all.
 Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
 Extended attributes of a directory are read by getfattr (Debian's package attr).
-Compressors have options after commas: level=N, dictsize=BYTES (how far lzma and zstd look back). More
+Compressors have options after commas: level=N, dictsize=BYTES (how far lzma and zstd look back), and of lzma
+lc, lp and pb=BITS (of the byte before and of its place by which a byte is foreseen: 3, 0, 2). More
 of them, separated by colons, are for hints. Lines of hints are: bytes of a unit (0: not compressed),
 perhaps the number of a compressor from 0 on, and an expression; the first line whose expression
 matches counts.

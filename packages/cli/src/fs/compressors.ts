@@ -6,6 +6,11 @@ import { WrongFlag } from './features.ts';
 
 const names: readonly string[] = ['lz4', 'lz4hc', 'lzma', 'deflate', 'zstd'] satisfies Compressor[];
 
+/** Names of mkfs.erofs. */
+const bitsBy = { lc: 'literalContext', lp: 'literalPosition', pb: 'position' } as const;
+
+type LzmaBits = NonNullable<CompressorOptions['lzmaBits']>;
+
 /**
  * What `-z` names: compressors separated by colons, each with options of its own. The first is the
  * usual one, the others are for hints.
@@ -25,18 +30,22 @@ function compressorOf(text: string): CompressorOptions {
     );
   }
   const chosen: { level?: number; windowSize?: number } = {};
+  const lzmaBits: { -readonly [Bits in keyof LzmaBits]?: number } = {};
   for (const [at, option] of options.entries()) {
-    const [, key = 'level', value] = /^(?:(level|dictsize)=)?(\d+)$/.exec(option) ?? [];
+    const [, key = 'level', text] = /^(?:(level|dictsize|lc|lp|pb)=)?(\d+)$/.exec(option) ?? [];
     // Only the first may be a mere number.
-    if (value === undefined || (at > 0 && !option.includes('='))) {
+    if (text === undefined || (at > 0 && !option.includes('='))) {
       throw new WrongFlag(
-        `Cannot read the compressor's options ${options.join(',')}: give level=N or dictsize=BYTES`,
+        `Cannot read the compressor's options ${options.join(',')}: give level=N, dictsize=BYTES or, of lzma, lc=, lp= and pb=BITS`,
       );
     }
-    if (key === 'level') chosen.level = Number(value);
-    else chosen.windowSize = Number(value);
+    const value = Number(text);
+    if (key === 'level') chosen.level = value;
+    else if (key === 'dictsize') chosen.windowSize = value;
+    else lzmaBits[bitsBy[key as keyof typeof bitsBy]] = value;
   }
-  return { compressor: name as Compressor, ...chosen };
+  const hasBits = Object.keys(lzmaBits).length > 0;
+  return { compressor: name as Compressor, ...chosen, ...(hasBits && { lzmaBits }) };
 }
 
 /**

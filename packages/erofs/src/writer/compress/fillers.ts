@@ -16,7 +16,7 @@ export interface Encoders {
 
 /** @throws ErofsError `EROFS_BAD_OPTION` where an encoder is missing */
 export function fillerOf(
-  { compressor, level, windowSize }: PieceSettings,
+  { compressor, level, windowSize, lzmaBits }: PieceSettings,
   encoders: Encoders,
   memory: WebAssembly.Memory,
 ): Filler {
@@ -24,7 +24,7 @@ export function fillerOf(
     return { begin() {}, ...lz4Filler(compressor === 'lz4' ? 0 : level, memory) };
   }
   if (compressor === 'lzma') {
-    return microLzmaFiller({ level, windowSize }, memory);
+    return microLzmaFiller({ level, windowSize, ...(lzmaBits && { bits: lzmaBits }) }, memory);
   }
   const encode = encoders[compressor];
   if (encode === undefined) throw missingEncoder(compressor);

@@ -1,6 +1,6 @@
 import type { Awaitable } from '@anole/bytes';
 import { LZ4_LEVEL_MAX } from '@anole/bytes';
-import { LZMA_LEVEL_MAX } from '@anole/bytes/lzma-compress';
+import { LZMA_LEVEL_MAX, type LzmaBits, usualLzmaBits } from '@anole/bytes/lzma-compress';
 import { PCLUSTER_MAX_SIZE } from '../../layout/compression.ts';
 import {
   type Algorithm,
@@ -29,6 +29,8 @@ export interface CompressorOptions {
    * told, eight times the largest pcluster.
    */
   readonly windowSize?: number;
+  /** Of lzma alone: what it foresees bytes by. For text other bits do than for tables of numbers. */
+  readonly lzmaBits?: Partial<LzmaBits>;
   /** Bytes of the largest pcluster: whole blocks, at most 1 MiB. One block unless told. */
   readonly pclusterSize?: number;
 }
@@ -185,6 +187,7 @@ function variantOf(options: CompressorOptions, blockSize: number, extentMax: num
     blockSize,
     pclusterSize: pclusterSizeOf(options, blockSize),
     windowSize: windowSizeOf(options, blockSize),
+    ...lzmaBitsOf(options),
     extentMax,
   };
   return { algorithm: compressor === 'lz4hc' ? 'lz4' : compressor, piece };
@@ -230,4 +233,18 @@ function windowSizeOf(options: CompressorOptions, blockSize: number): number {
   const fits = Number.isInteger(Math.log2(windowSize)) && windowSize >= least && windowSize <= most;
   if (fits) return windowSize;
   throw badOption('windowSize', windowSize, `give a power of two from ${least} to ${most}`);
+}
+
+const LZMA_BITS_MAX = 4;
+
+function lzmaBitsOf({ compressor, lzmaBits }: CompressorOptions): { readonly lzmaBits?: LzmaBits } {
+  if (lzmaBits === undefined) return {};
+  const shown = JSON.stringify(lzmaBits);
+  if (compressor !== 'lzma') throw badOption('lzmaBits', shown, `${compressor} has none`);
+  const bits = { ...usualLzmaBits, ...lzmaBits };
+  const fits = (count: number) => Number.isInteger(count) && count >= 0 && count <= LZMA_BITS_MAX;
+  const { literalContext, literalPosition, position } = bits;
+  const areBits = [literalContext, literalPosition, position].every(fits);
+  if (areBits && literalContext + literalPosition <= LZMA_BITS_MAX) return { lzmaBits: bits };
+  throw badOption('lzmaBits', shown, 'give 0 to 4 of each, and for literals 4 at most together');
 }

@@ -1,3 +1,5 @@
+import type { LzmaBits } from '@anole/bytes/lzma-compress';
+
 /** Compressors by the names that mkfs.erofs gives them. */
 export type Compressor = 'lz4' | 'lz4hc' | 'lzma' | 'deflate' | 'zstd';
 
@@ -13,6 +15,8 @@ export interface PieceSettings {
   readonly pclusterSize: number;
   /** Bytes that matches reach back, for those compressors that are told. */
   readonly windowSize: number;
+  /** Of lzma, where they are not the usual ones. */
+  readonly lzmaBits?: LzmaBits;
   /** Bytes of a file that one pcluster holds at most. */
   readonly extentMax: number;
 }
