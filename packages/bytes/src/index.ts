@@ -61,6 +61,7 @@ export {
   lz4Filler,
 } from './lz4-compress/filler.ts';
 export { type Lz4EndFault, lz4EndFault } from './lz4-end.ts';
+export { type Lz4Reach, lz4Reach } from './lz4-reach.ts';
 export { decodeMicroLzma } from './micro-lzma.ts';
 export { decodeName, encodeName } from './names.ts';
 export { Pacer } from './pacer.ts';

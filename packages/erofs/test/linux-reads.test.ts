@@ -176,6 +176,36 @@ test('of any end of a block, fs check says what Linux says', { skip: noMount() }
   );
 });
 
+/** A match so far back, behind bytes that differ from page to page. */
+function reaching(distance: number): Stored {
+  const pages = Array.from({ length: 4 }, () => ({ literals: 30, match: 4066, distance: 30 }));
+  const { block, size } = lz4Block([...pages, { literals: 0, match: 3000, distance }], 1000);
+  return { bytes: block, size };
+}
+
+test('fs check names matches that reach farther back than the superblock says, by whole pages', async () => {
+  const distances = [4096, 4097, 8192, 8193, 12_000];
+  const image = await imageWith(distances.map(reaching), true);
+  for (const [said, wrong] of [
+    [0, []],
+    [65_535, []],
+    [12_000, []],
+    [4097, [3, 4]],
+    [4096, [1, 2, 3, 4]],
+    [1, [1, 2, 3, 4]],
+  ] as const) {
+    const at = 1024 + Superblock.offsets.compressionAlgorithms;
+    viewOf(image).setUint16(at, said, true);
+    reseal(image);
+    const findings = await findingsOf(image);
+    assert.deepEqual([...findings.keys()].sort(), wrong, `${said}`);
+    for (const { code, message } of findings.values()) {
+      assert.equal(code, 'EROFS_LZ4_DISTANCE');
+      assert.match(message, new RegExp(`bytes back, the superblock says ${said} at most`));
+    }
+  }
+});
+
 /** A block of 4096 bytes, of which `cut` bytes of what it decodes to are not wanted. */
 function filling(sequences: readonly Sequence[], last: number, cut: number): Stored {
   const made = (literals: number) =>

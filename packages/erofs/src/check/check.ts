@@ -17,6 +17,7 @@ import { type InodeInfo, offsetOf, readInode } from '../reader/inode.ts';
 import type { Metadata } from '../reader/metadata.ts';
 import { type OpenedImage, openImage } from '../reader/open.ts';
 import { verifySuperblock } from '../reader/superblock.ts';
+import { readWindows } from '../reader/windows.ts';
 import { Budget, SlotClaims } from './claims.ts';
 import { DataCheck } from './data.ts';
 import { DigestCheck } from './digests.ts';
@@ -81,6 +82,7 @@ export async function checkErofs(source: Source, options: CheckOptions = {}): Pr
     // What is decoded is looked at once only.
     const open = { decodedCache: 0, decoders, ...(devices && { devices }) };
     image = await flow(() => openImage(source, open, false));
+    linux.windows = await flow(() => readWindows(source, image.info));
   } catch (thrown) {
     findings.raised(thrown);
     return reportOf(findings);

@@ -158,8 +158,9 @@ export class DataCheck {
   #linuxReads(mapping: Mapping, place: Place): void {
     const refusal = this.#linux.refusal(mapping, this.#image.info);
     if (refusal === undefined) return;
-    const { reason, offset } = refusal;
-    const message = `Linux does not decode the pcluster of bytes ${mapping.offset} and on: ${reason}`;
-    this.#findings.add('EROFS_LINUX_REFUSES', message, { ...place, offset });
+    const { code, reason, offset } = refusal;
+    const does = code === 'EROFS_LINUX_REFUSES' ? 'does not decode' : 'may decode otherwise';
+    const message = `Linux ${does} the pcluster of bytes ${mapping.offset} and on: ${reason}`;
+    this.#findings.add(code, message, { ...place, offset });
   }
 }

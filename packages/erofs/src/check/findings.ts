@@ -10,6 +10,7 @@ type CheckCode =
   | 'EROFS_INODE_COUNT'
   | 'EROFS_LINUX_REFUSES'
   | 'EROFS_LINK_COUNT'
+  | 'EROFS_LZ4_DISTANCE'
   | 'EROFS_NAME_FILTER'
   | 'EROFS_NO_DIGESTS'
   | 'EROFS_OVERLAP'
@@ -62,6 +63,9 @@ const kinds: Readonly<Partial<Record<FindingCode, Kind>>> = {
     'Linux and fsck.erofs give an I/O error there, this version reads it: unpack the image and make it anew',
   ),
   EROFS_LINK_COUNT: warning('hard links are not recognized when the tree is copied'),
+  EROFS_LZ4_DISTANCE: error(
+    'Linux keeps no more of what it decodes than the superblock says, and may show other bytes there',
+  ),
   EROFS_NAME_FILTER: error('Linux does not find the attribute by its name'),
   EROFS_NO_DIGESTS: warning('what files hold was not compared with digests'),
   EROFS_NO_DEVICE: warning('what lies on that device was not checked: give it too'),

@@ -25,6 +25,9 @@ export const Lz4Config = struct('z_erofs_lz4_cfgs', 14, {
   reserved: pad(10),
 });
 
+/** What a distance of two bytes can say. */
+export const LZ4_DISTANCE_MAX = 65535;
+
 /** Source: erofs_fs.h, struct z_erofs_lzma_cfgs. */
 export const LzmaConfig = struct('z_erofs_lzma_cfgs', 14, {
   /** Bytes back that matches reach at most. */

@@ -4,8 +4,10 @@ import {
   algorithms,
   CONFIG_ALIGN,
   DeflateConfig,
+  LZ4_DISTANCE_MAX,
   Lz4Config,
   LzmaConfig,
+  ZSTD_WINDOW_MIN,
   ZstdConfig,
 } from '../../layout/compression-config.ts';
 import {
@@ -20,9 +22,6 @@ import type { CompressionSettings, Variant } from './options.ts';
 import type { PieceSettings } from './piece.ts';
 
 const LENGTH_SIZE = 2;
-/** Bytes a window of ZSTD has at least, as its config counts. */
-const ZSTD_WINDOW_LOG_MIN = 10;
-const LZ4_DISTANCE = 65535;
 
 /** Bytes after the superblock that describe the algorithms, where a file is compressed. */
 export function configsSize({ compression }: Settings): number {
@@ -69,7 +68,7 @@ export function compressionFields({ settings, hasCompressed, inodes, stored }: P
       (configured ? INCOMPAT_COMPRESSION_CONFIG : 0) |
       (inlined ? INCOMPAT_TAIL_PACKING : 0) |
       (stored?.packed || compression.shares ? INCOMPAT_FRAGMENTS : 0),
-    compressionAlgorithms: configured ? used : LZ4_DISTANCE,
+    compressionAlgorithms: configured ? used : LZ4_DISTANCE_MAX,
   };
 }
 
@@ -102,11 +101,11 @@ function encodeConfig(algorithm: Algorithm, variants: readonly Variant[]): Uint8
     case 'zstd':
       return ZstdConfig.encode({
         format: 0,
-        windowLog: Math.log2(windowSize) - ZSTD_WINDOW_LOG_MIN,
+        windowLog: Math.log2(windowSize / ZSTD_WINDOW_MIN),
       });
     case 'lz4': {
       const maxPclusterBlocks = largest((piece) => piece.pclusterSize / piece.blockSize);
-      return Lz4Config.encode({ maxDistance: LZ4_DISTANCE, maxPclusterBlocks });
+      return Lz4Config.encode({ maxDistance: LZ4_DISTANCE_MAX, maxPclusterBlocks });
     }
   }
 }

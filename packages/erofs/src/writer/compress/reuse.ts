@@ -1,24 +1,12 @@
-import { type Source, viewOf } from '@anole/bytes';
+import { flow, type Source } from '@anole/bytes';
 import { findNode } from '@anole/vfs';
 import { compareBytes } from '../../compare-bytes.ts';
 import { ErofsError } from '../../errors.ts';
 import { PCLUSTER_MAX_DECODED } from '../../layout/compression.ts';
-import {
-  algorithms,
-  CONFIG_ALIGN,
-  LzmaConfig,
-  ZstdConfig,
-} from '../../layout/compression-config.ts';
-import {
-  INCOMPAT_COMPRESSION_CONFIG,
-  INCOMPAT_ZERO_PADDING,
-  SUPERBLOCK_OFFSET,
-  SUPERBLOCK_SIZE,
-  SUPERBLOCK_SLOT_SIZE,
-  Superblock,
-} from '../../layout/superblock.ts';
+import { INCOMPAT_ZERO_PADDING } from '../../layout/superblock.ts';
 import type { Mapping } from '../../reader/mapping.ts';
 import { ErofsNode, type ErofsTree } from '../../reader/tree.ts';
+import { readWindows } from '../../reader/windows.ts';
 import type { Inode } from '../inode.ts';
 import { readExactly } from '../read-exactly.ts';
 import type { CompressionSettings, Variant } from './options.ts';
@@ -39,7 +27,6 @@ export interface ReusedPiece {
 
 /** Stored bytes handed on at once, but for one pcluster more. */
 const PIECE = 1024 * 1024;
-const WINDOW_LOG_MIN = 10;
 
 /** Finds files that have not changed since another image was made, and gives what that has of them. */
 export class Reuse {
@@ -64,7 +51,9 @@ export class Reuse {
       info.blockSize === settings.blockSize &&
       info.metaboxNid === undefined &&
       (info.featureIncompat & INCOMPAT_ZERO_PADDING) !== 0;
-    return fits ? new Reuse(image, settings, await windowsOf(image)) : undefined;
+    return fits
+      ? new Reuse(image, settings, await flow(() => readWindows(image.source, info)))
+      : undefined;
   }
 
   /**
@@ -72,7 +61,10 @@ export class Reuse {
    * stored in a way that these settings do not lead to, or is damaged.
    */
   async find(inode: Inode, variant: Variant): Promise<AsyncIterable<ReusedPiece> | undefined> {
-    if ((this.#windows.get(variant.algorithm) ?? 0) > variant.piece.windowSize) return undefined;
+    const { algorithm, piece } = variant;
+    // Of LZ4 every image of ours says that matches may reach as far as they can.
+    const reach = algorithm === 'lz4' ? 0 : (this.#windows.get(algorithm) ?? 0);
+    if (reach > piece.windowSize) return undefined;
     try {
       const node = await findNode(this.#image.tree, inode.path, { followSymlinks: false });
       if (!(node instanceof ErofsNode) || node.stat.type !== 'file') return undefined;
@@ -163,25 +155,4 @@ async function haveSameContent(node: ErofsNode, inode: Inode): Promise<boolean> 
     if (compareBytes(there, await readExactly(inode, at, length)) !== 0) return false;
   }
   return true;
-}
-
-/** Windows that data of the image need, by algorithm, where it says. */
-async function windowsOf({ source, tree }: ReusedImage): Promise<ReadonlyMap<string, number>> {
-  const windows = new Map<string, number>();
-  const { featureIncompat, algorithms: used, blockSize } = tree.info;
-  if ((featureIncompat & INCOMPAT_COMPRESSION_CONFIG) === 0) return windows;
-  const head = new Uint8Array(
-    await source.read(SUPERBLOCK_OFFSET, Math.min(blockSize, source.size - SUPERBLOCK_OFFSET)),
-  );
-  const view = viewOf(head);
-  let at = SUPERBLOCK_SIZE + Superblock.at(view).extensionSlots * SUPERBLOCK_SLOT_SIZE;
-  for (const [name, number] of Object.entries(algorithms)) {
-    if ((used & (1 << number)) === 0 || at + 2 + LzmaConfig.size > head.length) continue;
-    if (name === 'lzma') windows.set(name, LzmaConfig.at(view, at + 2).dictionarySize);
-    if (name === 'zstd') {
-      windows.set(name, 2 ** (ZstdConfig.at(view, at + 2).windowLog + WINDOW_LOG_MIN));
-    }
-    at = Math.ceil((at + 2 + view.getUint16(at, true)) / CONFIG_ALIGN) * CONFIG_ALIGN;
-  }
-  return windows;
 }
