@@ -15,8 +15,8 @@ export const FILE = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONB
  */
 export class DirectoryCalls {
   #untilNative: number;
-  /** Descriptors that Node does not know. */
-  readonly #opened = new Set<number>();
+  /** Descriptors that Node knows: in threads it keeps account of its own. */
+  readonly #known = new Set<number>();
 
   /** @param patience calls after which native ones are used, where they can be had */
   constructor(patience: number) {
@@ -40,16 +40,22 @@ export class DirectoryCalls {
 
   /** @param mode of a file that is made by that */
   open(directory: number, name: string, flags: number, mode = 0): number {
-    if (!this.#useNative(name)) return openSync(pathIn(directory, name), flags, mode);
-    const fd = openIn(directory, name, flags, mode);
-    this.#opened.add(fd);
+    if (this.#useNative(name)) return openIn(directory, name, flags, mode);
+    return this.openPath(pathIn(directory, name), flags, mode);
+  }
+
+  /** The same by a path, by Node. */
+  openPath(path: string | Buffer, flags: number, mode = 0): number {
+    const fd = openSync(path, flags, mode);
+    this.#known.add(fd);
     return fd;
   }
 
+  /** Closes what these gave. */
   close(fd: number): void {
-    // In threads Node keeps account of its own.
-    if (this.#opened.delete(fd)) closeNative(fd);
-    else closeSync(fd);
+    // There are very few once native calls are used.
+    if (this.#known.size > 0 && this.#known.delete(fd)) closeSync(fd);
+    else closeNative(fd);
   }
 
   #useNative(name: string): boolean {

@@ -49,6 +49,8 @@ export class FileMaker implements Disposable {
   readonly #calls = new DirectoryCalls(1);
   /** Opened by Node, which closes them where a thread is ended. */
   readonly #directories = new Descriptors<string>(DIRECTORIES);
+  /** The directory of the file before, as its path begins: the next is mostly there, too. */
+  #above = '';
   #answersAtOnce = true;
   #memory: Uint8Array | undefined;
 
@@ -90,8 +92,7 @@ export class FileMaker implements Disposable {
     const { stat } = node;
     if (stat.size > CHUNK) return false;
     const extents = this.#now(node.extents?.());
-    const [whole] = extents ?? [];
-    const hasHoles = extents !== undefined && stat.size > 0 && whole?.length !== stat.size;
+    const hasHoles = extents !== undefined && stat.size > 0 && extents[0]?.length !== stat.size;
     if (!this.#answersAtOnce || hasHoles) return false;
     const bytes = stat.size === 0 ? undefined : this.#now(this.#read(node, 0, stat.size));
     if (!this.#answersAtOnce || (bytes?.length ?? 0) < stat.size) return false;
@@ -148,9 +149,8 @@ export class FileMaker implements Disposable {
     this.#memory ??= new Uint8Array(CHUNK);
     const room = this.#memory.subarray(0, length);
     const count = node.readInto(offset, room);
-    return isPromise(count)
-      ? count.then((some) => room.subarray(0, some))
-      : room.subarray(0, count);
+    if (isPromise(count)) return count.then((some) => room.subarray(0, some));
+    return count === length ? room : room.subarray(0, count);
   }
 
   /** The value, where it is there; else notes that this tree answers later. */
@@ -165,12 +165,13 @@ export class FileMaker implements Disposable {
 
   #create(path: string, mode: number): number {
     const slash = path.lastIndexOf('/');
-    const above = path.slice(0, Math.max(slash, 0));
-    const directory = this.#directories.of(above, () =>
-      openSync(pathBelow(this.#base, above), DIRECTORY),
-    );
+    const isThere = slash === this.#above.length && path.startsWith(this.#above);
+    if (!isThere) this.#above = path.slice(0, Math.max(slash, 0));
+    const directory = this.#directories.of(this.#above, this.#openAbove);
     return this.#calls.open(directory, path.slice(slash + 1), CREATE, mode);
   }
+
+  readonly #openAbove = (): number => openSync(pathBelow(this.#base, this.#above), DIRECTORY);
 
   /** The mode to make a file with: its own where that comes out as it is, which saves a call. */
   #birthMode({ mode }: Stat, isLate: boolean): number {

@@ -1,4 +1,4 @@
-import { constants, fstatSync, openSync, readlinkSync } from 'node:fs';
+import { constants, fstatSync, readlinkSync } from 'node:fs';
 import { decodeName } from '@anole/bytes';
 import {
   compareNames,
@@ -89,7 +89,7 @@ class Host {
     this.rootPath = path;
     this.isLive = isLive;
     try {
-      const fd = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+      const fd = this.calls.openPath(path, constants.O_RDONLY | constants.O_DIRECTORY);
       const raw = fstatSync(fd, { bigint: true });
       this.numbers = new InodeNumbers(deviceNumber(deviceOf(raw.dev)));
       this.opened = new StatRows(1, this.numbers);
@@ -205,7 +205,7 @@ class Host {
     // The root may only have fallen out of the descriptors that are kept.
     const fd =
       parent === undefined
-        ? openSync(this.rootPath, flags & ~constants.O_NOFOLLOW)
+        ? this.calls.openPath(this.rootPath, flags & ~constants.O_NOFOLLOW)
         : this.calls.open(this.directory(parent), name, flags);
     this.calls.statOpen(this.opened, fd);
     if (node.is(this.opened)) return fd;

@@ -30,7 +30,7 @@ export { readAt } from './read-at.ts';
 export { type ScratchFile, scratchFile } from './scratch-file.ts';
 export { startThread } from './threads.ts';
 export { checkGoal, type UnpackOptions, type UnpackReport, unpackTree } from './unpack.ts';
-export type { Elsewhere } from './unpack-elsewhere.ts';
+export type { Elsewhere, LeftFile, Making } from './unpack-elsewhere.ts';
 export type { SkippedPart } from './unpacking.ts';
 export { type HostVolume, hostVolume, type VolumeOptions } from './volume.ts';
 export { writeAt } from './write-at.ts';

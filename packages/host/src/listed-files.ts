@@ -1,4 +1,4 @@
-import { constants, openSync } from 'node:fs';
+import { constants } from 'node:fs';
 import type { FileType } from '@anole/vfs';
 import { Descriptors } from './descriptors.ts';
 import { DIRECTORY, DirectoryCalls, FILE } from './directory-calls.ts';
@@ -135,7 +135,7 @@ export class ListedFiles implements Disposable {
   /** A descriptor of a directory, valid until the next call. */
   #enter(path: string): number {
     return this.#entered.of(path, () => {
-      if (path === '') return openSync(this.#tree, DIRECTORY & ~constants.O_NOFOLLOW);
+      if (path === '') return this.#calls.openPath(this.#tree, DIRECTORY & ~constants.O_NOFOLLOW);
       const slash = path.lastIndexOf('/');
       const above = this.#enter(path.slice(0, Math.max(slash, 0)));
       return this.#calls.open(above, path.slice(slash + 1), DIRECTORY);

@@ -1,8 +1,8 @@
 import { lstatSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
-import { type CallOptions, isPromise } from '@anole/bytes';
-import { type Tree, type WalkEntry, walk } from '@anole/vfs';
+import type { CallOptions } from '@anole/bytes';
+import { type FileType, firstName, type Tree, type WalkEntry, walk } from '@anole/vfs';
 import { HostError, hostError } from './errors.ts';
 import type { Elsewhere } from './unpack-elsewhere.ts';
 import { type SkippedPart, Unpacking } from './unpacking.ts';
@@ -14,7 +14,7 @@ export interface UnpackOptions extends CallOptions {
   readonly xattrs?: boolean;
   /** Waits until the data is on the disk before the directory appears. Default false. */
   readonly durable?: boolean;
-  /** Threads that write files without attributes and further names. Default: none, all is written here. */
+  /** Who writes most files, in threads. Default: nobody, all is written here. */
   readonly elsewhere?: Elsewhere;
 }
 
@@ -59,7 +59,8 @@ export async function unpackTree(
     unpacking.finish();
     options.signal?.throwIfAborted();
     renameSync(temporary, goal);
-    const { entries, owners, skipped } = unpacking;
+    const { owners, skipped } = unpacking;
+    const entries = unpacking.entries + (options.elsewhere?.entries ?? 0);
     const bytes = unpacking.bytes + (options.elsewhere?.bytes ?? 0);
     return { entries, bytes, owners, skipped };
   } catch (error) {
@@ -77,9 +78,19 @@ export async function unpackTree(
 /** Bytes written between two turns of the event loop: so that interrupts are heard. */
 const TURN = 16 * 1024 * 1024;
 
+const notFiles: ReadonlySet<FileType> = new Set([
+  'directory',
+  'symlink',
+  'character',
+  'block',
+  'fifo',
+  'socket',
+]);
+
 async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions): Promise<void> {
   const { elsewhere } = options;
-  elsewhere?.begin(unpacking.base, unpacking.owners);
+  const { base, owners } = unpacking;
+  elsewhere?.begin({ base, owners, xattrs: options.xattrs ?? true });
   let turnAt = TURN;
   const turn = (path: string): Promise<void> | undefined => {
     options.signal?.throwIfAborted();
@@ -89,31 +100,29 @@ async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions
     options.onProgress?.({ step: 'unpack', done: bytes, unit: 'bytes', detail: path });
     return setImmediate();
   };
-  for await (const entry of walk(tree, options)) {
-    if (elsewhere && isPlainFile(entry, options)) {
-      unpacking.entries++;
-      const waiting = elsewhere.put(entry);
-      if (waiting) await waiting;
-    } else {
-      const copying = unpacking.put(entry);
-      if (copying) for await (const _ of copying) await turn(entry.path);
-    }
-    // Awaiting nothing costs, too.
-    const waiting = turn(entry.path);
-    if (waiting) await waiting;
+  const copy = async (copying: AsyncIterable<unknown>, path: string): Promise<void> => {
+    for await (const _ of copying) await turn(path);
+  };
+  // Awaiting nothing costs, too.
+  const put = (entry: WalkEntry): Promise<void> | undefined => {
+    const copying = unpacking.put(entry);
+    return copying && copy(copying, entry.path);
+  };
+  for await (const entry of walk(tree, { ...options, ...(elsewhere && { types: notFiles }) })) {
+    const { path, node } = entry;
+    const copied = put(entry);
+    if (copied) await copied;
+    const taken = node.stat.type === 'directory' ? elsewhere?.put(path, node) : undefined;
+    if (taken) await taken;
+    const turned = turn(path);
+    if (turned) await turned;
   }
-  await elsewhere?.finish();
-}
-
-/** Whether nothing of a file must be known but what it holds: no other name, no attributes. */
-function isPlainFile({ node }: WalkEntry, options: UnpackOptions): boolean {
-  if (node.stat.type !== 'file' || node.stat.nlink > 1) return false;
-  if (options.xattrs === false) return true;
-  const xattrs = node.xattrs();
-  if (!isPromise(xattrs)) return xattrs.size === 0;
-  // Where they come later, they are asked for again, by who can wait.
-  xattrs.catch(() => undefined);
-  return false;
+  const names = new Map<number, string>();
+  for (const left of (await elsewhere?.finish()) ?? []) {
+    const node = await left.node();
+    const linkTo = firstName(names, node, left.path);
+    await put({ path: left.path, node, ...(linkTo !== undefined && { linkTo }) });
+  }
 }
 
 /**

@@ -59,7 +59,7 @@ export type {
   Tree,
   TreeNode,
 } from './tree.ts';
-export { type WalkEntry, type WalkOptions, walk } from './walk.ts';
+export { firstName, type WalkEntry, type WalkOptions, walk } from './walk.ts';
 export { isWhiteout, type Marker, markerOf, OPAQUE, type Whiteouts } from './whiteouts.ts';
 export type {
   NewNode,

@@ -64,8 +64,11 @@ export interface TreeNode {
   readonly stat: Stat;
   /** The child of that name, or undefined. `.` and `..` are not looked up. */
   lookup(name: string): Awaitable<TreeNode | undefined>;
-  /** All children in a stable order, without `.` and `..`. */
-  list(): Awaitable<readonly DirectoryEntry[]>;
+  /**
+   * All children in a stable order, without `.` and `..`. Where `types` are given, others need not be listed, but may be:
+   * for who would pass over most of a large directory.
+   */
+  list(types?: ReadonlySet<FileType>): Awaitable<readonly DirectoryEntry[]>;
   /**
    * Lets go of what `entries`, all with nodes, that this directory gave take. Gives what makes their nodes
    * again, by their places among them and their names: for who holds very many, to read bytes of some later. Attributes are

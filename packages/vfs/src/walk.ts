@@ -3,7 +3,7 @@ import { VfsError } from './errors.ts';
 import { isName } from './names.ts';
 import { compareNames } from './paths.ts';
 import { pause } from './pause.ts';
-import type { DirectoryEntry, Tree, TreeNode } from './tree.ts';
+import type { DirectoryEntry, FileType, Tree, TreeNode } from './tree.ts';
 
 export interface WalkEntry {
   /** From the root, without a leading slash; empty for the root itself. */
@@ -17,6 +17,8 @@ export interface WalkOptions {
   readonly signal?: AbortSignal;
   /** Paths for which it is false are left out; directories with all that is below them. */
   filter?(path: string): boolean;
+  /** Children that are listed as of other types are left out: they are not looked up. */
+  readonly types?: ReadonlySet<FileType>;
 }
 
 /** Names between two turns of the event loop. */
@@ -37,7 +39,7 @@ export async function* walk(
   const todo: { readonly prefix: string; readonly node: TreeNode; names: string[] }[] = [];
   let passed = 0;
   yield { path: '', node: tree.root };
-  todo.push({ prefix: '', node: tree.root, names: await pendingNames(tree.root) });
+  todo.push({ prefix: '', node: tree.root, names: await pendingNames(tree.root, options.types) });
   for (let level = todo.at(-1); level !== undefined; level = todo.at(-1)) {
     const name = level.names.pop();
     if (name === undefined) {
@@ -55,7 +57,7 @@ export async function* walk(
     if (node === undefined) continue;
     if (node.stat.type === 'directory') {
       yield { path, node };
-      todo.push({ prefix: `${path}/`, node, names: await pendingNames(node) });
+      todo.push({ prefix: `${path}/`, node, names: await pendingNames(node, options.types) });
       continue;
     }
     const linkTo = firstName(firstNames, node, path);
@@ -71,20 +73,33 @@ function badName(prefix: string, name: string): VfsError {
 }
 
 /** The first path of a node with several names; notes this one where it is the first. */
-function firstName(known: Map<number, string>, node: TreeNode, path: string): string | undefined {
+export function firstName(
+  known: Map<number, string>,
+  node: TreeNode,
+  path: string,
+): string | undefined {
   if (node.stat.nlink < 2) return undefined;
   const first = known.get(node.stat.ino);
   if (first === undefined) known.set(node.stat.ino, path);
   return first;
 }
 
-async function pendingNames(directory: TreeNode): Promise<string[]> {
-  return (await sortedEntries(directory)).map(({ name }) => name).reverse();
+/** Names of a directory, the first one last. */
+async function pendingNames(
+  directory: TreeNode,
+  types: ReadonlySet<FileType> | undefined,
+): Promise<string[]> {
+  const entries = await sortedEntries(directory, types);
+  const wanted = types ? entries.filter(({ type }) => types.has(type)) : entries;
+  return wanted.map(({ name }) => name).reverse();
 }
 
 /** The listing of a directory in the order of the names' bytes. */
-export async function sortedEntries(directory: TreeNode): Promise<readonly DirectoryEntry[]> {
-  const entries = await directory.list();
+export async function sortedEntries(
+  directory: TreeNode,
+  types?: ReadonlySet<FileType>,
+): Promise<readonly DirectoryEntry[]> {
+  const entries = await directory.list(types);
   for (let at = 1; at < entries.length; at++) {
     if (compareNames(entries[at - 1]!.name, entries[at]!.name) > 0) {
       return entries.toSorted((a, b) => compareNames(a.name, b.name));

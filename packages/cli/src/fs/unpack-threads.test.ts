@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { AnoleError, memorySource } from '@anole/bytes';
-import { openErofs, writeErofs } from '@anole/erofs';
+import { type ErofsNode, openErofs, writeErofs } from '@anole/erofs';
 import { hostTree, unpackTree } from '@anole/host';
 import { hasNative } from '@anole/host/native';
 import { describeDifferences, MemoryTree } from '@anole/vfs';
@@ -23,6 +24,12 @@ async function imageFile(name: string): Promise<string> {
     const path = `some/directory-${count % 7}/file-${count}`;
     tree.putFile(path, program.subarray(count * 1000, count * 1000 + count * 10), attributes);
   }
+  // So many that they are more than one job.
+  for (let count = 0; count < 1500; count++) {
+    tree.putFile(`many/a-name-that-is-not-short-${count}`, new Uint8Array(count % 3), attributes);
+  }
+  const xattrs = new Map([['user.note', new Uint8Array(3)]]);
+  tree.putFile('many/with-attributes', program.subarray(0, 70), { ...attributes, xattrs });
   tree.putFile('large', program, { ...attributes, mode: 0o4755 });
   tree.putFile('not-\udcff-text', program.subarray(0, 100), attributes);
   tree.putFile('linked', program.subarray(0, 5000), attributes);
@@ -39,13 +46,13 @@ async function imageFile(name: string): Promise<string> {
 test('an image unpacked by threads has all that is in it', async () => {
   const file = await imageFile('image');
   const image = await openErofs(memorySource(readFileSync(file)));
-  await using threads = new UnpackThreads(file);
+  await using threads = new UnpackThreads(file, image);
   const target = join(base, 'target');
   const report = await unpackTree(image, target, { elsewhere: threads });
   assert.ok(report.bytes > 6_000_000);
-  assert.equal(report.entries, 714);
+  assert.equal(report.entries, 2216);
   using seen = hostTree(target);
-  const ignore = ['owner', 'mtime'] as const;
+  const ignore = ['owner', 'mtime', 'xattr'] as const;
   assert.equal(
     await describeDifferences(image, seen, { ignore, filter: (path) => path !== '' }),
     '',
@@ -58,6 +65,42 @@ test('an image unpacked by threads has all that is in it', async () => {
   assert.doesNotMatch(times, /file-|large/);
 });
 
+test('attributes are set, of files that threads leave', {
+  skip: spawnSync('getfattr', ['--version']).error ? 'getfattr is not installed' : false,
+}, async () => {
+  const file = await imageFile('attributes');
+  const image = await openErofs(memorySource(readFileSync(file)));
+  await using threads = new UnpackThreads(file, image);
+  const target = join(base, 'with-attributes');
+  const { skipped } = await unpackTree(image, target, { elsewhere: threads });
+  if (skipped.some(({ reason }) => /not supported/.test(reason))) return;
+  using seen = hostTree(target, { xattrs: true });
+  const ignore = ['owner', 'mtime'] as const;
+  const filter = (path: string) => path !== '';
+  assert.equal(await describeDifferences(image, seen, { ignore, filter }), '');
+});
+
+test('a directory that is listed as a file is refused, and nothing is left', async () => {
+  const file = await imageFile('mislabelled');
+  const bytes = readFileSync(file);
+  const image = await openErofs(memorySource(new Uint8Array(bytes)));
+  // Its entry in the root: 12 bytes, of which the type is the eleventh. Names begin behind the entries.
+  const { start } = await (image.root as ErofsNode).mapping(0);
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start);
+  const names = (await image.root.list()).map(({ name }) => name);
+  const sorted = ['.', '..', ...names].sort();
+  view.setUint8(sorted.indexOf('many') * 12 + 10, 1);
+  writeFileSync(file, bytes);
+  const damaged = await openErofs(memorySource(bytes));
+  await using threads = new UnpackThreads(file, damaged);
+  const before = readdirSync(base).sort();
+  await assert.rejects(
+    unpackTree(damaged, join(base, 'refused'), { elsewhere: threads }),
+    (error) => AnoleError.is(error) && error.code === 'VFS_IS_DIRECTORY',
+  );
+  assert.deepEqual(readdirSync(base).sort(), before);
+});
+
 test('what a thread meets ends the unpacking, and nothing is left', async () => {
   const file = await imageFile('damaged');
   const bytes = readFileSync(file);
@@ -66,7 +109,7 @@ test('what a thread meets ends the unpacking, and nothing is left', async () => 
   const { start, size } = await node!.mapping(3_000_000);
   bytes.fill(0xff, start + size - 100, start + size);
   writeFileSync(file, bytes);
-  await using threads = new UnpackThreads(file);
+  await using threads = new UnpackThreads(file, image);
   const before = readdirSync(base).sort();
   await assert.rejects(
     unpackTree(image, join(base, 'failed'), { elsewhere: threads }),
@@ -78,7 +121,7 @@ test('what a thread meets ends the unpacking, and nothing is left', async () => 
 test('a signal ends threads too, and nothing is left', async () => {
   const file = await imageFile('stopped');
   const image = await openErofs(memorySource(readFileSync(file)));
-  await using threads = new UnpackThreads(file);
+  await using threads = new UnpackThreads(file, image);
   const before = readdirSync(base).sort();
   const controller = new AbortController();
   controller.abort(new Error('enough'));

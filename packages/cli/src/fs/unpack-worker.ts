@@ -1,32 +1,19 @@
 import { workerData } from 'node:worker_threads';
-import { isPromise } from '@anole/bytes';
 import { algorithms } from '@anole/erofs/format';
 import { type ErofsTree, openErofs } from '@anole/erofs/reader';
-import { FileMaker, fileSource, serveCrew } from '@anole/host/in-thread';
+import { fileSource, serveCrew } from '@anole/host/in-thread';
+import { type UnpackDone, UnpackFiles, type UnpackJob, type UnpackWork } from './unpack-files.ts';
 
 /** What a thread that unpacks files is started with. */
-export interface UnpackWork {
+export interface UnpackTask extends UnpackWork {
   readonly image: string;
-  readonly base: string;
-  readonly owners: boolean;
 }
 
-/** Files to make. Answered by the bytes written. */
-export interface UnpackJob {
-  /** Paths below `base`, with NUL between them. */
-  readonly directories: string;
-  /** One for each file, with slashes between them. */
-  readonly names: string;
-  /** For each file the number of its directory, and its inode. */
-  readonly numbers: Float64Array<ArrayBuffer>;
-}
-
-const { image, base, owners } = workerData as UnpackWork;
-const opened = open();
-const maker = new FileMaker(base, { owners });
+const task = workerData as UnpackTask;
+const opened = open().then((tree) => new UnpackFiles(tree, task));
 
 async function open(): Promise<ErofsTree> {
-  const source = fileSource(image);
+  const source = fileSource(task.image);
   // What is read is written at once.
   const options = { reuseMemory: true };
   const tree = await openErofs(source, options);
@@ -37,18 +24,4 @@ async function open(): Promise<ErofsTree> {
   return await openErofs(source, { ...options, decoders: hostDecoders });
 }
 
-serveCrew(async ({ directories, names, numbers }: UnpackJob): Promise<number> => {
-  const tree = await opened;
-  const before = maker.bytes;
-  const above = directories.split('\0');
-  for (const [index, name] of names.split('/').entries()) {
-    const directory = above[numbers[2 * index]!]!;
-    const found = tree.node(numbers[2 * index + 1]!);
-    // Awaiting what is there costs, too.
-    const node = isPromise(found) ? await found : found;
-    const making = maker.make(directory === '' ? name : `${directory}/${name}`, node, false);
-    if (making) for await (const _ of making);
-  }
-  maker.release();
-  return maker.bytes - before;
-});
+serveCrew(async (job: UnpackJob): Promise<UnpackDone> => await (await opened).run(job));

@@ -1,5 +1,6 @@
 import { unpackTree } from '@anole/host';
 import type { CommandContext } from '../context.ts';
+import { optimizeLate } from '../optimize-late.ts';
 import { shown } from './format.ts';
 import { type DeviceFlags, isUrl, OpenImage } from './image.ts';
 import { UnpackThreads } from './unpack-threads.ts';
@@ -18,10 +19,11 @@ export async function unpackAction(
   directory: string,
   flags: UnpackFlags,
 ): Promise<number> {
+  optimizeLate();
   // All is gone through once, and what is read is written at once.
   const options = { reuseMemory: true };
   await using image = await OpenImage.open(file, 'much', context.signal, flags, options);
-  await using threads = worthThreads(image) ? new UnpackThreads(file) : undefined;
+  await using threads = worthThreads(image) ? new UnpackThreads(file, image.tree) : undefined;
   const report = await unpackTree(image.tree, directory, {
     ...(threads && { elsewhere: threads }),
     signal: context.signal,

@@ -112,14 +112,16 @@ export class DataReader {
       const place = this.#resolve(startOf(inode) * this.#info.blockSize + offset);
       const source = this.#source(inode, place.device, place.offset, flat);
       if (source.readInto === undefined) return undefined;
-      source.readInto(place.offset, target.subarray(0, flat));
+      source.readInto(place.offset, flat === target.length ? target : target.subarray(0, flat));
     }
     if (flat === wanted) return wanted;
     const start = inode.xattrOffset + inode.xattrSize;
     this.#checkTail(inode, start, tail);
-    const bytes = inode.space.peek(start + offset + flat - (size - tail), wanted - flat);
-    if (bytes === undefined) return undefined;
-    target.set(bytes, flat);
+    const at = start + offset + flat - (size - tail);
+    const piece = inode.space.pieceAt(at, wanted - flat);
+    if (piece === undefined) return undefined;
+    const from = at - piece.start;
+    target.set(piece.bytes.subarray(from, from + wanted - flat), flat);
     return wanted;
   }
 

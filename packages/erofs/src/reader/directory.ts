@@ -1,6 +1,6 @@
 import { decodeName, encodeName, type Flow, viewOf } from '@anole/bytes';
 import type { FileType } from '@anole/vfs';
-import { compareBytes } from '../compare-bytes.ts';
+import { compareBytes, compareRanges } from '../compare-bytes.ts';
 import { damaged, type ErofsError } from '../errors.ts';
 import { DIRENT_SIZE, Dirent, fileTypes, NAME_MAX } from '../layout/dirent.ts';
 import { nidOf } from '../layout/nid.ts';
@@ -21,6 +21,8 @@ export class DirectoryBlock {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #inode: InodeInfo;
+  /** All names as characters, one for each byte; empty where there are others than of ASCII. */
+  #text: string | undefined;
 
   constructor(bytes: Uint8Array, inode: InodeInfo) {
     this.#bytes = bytes;
@@ -34,17 +36,27 @@ export class DirectoryBlock {
   }
 
   nameBytes(index: number): Uint8Array {
-    const start = Dirent.at(this.#view, index * DIRENT_SIZE).nameOffset;
-    const isLast = index + 1 === this.count;
-    const end = isLast ? this.#bytes.length : this.#nameOffset(index + 1);
+    return this.#bytes.subarray(this.nameStart(index), this.nameEnd(index));
+  }
+
+  /** Byte of the block at which a name begins, and it has at least one byte there. */
+  nameStart(index: number): number {
+    const start = this.#nameOffset(index);
+    const end = index + 1 === this.count ? this.#bytes.length : this.#nameOffset(index + 1);
     if (start < this.count * DIRENT_SIZE || end <= start || end > this.#bytes.length) {
       throw bad(this.#inode, `the name of entry ${index} lies at ${start} to ${end} of its block`);
     }
-    const name = this.#bytes.subarray(start, isLast ? this.#lastEnd(start, end) : end);
-    if (name.length === 0 || name.length > NAME_MAX) {
-      throw bad(this.#inode, `the name of entry ${index} has ${name.length} bytes`);
-    }
-    return name;
+    return start;
+  }
+
+  /** Byte of the block behind a name. */
+  nameEnd(index: number): number {
+    const start = this.nameStart(index);
+    const isLast = index + 1 === this.count;
+    const end = isLast ? this.#lastEnd(start) : this.#nameOffset(index + 1);
+    const length = end - start;
+    if (length > 0 && length <= NAME_MAX) return end;
+    throw bad(this.#inode, `the name of entry ${index} has ${length} bytes`);
   }
 
   /**
@@ -65,51 +77,84 @@ export class DirectoryBlock {
   }
 
   record(index: number): Record {
-    const dirent = Dirent.at(this.#view, index * DIRENT_SIZE);
-    const bytes = this.nameBytes(index);
-    if (bytes.includes(0) || bytes.includes(0x2f)) {
-      throw bad(this.#inode, `the name of entry ${index} holds a slash or a zero`);
+    return { name: this.#name(index), nid: this.nid(index), type: this.type(index) };
+  }
+
+  /** Undefined where the image does not say. */
+  type(index: number): FileType | undefined {
+    return fileTypes[this.#view.getUint8(index * DIRENT_SIZE + Dirent.offsets.fileType)];
+  }
+
+  #name(index: number): string {
+    const bytes = this.#bytes;
+    const [start, end] = [this.nameStart(index), this.nameEnd(index)];
+    let all = 0;
+    for (let at = start; at < end; at++) {
+      const byte = bytes[at]!;
+      if (byte === 0 || byte === 0x2f) {
+        throw bad(this.#inode, `the name of entry ${index} holds a slash or a zero`);
+      }
+      all |= byte;
     }
-    return {
-      name: decodeName(bytes),
-      nid: this.nid(index),
-      type: fileTypes[dirent.fileType],
-    };
+    const names = this.count * DIRENT_SIZE;
+    if (all < 0x80 && this.#text !== '') {
+      // Parts of one text are had for less than texts of their own.
+      this.#text ??= characters.decode(bytes.subarray(names));
+      if (this.#text.length === bytes.length - names) {
+        return this.#text.slice(start - names, end - names);
+      }
+      this.#text = '';
+    }
+    return decodeName(bytes.subarray(start, end));
   }
 
   #nameOffset(index: number): number {
-    return Dirent.at(this.#view, index * DIRENT_SIZE).nameOffset;
+    return this.#view.getUint16(index * DIRENT_SIZE + Dirent.offsets.nameOffset, true);
   }
 
   /** The rest of a block after the last name is zeros. */
-  #lastEnd(start: number, end: number): number {
+  #lastEnd(start: number): number {
     const zero = this.#bytes.indexOf(0, start);
-    return zero < 0 ? end : zero;
+    return zero < 0 ? this.#bytes.length : zero;
   }
 }
+
+/** Gives as many characters as there are bytes only where each byte is one. */
+const characters = new TextDecoder('utf-8', { ignoreBOM: true });
 
 /**
  * All records, sorted by the bytes of their names: lookups rely on the order, so it is checked.
  *
+ * @param types of which records are wanted, with those of types that are not known
  * @throws ErofsError `EROFS_BAD_DIRECTORY`
  */
 export function* listDirectory(
   data: DataReader,
   inode: InodeInfo,
   blockSize: number,
+  types?: ReadonlySet<FileType>,
 ): Flow<Record[]> {
   const records: Record[] = [];
-  let previous: Uint8Array = new Uint8Array(0);
+  let last: Uint8Array = new Uint8Array(0);
   for (let offset = 0; offset < inode.stat.size; offset += blockSize) {
-    const block = new DirectoryBlock(yield* data.read(inode, offset, blockSize), inode);
+    const bytes = yield* data.read(inode, offset, blockSize);
+    const block = new DirectoryBlock(bytes, inode);
+    let [start, end] = [0, 0];
     for (let index = 0; index < block.count; index++) {
-      const name = block.nameBytes(index);
-      if (compareBytes(previous, name) >= 0) throw bad(inode, `entry ${index} is out of order`);
-      records.push(block.record(index));
-      previous = name;
+      const [from, to] = [block.nameStart(index), block.nameEnd(index)];
+      const order =
+        index === 0
+          ? compareBytes(last, bytes.subarray(from, to))
+          : compareRanges(bytes, start, end, from, to);
+      if (order >= 0) throw bad(inode, `entry ${index} is out of order`);
+      const type = block.type(index);
+      if (types === undefined || type === undefined || types.has(type)) {
+        records.push(block.record(index));
+      }
+      [start, end] = [from, to];
     }
     // The block's memory may be used again by the next read.
-    previous = new Uint8Array(previous);
+    last = new Uint8Array(bytes.subarray(start, end));
   }
   return records;
 }

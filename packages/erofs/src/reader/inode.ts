@@ -50,9 +50,10 @@ export function* readInode(spaces: Spaces, info: ImageInfo, nid: number): Flow<I
   const metadata = spaces.of(nid);
   const offset = offsetOf(info, nid);
   const head = yield* metadata.read(offset, COMPACT_SIZE, `inode ${nid}`);
-  return isExtended(head)
-    ? inodeOf(metadata, info, nid, yield* metadata.read(offset, EXTENDED_SIZE, `inode ${nid}`))
-    : inodeOf(metadata, info, nid, head);
+  const bytes = isExtended(head[0]!)
+    ? yield* metadata.read(offset, EXTENDED_SIZE, `inode ${nid}`)
+    : head;
+  return inodeOf(metadata, info, nid, viewOf(bytes), 0);
 }
 
 /**
@@ -64,19 +65,29 @@ export function* readInode(spaces: Spaces, info: ImageInfo, nid: number): Flow<I
 export function inodeAtOnce(spaces: Spaces, info: ImageInfo, nid: number): InodeInfo | undefined {
   const metadata = spaces.of(nid);
   const offset = offsetOf(info, nid);
-  const head = metadata.peek(offset, COMPACT_SIZE);
-  const bytes = head && isExtended(head) ? metadata.peek(offset, EXTENDED_SIZE) : head;
-  return bytes && inodeOf(metadata, info, nid, bytes);
+  const piece = metadata.pieceAt(offset, COMPACT_SIZE);
+  if (piece === undefined) return undefined;
+  const at = offset - piece.start;
+  const isCut = isExtended(piece.bytes[at]!) && at + EXTENDED_SIZE > piece.bytes.length;
+  return isCut ? undefined : inodeOf(metadata, info, nid, piece.view, at);
 }
 
-function isExtended(head: Uint8Array): boolean {
-  return (head[0]! & FORMAT_EXTENDED) !== 0;
+/** @param format the first byte of an inode */
+function isExtended(format: number): boolean {
+  return (format & FORMAT_EXTENDED) !== 0;
 }
 
-function inodeOf(metadata: Metadata, info: ImageInfo, nid: number, bytes: Uint8Array): InodeInfo {
+/** @param at where in the view all of the inode lies */
+function inodeOf(
+  metadata: Metadata,
+  info: ImageInfo,
+  nid: number,
+  view: DataView,
+  at: number,
+): InodeInfo {
   const offset = offsetOf(info, nid);
-  const extended = isExtended(bytes);
-  const raw = extended ? decodeExtended(bytes, offset) : decodeCompact(bytes, info);
+  const extended = isExtended(view.getUint8(at));
+  const raw = extended ? decodeExtended(view, at, offset) : decodeCompact(view, at, info);
   const layout = (raw.format >> FORMAT_LAYOUT_SHIFT) & FORMAT_LAYOUT_MASK;
   if (layout > layouts.chunked) throw bad(nid, `its data layout is ${layout}`, offset);
   const type = typeOfMode(raw.mode);
@@ -85,6 +96,16 @@ function inodeOf(metadata: Metadata, info: ImageInfo, nid: number, bytes: Uint8A
     throw bad(nid, `its link target has ${raw.size} bytes`, offset);
   }
   const isDevice = type === 'character' || type === 'block';
+  const stat: Stat = {
+    ino: inoOf(info, nid),
+    type,
+    mode: raw.mode & 0o7777,
+    uid: raw.uid,
+    gid: raw.gid,
+    size: type === 'file' || type === 'directory' || type === 'symlink' ? raw.size : 0,
+    nlink: raw.nlink,
+    mtime: { seconds: raw.seconds, nanoseconds: raw.nanoseconds },
+  };
   return {
     nid,
     space: metadata,
@@ -95,17 +116,7 @@ function inodeOf(metadata: Metadata, info: ImageInfo, nid: number, bytes: Uint8A
     xattrSize: raw.xattrCount === 0 ? 0 : XATTR_HEADER_SIZE + (raw.xattrCount - 1) * XATTR_UNIT,
     data: raw.data,
     dataHigh: raw.dataHigh,
-    stat: {
-      ino: inoOf(info, nid),
-      type,
-      mode: raw.mode & 0o7777,
-      uid: raw.uid,
-      gid: raw.gid,
-      size: type === 'file' || type === 'directory' || type === 'symlink' ? raw.size : 0,
-      nlink: raw.nlink,
-      mtime: { seconds: raw.seconds, nanoseconds: raw.nanoseconds },
-      ...(isDevice ? { rdev: decodeDevice(raw.data) } : {}),
-    },
+    stat: isDevice ? { ...stat, rdev: decodeDevice(raw.data) } : stat,
   };
 }
 
@@ -132,43 +143,64 @@ export function nidOf(info: ImageInfo, ino: number): number {
   return inside + (Math.floor(ino / 2 ** 31) % 2 === 0 ? 0 : IN_METABOX);
 }
 
-/** What both kinds of inodes have. By fields: images have as many as files, and a record of all is slow. */
-function common({ format, xattrCount, mode, size, data, uid, gid }: CommonFields) {
-  return { format, xattrCount, mode, size, data, uid, gid };
-}
+// By fields, into objects of one shape: images have as many as files, and copies of records are slow.
 
-type CommonFields = Readonly<
-  Record<'format' | 'xattrCount' | 'mode' | 'size' | 'data' | 'uid' | 'gid', number>
->;
-
-function decodeCompact(bytes: Uint8Array, info: ImageInfo) {
-  const inode = CompactInode.at(viewOf(bytes));
+function decodeCompact(view: DataView, at: number, info: ImageInfo) {
+  const inode = CompactInode.at(view, at);
   const { format, mode, nlink } = inode;
   const hasOneLink = (format & FORMAT_ONE_LINK) !== 0 && typeOfMode(mode) !== 'directory';
   return {
-    ...common(inode),
-    nlink: hasOneLink ? 1 : nlink,
+    format,
+    mode,
+    xattrCount: inode.xattrCount,
+    size: inode.size,
+    data: inode.data,
     dataHigh: hasOneLink ? nlink : 0,
+    uid: inode.uid,
+    gid: inode.gid,
+    nlink: hasOneLink ? 1 : nlink,
     seconds: info.epoch + inode.mtime,
     nanoseconds: info.fixedNanoseconds,
   };
 }
 
-function decodeExtended(bytes: Uint8Array, offset: number) {
-  const view = viewOf(bytes);
+function decodeExtended(view: DataView, at: number, offset: number) {
+  const inode = ExtendedInode.at(view, at);
   // 64-bit fields are looked at before they become numbers.
-  const size = view.getBigUint64(ExtendedInode.offsets.size, true);
-  const mtime = view.getBigInt64(ExtendedInode.offsets.mtime, true);
-  if (size > BigInt(Number.MAX_SAFE_INTEGER)) {
-    throw damaged('EROFS_BAD_INODE', `Cannot read an inode of ${size} bytes`, offset);
+  const size = numberOf(view, at + ExtendedInode.offsets.size, 0);
+  const seconds = numberOf(view, at + ExtendedInode.offsets.mtime, -HIGH_MAX);
+  if (size === undefined) {
+    const met = view.getBigUint64(at + ExtendedInode.offsets.size, true);
+    throw damaged('EROFS_BAD_INODE', `Cannot read an inode of ${met} bytes`, offset);
   }
-  if (mtime > 2n ** 53n - 1n || mtime < -(2n ** 53n) + 1n) {
-    throw damaged('EROFS_BAD_INODE', `Cannot read an inode of the time ${mtime} s`, offset);
+  if (seconds === undefined) {
+    const met = view.getBigInt64(at + ExtendedInode.offsets.mtime, true);
+    throw damaged('EROFS_BAD_INODE', `Cannot read an inode of the time ${met} s`, offset);
   }
-  const inode = ExtendedInode.at(view);
-  const { nlink, dataHigh, mtimeNanoseconds } = inode;
-  const nanoseconds = Math.min(mtimeNanoseconds, 999_999_999);
-  return { ...common(inode), nlink, dataHigh, seconds: Number(mtime), nanoseconds };
+  return {
+    format: inode.format,
+    mode: inode.mode,
+    xattrCount: inode.xattrCount,
+    size,
+    data: inode.data,
+    dataHigh: inode.dataHigh,
+    uid: inode.uid,
+    gid: inode.gid,
+    nlink: inode.nlink,
+    seconds,
+    nanoseconds: Math.min(inode.mtimeNanoseconds, 999_999_999),
+  };
+}
+
+/** The high half of 64 bits from which on they are no safe integer. */
+const HIGH_MAX = 2 ** 21;
+
+/** 64 bits as a number; undefined where that is none exactly, or its high half is below `least`, 0 for unsigned ones. */
+function numberOf(view: DataView, at: number, least: number): number | undefined {
+  const high = least === 0 ? view.getUint32(at + 4, true) : view.getInt32(at + 4, true);
+  const isSafe = high >= least && high < HIGH_MAX;
+  const number = high * 2 ** 32 + view.getUint32(at, true);
+  return isSafe && Number.isSafeInteger(number) ? number : undefined;
 }
 
 function bad(nid: number, reason: string, offset: number): ErofsError {

@@ -65,9 +65,11 @@ export async function loadAllMetadata(image: ImageReaders): Promise<void> {
  * is not seen at once.
  */
 function isHere(spaces: Spaces, info: ImageInfo, nid: number): boolean {
-  const place = spaces.of(nid).windowAt(offsetOf(info, nid), COMPACT_SIZE);
-  if (place === undefined) return false;
-  const { view, at } = place;
+  const offset = offsetOf(info, nid);
+  const piece = spaces.of(nid).pieceAt(offset, COMPACT_SIZE);
+  if (piece === undefined) return false;
+  const { view } = piece;
+  const at = offset - piece.start;
   const format = view.getUint16(at + CompactInode.offsets.format, true);
   const isExtended = (format & FORMAT_EXTENDED) !== 0;
   const end = at + (isExtended ? EXTENDED_SIZE : COMPACT_SIZE);

@@ -9,6 +9,15 @@ const WINDOW = 4096;
  */
 const AHEAD = 16;
 
+/** Windows that were read at once, and lie in one piece of memory. */
+export interface Piece {
+  /** Byte at which they begin. */
+  readonly start: number;
+  readonly bytes: Uint8Array;
+  /** Of the same memory. */
+  readonly view: DataView;
+}
+
 /**
  * Metadata of an image through a cache of windows, the longest unused of which goes first. Ranges
  * are bounded by the image before anything is allocated.
@@ -17,7 +26,9 @@ export class Metadata {
   readonly source: Source;
   /** Tells spaces apart; empty for the image itself. */
   readonly name: string;
-  readonly #windows = new Map<number, Uint8Array>();
+  readonly #windows = new Map<number, Piece>();
+  /** Looked at last: what comes next mostly lies there, too. */
+  #last: Piece | undefined;
   readonly #budget: BytesBudget;
   /** The window behind those that were read last. */
   #next = -1;
@@ -52,63 +63,61 @@ export class Metadata {
     }
     // At the end of the image there is no window.
     if (length === 0) return new Uint8Array(0);
-    const index = Math.floor(offset / WINDOW);
-    const start = offset - index * WINDOW;
-    if (start + length <= WINDOW) {
-      const window = this.#windows.get(index) ?? (yield* this.#load(index));
-      return window.subarray(start, start + length);
-    }
+    const here = this.pieceAt(offset, length);
+    if (here) return here.bytes.subarray(offset - here.start, offset - here.start + length);
+    const first = yield* this.#at(offset);
+    const from = offset - first.start;
+    if (from + length <= first.bytes.length) return first.bytes.subarray(from, from + length);
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length; ) {
       const at = offset + done;
-      const from = at % WINDOW;
-      const count = Math.min(WINDOW - from, length - done);
-      const part = Math.floor(at / WINDOW);
-      const window = this.#windows.get(part) ?? (yield* this.#load(part));
-      bytes.set(window.subarray(from, from + count), done);
-      done += count;
+      const piece = yield* this.#at(at);
+      const part = piece.bytes.subarray(at - piece.start, at - piece.start + length - done);
+      bytes.set(part, done);
+      done += part.length;
     }
     return bytes;
   }
 
-  /** What {@link read} gives, where that takes no reading of the image; else undefined. */
-  peek(offset: number, length: number): Uint8Array | undefined {
-    const start = offset % WINDOW;
-    if (start + length > WINDOW) return undefined;
-    const window = this.#windows.get((offset - start) / WINDOW);
+  /** The piece of memory that has all of a range, which is not empty; undefined where none has that is here. */
+  pieceAt(offset: number, length: number): Piece | undefined {
+    const last = this.#last;
+    const isThere = last && offset >= last.start && offset < last.start + last.bytes.length;
+    const piece = isThere ? last : this.#windows.get(Math.floor(offset / WINDOW));
     // At the end of the image one may be shorter.
-    if (window === undefined || start + length > window.length) return undefined;
-    return window.subarray(start, start + length);
+    if (piece === undefined || offset - piece.start + length > piece.bytes.length) return undefined;
+    this.#last = piece;
+    return piece;
   }
 
-  /** The window that has all of a range, and where in it that begins; undefined where none has that is here. */
-  windowAt(offset: number, length: number): { view: DataView; at: number } | undefined {
-    const window = this.#windows.get(Math.floor(offset / WINDOW));
-    const at = offset % WINDOW;
-    if (window === undefined || at + length > window.length) return undefined;
-    return { view: viewOf(window), at };
+  *#at(offset: number): Flow<Piece> {
+    const index = Math.floor(offset / WINDOW);
+    return this.#windows.get(index) ?? (yield* this.#load(index));
   }
 
-  *#load(index: number): Flow<Uint8Array> {
+  *#load(index: number): Flow<Piece> {
     const { source } = this;
     const count = index === this.#next && source.readInto ? AHEAD : 1;
     this.#next = index + count;
-    const offset = index * WINDOW;
-    const length = Math.min(count * WINDOW, source.size - offset);
+    const start = index * WINDOW;
+    const length = Math.min(count * WINDOW, source.size - start);
     const isWhole = length === AHEAD * WINDOW;
     const bytes = (isWhole && this.#free?.pop()) || new Uint8Array(length);
-    if (source.readInto) source.readInto(offset, bytes);
+    if (source.readInto) source.readInto(start, bytes);
     // A Source may reuse the memory of what it gave.
-    else bytes.set(yield* wait(source.read(offset, length)));
-    for (let at = 0; at < length; at += WINDOW) {
-      this.#windows.set(index + at / WINDOW, bytes.subarray(at, at + WINDOW));
-    }
+    else bytes.set(yield* wait(source.read(start, length)));
+    const piece = { start, bytes, view: viewOf(bytes) };
+    const end = index + Math.ceil(length / WINDOW);
+    for (let window = index; window < end; window++) this.#windows.set(window, piece);
     const drop = () => {
-      for (let at = 0; at < length; at += WINDOW) this.#windows.delete(index + at / WINDOW);
+      // Some may have been read again since.
+      for (let window = index; window < end; window++) {
+        if (this.#windows.get(window) === piece) this.#windows.delete(window);
+      }
+      if (this.#last === piece) this.#last = undefined;
       if (isWhole) this.#free?.push(bytes);
     };
     this.#budget.keep({ bytes, drop });
-    // Not from the windows: what was dropped for these may have been some of the same.
-    return bytes.subarray(0, WINDOW);
+    return piece;
   }
 }

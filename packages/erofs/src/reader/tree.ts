@@ -12,7 +12,7 @@ import { damaged } from '../errors.ts';
 import { FORMAT_EXTENDED, layouts } from '../layout/inode.ts';
 import type { DataReader } from './data.ts';
 import type { ImageDevice } from './devices.ts';
-import { findRecord, listDirectory } from './directory.ts';
+import { findRecord, listDirectory, type Record } from './directory.ts';
 import { type InodeInfo, inodeAtOnce, inoOf, nidOf, offsetOf, readInode } from './inode.ts';
 import { loadAllMetadata } from './load-metadata.ts';
 import type { Mapping } from './mapping.ts';
@@ -120,6 +120,8 @@ class Image {
   }
 }
 
+const none: ReadonlyMap<string, Uint8Array> = new Map();
+
 /** Names that are remembered of one listing. */
 const LISTED_MAX = 4096;
 
@@ -128,7 +130,9 @@ export class ErofsNode implements TreeNode {
   readonly stat: Stat;
   readonly #image: Image;
   readonly #inode: InodeInfo;
-  /** Inodes by name, once listed: who lists a directory looks up what is in it. */
+  /** What was listed: who lists a directory looks up what is in it. */
+  #records: readonly Record[] | undefined;
+  /** Inodes of that by name, once something is looked up. */
   #listed: Map<string, number> | undefined;
 
   constructor(image: Image, inode: InodeInfo) {
@@ -159,7 +163,7 @@ export class ErofsNode implements TreeNode {
 
   lookup(name: string): Awaitable<ErofsNode | undefined> {
     const { spaces, data, info } = this.#image;
-    const known = this.#listed?.get(name);
+    const known = this.#known(name);
     const inode = known === undefined ? undefined : inodeAtOnce(spaces, info, known);
     return inode
       ? this.#entered(name, inode)
@@ -169,11 +173,20 @@ export class ErofsNode implements TreeNode {
   *#lookup(name: string, data: DataReader, blockSize: number): Flow<ErofsNode | undefined> {
     this.#check('directory', 'VFS_NOT_DIRECTORY');
     if (name === '' || name === '.' || name === '..') return undefined;
-    const known = this.#listed?.get(name);
+    const known = this.#known(name);
     if (known !== undefined) return yield* this.#child(name, known);
     const record = yield* findRecord(data, this.#inode, blockSize, name);
     if (record === undefined) return undefined;
     return yield* this.#child(record.name, record.nid);
+  }
+
+  #known(name: string): number | undefined {
+    if (this.#records) {
+      const some = this.#records.slice(0, LISTED_MAX);
+      this.#listed = new Map(some.map((record) => [record.name, record.nid]));
+      this.#records = undefined;
+    }
+    return this.#listed?.get(name);
   }
 
   *#child(name: string, nid: number): Flow<ErofsNode> {
@@ -185,22 +198,21 @@ export class ErofsNode implements TreeNode {
     return new ErofsNode(this.#image, inode);
   }
 
-  list(): Awaitable<readonly DirectoryEntry[]> {
-    return flow(() => this.#list());
+  list(types?: ReadonlySet<FileType>): Awaitable<readonly DirectoryEntry[]> {
+    return flow(() => this.#list(types));
   }
 
-  *#list(): Flow<readonly DirectoryEntry[]> {
+  *#list(types: ReadonlySet<FileType> | undefined): Flow<readonly DirectoryEntry[]> {
     this.#check('directory', 'VFS_NOT_DIRECTORY');
     const { data, info } = this.#image;
     const entries: DirectoryEntry[] = [];
-    const listed = new Map<string, number>();
-    for (const { name, nid, type } of yield* listDirectory(data, this.#inode, info.blockSize)) {
+    const records = yield* listDirectory(data, this.#inode, info.blockSize, types);
+    for (const { name, nid, type } of records) {
       if (name === '.' || name === '..') continue;
       const known = type ?? (yield* this.#child(name, nid)).stat.type;
       entries.push({ name, type: known, ino: inoOf(info, nid) });
-      if (listed.size < LISTED_MAX) listed.set(name, nid);
     }
-    this.#listed = listed;
+    this.#records = records;
     return entries;
   }
 
@@ -248,7 +260,8 @@ export class ErofsNode implements TreeNode {
   }
 
   xattrs(): Awaitable<ReadonlyMap<string, Uint8Array>> {
-    return flow(() => this.#image.xattrs.all(this.#inode));
+    // Most have none.
+    return this.#inode.xattrSize === 0 ? none : flow(() => this.#image.xattrs.all(this.#inode));
   }
 
   /** One attribute by its full name; where the image has a name filter, often without a read. */

@@ -55,10 +55,23 @@ export function hasNative(): boolean {
 /** A function of the C library, bound at its first call: `native('int eventfd(uint, int)')`. */
 export function native(declaration: string): NativeFunction {
   let bound: NativeFunction | undefined;
-  return (...args) => {
-    bound ??= uninterrupted(() => koffi().load('libc.so.6').func(declaration));
-    return bound(...args);
+  const bind = () => {
+    bound = uninterrupted(() => koffi().load('libc.so.6').func(declaration));
+    return bound;
   };
+  // Those of most calls by their number: to gather and spread them takes as long as some calls.
+  switch (declaration.split(',').length) {
+    case 1:
+      return (a) => (bound ?? bind())(a);
+    case 2:
+      return (a, b) => (bound ?? bind())(a, b);
+    case 3:
+      return (a, b, c) => (bound ?? bind())(a, b, c);
+    case 4:
+      return (a, b, c, d) => (bound ?? bind())(a, b, c, d);
+    default:
+      return (...args) => (bound ?? bind())(...args);
+  }
 }
 
 /**
