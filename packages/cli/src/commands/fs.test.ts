@@ -120,6 +120,36 @@ test('fs unpack gives the files back', () => {
   assert.match(again.stderr, /HOST_EXISTS/);
 });
 
+test('fs unpack gives a directory of the image alone', () => {
+  const target = join(base, 'some');
+  assert.equal(json('unpack', image, target, '--no-xattrs', '--path', '/sub').entries, 5);
+  const { status, stdout } = spawnSync('diff', ['-r', join(source, 'sub'), target]);
+  assert.equal(status, 0, stdout.toString());
+  const file = anole(['unpack', image, join(base, 'none'), '--path', 'sub/hello']);
+  assert.equal(file.status, 1);
+  assert.match(file.stderr, /VFS_NOT_DIRECTORY/);
+});
+
+test('images are read that begin somewhere in a file', () => {
+  const disk = join(base, 'disk');
+  const bytes = readFileSync(image);
+  writeFileSync(disk, Buffer.concat([Buffer.alloc(12_345, 'disk'), bytes]));
+  const at = ['--offset', '12345'];
+  assert.equal(
+    anole(['cat', disk, 'sub/hello', ...at]).stdout.toString(),
+    anole(['cat', image, 'sub/hello']).stdout.toString(),
+  );
+  assert.equal(json('stat', disk, ...at).size, bytes.length);
+  assert.match(anole(['check', disk, ...at]).stdout.toString(), /sound/);
+  const target = join(base, 'of-disk');
+  assert.equal(json('unpack', disk, target, '--no-xattrs', ...at).entries, 8);
+  for (const wrong of ['x', '-1', '999999999']) {
+    const { status, stderr } = anole(['ls', disk, `--offset=${wrong}`]);
+    assert.equal(status, 2);
+    assert.match(stderr, /Cannot use --offset/);
+  }
+});
+
 test('fs mk takes archives, compressed or not, from a file or a pipe', {
   skip: spawnSync('tar', ['--version']).error ? 'tar is not installed' : false,
 }, () => {

@@ -66,6 +66,7 @@ function unpackCommand(): Command {
     .description('write the files of an image to a directory')
     .argument('<image>')
     .argument('<directory>', 'must not exist or be empty')
+    .option('--path <path>', 'unpack this directory of the image alone')
     .option('--no-owners', 'let all files belong to you (as without root)')
     .option('--no-xattrs', 'leave extended attributes out')
     .addHelpText(
@@ -74,8 +75,10 @@ function unpackCommand(): Command {
 The directory appears whole or not at all. What this computer or you cannot have (devices without
 root, and the like) is left out and named.
 
-Example:
-  anole fs unpack rootfs.erofs rootfs`,
+Examples:
+  anole fs unpack rootfs.erofs rootfs
+  anole fs unpack rootfs.erofs etc --path /etc
+  anole fs unpack disk.img rootfs --offset 1048576`,
     )
     .action(act(unpackAction));
 }
@@ -179,9 +182,7 @@ Examples:
 
 /** A command that reads an image, and what lies on devices beside it. */
 function reading(name: string): Command {
-  return subcommand(name).option(
-    '--device <file>',
-    'a device beside the image, in the order of its table',
-    collect,
-  );
+  return subcommand(name)
+    .option('--offset <bytes>', 'where the image begins in the file')
+    .option('--device <file>', 'a device beside the image, in the order of its table', collect);
 }

@@ -5,9 +5,9 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { type DeviceFlags, openDevices, openSource } from './image.ts';
+import { type ImageFlags, openDevices, openImageSource, openSource } from './image.ts';
 
-interface CheckFlags extends DeviceFlags {
+interface CheckFlags extends ImageFlags {
   readonly data: boolean;
   readonly strict?: boolean;
   readonly xattrInodeDigest?: boolean;
@@ -26,7 +26,7 @@ export async function checkAction(
   }
   await using resources = new AsyncDisposableStack();
   const { signal } = context;
-  const source = resources.use(await openSource(file, 'much', signal));
+  const source = resources.use(await openImageSource(file, 'much', signal, flags));
   const devices = await openDevices(file, source, flags, async (name) =>
     resources.use(await openSource(name, 'much', signal)),
   );

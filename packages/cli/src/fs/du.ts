@@ -3,9 +3,9 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { type DeviceFlags, OpenImage } from './image.ts';
+import { type ImageFlags, OpenImage } from './image.ts';
 
-interface DuFlags extends DeviceFlags {
+interface DuFlags extends ImageFlags {
   readonly all?: boolean;
   readonly summarize?: boolean;
   readonly depth?: string;

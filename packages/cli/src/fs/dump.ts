@@ -13,9 +13,9 @@ import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { formatBytes } from '../progress.ts';
 import { shown } from './format.ts';
-import { type DeviceFlags, OpenImage } from './image.ts';
+import { type ImageFlags, OpenImage } from './image.ts';
 
-interface DumpFlags extends DeviceFlags {
+interface DumpFlags extends ImageFlags {
   readonly nid?: string;
   readonly top: string;
 }

@@ -2,7 +2,8 @@ import { httpSource, type Source, viewOf } from '@anole/bytes';
 import { type ErofsNode, type ErofsTree, type OpenOptions, openErofs } from '@anole/erofs';
 import { COMPAT_RAFS, SUPERBLOCK_MAGIC, SUPERBLOCK_OFFSET, Superblock } from '@anole/erofs/format';
 import { fileSource, hostDecoders } from '@anole/host';
-import { findNode, VfsError } from '@anole/vfs';
+import { findNode, sliceSource, VfsError } from '@anole/vfs';
+import { usageError } from '../frame.ts';
 
 /** Bytes of an image or a device beside it, open until disposed of. */
 export type OpenSource = Source & AsyncDisposable;
@@ -51,10 +52,36 @@ export async function openDevices(
   return await blobsBeside(file, source, open);
 }
 
-/** What commands take that read images. */
+/** What commands take of what lies beside images. */
 export interface DeviceFlags {
   /** Devices beside the image, in the order of its table. */
   readonly device?: readonly string[];
+}
+
+/** What commands take that read images. */
+export interface ImageFlags extends DeviceFlags {
+  /** Byte of the file at which the image begins. */
+  readonly offset?: string;
+}
+
+/** As {@link openSource}, of an image that may begin somewhere in the file, as a partition of a disk does. */
+export async function openImageSource(
+  name: string,
+  amount: Amount,
+  signal: AbortSignal,
+  { offset }: ImageFlags,
+): Promise<OpenSource> {
+  if (offset === undefined) return await openSource(name, amount, signal);
+  await using opening = new AsyncDisposableStack();
+  const whole = opening.use(await openSource(name, amount, signal));
+  const start = Number(offset);
+  if (!/^\d+$/.test(offset) || start > whole.size) {
+    throw usageError(`Cannot use --offset ${offset}: ${name} has ${whole.size} bytes`, 'fs');
+  }
+  const opened = opening.move();
+  return Object.assign(sliceSource(whole, start, whole.size - start), {
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  });
 }
 
 /** An image that is open, as its commands use it. Closed when it goes out of scope. */
@@ -80,11 +107,11 @@ export class OpenImage {
     file: string,
     amount: Amount,
     signal: AbortSignal,
-    flags: DeviceFlags = {},
+    flags: ImageFlags = {},
     options: Pick<OpenOptions, 'reuseMemory'> = {},
   ): Promise<OpenImage> {
     await using sources = new AsyncDisposableStack();
-    const source = sources.use(await openSource(file, amount, signal));
+    const source = sources.use(await openImageSource(file, amount, signal, flags));
     const beside = sources.use(new AsyncDisposableStack());
     const devices = await openDevices(file, source, flags, async (name) =>
       beside.use(await openSource(name, amount, signal)),

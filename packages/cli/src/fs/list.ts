@@ -3,9 +3,9 @@ import { isPromise } from '@anole/bytes';
 import { type Stat, type TreeNode, VfsError } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { modeText, shown, statJson, timeText } from './format.ts';
-import { type DeviceFlags, OpenImage } from './image.ts';
+import { type ImageFlags, OpenImage } from './image.ts';
 
-interface ListFlags extends DeviceFlags {
+interface ListFlags extends ImageFlags {
   readonly long?: boolean;
   readonly recursive?: boolean;
 }
@@ -124,7 +124,7 @@ export async function catAction(
   context: CommandContext,
   file: string,
   paths: readonly string[],
-  flags: DeviceFlags,
+  flags: ImageFlags,
 ): Promise<number> {
   await using image = await OpenImage.open(file, 'little', context.signal, flags);
   for (const path of paths) {

@@ -1,13 +1,13 @@
 import type { ErofsNode, ImageInfo } from '@anole/erofs';
 import type { CommandContext } from '../context.ts';
 import { modeText, shown, statJson, timeText } from './format.ts';
-import { type DeviceFlags, OpenImage } from './image.ts';
+import { type ImageFlags, OpenImage } from './image.ts';
 
 export async function statAction(
   context: CommandContext,
   file: string,
   path: string | undefined,
-  flags: DeviceFlags,
+  flags: ImageFlags,
 ): Promise<number> {
   await using image = await OpenImage.open(file, 'little', context.signal, flags);
   if (path === undefined) {
