@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { AnoleError } from '@anole/bytes';
 import { cacheDirectory } from '@anole/host';
 import { PreContentGroup } from '@anole/host/native';
+import { serviceLog } from '../image/service-client.ts';
 import type { Finding } from './check.ts';
 import { erofs } from './system.ts';
 
@@ -22,15 +23,26 @@ export async function imageMounts(): Promise<Finding> {
   }
   const problem = await kernelProblem();
   if (problem === undefined) {
-    const found =
+    const how =
       "by the kernel's EROFS; who reads what is not there waits for the service, or the next one";
-    return { name, state: 'ok', found };
+    return { name, state: 'ok', found: `${how}${log()}` };
   }
   if (existsSync('/dev/fuse')) {
-    const found = `through FUSE, as the kernel cannot alone: ${problem}; ${await passing()}`;
-    return { name, state: 'ok', found };
+    const how = `through FUSE, as the kernel cannot alone: ${problem}; ${await passing()}`;
+    return { name, state: 'ok', found: `${how}${log()}` };
   }
   return { name, state: 'optional', found: `none: ${problem}, and no /dev/fuse`, next: without };
+}
+
+/** Where the service logs that commands have started, if they have. */
+function log(): string {
+  try {
+    const path = serviceLog();
+    return existsSync(path) ? `; its log is ${path}` : '';
+  } catch {
+    // Its directory is open to others: it cannot be started.
+    return '';
+  }
 }
 
 /** Whether the kernel could read decoded files by itself: what is built in shows only where something is mounted. */

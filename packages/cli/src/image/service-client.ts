@@ -16,6 +16,11 @@ export function serviceSocket(): string {
   return join(daemonPlace().directory, 'images.sock');
 }
 
+/** Where the service that a command starts writes its log. */
+export function serviceLog(): string {
+  return join(daemonPlace().directory, 'images.log');
+}
+
 /** Program and arguments of a command of this one. */
 export function ownCommand(...args: string[]): [string, ...string[]] {
   const anole = fileURLToPath(new URL('../../bin/anole.js', import.meta.url));
@@ -91,10 +96,10 @@ async function textOf(response: IncomingMessage): Promise<unknown> {
 
 /** Starts a service that outlives this process, and its terminal. */
 async function startService(socketPath: string): Promise<void> {
-  const place = daemonPlace();
-  const path = join(place.directory, 'images.log');
+  const path = serviceLog();
+  // What goes wrong before it takes the log itself.
   const log = openSync(path, 'a', 0o600);
-  const [program, ...args] = ownCommand('image', 'serve', '--quiet');
+  const [program, ...args] = ownCommand('image', 'serve', '--quiet', '--log', path);
   const child = spawn(program, args, { cwd: '/', detached: true, stdio: ['ignore', log, log] });
   child.unref();
   closeSync(log);

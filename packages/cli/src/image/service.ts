@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { acquireLock, cacheDirectory } from '@anole/host';
+import { LogFile } from '@anole/host/native';
 import {
   type Address,
   type ExportOptions,
@@ -78,6 +79,7 @@ interface ServeFlags {
   readonly nbd?: string;
   readonly http?: string;
   readonly passthrough?: boolean;
+  readonly log?: string;
   readonly kept?: boolean;
 }
 
@@ -89,6 +91,12 @@ export async function serveAction(
   const exports = exportsOf(images, flags);
   const cache = resolve(flags.cache ?? join(cacheDirectory(), 'blobs'));
   const socket = resolve(flags.socket ?? serviceSocket());
+  const file = flags.log === undefined ? undefined : LogFile.take(resolve(flags.log));
+  const log = (event: Readonly<Record<string, unknown>>) => {
+    const line = JSON.stringify({ time: new Date().toISOString(), ...event });
+    if (file) file.write(line);
+    else process.stderr.write(`${line}\n`);
+  };
   // For months, and beside what it serves.
   keepHeapSmall();
   if (flags.kept) {
@@ -112,11 +120,18 @@ export async function serveAction(
   }
   const { quota, platform, nbd, http } = flags;
   if (platform !== undefined) parsePlatform(platform);
-  const given = Object.entries({ socket, cache, quota, platform, nbd, http }).flatMap(
-    ([name, value]) => (value === undefined ? [] : [`--${name}`, value]),
-  );
+  const given = Object.entries({
+    socket,
+    cache,
+    quota,
+    platform,
+    nbd,
+    http,
+    log: file?.path,
+  }).flatMap(([name, value]) => (value === undefined ? [] : [`--${name}`, value]));
   if (flags.passthrough) given.push('--passthrough');
-  await keep(context, socket, cache, [...given, '--', ...images]);
+  const options = [...given, '--', ...images];
+  await keep(context, { socket, cache, options, log });
   return 0;
 }
 
@@ -155,11 +170,18 @@ function addressOf(text: string): Address {
   return { host: host?.replace(/^\[(.+)\]$/, '$1') ?? '127.0.0.1', port: Number(port) };
 }
 
+interface Keeping {
+  readonly socket: string;
+  readonly cache: string;
+  /** Of the service. */
+  readonly options: readonly string[];
+  /** A line of JSON. */
+  log(event: Readonly<Record<string, unknown>>): void;
+}
+
 async function keep(
   { signal }: CommandContext,
-  socket: string,
-  cache: string,
-  options: readonly string[],
+  { socket, cache, options, log }: Keeping,
 ): Promise<void> {
   await using _lock = await acquireLock(`${socket}.lock`, { patience: 0 });
   const keeper = new Keeper({
@@ -181,9 +203,4 @@ async function keep(
     ...process.execArgv,
     ...process.argv.slice(1),
   ]);
-}
-
-/** One line of JSON. */
-function log(event: Readonly<Record<string, unknown>>): void {
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
 }

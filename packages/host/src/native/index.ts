@@ -1,7 +1,7 @@
 /**
  * System calls that Node lacks, through koffi where it is installed: memory files with seals, shared
  * mappings, event counters, descriptors sent over Unix sockets, mounts, holes of files, files
- * whose contents come when they are read, programs that the kernel runs (BPF). Elsewhere all raise `HOST_NO_NATIVE`
+ * whose contents come when they are read, logs that stay small, programs that the kernel runs (BPF). Elsewhere all raise `HOST_NO_NATIVE`
  * that cannot do without.
  *
  * @example
@@ -34,6 +34,7 @@ export {
   unfragmentedUdp,
 } from './ip-socket.ts';
 export { closeDescriptor, hasNative } from './koffi.ts';
+export { LogFile } from './log-file.ts';
 export { type Mapping, type MappingOptions, mapFile } from './mapping.ts';
 export { addSeals, memoryFile, Seal, sealsOf } from './memory-file.ts';
 export { MountFlag, mount, unmount } from './mount.ts';

@@ -99,6 +99,7 @@ export function serveCommand(): Command {
       .addOption(new Option('--no-passthrough').hideHelp())
       .option('--nbd <address>', 'export images as disks over NBD: a socket, PORT or HOST:PORT')
       .option('--http <address>', 'export images to readers of HTTP ranges, such as browsers')
+      .option('--log <file>', 'where to log (default: standard error)')
       .addOption(new Option('--kept').hideHelp())
       .addHelpText(
         'after',
@@ -106,6 +107,9 @@ export function serveCommand(): Command {
 A keeper, which holds what mounts stand on, and the service. A service that dies or hangs is started again and
 goes on where it was; meanwhile readers wait. Where both were killed, they wait for the next keeper. On SIGTERM
 everything is unmounted; an image that is in use is fetched whole and stays.
+
+The log is a line of JSON for each event. A file of --log has 4 MiB at most, and the one before it is beside it
+(FILE.1). A service that a command starts logs to images.log beside its socket; 'anole doctor' says where that is.
 
 With --passthrough, all mounts through FUSE share the pages of decoded files, and need no service to read those. But
 the service is woken at each open, which costs more than is saved where files are opened again and again; the files
