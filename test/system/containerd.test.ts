@@ -109,6 +109,28 @@ test('containerd with images on demand', { skip }, async (context) => {
     assert.equal(mountsBelow(images).length, 1);
   });
 
+  await context.test('says what has come of such an image', async () => {
+    // Name, size and inodes of a snapshot a line; those of layers are called by their chain IDs.
+    const usage = async () => {
+      const out = await world.ctrOk('snapshot', '--snapshotter', 'anole', 'usage');
+      return out.split('\n').flatMap((line) => {
+        const [, size, unit, inodes] =
+          /^sha256:\S+\s+([\d.]+) (B|KiB|MiB)\s+(\d+)\s*$/.exec(line) ?? [];
+        const bytes = Number(size) * ({ KiB: 2 ** 10, MiB: 2 ** 20 }[unit ?? ''] ?? 1);
+        return size === undefined ? [] : [{ bytes, inodes: Number(inodes) }];
+      });
+    };
+    const [last, ...below] = (await usage()).toSorted((a, b) => b.bytes - a.bytes);
+    assert.deepEqual(below, [
+      { bytes: 0, inodes: 0 },
+      { bytes: 0, inodes: 0 },
+    ]);
+    const [mount] = JSON.parse(await world.anoleOk('image', 'mounts', '--json'));
+    assert.ok(last && mount.present > SIZE);
+    assert.ok(Math.abs(last.bytes - mount.present) < 2 ** 20, `${last.bytes} of ${mount.present}`);
+    assert.equal(last.inodes, 4);
+  });
+
   await context.test('makes real what was promised where somebody stands on it', async () => {
     assert.deepEqual(await pull(name('below')), ['there', 'there']);
     const script = 'sha256sum data-1; ls -ln data-1; ls etc';

@@ -91,6 +91,15 @@ function mounterAt(socket: string | undefined): ImageMounter {
       });
       return status.mounts.map(({ directory }) => directory);
     },
+    async usage() {
+      const absent = { mounts: [] };
+      const asked = askService<ServiceStatus>('GET', '/v1/mounts', undefined, { ...at, absent });
+      // What it takes is asked for every few seconds, and is no reason to fail.
+      const { mounts } = await asked.catch(() => absent);
+      return new Map(
+        mounts.map(({ directory, present, inodes }) => [directory, { size: present, inodes }]),
+      );
+    },
     async mount(image, directory) {
       // Containers run programs of root, and their own configuration bounds them.
       const wish = { image, directory, suid: true, dev: true };

@@ -12,13 +12,15 @@ import {
 } from '@anole/oci';
 import { imageTree, openReader, parseLocation, type Surroundings } from '@anole/oci/node';
 import type { OnDemandImages } from '../snapshotter/layers.ts';
-import type { OnDemandLayer } from '../snapshotter/snapshot.ts';
+import type { OnDemandLayer, Usage } from '../snapshotter/snapshot.ts';
 import { type ImageWithVariant, imagesWithVariants } from './find-variant.ts';
 
 /** Mounts images whose data come when they are read: the service of images does. */
 export interface ImageMounter {
   /** Directories on which images are mounted. */
   mounted(): Promise<readonly string[]>;
+  /** What is here of what is mounted, by directories; nothing where nobody can tell. */
+  usage(): Promise<ReadonlyMap<string, Usage>>;
   /** @param image `docker://HOST/NAME@DIGEST` */
   mount(image: string, directory: string): Promise<void>;
   unmount(directory: string): Promise<void>;
@@ -32,6 +34,8 @@ export interface RegistryImagesOptions extends Surroundings {
   readonly directory: string;
 }
 
+/** Milliseconds for which what is here stays what it was: containerd asks of all snapshots, one after the other. */
+const FRESH = 1000;
 /** Names of images of which is remembered what was found. */
 const MAX_KNOWN = 256;
 
@@ -40,6 +44,7 @@ export class RegistryImages implements OnDemandImages {
   readonly #options: RegistryImagesOptions;
   readonly #known = new Map<string, readonly ImageWithVariant[]>();
   readonly #mounting = new Map<string, Promise<void>>();
+  #usage: { readonly since: number; readonly all: ReturnType<ImageMounter['usage']> } | undefined;
 
   constructor(options: RegistryImagesOptions) {
     this.#options = options;
@@ -79,6 +84,14 @@ export class RegistryImages implements OnDemandImages {
       this.#mounting.delete(directory);
     }
     return directory;
+  }
+
+  async usage(variant: string): Promise<Usage | undefined> {
+    const now = performance.now();
+    if (this.#usage === undefined || now - this.#usage.since > FRESH) {
+      this.#usage = { since: now, all: this.#options.mounter.usage() };
+    }
+    return (await this.#usage.all).get(this.#directoryOf(variant));
   }
 
   async unpack(

@@ -1,5 +1,5 @@
 import type { ReadOptions } from '@anole/bytes';
-import type { OnDemandLayer, Snapshot } from './snapshot.ts';
+import type { OnDemandLayer, Snapshot, Usage } from './snapshot.ts';
 import type { SnapshotStore } from './store.ts';
 import { usageOf } from './usage.ts';
 
@@ -17,6 +17,8 @@ export interface OnDemandImages {
   ): Promise<OnDemandLayer | undefined>;
   /** Mounts a variant, where it is not mounted already. @returns the directory */
   mount(variant: string): Promise<string>;
+  /** What this computer has of a variant by now; undefined where it is not mounted, or nobody can tell. */
+  usage(variant: string): Promise<Usage | undefined>;
   /** Writes the files of an image's lowest layers to a directory, which is empty. */
   unpack(original: string, depth: number, directory: string, options?: ReadOptions): Promise<void>;
   /** Unmounts what is mounted but not wanted. What a container still stands on goes on. */

@@ -4,12 +4,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import type { OnDemandImages } from './layers.ts';
+import type { Usage } from './snapshot.ts';
 import { labelNames, Snapshotter } from './snapshotter.ts';
 
 /** Images that are never on demand. */
 const noImages: OnDemandImages = {
   find: async () => undefined,
   mount: () => Promise.reject(new Error('nothing is mounted here')),
+  usage: async () => undefined,
   unpack: () => Promise.reject(new Error('nothing is unpacked here')),
   unmountOthers: async () => {},
 };
@@ -137,7 +139,7 @@ describe('snapshots', () => {
 function imagesInMemory() {
   const chain = ['sha256:1', 'sha256:2', 'sha256:3'];
   const done: string[] = [];
-  const state = { isLost: false };
+  const state = { isLost: false, here: new Map<string, Usage>() };
   const images: OnDemandImages = {
     async find(reference, chainId) {
       const depth = chain.indexOf(chainId) + 1;
@@ -149,6 +151,9 @@ function imagesInMemory() {
       if (state.isLost) throw new Error('the service of images is away');
       done.push(`mount ${variant}`);
       return '/';
+    },
+    async usage(variant) {
+      return state.here.get(variant);
     },
     async unpack(_original, depth, directory) {
       done.push(`unpack ${depth}`);
@@ -193,15 +198,23 @@ describe('layers on demand', () => {
   }
 
   it('are promised, and containers stand on the mounted image alone', async (test) => {
-    const { snapshots, promise, done, chain } = await setUp(test);
+    const { snapshots, promise, done, chain, state } = await setUp(test);
     let top = '';
-    for (const each of chain) top = await promise('made', each, top);
+    const all: string[] = [];
+    for (const each of chain) {
+      top = await promise('made', each, top);
+      all.push(top);
+    }
     assert.equal(lowerOf(await snapshots.prepare(named('container', top))), '/');
     assert.ok(
       done.every((each) => each === 'mount v3'),
       `${done}`,
     );
-    assert.deepEqual(await snapshots.usage(top), { size: 0, inodes: 0 });
+    const usages = () => Promise.all(all.map((each) => snapshots.usage(each)));
+    const none = { size: 0, inodes: 0 };
+    assert.deepEqual(await usages(), [none, none, none]);
+    state.here.set('v3', { size: 4096, inodes: 4 });
+    assert.deepEqual(await usages(), [none, none, { size: 4096, inodes: 4 }]);
     await assert.rejects(snapshots.remove(top), { code: 'CONTAINERD_IN_USE' });
     await snapshots.remove('container');
     await snapshots.remove(top);

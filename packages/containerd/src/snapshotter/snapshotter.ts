@@ -180,9 +180,16 @@ export class Snapshotter implements AsyncDisposable {
     return this.#store.all().filter(filterOf(filters, (each) => this.parentName(each)));
   }
 
-  /** What a snapshot takes beside its parent. @throws ContainerdError `CONTAINERD_NOT_FOUND` */
+  /**
+   * What a snapshot takes beside its parent: of an image on demand what has come of it, with its last layer.
+   *
+   * @throws ContainerdError `CONTAINERD_NOT_FOUND`
+   */
   async usage(key: string): Promise<Usage> {
     const snapshot = this.#store.find(key);
+    const { onDemand } = snapshot;
+    const here = onDemand?.isLast && (await this.#options.images.usage(onDemand.variant));
+    if (here) return here;
     return snapshot.usage ?? (await usageOf(this.#store.at(snapshot, 'fs')));
   }
 

@@ -98,6 +98,11 @@ export class CachedBlob implements Source {
     return this.#kept.present;
   }
 
+  /** Its directory in the cache, and in it `id`, `data`, `map` and, if it has them, `seals`. */
+  get inodes(): number {
+    return this.#remote.verify ? 4 : 5;
+  }
+
   /** Whether all bytes are here. */
   get isWhole(): boolean {
     return this.present === this.size;

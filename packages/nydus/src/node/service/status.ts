@@ -15,6 +15,8 @@ export interface ServiceStatus {
     /** Bytes that the image has (0: it cannot be opened yet), and that are here. */
     readonly size: number;
     readonly present: number;
+    /** Files and directories of the cache that have them. Images may share them. */
+    readonly inodes: number;
     /** Chunks that are being fetched. */
     readonly coming: number;
     /** Bytes that this service fetched. */
@@ -42,11 +44,14 @@ type Figures = Omit<ServiceStatus['mounts'][number], keyof MountReport>;
 
 /** Sums of a mount's blobs. */
 export function figuresOf(blobs: readonly CachedBlob[], failures: number): Figures {
-  const none = { size: 0, present: 0, coming: 0, fetched: 0, fetches: 0, damaged: 0, unstored: 0 };
-  const sum = { ...none, failures };
-  for (const { size, present, coming, counters } of blobs) {
+  const sum = {
+    ...{ size: 0, present: 0, inodes: 0, coming: 0 },
+    ...{ fetched: 0, fetches: 0, damaged: 0, unstored: 0, failures },
+  };
+  for (const { size, present, inodes, coming, counters } of blobs) {
     sum.size += size;
     sum.present += present;
+    sum.inodes += inodes;
     sum.coming += coming;
     sum.fetched += counters.fetched;
     sum.fetches += counters.fetches;
