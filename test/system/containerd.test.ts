@@ -18,10 +18,21 @@ const hashOf = (file: number) => createHash('sha256').update(contentOf(file)).di
 const textOf = (path: string) => (existsSync(path) ? readFileSync(path, 'utf8') : '');
 const bytes = (text: string) => new TextEncoder().encode(text);
 
+/** A registry that can be ended before the test is. */
+async function registryThatEnds(context: TestContext) {
+  const ends: (() => void | Promise<void>)[] = [];
+  const endRegistry = async () => {
+    for (const end of ends.splice(0)) await end();
+  };
+  context.after(endRegistry);
+  const registry = await startRegistry({ after: (end) => void ends.push(end) });
+  return { registry, endRegistry };
+}
+
 /** An image of three layers with its variant beside it, and others without; a snapshotter for them. */
 async function setUp(context: TestContext) {
   const world = new ContainerdWorld(context);
-  const registry = await startRegistry(context);
+  const { registry, endRegistry } = await registryThatEnds(context);
   const raw = new RawLayout(world.at('layout'));
   const base = treeWithPrograms('sh', 'cat', 'sha256sum', 'ls', 'sleep');
   base.putFile('etc/old', bytes('old\n'));
@@ -87,13 +98,13 @@ async function setUp(context: TestContext) {
     await world.ctrOk('task', 'rm', container);
     await world.ctrOk('container', 'rm', container);
   };
-  return { world, name, snapshotter, run, pull, stop };
+  return { world, name, snapshotter, run, pull, stop, endRegistry };
 }
 
 const skip = needs('containerd', 'runc', 'docker-registry', 'root');
 
 test('containerd with images on demand', { skip }, async (context) => {
-  const { world, name, run, pull, stop, ...rest } = await setUp(context);
+  const { world, name, run, pull, stop, endRegistry, ...rest } = await setUp(context);
   let { snapshotter } = rest;
   const images = world.at('snapshots/images');
 
@@ -216,6 +227,17 @@ test('containerd with images on demand', { skip }, async (context) => {
     const inside = ['task', 'exec', '--exec-id', 'again', 'lasting', 'sha256sum', 'data'];
     assert.equal(await world.ctrOk(...inside), `${hashOf(8)}  data\n`);
     await stop('lasting');
+  });
+
+  await context.test('starts what was here before, while the registry is away', async () => {
+    const script = 'cat etc/new; sha256sum data-0; echo ends';
+    assert.match(await run(name('made'), script), /^new\n/);
+    await endRegistry();
+    // As after the computer was started anew.
+    for (const pid of world.pids('image serve --quiet')) endProcess(pid, 'SIGTERM');
+    await until('the service has ended', () => world.pids('image serve').length === 0);
+    assert.equal(mountsBelow(images).length, 0);
+    assert.equal(await run(name('made'), script), `new\n${hashOf(0)}  data-0\nends\n`);
   });
 
   await context.test('gives back what removed images took', async () => {

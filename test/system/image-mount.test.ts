@@ -198,6 +198,48 @@ describe('mounted images', { skip }, () => {
     }
   });
 
+  it('are mounted without their registry where it was said so, and asked for where not', async (test) => {
+    const place = await setUp(test, published);
+    const { anole, sum, ask, proxy, pids } = place;
+    const at = (tag: string) => `docker://${proxy.host}/made:${tag}`;
+    const mount = (when: string, tag = '1') =>
+      anole(
+        'image',
+        'mount',
+        '--platform',
+        'linux/amd64',
+        '--kind',
+        'fuse',
+        '--pull',
+        when,
+        at(tag),
+        'fuse',
+      );
+    assert.match((await mount('never')).stderr, /--pull missing\n.*OCI_NOT_FOUND/);
+    assert.equal((await mount('missing')).status, 0);
+    assert.equal(await sum('fuse', 3), hashOf(contentOf(3)));
+    // As after the computer was started anew.
+    assert.equal((await anole('image', 'umount', 'fuse')).status, 0);
+    for (const pid of pids('quiet')) process.kill(pid, 'SIGTERM');
+    await until('it has ended', () => pids('quiet').length === 0);
+    proxy.state.mode = 'down';
+    assert.match((await mount('always')).stderr, /--pull missing.*\n.*OCI_UNREACHABLE/);
+    assert.match((await mount('missing', 'other')).stderr, /OCI_UNREACHABLE/);
+    for (const when of ['missing', 'never']) {
+      const { status, stderr } = await mount(when);
+      assert.equal(status, 0, stderr);
+      await place.hurry();
+      assert.equal(await sum('fuse', 3), hashOf(contentOf(3)));
+      assert.equal(await sum('fuse', 20), 'error');
+      assert.equal((await anole('image', 'umount', 'fuse')).status, 0);
+    }
+    const wrong = { image: at('1'), directory: '/mnt', pull: 'often' };
+    assert.match(
+      (await ask('POST', '/v1/mounts', wrong)).text,
+      /pull must be always, missing, never/,
+    );
+  });
+
   it('do not wait for each other where a new service cannot open one of them', {
     skip: noKernelMount,
   }, async (test) => {

@@ -13,6 +13,7 @@ import {
   serveImages,
 } from '@anole/nydus/service';
 import { formatPlatform, parsePlatform } from '@anole/oci';
+import type { PullPolicy } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
 import { usageError } from '../frame.ts';
 import { keepHeapSmall } from '../heap.ts';
@@ -24,6 +25,7 @@ import { platformHere } from './session.ts';
 interface MountFlags {
   readonly kind?: MountKind;
   readonly platform?: string;
+  readonly pull?: PullPolicy;
   readonly suid?: boolean;
   readonly dev?: boolean;
 }

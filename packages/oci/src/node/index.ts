@@ -64,6 +64,7 @@ export { refName } from './index-names.ts';
 export { type FindIndex, indexedTree, sha256 } from './indexed-tree.ts';
 export { KeepingReader } from './keeping-reader.ts';
 export { KeptDocuments } from './kept-documents.ts';
+export { type PullPolicy, pullPolicies } from './kept-reader.ts';
 export { type WriteLayerOptions, writeLayer } from './layer-writer.ts';
 export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';

@@ -1,12 +1,12 @@
 import { hash } from 'node:crypto';
-import { readdir, readFile, rm, stat } from 'node:fs/promises';
+import { readdir, readFile, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { writeFileAtomically } from '@anole/host';
 import type { Documents, NamedDocument } from '../registry/documents.ts';
 
 /** Larger ones are asked for each time. Bytes. */
 const LARGEST = 256 * 1024;
-/** Files at most; those that were written first go. */
+/** Files at most; the longest unused go. */
 const MOST = 512;
 
 /**
@@ -63,10 +63,10 @@ export class KeptDocuments implements Documents {
     const files = await Promise.all(
       names.map(async (name) => {
         const path = join(this.#directory, name);
-        return { path, written: (await stat(path).catch(() => undefined))?.mtimeMs ?? 0 };
+        return { path, used: (await stat(path).catch(() => undefined))?.mtimeMs ?? 0 };
       }),
     );
-    files.sort((a, b) => a.written - b.written);
+    files.sort((a, b) => a.used - b.used);
     // Half of them at once, so that this is seldom.
     for (const { path } of files.slice(0, files.length - MOST / 2)) await rm(path, { force: true });
   }
@@ -74,7 +74,10 @@ export class KeptDocuments implements Documents {
 
 async function read(path: string): Promise<Uint8Array | undefined> {
   try {
-    return await readFile(path);
+    const content = await readFile(path);
+    const now = new Date();
+    await utimes(path, now, now).catch(() => {});
+    return content;
   } catch {
     return undefined;
   }

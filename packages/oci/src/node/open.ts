@@ -4,6 +4,7 @@ import { OciError } from '../errors.ts';
 import { formatReference, selectorOf, withTag } from '../reference.ts';
 import { ArchiveReader, ArchiveWriter } from './archive.ts';
 import { DockerArchiveReader, DockerArchiveWriter } from './docker-archive.ts';
+import type { PullPolicy } from './kept-reader.ts';
 import { LayoutDirectory } from './layout.ts';
 import { formatLocation, type ImageLocation } from './location.ts';
 import type { Registries } from './registries.ts';
@@ -13,6 +14,8 @@ import type { ImageStore } from './store.ts';
 export interface Surroundings {
   readonly registries: Registries;
   readonly store: ImageStore;
+  /** When a registry is asked what a tag stands for, where its manifests are kept. Default `always`. */
+  readonly pull?: PullPolicy;
 }
 
 /** An image to read: where, and by which selector. */
@@ -32,13 +35,13 @@ export interface OpenedWriter extends AsyncDisposable {
 /** Opens where an image is read from. @throws OciError, HostError, TarError */
 export async function openReader(
   location: ImageLocation,
-  { registries, store }: Surroundings,
+  { registries, store, pull = 'always' }: Surroundings,
   options: CallOptions = {},
 ): Promise<OpenedReader> {
   switch (location.kind) {
     case 'registry': {
       const reference = withTag(registries.expand(location.reference));
-      const reader = await registries.reader(reference, options);
+      const reader = await registries.reader(reference, { ...options, pull });
       return opened(reader, selectorOf(reference), reference.tag);
     }
     case 'store': {

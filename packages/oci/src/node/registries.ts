@@ -14,6 +14,7 @@ import { certificateDirectories, certificatesIn, readCertificates } from './cert
 import { authFiles, findCredentials } from './docker-config.ts';
 import { FallbackTransport } from './fallback-transport.ts';
 import { type Certificates, NodeTransport, type NodeTransportOptions } from './http.ts';
+import { KeptReader, type PullPolicy } from './kept-reader.ts';
 import { type Place, RegistriesConfiguration } from './registries-conf.ts';
 import { RemoteLayout } from './remote-layout.ts';
 import { type BucketPlace, findBucket } from './s3/bucket.ts';
@@ -70,8 +71,24 @@ export class Registries implements Disposable {
     return new Repository(await this.client(place, options), place.reference, documents);
   }
 
-  /** The repository to read from: its mirrors, and itself where they fail. */
-  async reader(reference: Reference, options: CallOptions = {}): Promise<ImageReader> {
+  /**
+   * The repository to read from: its mirrors, and itself where they fail. What is kept of it asks nobody.
+   *
+   * @param options when it is asked what a tag stands for, where manifests are kept; default `always`
+   */
+  async reader(
+    reference: Reference,
+    { pull = 'always', ...options }: CallOptions & { readonly pull?: PullPolicy } = {},
+  ): Promise<ImageReader> {
+    const { documents } = this.options;
+    if (documents === undefined) return await this.#source(reference, options);
+    const places = this.configuration.places(reference).map((each) => each.reference);
+    const names = places.map(({ host, repository }) => `${host}/${repository}`);
+    // Where it was opened, it is read by others too: who opened it may have gone.
+    return new KeptReader({ names, documents, pull, open: () => this.#source(reference) });
+  }
+
+  async #source(reference: Reference, options: CallOptions = {}): Promise<ImageReader> {
     const places = this.configuration.places(reference);
     if (places.length === 1) return this.repository(reference, options);
     const open = places.map((place) => async () => {

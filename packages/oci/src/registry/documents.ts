@@ -1,3 +1,6 @@
+import { digestOf, isDigest } from '../digest.ts';
+import type { Descriptor } from '../manifest.ts';
+
 /** What a name of a registry stood for. */
 export interface NamedDocument {
   readonly digest: string;
@@ -16,4 +19,33 @@ export interface Documents {
   /** What a name stood for when {@link note} was told of it. */
   named(name: string): Promise<NamedDocument | undefined>;
   note(name: string, document: NamedDocument): Promise<void>;
+}
+
+/** By which it is noted what a tag or a digest of a repository stands for. */
+export const documentName = (repository: string, selector: string): string =>
+  `${repository} ${selector}`;
+
+/**
+ * What a tag or a digest of a repository stood for when it was asked for last.
+ *
+ * @param repository `HOST/NAME`
+ */
+export async function keptDocument(
+  documents: Documents,
+  repository: string,
+  selector: string,
+): Promise<{ readonly descriptor: Descriptor; readonly bytes: Uint8Array } | undefined> {
+  const named = await documents.named(documentName(repository, selector));
+  if (named === undefined || (isDigest(selector) && named.digest !== selector)) return undefined;
+  const bytes = await keptBytes(documents, named.digest);
+  return bytes && { descriptor: { ...named, size: bytes.length }, bytes };
+}
+
+/** Bytes that have the digest; what is kept may have rotted. */
+export async function keptBytes(
+  documents: Documents,
+  digest: string,
+): Promise<Uint8Array | undefined> {
+  const bytes = await documents.get(digest);
+  return bytes && (await digestOf(bytes)) === digest ? bytes : undefined;
 }

@@ -15,7 +15,7 @@ import { manifestTypes } from '../media-types.ts';
 import { isTag, type Reference } from '../reference.ts';
 import { readBlobRange } from './blob-ranges.ts';
 import type { Call, RegistryClient } from './client.ts';
-import type { Documents } from './documents.ts';
+import { type Documents, documentName, keptBytes, keptDocument } from './documents.ts';
 import { nextPage } from './pages.ts';
 import { addReferrer, listReferrers } from './referrers.ts';
 import { uploadBlob } from './upload.ts';
@@ -80,7 +80,7 @@ export class Repository implements ImageReader, ImageWriter {
     options: ReadOptions = {},
   ): Promise<{ descriptor: Descriptor; bytes: Uint8Array }> {
     checkSelector(selector);
-    const kept = await this.#keptDocument(selector);
+    const kept = this.#kept && (await keptDocument(this.#kept, this.name, selector));
     if (kept && isDigest(selector)) return kept;
     const call = this.pull('GET', `manifests/${selector}`, kept ? [200, 304] : [200], options);
     // RFC 9110: the tag of a document is its digest (distribution-spec leaves that open; registries do so).
@@ -98,22 +98,8 @@ export class Repository implements ImageReader, ImageWriter {
       digest: isDigest(selector) ? selector : digest,
       size: bytes.length,
     };
-    await this.#kept?.note(`${this.name} ${selector}`, { digest, mediaType });
+    await this.#kept?.note(documentName(this.name, selector), { digest, mediaType });
     return { descriptor, bytes };
-  }
-
-  /** What a tag or a digest stood for when it was asked for last. */
-  async #keptDocument(selector: string) {
-    const named = await this.#kept?.named(`${this.name} ${selector}`);
-    if (named === undefined || (isDigest(selector) && named.digest !== selector)) return undefined;
-    const bytes = await this.#keptBytes(named.digest);
-    return bytes && { descriptor: { ...named, size: bytes.length }, bytes };
-  }
-
-  /** Bytes that have the digest; what is kept may have rotted. */
-  async #keptBytes(digest: string): Promise<Uint8Array | undefined> {
-    const bytes = await this.#kept?.get(digest);
-    return bytes && (await digestOf(bytes)) === digest ? bytes : undefined;
   }
 
   async manifest(
@@ -122,7 +108,8 @@ export class Repository implements ImageReader, ImageWriter {
   ): Promise<Uint8Array> {
     const known = this.#documents.get(digest);
     if (known) return known.bytes;
-    const kept = await this.#keptBytes(checkDigest(digest));
+    checkDigest(digest);
+    const kept = this.#kept && (await keptBytes(this.#kept, digest));
     if (kept) return kept;
     const call = this.pull('GET', `manifests/${digest}`, [200], options);
     const { bytes } = await this.client.document(

@@ -15,6 +15,12 @@ export function mountCommand(): Command {
       ]),
     )
     .option('--platform <platform>', "such as linux/arm64 (default: this computer's)")
+    .addOption(
+      new Option(
+        '--pull <when>',
+        'when to ask the registry what a tag stands for (default: always)',
+      ).choices(['always', 'missing', 'never']),
+    )
     .option(
       '--suid',
       'files may give who runs them the rights of their owner (default: they do not)',
@@ -34,8 +40,13 @@ image, and layers without one are fetched whole.
   fuse     the service answers the kernel (any Linux); served with --passthrough, the kernel reads large files
            that were opened twice by itself from then on, decoded, from the cache (Linux 6.9)
 
+What was mounted before is mounted without its registry: by a digest; by a tag with --pull missing, which is then
+what it was when it was asked for last, or never, which asks nobody. What has come of it is read, the rest is
+an I/O error until the registry is there.
+
 Examples:
   anole image mount docker://HOST/team/web:1.2 /mnt
+  anole image mount --pull missing docker://HOST/team/web:1.2 /mnt
   anole image umount /mnt`,
     )
     .action(act(later(load, 'mountAction')));
@@ -117,7 +128,7 @@ take up to 1 GiB in the cache, beside the quota, until they are evicted as below
 mount, not two. 'anole image mounts --json' says which mount does so, and why another does not. Mounts that the
 service takes over from one before it go on as they were made.
 
-The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind}, DELETE
+The socket speaks HTTP: GET /v1/mounts, POST /v1/mounts {image, directory, kind, pull}, DELETE
 /v1/mounts?directory=…, GET /v1/cache, POST /v1/cache/evict?quota=BYTES, GET /v1/back-ends, GET and PUT
 /v1/limits {quota, rate, retries, stall}, GET and PUT /v1/logins {host, username, password}, DELETE
 /v1/logins?host=…, GET /metrics, GET /healthz. On SIGHUP it goes on as the program that is installed by now.

@@ -1,5 +1,6 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { AnoleError } from '@anole/bytes';
+import { type PullPolicy, pullPolicies } from '@anole/oci/node';
 import type { OnDemandReference } from '../on-demand/image.ts';
 import type { BackEnds } from './back-ends.ts';
 import { troubles } from './health.ts';
@@ -14,6 +15,8 @@ export interface MountRequest extends MountWish {
   readonly image: string;
   readonly directory: string;
   readonly platform?: string;
+  /** When a registry is asked what the image's tag stands for. Default `always`. */
+  readonly pull?: PullPolicy;
 }
 
 export interface ApiOptions {
@@ -174,7 +177,10 @@ function quotaOf(text: string | null): number {
 }
 
 function mountRequest(value: unknown): MountRequest {
-  const { image, directory, kind, platform, suid, dev } = (value ?? {}) as Record<string, unknown>;
+  const { image, directory, kind, platform, pull, suid, dev } = Object(value) as Record<
+    string,
+    unknown
+  >;
   if (typeof image !== 'string' || typeof directory !== 'string') {
     throw badRequest('image and directory must be texts');
   }
@@ -184,23 +190,31 @@ function mountRequest(value: unknown): MountRequest {
   if (platform !== undefined && typeof platform !== 'string') {
     throw badRequest('platform must be a text');
   }
+  if (pull !== undefined && !isPolicy(pull)) {
+    throw badRequest(`pull must be ${pullPolicies.join(', ')}`);
+  }
   if (!isSwitch(suid) || !isSwitch(dev)) throw badRequest('suid and dev must be true or false');
   return {
     image,
     directory,
     ...(kind && { kind }),
     ...(platform !== undefined && { platform }),
+    ...(pull && { pull }),
     ...(suid && { suid }),
     ...(dev && { dev }),
   };
+}
+
+function isPolicy(value: unknown): value is PullPolicy {
+  return pullPolicies.some((each) => each === value);
 }
 
 function isSwitch(value: unknown): value is boolean | undefined {
   return value === undefined || typeof value === 'boolean';
 }
 
-function wishOf({ image: _, directory: __, platform: ___, ...wish }: MountRequest): MountWish {
-  return wish;
+function wishOf({ kind, suid, dev }: MountRequest): MountWish {
+  return { ...(kind && { kind }), ...(suid && { suid }), ...(dev && { dev }) };
 }
 
 async function jsonOf(request: IncomingMessage): Promise<unknown> {

@@ -116,8 +116,8 @@ export async function serveImages(options: ServeOptions): Promise<void> {
   };
   apply(initial);
   if (legacy.mounts.length > 0) log({ event: 'took over', mounts: service.mounts.length });
-  const find = ({ image, platform = options.platform }: Omit<MountRequest, 'directory'>) =>
-    findOnDemand(image, parsePlatform(platform), around);
+  const find = ({ image, platform = options.platform, pull }: Omit<MountRequest, 'directory'>) =>
+    findOnDemand(image, parsePlatform(platform), { ...around, ...(pull && { pull }) });
   const server = serviceApi(service, { find, settings, backEnds });
   await rm(options.socket, { force: true });
   await new Promise<void>((resolve, reject) => {
