@@ -92,7 +92,7 @@ export class ImageMounts implements AsyncDisposable {
 
   /** Decoded files in the cache. */
   wholes(): string[] {
-    const all = join(this.#directory, 'cache/blobs/whole/content');
+    const all = join(this.#directory, 'cache/blobs/whole-2/content');
     return existsSync(all) ? readdirSync(all).map((name) => join(all, name)) : [];
   }
 

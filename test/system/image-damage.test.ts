@@ -101,7 +101,7 @@ describe('a cache whose bytes change while an image is mounted from it', {
     };
     await pass();
     assert.equal((await mountOf(place)).damaged, 1);
-    const whole = join(place.directory, 'cache/blobs/whole/content', hashOf(contentOf(3)));
+    const whole = join(place.directory, 'cache/blobs/whole-2/content', hashOf(contentOf(3)));
     writeFileSync(whole, contentOf(4), { flag: 'r+' });
     await pass();
     assert.equal(hashOf(readFileSync(whole)), hashOf(contentOf(3)), 'it was made anew');

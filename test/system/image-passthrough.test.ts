@@ -72,7 +72,7 @@ print(hashlib.sha256(mapped).hexdigest(), hashlib.sha256(file.read()).hexdigest(
 }
 
 const contentsIn = ({ directory }: Place) =>
-  readdirSync(join(directory, 'cache/blobs/whole/content'));
+  readdirSync(join(directory, 'cache/blobs/whole-2/content'));
 
 /** Starts the service; without flags as commands start it where it is missing. */
 async function serve({ start }: Place, ...flags: readonly string[]): Promise<void> {
@@ -185,7 +185,7 @@ describe('files of images that the kernel reads by itself', {
     const place = await mounted(test);
     const { anole, mount, directory } = place;
     await pass(place, 4, 6, 8);
-    const content = join(directory, 'cache/blobs/whole/content');
+    const content = join(directory, 'cache/blobs/whole-2/content');
     await anole('image', 'umount', 'fuse');
     await stop(place);
     // A disk that has rotted, and one that has lost its end.
@@ -206,7 +206,7 @@ describe('files of images that the kernel reads by itself', {
     const { anole, run, sum, directory } = place;
     await pass(place, 3);
     const letGo = await holding(test, place, 3);
-    rmSync(join(directory, 'cache/blobs/whole/content'), { recursive: true });
+    rmSync(join(directory, 'cache/blobs/whole-2/content'), { recursive: true });
     assert.equal(await isPassed(place, 3), true, 'as long as somebody has it');
     await letGo();
     assert.equal(await isPassed(place, 3), false);

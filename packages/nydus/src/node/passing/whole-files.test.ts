@@ -12,7 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { threadId } from 'node:worker_threads';
 import { WholeFiles } from './whole-files.ts';
@@ -215,5 +215,27 @@ describe('whole files of images', () => {
       'used',
     ]);
     assert.equal(readdirSync(join(directory, 'images')).length, 2);
+  });
+
+  it('of versions before are dropped, also by whom they are used, and nothing else is', async (test) => {
+    const cache = temporary(test);
+    // As a program of before has it, which runs yet.
+    const former = new WholeFiles(join(cache, 'whole'));
+    const image = former.ofImage('sha256:1');
+    await image.make(1, SIZE, whole(1));
+    const held = image.open(1, SIZE);
+    const own = WholeFiles.of(cache);
+    assert.equal(own.ofImage('sha256:1').state(1), 'none', 'nothing is taken over');
+    await own.ofImage('sha256:1').make(1, SIZE, whole(2));
+    for (const name of ['blobs', 'whole-1', 'whole-99', 'wholesale', 'whole-'])
+      mkdirSync(join(cache, name));
+    await WholeFiles.dropFormer(cache);
+    const left = ['blobs', basename(own.directory), 'whole-', 'whole-99', 'wholesale'];
+    assert.deepEqual(readdirSync(cache).toSorted(), left.toSorted());
+    assert.deepEqual(bytesOf(own.ofImage('sha256:1').open(1, SIZE)), contentOf(2));
+    assert.deepEqual(bytesOf(held), contentOf(1), 'who has one keeps it');
+    assert.equal(image.open(1, SIZE), undefined);
+    assert.equal(await image.make(1, SIZE, whole(1)), true, 'and makes it again');
+    await WholeFiles.dropFormer(join(cache, 'nothing'));
   });
 });

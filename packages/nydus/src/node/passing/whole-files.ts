@@ -19,6 +19,11 @@ import { systemCode } from '@anole/host';
 import { digestOf, type Pieces, write } from './contents.ts';
 import { FilesOfImage } from './files-of-image.ts';
 
+/**
+ * What was made by rules under which it may be wrong, or is called otherwise, is of another version. 2: files are made of
+ * what is proven at each read; those before prove by their own names what may have been made of a disk that had rotted.
+ */
+const VERSION = 2;
 /** Bytes of all files together. */
 const MOST = 1024 * 1024 * 1024;
 /** Part of the disk that is left to others. */
@@ -50,6 +55,25 @@ export class WholeFiles {
   constructor(directory: string, most: number = MOST) {
     this.directory = directory;
     this.#most = most;
+  }
+
+  /** Those of a cache. */
+  static of(cache: string): WholeFiles {
+    return new WholeFiles(join(cache, `whole-${VERSION}`));
+  }
+
+  /**
+   * Removes what earlier versions made for a cache. Who still has such a file open has it on; a program of before that
+   * runs yet makes its files again.
+   *
+   * @throws the disk; what is left is removed the next time
+   */
+  static async dropFormer(cache: string): Promise<void> {
+    for (const name of await namesIn(cache)) {
+      const found = /^whole(?:-(\d{1,9}))?$/.exec(name);
+      if (found === null || Number(found[1] ?? 1) >= VERSION) continue;
+      await rm(join(cache, name), { recursive: true, force: true });
+    }
   }
 
   /** @param digest names all bytes of an image */

@@ -1,4 +1,3 @@
-import { join } from 'node:path';
 import { PreContentGroup } from '@anole/host/native';
 import type { OnDemandImage } from '../on-demand/image.ts';
 import type { Passing } from '../passing/passed-files.ts';
@@ -32,7 +31,7 @@ export class MountMaker {
 
   constructor(options: MakerOptions) {
     this.#options = options;
-    const files = new WholeFiles(join(options.cache, 'whole'));
+    const files = WholeFiles.of(options.cache);
     this.#passing = { files, spare: new SpareTime() };
   }
 

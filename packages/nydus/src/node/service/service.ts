@@ -8,6 +8,7 @@ import { Scrub } from '../cache/scrub.ts';
 import type { BlobEvents } from '../cache/surroundings.ts';
 import { BlobPool } from '../on-demand/blob-pool.ts';
 import type { ImageBlobs, OnDemandImage, OnDemandReference } from '../on-demand/image.ts';
+import { WholeFiles } from '../passing/whole-files.ts';
 import { makePrivate } from './cache-place.ts';
 import { DetachedMounts, type Served } from './detached.ts';
 import { descriptorNames } from './fuse-mount.ts';
@@ -93,6 +94,7 @@ export class ImageService {
   static async start(options: ServiceOptions, legacy?: Legacy): Promise<ImageService> {
     const service = new ImageService(options, legacy);
     if (!(await makePrivate(options.cache))) options.onOpenToOthers?.(options.cache);
+    service.#aside(WholeFiles.dropFormer(options.cache));
     if (legacy) await service.#takeOver(legacy);
     return service;
   }
