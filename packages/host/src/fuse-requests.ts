@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { type Awaitable, isPromise } from '@anole/bytes';
 import { hostError, systemCode } from './errors.ts';
 import { hasNative } from './native/koffi.ts';
-import { neverWait, readable, readNow } from './native/read-now.ts';
+import { neverWait, readNow } from './native/read-now.ts';
+import { readable } from './native/readiness.ts';
 
 /** Bytes that one WRITE has at most, unless the server says less in INIT. */
 export const MAX_WRITE = 1024 * 1024;

@@ -41,8 +41,8 @@ export type ToKeeper =
   /** The service has unmounted everything, and ends. */
   | { readonly type: 'stopped' };
 
-/** Threads of the service's pool: each mount through FUSE has one that waits, and events one. */
-export const THREADS = 256;
+/** Threads of the service's pool: one waits for all mounts through FUSE, the others are for files, names and keys. */
+export const THREADS = 32;
 
 /** Descriptors in one message. */
 export const BATCH = 16;

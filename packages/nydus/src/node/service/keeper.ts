@@ -249,15 +249,17 @@ export class Keeper {
       hasGroup: group !== undefined,
       ...(this.#settings && { settings: this.#settings.settings }),
     });
-    const all = [...this.#kept.values()];
-    for (let at = 0; at < all.length; at += BATCH) {
-      sendDescriptors(own, Uint8Array.of(1), all.slice(at, at + BATCH));
-    }
+    const gone = new AbortController();
+    handOver(own, [...this.#kept.values()], gone.signal).catch((error: unknown) => {
+      this.#tell('descriptors were not handed over', { reason: String(error) });
+      child.kill('SIGKILL');
+    });
     if (signal.aborted) this.#send({ type: 'stop' });
     if (this.#isRenewed) this.#send({ type: 'yield' });
     return new Promise((resolve) => {
       child.on('error', (error) => resolve(error.message));
       child.on('close', (code, killed) => {
+        gone.abort();
         pulse.stop();
         closeSync(own);
         resolve(killed ?? `exit code ${code}`);
@@ -333,5 +335,18 @@ export class Keeper {
 
   #tell(event: string, details: Readonly<Record<string, unknown>>): void {
     this.#options.onEvent?.(event, details);
+  }
+}
+
+/** Sends descriptors as fast as the other end takes them: the socket has room for some thousands. */
+async function handOver(
+  socket: number,
+  descriptors: readonly number[],
+  gone: AbortSignal,
+): Promise<void> {
+  for (let at = 0; at < descriptors.length && !gone.aborted; ) {
+    const sent = sendDescriptors(socket, Uint8Array.of(1), descriptors.slice(at, at + BATCH));
+    if (sent === undefined) await sleep(1);
+    else at += BATCH;
   }
 }

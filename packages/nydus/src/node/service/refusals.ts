@@ -7,8 +7,10 @@ export function isTaken(directory: string): HostError {
 }
 
 export function areTooMany(most: number): HostError {
-  const what = `Cannot mount through FUSE: ${most} images are, and each takes a thread`;
-  return new HostError('HOST_IO', what, { hint: 'Unmount one, or mount with --kind kernel.' });
+  const what = `Cannot mount through FUSE: ${most} images are, which is the most of one service`;
+  return new HostError('HOST_IO', what, {
+    hint: 'Unmount one, mount with --kind kernel, or start another service: anole image serve --socket PATH',
+  });
 }
 
 export function isFree(directory: string): HostError {

@@ -13,7 +13,6 @@ import { makePrivate } from './cache-place.ts';
 import { DetachedMounts, type Served } from './detached.ts';
 import { descriptorNames } from './fuse-mount.ts';
 import { OpenImages } from './images.ts';
-import { THREADS } from './keeper-messages.ts';
 import { filesAmong } from './kernel-mount.ts';
 import { type Left, leftOf } from './left-descriptors.ts';
 import type { ImageMount, MountWish } from './mount.ts';
@@ -32,8 +31,8 @@ import { StrandedMounts } from './stranded.ts';
 import { Tidying } from './tidying.ts';
 import { Turns } from './turns.ts';
 
-/** Mounts through FUSE at most: some threads are left for the disk and the network. */
-const MOST_THROUGH_FUSE = THREADS - 32;
+/** Mounts through FUSE at most: each has descriptors that the keeper and its holder have, too. */
+const MOST_THROUGH_FUSE = 1000;
 
 export interface ServiceOptions extends MakerOptions, BlobEvents {
   readonly quota?: number;
