@@ -16,6 +16,7 @@ import {
   contentOf,
   hashOf,
   nameOf,
+  noKernelMount,
   type Place,
   type Published,
   publish,
@@ -28,7 +29,7 @@ const LENGTH = 64;
 const ROOMY = 256;
 
 /** Writes something else into a file of the image, as it lies in the cache, and makes the kernel forget the file. */
-async function damage({ directory, run }: Place, file: number): Promise<void> {
+async function damage({ directory, run }: Place, file: number, mount = 'fuse'): Promise<void> {
   const part = contentOf(file).subarray(40_000, 40_000 + LENGTH);
   const places = globSync(join(directory, 'cache/blobs/blobs/*/data'))
     .map((path) => ({ path, at: readFileSync(path).indexOf(part) }))
@@ -42,7 +43,7 @@ async function damage({ directory, run }: Place, file: number): Promise<void> {
 import os, sys
 fd = os.open(sys.argv[1], os.O_RDONLY)
 os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)`;
-  const { status, stderr } = await run('python3', '-c', script, join('fuse', nameOf(file)));
+  const { status, stderr } = await run('python3', '-c', script, join(mount, nameOf(file)));
   assert.equal(status, 0, stderr);
 }
 
@@ -86,6 +87,25 @@ describe('a cache whose bytes change while an image is mounted from it', {
     assert.equal(await place.sum('fuse', 5), hashOf(contentOf(5)));
     place.proxy.release();
     assert.equal(await place.sum('fuse', 4), hashOf(contentOf(4)));
+  });
+
+  it('is read no more by the kernel where it is wrong, once that is known', {
+    skip: noKernelMount,
+  }, async (test) => {
+    const place = await setUp(test, published, ROOMY);
+    await serve(place);
+    assert.equal((await place.mount('kernel')).status, 0);
+    assert.deepEqual(await place.sums('kernel'), allHashes());
+    const { size, present } = await mountOf(place);
+    assert.equal(present, size, 'all is here: nobody waits for events any more');
+    await place.hurry();
+    place.proxy.state.mode = 'down';
+    await damage(place, 3, 'kernel');
+    await until('it is known', async () => (await mountOf(place)).damaged > 0);
+    assert.equal(await place.sum('kernel', 3), 'error');
+    assert.equal(await place.sum('kernel', 4), hashOf(contentOf(4)));
+    place.proxy.release();
+    assert.equal(await place.sum('kernel', 3), hashOf(contentOf(3)));
   });
 
   it('makes no whole file that is wrong, for this service or the next', async (test) => {

@@ -126,6 +126,31 @@ describe('a layer as a device, by its map', () => {
     assert.ok(largest <= 16 * SIZE && most <= 64 * SIZE, `${largest} and ${most} bytes`);
   });
 
+  it('gives others a turn while it decodes', async () => {
+    const SIZE = 1024 * 1024;
+    const zeros = new Uint8Array(SIZE);
+    const digest = createHash('sha256').update(zeros).digest();
+    const spans = Array.from({ length: 16 }, (_, at) => {
+      return { start: at * SIZE, end: (at + 1) * SIZE, out: at * SIZE, bits: 0, window: 0, digest };
+    });
+    const size = 16 * SIZE;
+    const files = [{ start: 0, size }];
+    const map = new LayerMap(encodeMap({ codec: 'none', storedSize: size, size, files, spans }));
+    const stored = memorySource(new Uint8Array(size));
+    const none = memorySource(new Uint8Array(0));
+    const device = mappedDevice(map, { map: digests.map }, 'sha256:layer', stored, none);
+    const turns = async () => {
+      let count = 0;
+      for (let isDone = false; !isDone; count++) {
+        isDone = await Promise.race([fetched.then(() => true), setImmediate(false)]);
+      }
+      return count;
+    };
+    const fetched = device.fetch(0, 16, {});
+    assert.ok((await turns()) >= 4);
+    assert.equal((await fetched).length, size);
+  });
+
   it('is another one with other windows: who had wrong ones first leaves nothing to who has the right', async (t) => {
     const dir = mkdtempSync(join(tmpdir(), 'windows-'));
     t.after(() => rmSync(dir, { recursive: true }));
