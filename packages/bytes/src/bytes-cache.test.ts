@@ -23,6 +23,18 @@ describe('memory that caches share', () => {
     assert.ok(two.get('large'), 'the last piece is kept whatever its size');
   });
 
+  it('is free again when all of it is given up, and takes in more', () => {
+    const budget = new BytesBudget(10);
+    const cache = new BytesCache(budget);
+    made(cache, 'a', 4);
+    made(cache, 'b', 4);
+    budget.clear();
+    assert.deepEqual([cache.get('a'), cache.get('b')], [undefined, undefined]);
+    made(cache, 'c', 5);
+    made(cache, 'd', 5);
+    assert.ok(cache.get('c') && cache.get('d'), 'both fit');
+  });
+
   it('is free again when a cache is closed', async () => {
     const budget = new BytesBudget(64 * KIB);
     let reads = 0;

@@ -33,6 +33,14 @@ export class BytesBudget {
     this.#size += piece.bytes.length;
   }
 
+  /** Gives up all pieces. */
+  clear(): void {
+    for (const piece of this.#kept) {
+      this.forget(piece);
+      piece.drop();
+    }
+  }
+
   /** Notes that a piece is used: it stays longer. */
   use(piece: Kept): void {
     if (this.#kept.delete(piece)) this.#kept.add(piece);

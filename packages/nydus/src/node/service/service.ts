@@ -66,7 +66,7 @@ export class ImageService {
     onFailure: (mount, error) => this.#options.onStranded?.(mount, error),
     onChange: () => this.#aside(this.#changedStranded()),
   });
-  readonly #tidying = new Tidying();
+  readonly #tidying = new Tidying(() => this.#pool.memory.contents.clear());
   readonly #scrub: Scrub;
   /** Of each directory: what is to be mounted there waits for what is being unmounted. */
   readonly #turns = new Turns();

@@ -13,11 +13,14 @@ const RESTING = 0.1;
  */
 export class Tidying implements Disposable {
   readonly #timer: NodeJS.Timeout;
+  readonly #before: () => void;
   #worked = process.cpuUsage();
   /** What the process had when it had least, since it last gave back. */
   #least = process.memoryUsage.rss();
 
-  constructor() {
+  /** @param before lets go of what can be made again from what is here */
+  constructor(before: () => void) {
+    this.#before = before;
     this.#timer = setInterval(() => this.#look(), PAUSE).unref();
   }
 
@@ -28,6 +31,7 @@ export class Tidying implements Disposable {
     this.#least = Math.min(this.#least, size);
     const isResting = user + system < RESTING * PAUSE * 1000;
     if (!isResting || size - this.#least < GROWN) return;
+    this.#before();
     giveBackMemory();
     this.#least = process.memoryUsage.rss();
     this.#worked = process.cpuUsage();
