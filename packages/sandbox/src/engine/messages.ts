@@ -8,7 +8,10 @@ import type { NetworkOrder, PublishedPort } from '../network/options.ts';
 import type { EngineStatistics, TerminalSize } from './engine.ts';
 
 /** What a guest's file system comes from, as the worker opens it. */
-export type TreeSource =
+export type TreeSource = ImageSource | { readonly kind: 'directory'; readonly path: string };
+
+/** A tree that nobody changes. */
+export type ImageSource =
   | { readonly kind: 'erofs'; readonly path: string }
   /** In a registry, read as the guest reads it. */
   | {
@@ -17,15 +20,30 @@ export type TreeSource =
       readonly path: string;
       readonly image: OnDemandReference;
     }
-  | { readonly kind: 'tar'; readonly path: string }
-  | { readonly kind: 'directory'; readonly path: string };
+  | { readonly kind: 'tar'; readonly path: string };
 
-/** A directory of the host, offered at a path of the guest. */
-export interface VolumeSource {
+/** What is offered at a path of the guest. */
+export type VolumeSource = DirectoryVolume | ImageVolume;
+
+/** A directory of the host, which others may change, too. */
+export interface DirectoryVolume {
   /** Absolute, in the guest. */
   readonly path: string;
   readonly directory: string;
   readonly readOnly: boolean;
+}
+
+/** An image, which is only read. */
+export interface ImageVolume {
+  /** Absolute, in the guest. */
+  readonly path: string;
+  /** As the user named it. */
+  readonly name: string;
+  readonly image: ImageSource;
+}
+
+export function isImageVolume(volume: VolumeSource): volume is ImageVolume {
+  return 'image' in volume;
 }
 
 export interface TemplateFile {
