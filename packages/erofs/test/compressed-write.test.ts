@@ -74,6 +74,7 @@ const variants: readonly CompressionOptions[] = [
   {
     compressor: 'lzma',
     pclusterSize: 32_768,
+    level: 106,
     lzmaBits: { literalContext: 0, literalPosition: 3, position: 1 },
     dedupe: true,
   },
@@ -398,6 +399,8 @@ const bad: readonly CompressionOptions[] = [
   { compressor: 'lz4', pclusterSize: 2_097_152 },
   { compressor: 'lzo' as 'lz4' },
   { compressor: 'lzma', level: 10 },
+  { compressor: 'lzma', level: 110 },
+  { compressor: 'lz4hc', level: 104 },
   { compressor: 'lzma', windowSize: 5000 },
   { compressor: 'lz4', windowSize: 4096 },
   { compressor: 'zstd', lzmaBits: { position: 1 } },

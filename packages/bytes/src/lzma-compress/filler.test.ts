@@ -5,6 +5,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { decodeMicroLzma } from '../index.ts';
 import {
+  LZMA_EXTREME,
   LZMA_LEVEL_MAX,
   LZMA_SLACK,
   type LzmaBits,
@@ -63,7 +64,7 @@ const mixed = Buffer.concat([
   Uint8Array.from({ length: 20_000 }, (_, at) => Math.imul(at, at ^ 0x9e3779b1) >> 13),
 ]);
 
-for (let level = 0; level <= LZMA_LEVEL_MAX; level++) {
+for (const level of [...Array(LZMA_LEVEL_MAX + 1).keys(), LZMA_EXTREME, LZMA_EXTREME + 9]) {
   test(`what is compressed at level ${level} decodes, whatever the room and window`, () => {
     for (const windowSize of [4096, 65_536]) {
       const streams = fillerFor(mixed.length, level, windowSize);
@@ -118,13 +119,16 @@ test('a room is filled but for the bytes of a symbol', () => {
 test('streams are hardly larger than those of liblzma', { skip: noPython }, () => {
   const code = `import lzma,sys
 lc,lp,pb=map(int,sys.argv[2:])
-f=[{"id":lzma.FILTER_LZMA1,"preset":int(sys.argv[1]),"dict_size":1<<19,"lc":lc,"lp":lp,"pb":pb}]
+level=int(sys.argv[1])
+preset=level-100|lzma.PRESET_EXTREME if level>=100 else level
+f=[{"id":lzma.FILTER_LZMA1,"preset":preset,"dict_size":1<<19,"lc":lc,"lp":lp,"pb":pb}]
 sys.stdout.buffer.write(lzma.compress(sys.stdin.buffer.read(),lzma.FORMAT_RAW,filters=f))`;
   for (const [level, literalContext, literalPosition, position] of [
     [0, 3, 0, 2],
     [3, 3, 0, 2],
     [6, 3, 0, 2],
     [9, 3, 0, 2],
+    [LZMA_EXTREME + 9, 3, 0, 2],
     [6, 0, 2, 2],
     [6, 4, 0, 0],
     [6, 1, 3, 4],

@@ -8,6 +8,8 @@ import { rangeKernel } from './range-kernel.ts';
 
 /** Levels of {@link microLzmaFiller}, in the manner of xz. */
 export const LZMA_LEVEL_MAX = 9;
+/** To be added to a level for its extreme variant, which searches longest: the number is that of mkfs.erofs. */
+export const LZMA_EXTREME = 100;
 /** Bytes beyond the ends of source and target that a filler may read, or write. */
 export const LZMA_SLACK = 64;
 const PAGE = 65536;
@@ -27,7 +29,7 @@ export interface LzmaBits {
 export const usualLzmaBits: LzmaBits = { literalContext: 3, literalPosition: 0, position: 2 };
 
 export interface LzmaSettings {
-  /** 0 to 9. */
+  /** 0 to 9, or with {@link LZMA_EXTREME} added. */
   readonly level: number;
   /** Bytes that matches reach back at most. From 4096; the next lower power of two is used. */
   readonly windowSize: number;
@@ -48,6 +50,8 @@ const efforts: readonly (readonly [nice: number, depth: number])[] = [
   [160, 128],
   [273, 256],
 ];
+
+const extreme = [273, 512] as const;
 
 /**
  * Makes MicroLZMA streams that fill a given room: as much input as fits goes in. Streams are
@@ -83,7 +87,8 @@ export function lzmaScratchSize(settings: LzmaSettings): number {
  */
 export function microLzmaFiller(settings: LzmaSettings, memory: WebAssembly.Memory): LzmaFiller {
   const windowBits = windowBitsOf(settings);
-  const [nice, depth] = efforts[settings.level]!;
+  const { level } = settings;
+  const [nice, depth] = level >= LZMA_EXTREME ? extreme : efforts[level]!;
   const { literalContext, literalPosition, position } = settings.bits ?? usualLzmaBits;
   // What streams begin with: the inverted properties, in place of a 0.
   const firstByte = ~((position * 5 + literalPosition) * 9 + literalContext) & 0xff;

@@ -85,7 +85,8 @@ The same source gives the same image, byte for byte. The image appears whole or 
 Files that do not shrink are stored as they are. How many threads compress changes nothing in the image.
 Extended attributes of a directory are read by getfattr (Debian's package attr).
 Compressors have options after commas: level=N, dictsize=BYTES (how far lzma and zstd look back), and of lzma
-lc, lp and pb=BITS (of the byte before and of its place by which a byte is foreseen: 3, 0, 2). More
+lc, lp and pb=BITS (of the byte before and of its place by which a byte is foreseen: 3, 0, 2); its levels are 0 to 9, and 100 to
+109 that search longest. More
 of them, separated by colons, are for hints. Lines of hints are: bytes of a unit (0: not compressed),
 perhaps the number of a compressor from 0 on, and an expression; the first line whose expression
 matches counts.

@@ -1,6 +1,11 @@
 import type { Awaitable } from '@anole/bytes';
 import { LZ4_LEVEL_MAX } from '@anole/bytes';
-import { LZMA_LEVEL_MAX, type LzmaBits, usualLzmaBits } from '@anole/bytes/lzma-compress';
+import {
+  LZMA_EXTREME,
+  LZMA_LEVEL_MAX,
+  type LzmaBits,
+  usualLzmaBits,
+} from '@anole/bytes/lzma-compress';
 import { PCLUSTER_MAX_SIZE } from '../../layout/compression.ts';
 import {
   type Algorithm,
@@ -20,7 +25,8 @@ import { memorySpool, type Spool } from './spool.ts';
 export interface CompressorOptions {
   readonly compressor: Compressor;
   /**
-   * lz4hc: 3 to 12, 9 unless told; lzma: 0 to 9, 6 unless told; zstd: 1 to 22, 3 unless told; deflate:
+   * lz4hc: 3 to 12, 9 unless told; lzma: 0 to 9, 6 unless told, and
+   * with 100 added those that search longest; zstd: 1 to 22, 3 unless told; deflate:
    * 1 to 9, 6 unless told.
    */
   readonly level?: number;
@@ -197,8 +203,11 @@ function levelOf({ compressor, level }: CompressorOptions): number {
   const [lowest, highest, usual] = levels[compressor];
   if (level === undefined) return usual;
   if (highest === 0) throw badOption('level', level, 'lz4 has no levels: choose lz4hc');
-  if (Number.isInteger(level) && level >= lowest && level <= highest) return level;
-  throw badOption('level', level, `${compressor} has levels ${lowest} to ${highest}`);
+  const isExtreme = compressor === 'lzma' && level >= LZMA_EXTREME;
+  const plain = isExtreme ? level - LZMA_EXTREME : level;
+  if (Number.isInteger(level) && plain >= lowest && plain <= highest) return level;
+  const more = compressor === 'lzma' ? ', and with 100 added' : '';
+  throw badOption('level', level, `${compressor} has levels ${lowest} to ${highest}${more}`);
 }
 
 function pclusterSizeOf({ pclusterSize }: CompressorOptions, blockSize: number): number {
