@@ -45,9 +45,17 @@ export class UnpackFiles implements Disposable {
   #last: { readonly nid: number; readonly files: readonly DirectoryEntry[] } | undefined;
   #left: { readonly paths: string[]; readonly numbers: number[] } = { paths: [], numbers: [] };
 
-  constructor(tree: ErofsTree, work: UnpackWork) {
+  readonly #turn: () => Promise<void> | undefined;
+
+  /** @param turn is asked between files and pieces of large ones for what to wait for; it may raise what ends the work */
+  constructor(
+    tree: ErofsTree,
+    work: UnpackWork,
+    turn: () => Promise<void> | undefined = () => undefined,
+  ) {
     this.#tree = tree;
     this.#work = work;
+    this.#turn = turn;
     this.#maker = new FileMaker(work.base, { owners: work.owners });
   }
 
@@ -99,7 +107,9 @@ export class UnpackFiles implements Disposable {
         continue;
       }
       const making = this.#maker.make(path, node, false);
-      if (making) for await (const _ of making) this.#count();
+      if (making) for await (const _ of making) await this.#pass();
+      const turned = this.#turn();
+      if (turned) await turned;
       made++;
     }
     return made;
@@ -119,6 +129,11 @@ export class UnpackFiles implements Disposable {
     // Where they come later, they are asked for again, by who can wait.
     xattrs.catch(() => undefined);
     return true;
+  }
+
+  async #pass(): Promise<void> {
+    this.#count();
+    await this.#turn();
   }
 
   #count(): void {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -9,6 +9,7 @@ import { type ErofsNode, openErofs, writeErofs } from '@anole/erofs';
 import { hostTree, unpackTree } from '@anole/host';
 import { hasNative } from '@anole/host/native';
 import { describeDifferences, MemoryTree } from '@anole/vfs';
+import { UnpackFiles } from './unpack-files.ts';
 import { UnpackThreads } from './unpack-threads.ts';
 
 const base = mkdtempSync(join(tmpdir(), 'anole-threads-'));
@@ -116,6 +117,31 @@ test('what a thread meets ends the unpacking, and nothing is left', async () => 
     (error) => AnoleError.is(error) && error.code === 'EROFS_BAD_DATA',
   );
   assert.deepEqual(readdirSync(base).sort(), before);
+});
+
+test('a signal is heard between the files that this thread makes itself', async () => {
+  const file = await imageFile('heard');
+  const image = await openErofs(memorySource(readFileSync(file)));
+  const controller = new AbortController();
+  const { signal } = controller;
+  const done: string[] = [];
+  const work = {
+    owners: false,
+    xattrs: true,
+    written: new BigInt64Array(new SharedArrayBuffer(8)),
+  };
+  const target = mkdtempSync(join(base, 'here-'));
+  using files = new UnpackFiles(image, { base: target, ...work }, () => {
+    done.push('turn');
+    if (done.length === 700) controller.abort(new Error('enough'));
+    signal.throwIfAborted();
+    return undefined;
+  });
+  mkdirSync(join(target, 'many'));
+  const { nid } = (await image.root.lookup('many'))!;
+  const job = { directories: 'many', numbers: Float64Array.of(nid, 0, 1) };
+  await assert.rejects(files.run(job), /enough/);
+  assert.equal(readdirSync(join(target, 'many')).length, 700);
 });
 
 test('a signal ends threads too, and nothing is left', async () => {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { setImmediate } from 'node:timers/promises';
+import { Pacer } from '@anole/bytes';
 import type { ErofsNode, ErofsTree } from '@anole/erofs';
 import { Crew, type Elsewhere, type LeftFile, type Making } from '@anole/host';
 import type { TreeNode } from '@anole/vfs';
@@ -20,6 +21,8 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
   entries = 0;
   private readonly image: string;
   private readonly tree: ErofsTree;
+  private readonly signal: AbortSignal | undefined;
+  private readonly pacer = new Pacer();
   private readonly written = new BigInt64Array(new SharedArrayBuffer(8));
   private crew: Crew<UnpackJob, UnpackDone> | undefined;
   private here: UnpackFiles | undefined;
@@ -31,10 +34,14 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
   private numbers: number[] = [];
   private size = 0;
 
-  /** @param tree of the file, as this thread reads it */
-  constructor(image: string, tree: ErofsTree) {
+  /**
+   * @param tree of the file, as this thread reads it
+   * @param signal ends what this thread makes itself; others end by `stop`
+   */
+  constructor(image: string, tree: ErofsTree, signal?: AbortSignal) {
     this.image = image;
     this.tree = tree;
+    this.signal = signal;
   }
 
   get bytes(): number {
@@ -46,7 +53,7 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
     const url = new URL(`./unpack-worker.${extension}`, import.meta.url);
     const work: UnpackWork = { ...making, written: this.written };
     const task: UnpackTask = { ...work, image: this.image };
-    this.here = new UnpackFiles(this.tree, work);
+    this.here = new UnpackFiles(this.tree, work, () => this.turn());
     this.crew = new Crew(url, task, Math.min(MOST_THREADS, availableParallelism()) - 1);
   }
 
@@ -72,6 +79,12 @@ export class UnpackThreads implements Elsewhere, AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop();
+  }
+
+  /** Signals and what threads say are heard now and then. */
+  private turn(): Promise<void> | undefined {
+    this.signal?.throwIfAborted();
+    return this.pacer.turn();
   }
 
   private async putParts(path: string, directory: TreeNode, parts: number): Promise<void> {

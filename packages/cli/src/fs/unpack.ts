@@ -26,7 +26,7 @@ export async function unpackAction(
   const options = { reuseMemory: true };
   await using image = await OpenImage.open(file, 'much', context.signal, flags, options);
   await using threads = worthThreads(image, flags)
-    ? new UnpackThreads(file, image.tree)
+    ? new UnpackThreads(file, image.tree, context.signal)
     : undefined;
   const root = flags.path === undefined ? image.tree.root : await directoryOf(image, flags.path);
   const report = await unpackTree({ root }, directory, {
