@@ -109,9 +109,13 @@ export const addressOf = (bytes: Uint8Array): bigint => koffi().address(bytes);
 export const viewAt = (address: bigint, length: number): ArrayBuffer =>
   uninterrupted(() => koffi().view(address, length));
 
-/** Name of the error that the last native call of this thread met: `EAGAIN`. */
+/**
+ * Name of the error that the last native call of this thread met: `EAGAIN`. Hardly ever that of a call that V8 made
+ * since: who must be sure asks the kernel once more, by a call of Node's.
+ */
 export function lastError(): string {
-  return getSystemErrorMap().get(-koffi().errno())?.[0] ?? `errno ${koffi().errno()}`;
+  const errno = koffi().errno();
+  return getSystemErrorMap().get(-errno)?.[0] ?? `errno ${errno}`;
 }
 
 /**
@@ -132,7 +136,7 @@ export function nativeError(action: string): Error {
 
 /** The error of the native call that just failed, as Node's own calls raise it. */
 export function systemError(): Error & { readonly code: string } {
-  const code = lastError();
-  const message = getSystemErrorMap().get(-koffi().errno())?.[1] ?? code;
+  const errno = koffi().errno();
+  const [code, message] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown'];
   return Object.assign(new Error(`${code}: ${message}`), { code });
 }

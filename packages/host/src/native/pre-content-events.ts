@@ -1,5 +1,6 @@
+import { writeSync } from 'node:fs';
 import { HostError } from '../errors.ts';
-import { native, systemError } from './koffi.ts';
+import { native } from './koffi.ts';
 
 const write = native('int64_t write(int fd, const void *bytes, size_t length)');
 
@@ -39,7 +40,8 @@ export function answerEvent(group: number, fd: number, allow: boolean): void {
   response[0] = fd;
   // FAN_DENY_ERRNO
   response[1] = allow ? FAN_ALLOW : FAN_DENY | (EIO << 24);
-  if (write(group, response, 8) < 0) throw systemError();
+  // Node's own call says reliably why not, or does it.
+  if (write(group, response, 8) < 0) writeSync(group, response);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { setPriority } from 'node:os';
 import { parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { inodeOf } from './file-calls.ts';
-import { closeDescriptor, lastError, native, nativeError } from './koffi.ts';
+import { closeDescriptor, native, nativeError } from './koffi.ts';
 import { type AccessEvent, answerEvent, eachEvent } from './pre-content-events.ts';
 import { readNow } from './read-now.ts';
 import { ReadyBlocks } from './ready-blocks.ts';
@@ -27,6 +27,7 @@ const poll = native('int poll(void *descriptors, unsigned long count, int timeou
 /** poll.h. A descriptor's second word has what is asked for, and in its upper half what is. */
 const POLLIN = 1;
 const FOUND = 16;
+const MOST_FAILURES = 1000;
 
 /** So many events fit into it that where it is filled there may be more of before the end was told. */
 const BUFFER = 64 * 1024;
@@ -69,8 +70,9 @@ function hurry(): void {
 
 /** Waits, in this thread: nobody is woken in between. Whether the end was told. */
 function wait(): boolean {
-  while (poll(descriptors, 2, -1) < 0) {
-    if (lastError() !== 'EINTR') throw nativeError('wait for reads');
+  // Signals interrupt it; whatever else fails goes on failing.
+  for (let failures = 0; poll(descriptors, 2, -1) < 0; ) {
+    if (++failures > MOST_FAILURES) throw nativeError('wait for reads');
   }
   return descriptors[3]! >> FOUND !== 0;
 }

@@ -1,4 +1,6 @@
-import { check, lastError, native, systemError } from './koffi.ts';
+import { readSync } from 'node:fs';
+import { systemCode } from '../errors.ts';
+import { check, lastError, native } from './koffi.ts';
 
 const read = native('int64_t read(int fd, void *buffer, size_t length)');
 const fcntl = native('int fcntl(int fd, int command, long argument)');
@@ -24,5 +26,11 @@ export function readNow(fd: number, buffer: Uint8Array): number | undefined {
   const count = Number(read(fd, buffer, buffer.length));
   if (count >= 0) return count;
   if (lastError() === 'EAGAIN') return undefined;
-  throw systemError();
+  try {
+    // Says reliably why not, or does it.
+    return readSync(fd, buffer);
+  } catch (error) {
+    if (systemCode(error) === 'EAGAIN') return undefined;
+    throw error;
+  }
 }
