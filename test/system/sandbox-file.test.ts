@@ -308,7 +308,7 @@ describe('a file that is not what was saved', () => {
     await refuses(at('cut'), /^SANDBOX_FILE_FOREIGN$/);
     await refuses(at('missing'), /^HOST_NOT_FOUND$/);
     const newer = readFileSync(at('one'));
-    newer[8] = 3;
+    newer[8] = 2;
     writeFileSync(at('cut'), newer);
     await refuses(at('cut'), /^SANDBOX_FILE_VERSION$/);
   });

@@ -61,12 +61,11 @@ export type {
 } from './tree.ts';
 export { firstName, type WalkEntry, type WalkOptions, walk } from './walk.ts';
 export { isWhiteout, type Marker, markerOf, OPAQUE, type Whiteouts } from './whiteouts.ts';
-export {
-  isWritable,
-  type NewNode,
-  type RenameOptions,
-  type StatChange,
-  type Usage,
-  type WritableNode,
-  type WritableTree,
+export type {
+  NewNode,
+  RenameOptions,
+  StatChange,
+  Usage,
+  WritableNode,
+  WritableTree,
 } from './writable.ts';

@@ -147,9 +147,19 @@ export const JUMPS_MIX = 10;
 export const LOADER = 0;
 /** Index of the function that executes what is decoded, see {@link ./decoded/loop.ts}. */
 export const DECODED = 1;
-/** The entry for a place. */
+/** How far from the entry for a place that for its loose code is. */
+export const LOOSE_JUMPS = JUMPS_BYTES / 2;
+/** The entry for a place, or for its loose code (`looseAt`). */
 export const jumpSlot = (place: number): number =>
-  JUMPS + (((place << 2) ^ (place >>> JUMPS_MIX)) & (JUMPS_BYTES - 8));
+  JUMPS +
+  ((((place << 2) ^ (place >>> JUMPS_MIX)) & (JUMPS_BYTES - 8)) ^
+    (isLoose(place) ? LOOSE_JUMPS : 0));
+/**
+ * How compiled code is known in which each access asks the TLB for itself (docs/decisions/0237): by the place
+ * at which it is entered, an even number, and one.
+ */
+export const looseAt = (place: number): number => place | 1;
+export const isLoose = (place: number): boolean => (place & 1) !== 0;
 /** i32 counters of jumps to places without compiled code, direct-mapped by half-word. */
 export const COUNTERS = 0x3_0000;
 export const COUNTERS_BYTES = 0x1_0000;

@@ -18,7 +18,7 @@ import { AgentLine } from './agent-line.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
-import { forkSandbox, posted } from './fork.ts';
+import { forkSandbox } from './fork.ts';
 import { jit } from './hart-parts.ts';
 import type {
   BaseFile,
@@ -270,7 +270,7 @@ async function forkFor(
   const taken = link.lastFork.then(async () => forkSandbox(served, await greeting, code));
   link.lastFork = taken.catch(() => {});
   try {
-    to.postMessage(posted(await taken));
+    to.postMessage(await taken);
     link.tell({ type: 'forked', id });
   } catch (error) {
     link.tell({ type: 'not-forked', id, error: reported(error) });

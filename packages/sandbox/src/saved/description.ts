@@ -1,5 +1,5 @@
 import type { ImageExecution } from '../container-image.ts';
-import type { DirectoryVolume, ImageVolume, TreeSource } from '../engine/messages.ts';
+import type { TreeSource, VolumeSource } from '../engine/messages.ts';
 import type { PublishedPort } from '../network/options.ts';
 import { damaged } from './errors.ts';
 
@@ -30,16 +30,9 @@ export interface About {
   readonly labels: Readonly<Record<string, string>>;
 }
 
-/** An image as a volume, and what tells it from others: the guest's kernel holds much of it. */
-export interface SavedImage extends ImageVolume {
-  readonly fingerprint: string;
-}
-
-export type SavedVolume = DirectoryVolume | SavedImage;
-
 /** What the host gave the sandbox. A file gives none of it by itself: decision 0113. */
 export interface Grants {
-  readonly volumes: readonly SavedVolume[];
+  readonly volumes: readonly VolumeSource[];
   /** Absent: the machine has no network. */
   readonly network?: {
     readonly policy: {
@@ -105,17 +98,6 @@ const object =
   };
 const texts = listOf(isText);
 
-const imageKinds = ['erofs', 'tar', 'on-demand'] as const;
-const isImage = object({
-  path: isText,
-  name: isText,
-  image: object({ kind: oneOf(...imageKinds), path: isText }),
-  fingerprint: isText,
-});
-const isDirectory = object({ path: isText, directory: isText, readOnly: oneOf(true, false) });
-const isVolume: Check = (value) =>
-  object({})(value) && ('image' in (value as object) ? isImage : isDirectory)(value);
-
 const isTextMap: Check = (value) => object({})(value) && texts(Object.values(value as object));
 
 const isWhole = object({
@@ -136,7 +118,7 @@ const isWhole = object({
   next: isCount,
   commands: listOf(object({ id: isCount, argv: texts })),
   labels: isTextMap,
-  volumes: listOf(isVolume),
+  volumes: listOf(object({ path: isText, directory: isText, readOnly: oneOf(true, false) })),
   network: optional(
     object({
       policy: object({
@@ -148,7 +130,7 @@ const isWhole = object({
       dns: texts,
     }),
   ),
-  root: object({ kind: oneOf(...imageKinds, 'directory'), path: isText }),
+  root: object({ kind: oneOf('erofs', 'tar', 'directory', 'on-demand'), path: isText }),
   fingerprint: isText,
   memoryMiB: isCount,
   cpus: isCount,

@@ -1,11 +1,6 @@
 import type { CallOptions } from '@anole/bytes';
-import {
-  isImageVolume,
-  type MachineOrder,
-  type SandboxFork,
-  type VolumeSource,
-} from '../engine/messages.ts';
-import type { About, Description, SavedVolume } from './description.ts';
+import type { MachineOrder, SandboxFork } from '../engine/messages.ts';
+import type { About, Description } from './description.ts';
 import { fingerprint } from './fingerprint.ts';
 import { writeSaved } from './write.ts';
 
@@ -33,14 +28,10 @@ export async function saveSandbox(
     cpus,
     terminals,
     maxWritten,
-    volumes: volumes.map(savedVolume),
+    volumes,
     ...(network && {
       network: { policy: network.policy, publish: network.publish, dns: network.dns },
     }),
   };
   await writeSaved(path, description, fork, options);
-}
-
-function savedVolume(volume: VolumeSource): SavedVolume {
-  return isImageVolume(volume) ? { ...volume, fingerprint: fingerprint(volume.image) } : volume;
 }

@@ -57,8 +57,8 @@ export function runCompiled(
   const follow = [
     brIf(is(Outcome.slow), slow),
     brIf(is(Outcome.interrupt), again),
-    set(skip, is(Outcome.short)),
-    when(is(Outcome.hot), [hot, op('drop')]),
+    set(skip, op('i32.or', is(Outcome.short), is(Outcome.across))),
+    when(op('i32.or', is(Outcome.hot), is(Outcome.across)), [hot, op('drop')]),
     when(is(Outcome.empty), call(helpers.decode, slot32(ENTERED))),
   ];
   const decoded = [

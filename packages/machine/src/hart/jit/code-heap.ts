@@ -10,7 +10,7 @@ export interface Compiled {
   /** Where it comes from, and its number there. */
   readonly module: CodeModule;
   readonly number: number;
-  /** Places at which it is entered. */
+  /** Places at which it is entered, see {@link Lie}. */
   readonly entries: readonly number[];
   /** Pages of RAM that have its instructions. */
   readonly pages: readonly number[];
@@ -89,9 +89,10 @@ export class CodeHeap {
     return true;
   }
 
-  /** What is compiled, for other harts. Stays as it is. */
+  /** What is compiled, for other harts, but for what is loose: where a stack lies may be another. Stays as it is. */
   share(): SharedCode {
-    this.#shared ??= packCode([...this.#all, ...(this.#adopted?.rest() ?? [])]);
+    const own = [...this.#all].filter(({ entries }) => !at.isLoose(entries[0]!));
+    this.#shared ??= packCode([...own, ...(this.#adopted?.rest() ?? [])]);
     return this.#shared;
   }
 
@@ -220,7 +221,9 @@ export class CodeHeap {
     const entries = new Set([...(this.#byPage.get(page) ?? [])].flatMap((each) => each.entries));
     for (const place of entries) {
       const index = this.#byPlace.get(place)?.index;
-      if (index !== undefined && at.pageOf(place) === page) decoded.enter(place, index);
+      if (index !== undefined && at.pageOf(place) === page && !at.isLoose(place)) {
+        decoded.enter(place, index);
+      }
     }
     for (const place of this.#adopted?.placesIn(page) ?? []) decoded.enter(place, at.LOADER);
   }
@@ -273,13 +276,13 @@ export class CodeHeap {
     const slot = at.jumpSlot(place) >> 2;
     this.#words[slot] = place;
     this.#words[slot + 1] = index;
-    this.#decoded?.enter(place, index);
+    if (!at.isLoose(place)) this.#decoded?.enter(place, index);
   }
 
   #retract(place: number): void {
     const slot = at.jumpSlot(place) >> 2;
     if (this.#words[slot] === place) this.#words[slot] = 0;
-    this.#decoded?.restore(place);
+    if (!at.isLoose(place)) this.#decoded?.restore(place);
   }
 
   #room(): number {

@@ -77,7 +77,8 @@ export class Explorer {
     const entries = this.#entries.flatMap((offset) => indexes.get(key(this.#root, offset)) ?? []);
     const pages = [...new Set(blocks.flatMap(pagesOf))];
     // What spreads over two pages needs the second one to be known, which an entry cannot ask for.
-    return { entries: entries.filter((at) => pagesOf(blocks[at]!).length === 1), blocks, pages };
+    const inOne = entries.filter((at) => pagesOf(blocks[at]!).length === 1);
+    return { entries: inOne, blocks, pages, isLoose: false };
   }
 
   #context(start: number, caller: Context | undefined, site: number): Context {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { jumpSlot, RAM_OFFSET } from '../layout.ts';
+import { jumpSlot, looseAt, RAM_OFFSET } from '../layout.ts';
 import { BASE, makeHart, place, type TestHart } from '../testing.ts';
 
 const jit = { threshold: 1, batch: 1 };
@@ -157,6 +157,40 @@ describe('compiled code', () => {
         1000,
       );
       assert.equal(hart.readX(13), 1n);
+    }
+  });
+
+  test('accesses in a row that are not in one page get code in which each asks for itself', async () => {
+    for (const [offset, isLoose] of [
+      [64, false],
+      [4080, true],
+    ] as const) {
+      const plain = await makeHart();
+      const compiled = await makeHart({ jit: { threshold: 8, batch: 1 } });
+      for (const each of [plain, compiled]) {
+        place(
+          each,
+          `auipc sp, 0x10
+          addi sp, sp, 2047
+          addi sp, sp, ${offset - 2047}
+          addi a0, zero, 300
+          loop: addi a1, a1, 1
+          sd a0, 0(sp)
+          sd a1, 16(sp)
+          ld a2, 16(sp)
+          add a3, a3, a2
+          addi a0, a0, -1
+          bne a0, zero, loop
+          end: jal zero, end`,
+        );
+        each.hart.reset({ pc: BigInt(BASE) });
+        for (let slice = 0; slice < 15; slice++) each.hart.run(200);
+      }
+      assert.equal(compiled.hart.readX(13), 45_150n);
+      assert.deepEqual(compiled.hart.saveState(), plain.hart.saveState());
+      const words = new Int32Array(compiled.memory.wasm.buffer);
+      const store = looseAt(RAM_OFFSET + 20);
+      assert.equal(words[jumpSlot(store) >> 2] === store, isLoose);
     }
   });
 

@@ -23,8 +23,12 @@ const COUNTING = 2;
 const WARM = 200_000_000;
 /** Jumps to a place until its page is decoded. */
 const WARM_JUMPS = 256;
-/** Instructions of a region. */
+/** Instructions of a region, and of one that is loose: up to where another one takes over. */
 const LIMIT = 320;
+const LOOSE_LIMIT = 64;
+/** Times that accesses at a place reach over the end of a page until it is worth loose code; and for how many to count. */
+const LOOSE_AFTER = 256;
+const MOST_ACROSS = 4096;
 /** Places that wait while another thread compiles. */
 const MOST_WAITING = 256;
 /** Times that the other thread may fail. */
@@ -94,6 +98,8 @@ export class Jit {
   /** Pages that are worth decoding. */
   readonly #warm = new Set<number>();
   readonly #waiting = new Map<number, Hot>();
+  /** How often a group at a place was not in one page, since loose code was wanted for it. */
+  readonly #across = new Map<number, number>();
   /** Entries of what another thread compiles. */
   readonly #ordered = new Set<number>();
   /** Whether another thread is to compile. */
@@ -125,10 +131,11 @@ export class Jit {
 
   /**
    * The instruction at `place` of the memory, which is at PC in the address space at hand, was jumped
-   * to often. Whether it is compiled now.
+   * to often; or, where `place` is loose, begins accesses that are not in one page. Whether it is compiled now.
    */
   hot(place: number): boolean {
     if (this.heap.enter(place)) return true;
+    if (at.isLoose(place) && !this.#isAcrossOften(place)) return false;
     if (this.#ordered.has(place)) return false;
     if (this.#waiting.has(place)) this.#patience = 0;
     else if (this.#waiting.size >= MOST_WAITING) return false;
@@ -136,6 +143,14 @@ export class Jit {
     if (this.#options.batch > 1) return false;
     this.#compile();
     return this.heap.enter(place);
+  }
+
+  #isAcrossOften(place: number): boolean {
+    const count = (this.#across.get(place) ?? 0) + 1;
+    if (this.#across.size >= MOST_ACROSS) this.#across.clear();
+    const often = Math.min(LOOSE_AFTER, this.#options.threshold);
+    this.#across.set(place, count % often);
+    return count === often;
   }
 
   /** Puts what is entered like compiled code into the table of functions. */
@@ -326,24 +341,36 @@ export class Jit {
 
   /** Places that another one's region covers become entries of it. */
   #regions(hot: readonly Hot[], { Explorer }: Compiler): MappedRegion[] {
-    const found: { readonly map: PageMap; readonly explorer: InstanceType<typeof Explorer> }[] = [];
+    const found: {
+      readonly map: PageMap;
+      readonly explorer: InstanceType<typeof Explorer>;
+      readonly isLoose: boolean;
+    }[] = [];
     for (const { place, map } of hot) {
       if (this.#isKnown(place) || this.heap.isGivenUp(place)) continue;
-      const offset = place & 0xfff;
+      const offset = place & 0xffe;
+      const isLoose = at.isLoose(place);
       const cover = found.find(
-        (each) => each.map.place === map.place && each.explorer.covers(offset),
+        (each) =>
+          !isLoose && !each.isLoose && each.map.place === map.place && each.explorer.covers(offset),
       );
       if (cover !== undefined) {
         cover.explorer.explore([offset]);
         continue;
       }
-      const known = (at: number): boolean => this.#isKnown(map.placeOf(at) ?? 0);
-      const explorer = new Explorer(map.read, known, LIMIT);
+      const known = (there: number): boolean =>
+        !(isLoose && there === offset) && this.#isKnown(map.placeOf(there) ?? 0);
+      const explorer = new Explorer(map.read, known, isLoose ? LOOSE_LIMIT : LIMIT);
       explorer.explore([offset]);
-      found.push({ map, explorer });
+      found.push({ map, explorer, isLoose });
     }
     return found
-      .map(({ map, explorer }) => ({ ...explorer.region(), places: map.places, map }))
+      .map(({ map, explorer, isLoose }) => ({
+        ...explorer.region(),
+        isLoose,
+        places: map.places,
+        map,
+      }))
       .filter(({ entries }) => entries.length > 0);
   }
 }

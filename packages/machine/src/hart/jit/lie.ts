@@ -4,6 +4,7 @@ import type { PlacedRegion } from './translate.ts';
 
 /** Where a function of compiled code is entered, and the pages of RAM that it lies in. */
 export interface Lie {
+  /** Places, all of them of loose code or none: see `looseAt`. */
   readonly entries: readonly number[];
   readonly pages: readonly number[];
   /** What the pages held, one after another, where others may change RAM unnoticed. */
@@ -16,10 +17,12 @@ export interface MappedRegion extends PlacedRegion {
 }
 
 /** @param shared whether others may change RAM unnoticed */
-export function lieOf({ entries, blocks, pages, places, map }: MappedRegion, shared: boolean): Lie {
+export function lieOf(region: MappedRegion, shared: boolean): Lie {
+  const { entries, blocks, pages, places, map, isLoose } = region;
   const start = places.get(0)!;
+  const known = (place: number): number => (isLoose ? at.looseAt(place) : place);
   return {
-    entries: entries.map((index) => (start + blocks[index]!.offset) | 0),
+    entries: entries.map((index) => known((start + blocks[index]!.offset) | 0)),
     pages: pages.map((page) => at.pageOf(places.get(page)!)),
     ...(shared && { copies: pages.map((page) => map.copyOf(page)) }),
   };

@@ -18,11 +18,13 @@ import { entryOf, tableOf } from '../interpreter/tlb-access.ts';
 import {
   COUNTERS_BYTES,
   DECODED,
+  ENTERED,
   FETCH_MODE,
   FRAME_OF,
   JUMPS,
   JUMPS_BYTES,
   JUMPS_MIX,
+  LOOSE_JUMPS,
   PC,
   RAM_OFFSET,
   REMAINING,
@@ -37,9 +39,18 @@ export const compiledSignature: Signature = { params: ['i64', 'i32'], results: [
 
 /**
  * What is to be done next: go on, execute the instruction at PC by `slow`, or a few by `fast`, or take
- * an interrupt if there is one. The decoded loop alone says to have the place ENTERED compiled, or decoded.
+ * an interrupt if there is one. The decoded loop alone says to have the place ENTERED compiled, or decoded;
+ * {@link acrossTo} alone, that accesses at the place ENTERED reach over the end of a page.
  */
-export const Outcome = { proceed: 0, slow: 1, short: 2, interrupt: 3, hot: 4, empty: 5 } as const;
+export const Outcome = {
+  proceed: 0,
+  slow: 1,
+  short: 2,
+  interrupt: 3,
+  hot: 4,
+  empty: 5,
+  across: 6,
+} as const;
 
 /** Offset from JUMPS of the entry for a place: as `jumpSlot` of the layout. */
 export const jumpEntry = (place: Local): Code => {
@@ -81,6 +92,36 @@ export function chainTo(type: TypeRef, scope: FunctionScope, decodes: boolean): 
     set(place, add32(wrap(get(pc)), load('i32.load', get(entry), 8))),
     set(entry, jumpEntry(place)),
     when(op('i32.ne', load('i32.load', get(entry), JUMPS), get(place)), leave),
+    tailCallIndirect(type, load('i32.load', get(entry), JUMPS + 4), get(pc), get(remaining)),
+  ];
+}
+
+/**
+ * Body of a function of {@link compiledSignature} that goes to the loose code for a pc, which a region left
+ * because a group of its accesses is not in one page. Where there is none it says so, unless `shared`.
+ */
+export function acrossTo(type: TypeRef, scope: FunctionScope, shared: boolean): Code {
+  const [pc, remaining] = scope.params as [Local, Local];
+  const table = scope.local('i32');
+  const entry = scope.local('i32');
+  const place = scope.local('i32');
+  const leave = (outcome: number): Code => [
+    setSlot64(PC, get(pc)),
+    setSlot32(REMAINING, get(remaining)),
+    ret(i32(outcome)),
+  ];
+  if (shared) return leave(Outcome.short);
+  return [
+    set(table, tableOf(TlbKind.fetch, FETCH_MODE)),
+    set(entry, entryOf(table, get(pc))),
+    when(op('i64.ne', load('i64.load', get(entry)), and64(get(pc), -4096)), leave(Outcome.short)),
+    set(place, add32(wrap(get(pc)), load('i32.load', get(entry), 8))),
+    set(entry, op('i32.xor', jumpEntry(place), i32(LOOSE_JUMPS))),
+    set(place, op('i32.or', get(place), i32(1))),
+    when(op('i32.ne', load('i32.load', get(entry), JUMPS), get(place)), [
+      setSlot32(ENTERED, get(place)),
+      leave(Outcome.across),
+    ]),
     tailCallIndirect(type, load('i32.load', get(entry), JUMPS + 4), get(pc), get(remaining)),
   ];
 }

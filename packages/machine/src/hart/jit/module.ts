@@ -1,7 +1,7 @@
 import { ModuleBuilder } from '@anole/bytes/wasm';
 import { RAM_OFFSET } from '../layout.ts';
 import { isDeclaredShared } from '../memory-pool.ts';
-import { chainTo, compiledSignature } from './lookup.ts';
+import { acrossTo, chainTo, compiledSignature } from './lookup.ts';
 import { StepTemplates } from './templates.ts';
 import { type PlacedRegion, translate } from './translate.ts';
 
@@ -15,10 +15,11 @@ export function regionsModule(
   const type = module.typeOf(compiledSignature);
   const templates = templatesFor({ fused, shared });
   const chain = module.function(compiledSignature, (scope) => chainTo(type, scope, !shared));
+  const across = module.function(compiledSignature, (scope) => acrossTo(type, scope, shared));
   for (const [number, region] of regions.entries()) {
     module.function(
       compiledSignature,
-      (scope) => translate(region, scope, { chain, templates }),
+      (scope) => translate(region, scope, { chain, across, templates }),
       String(number),
     );
   }

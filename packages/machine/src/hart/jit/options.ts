@@ -1,5 +1,8 @@
 export interface JitOptions {
-  /** Jumps to a place until it is compiled: see `docs/decisions/0037-compiling-pays-off-late.md`. */
+  /**
+   * Jumps to a place until it is compiled: see `docs/decisions/0037-compiling-pays-off-late.md`. What reaches over the
+   * ends of pages is compiled anew after so many times, too, or 256.
+   */
   readonly threshold: number;
   /**
    * The same for the first 200 million instructions: who starts a machine for one short command pays

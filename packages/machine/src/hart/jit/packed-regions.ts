@@ -3,16 +3,16 @@ import { type Step, stepOf } from './step.ts';
 import type { PlacedRegion } from './translate.ts';
 
 /**
- * Regions as words, for another thread. A region: the numbers of its entries, pages and blocks; the entries; each
- * page with its place; each block's {@link Block} in order, with the number of its steps; each step's offset, size
+ * Regions as words, for another thread. A region: whether it is loose; the numbers of its entries, pages and
+ * blocks; the entries; each page with its place; each block's {@link Block} in order, with the number of its steps; each step's offset, size
  * and word.
  */
 const NONE = -0x8000_0000;
 
 export function packRegions(regions: readonly PlacedRegion[]): Int32Array<ArrayBuffer> {
   const words = [regions.length];
-  for (const { entries, pages, places, blocks } of regions) {
-    words.push(entries.length, pages.length, blocks.length, ...entries);
+  for (const { isLoose, entries, pages, places, blocks } of regions) {
+    words.push(Number(isLoose), entries.length, pages.length, blocks.length, ...entries);
     for (const page of pages) words.push(page, places.get(page)!);
     for (const { offset, next, target, follow, taken, back, steps } of blocks) {
       words.push(offset, next, target ?? NONE, follow ?? NONE, taken ?? NONE, back ?? NONE);
@@ -26,11 +26,13 @@ export function packRegions(regions: readonly PlacedRegion[]): Int32Array<ArrayB
 export function unpackRegions(words: Int32Array): PlacedRegion[] {
   const reader = new Reader(words);
   return times(reader.next(), () => {
+    const isLoose = reader.next() !== 0;
     const [entries, pages, blocks] = [reader.next(), reader.next(), reader.next()];
     const region = { entries: times(entries, () => reader.next()) };
     const places = new Map(times(pages, () => [reader.next(), reader.next()] as const));
     return {
       ...region,
+      isLoose,
       pages: [...places.keys()],
       places,
       blocks: times(blocks, () => unpackBlock(reader)),

@@ -26,6 +26,8 @@ export interface Region {
   readonly blocks: readonly Block[];
   /** Pages that have parts of it, counted from the first one: 0, and what can be reached. */
   readonly pages: readonly number[];
+  /** Whether each access is to ask the TLB for itself: what it is off is often near the end of a page. */
+  readonly isLoose: boolean;
 }
 
 /** The pages that a block has parts of. */

@@ -53,6 +53,8 @@ export interface PlacedRegion extends Region {
 export interface TranslateOptions {
   /** Body of the function that goes to other compiled code, see {@link ./lookup.ts}. */
   readonly chain: FunctionRef;
+  /** See `acrossTo`. */
+  readonly across: FunctionRef;
   readonly templates: StepTemplates;
 }
 
@@ -149,11 +151,19 @@ class Translator {
         block(this.#chain, this.#withTails(body)),
         tailCall(this.#options.chain, get(target), get(remaining)),
       ),
-      setSlot64(PC, add64(get(base), op('i64.extend_i32_s', leavingOffset()))),
-      setSlot32(
-        REMAINING,
+      set(base, add64(get(base), op('i64.extend_i32_s', leavingOffset()))),
+      set(
+        remaining,
         add32(get(remaining), and32(op('i32.shr_u', get(leaving), i32(REFUND)), MAX_REFUND)),
       ),
+      this.#region.isLoose
+        ? []
+        : when(
+            op('i32.eqz', and32(get(leaving), 3)),
+            tailCall(this.#options.across, get(base), get(remaining)),
+          ),
+      setSlot64(PC, get(base)),
+      setSlot32(REMAINING, get(remaining)),
       and32(get(leaving), 3),
     ];
   }
@@ -218,7 +228,7 @@ class Translator {
   #block(index: number): Code {
     const { steps, offset } = this.#region.blocks[index]!;
     const count = steps.length;
-    this.#groups = groupsOf(steps);
+    this.#groups = this.#region.isLoose ? new Map() : groupsOf(steps);
     this.#deltas.clear();
     const dirty = this.#liveness.dirty(index);
     this.#before = new Set(dirty);
@@ -276,7 +286,8 @@ class Translator {
     this.#deltaLocals[this.#deltas.size] = delta;
     this.#deltas.set(group, delta);
     const locals = { base: this.#register(group.base), delta, work: this.#work('i64') };
-    const leave = leavingAt(offset, refund, Outcome.slow);
+    // As no outcome, which is 0, it goes to what is there for it.
+    const leave = leavingAt(offset, refund, Outcome.proceed);
     return fill(checkOf(group), checkNumbers(group, leave, locals), this.#slow());
   }
 

@@ -63,14 +63,6 @@ interface Segment {
   readonly size: number;
 }
 
-/** Bytes of the largest segments that are read whole. */
-export interface PartBounds {
-  /** Default 8 MiB. */
-  readonly code?: number;
-  /** Default 4 MiB. */
-  readonly constants?: number;
-}
-
 /** How many names may still be read, of libraries and directories, in characters. */
 export interface NamesLeft {
   characters: number;
@@ -81,11 +73,7 @@ export interface NamesLeft {
  *
  * @param left what was read is taken off; where nothing is left, there are no more names
  */
-export async function elfNeeds(
-  file: TreeNode,
-  left: NamesLeft,
-  most: PartBounds = {},
-): Promise<ElfNeeds | undefined> {
+export async function elfNeeds(file: TreeNode, left: NamesLeft): Promise<ElfNeeds | undefined> {
   const header = await exactly(file, 0, HEADER);
   if (header === undefined || MAGIC.some((byte, at) => header[at] !== byte)) return undefined;
   if (header[4] !== CLASS_64 || header[5] !== LITTLE) return undefined;
@@ -98,7 +86,7 @@ export async function elfNeeds(
   const dynamic = await dynamicOf(file, segments, left);
   return {
     machine,
-    parts: partsOf(file.stat.size, segments, most),
+    parts: partsOf(file.stat.size, segments),
     libraries: await dynamic.texts([DT_NEEDED], MAX_LIBRARIES),
     directories: (await dynamic.texts([DT_RUNPATH, DT_RPATH], MAX_DIRECTORIES))
       .flatMap((list) => list.split(':'))
@@ -135,11 +123,7 @@ async function segmentsOf(
  * The loader reads what is relocated, and the tables for that, which lie in the first segment. Of much code, and of
  * large tables of constants, a start reads here and there.
  */
-function partsOf(
-  size: number,
-  segments: readonly Segment[],
-  { code = MAX_CODE, constants = MAX_CONSTANTS }: PartBounds,
-): readonly ElfPart[] {
+function partsOf(size: number, segments: readonly Segment[]): readonly ElfPart[] {
   if (size <= WHOLE) return [{ offset: 0, length: size }];
   const parts: ElfPart[] = [];
   for (const { type, flags, offset, size: length } of segments) {
@@ -147,7 +131,7 @@ function partsOf(
     if (type !== PT_LOAD || !isInside || length === 0) continue;
     const isCode = (flags & EXECUTABLE) !== 0;
     const isLoaded = (flags & WRITABLE) !== 0 || (offset === 0 && !isCode);
-    const most = isLoaded ? MAX_LOADED : isCode ? code : constants;
+    const most = isLoaded ? MAX_LOADED : isCode ? MAX_CODE : MAX_CONSTANTS;
     if (length <= most) parts.push({ offset, length });
     else if (offset === 0) parts.push({ offset, length: WHOLE });
   }
