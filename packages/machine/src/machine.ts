@@ -102,7 +102,7 @@ export class Machine implements AsyncDisposable {
    *   out to be damaged ends {@link run} with `MACHINE_SNAPSHOT_DAMAGED`.
    */
   static async restore(options: RestoreOptions): Promise<Machine> {
-    const { snapshot } = options;
+    const { snapshot, isCopy = true } = options;
     const { memorySize, clock, cpus = 1 } = snapshot.shape;
     const { fill, ticks: startTicks } = snapshot;
     // It has the windows that it had, whatever its devices could have now.
@@ -113,8 +113,7 @@ export class Machine implements AsyncDisposable {
     devicesFromJson(board, snapshot.devices);
     restoreHarts(board, snapshot.hart);
     if (snapshot.code) board.hart.adoptCode(snapshot.code);
-    // With the clock of instructions it is not a copy: it goes on as the one that was saved.
-    if (clock === 'real') board.renew();
+    if (isCopy && clock === 'real') board.renew();
     // What was written so far is as the snapshot has it.
     board.memory.takeWritten();
     return new Machine(board, panic, control, clock, groundOf(snapshot));

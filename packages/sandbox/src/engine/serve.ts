@@ -141,7 +141,7 @@ async function runMachine(
   const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
-    : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
+    : Machine.restore({ snapshot: start.snapshot, isCopy: start.isCopy, devices, onSerial, jit }));
   const { promise: failure, reject: fail } = Promise.withResolvers<never>();
   failure.catch(() => {});
   const served = { link, machine, files, network, console, gates, base: start?.base, fail };
