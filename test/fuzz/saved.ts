@@ -46,7 +46,14 @@ async function lines(): Promise<Uint8Array> {
 const about = {
   ...{ saved: 1, image: 'os:base', hostname: 'box', environment: { A: 'b' }, maxProcesses: 9 },
   ...{ execution: { entrypoint: [], cmd: ['sh'] }, next: 3, commands: [{ id: 1, argv: ['sh'] }] },
-  ...{ volumes: [{ path: '/v', directory: '/tmp', readOnly: true }], labels: {}, memoryMiB: 128 },
+  ...{
+    volumes: [
+      { path: '/v', directory: '/tmp', readOnly: true },
+      { path: '/i', name: 'x', image: { kind: 'tar', path: '/x' }, fingerprint: 'x' },
+    ],
+    labels: {},
+    memoryMiB: 128,
+  },
   ...{
     root: { kind: 'erofs', path: '/x' },
     fingerprint: 'x',

@@ -131,6 +131,35 @@ describe('anole run of container images', () => {
     assert.match(anole('run', name, 'again').stdout, /^hello from .*: again\n$/);
   });
 
+  test('has images of registries and of layouts as volumes, also of a sandbox that is saved', {
+    skip: needs('docker-registry'),
+  }, async (context) => {
+    const name = `docker://${await startRegistry(context)}/team/data:1`;
+    const flags = ['--platform', 'linux/riscv64', '-z', 'lz4', '-q'];
+    assert.equal(anole('image', 'convert', 'oci:layout:both', name, ...flags).status, 0);
+    rmSync(join(cache, 'blobs'), { recursive: true, force: true });
+    const greets = /echo "\$GREETING from/;
+    const script = ['cat', '/data/usr/local/bin/greet'];
+    const lazy = anole('run', '-v', `${name}:/data`, '--', ...script);
+    assert.match(lazy.stdout, greets, lazy.stderr);
+    const parts = globSync(join(cache, 'blobs/blobs/*/data')).map((path) => statSync(path));
+    const came = parts.reduce((sum, { blocks }) => sum + blocks * 512, 0);
+    const size = parts.reduce((sum, each) => sum + each.size, 0);
+    assert.ok(came > 0 && came < size / 2, `${came} of ${size} bytes came`);
+    const layout = anole('run', '-v', 'oci:layout:both:/data:ro', '--', ...script);
+    assert.match(layout.stdout, greets, layout.stderr);
+    const made = anole('run', '-d', '--name', 'saved', '-v', `${name}:/data`, 'os:base');
+    assert.equal(made.status, 0, made.stderr);
+    assert.match(anole('exec', 'saved', ...script).stdout, greets);
+    assert.equal(anole('snapshot', '--stop', 'saved', 'saved.anole').status, 0);
+    assert.match(anole('restore', 'saved.anole', '--', ...script).stderr, /had the volume docker:/);
+    const trusted = anole('restore', '--trust', 'saved.anole', '--', ...script);
+    assert.match(trusted.stdout, greets, trusted.stderr);
+    const other = ['-v', 'oci:layout:both:/data'];
+    const foreign = anole('restore', ...other, 'saved.anole', '--', ...script);
+    assert.match(foreign.stderr, /layout:both at \/data is not the one/);
+  });
+
   test('starts from images of other forms without pulling them', {
     skip: needs('docker-registry'),
   }, async (context) => {

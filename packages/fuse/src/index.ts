@@ -12,6 +12,7 @@ export type { Backings } from './backings.ts';
 export type { Stale } from './drops.ts';
 export { type FuseCode, FuseError } from './errors.ts';
 export { readFuseFork, writeFuseFork } from './fork-lines.ts';
+export { type PackedFuseFork, packFuseFork, unpackFuseFork } from './packed-fork.ts';
 export { type Reply, resendRequests } from './replies.ts';
 export { FuseServer } from './server.ts';
 export type { FuseOptions, TreeChange } from './session.ts';

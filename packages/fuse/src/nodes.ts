@@ -58,9 +58,14 @@ export class NodeTable {
 
   /** @throws FuseError with ESTALE for a number that was never given out, or forgotten. */
   get(nodeid: number): KnownNode {
-    const known = this.#byId.get(nodeid);
+    const known = this.find(nodeid);
     if (known !== undefined) return known;
     throw new FuseError('FUSE_BAD_REQUEST', `Cannot find node ${nodeid}`, Errno.ESTALE);
+  }
+
+  /** The node with a number; undefined where the kernel knows none. */
+  find(nodeid: number): KnownNode | undefined {
+    return this.#byId.get(nodeid);
   }
 
   /** Notes that the kernel is told of `node`, found in the directory of `parentIno`. */
@@ -182,7 +187,7 @@ export class NodeTable {
 
   /** As {@link pathOf}, of the node with that number, if it is known. */
   pathOfNumber(nodeid: number): string[] | undefined {
-    const known = this.#byId.get(nodeid);
+    const known = this.find(nodeid);
     return known && this.pathOf(known);
   }
 

@@ -1,6 +1,6 @@
 import type { Awaitable } from '@anole/bytes';
 import type { Timestamp, Tree, TreeNode, WritableNode, WritableTree } from '@anole/vfs';
-import { VfsError } from '@anole/vfs';
+import { isWritable, VfsError } from '@anole/vfs';
 import { type Terms, writeEntry } from './attributes.ts';
 import type { Backings } from './backings.ts';
 import { Drops } from './drops.ts';
@@ -118,7 +118,7 @@ export class Session {
     this.#agreed = options.agreed;
     this.drops = new Drops(this.nodes, options.keeper ?? 1);
     this.exclusive = options.exclusive ?? true;
-    this.writable = 'usage' in tree && options.readOnly !== true;
+    this.writable = isWritable(tree) && options.readOnly !== true;
     this.opensFreely = this.writable || options.mountedReadOnly === true;
     this.backings = options.mountedReadOnly === true ? options.backings : undefined;
     this.writebackCache = this.exclusive && this.writable && options.writebackCache !== false;

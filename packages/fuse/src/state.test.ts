@@ -3,6 +3,7 @@ import { describe, it } from 'node:test';
 import { MemoryTree, memoryOverlay } from '@anole/vfs';
 import { type FuseFork, FuseServer, type FuseState, readFuseFork, writeFuseFork } from './index.ts';
 import { attrOf, entryOf, Kernel, string, u64 } from './kernel.fixture.ts';
+import { Opcode } from './layout/opcodes.ts';
 import { AttrOut } from './layout/replies.ts';
 
 const ESTALE = 116;
@@ -17,6 +18,10 @@ function image(content: string, more: (tree: MemoryTree) => void = () => {}): Me
 
 const found = (kernel: Kernel, parent: number, name: string) =>
   entryOf(kernel.ask('LOOKUP', parent, string(name)).body);
+
+function forget(kernel: Kernel, nodeid: number): void {
+  kernel.server.handle(kernel.request(Opcode.FORGET, nodeid, u64(1)));
+}
 
 /** A kernel that goes on with a server of another tree. */
 async function moved(kernel: Kernel, tree: MemoryTree): Promise<Kernel> {
@@ -43,6 +48,37 @@ describe('a server that another one’s kernel goes on with', () => {
     next.ask('GETATTR', file.nodeid, u64(0, 0));
     const other = found(next, 1, 'a');
     assert.ok(other.nodeid > file.nodeid);
+  });
+
+  it('knows a file by any of its names, whichever the kernel asked for last, or forgot', async () => {
+    const linked = () => image('one', (tree) => tree.putLink('other/name', 'dir/file'));
+    const kernel = new Kernel(memoryOverlay(linked()));
+    const file = found(kernel, found(kernel, 1, 'dir').nodeid, 'file');
+    const other = found(kernel, 1, 'other');
+    assert.equal(found(kernel, other.nodeid, 'name').nodeid, file.nodeid);
+    const readable = async () => {
+      const next = await moved(kernel, linked());
+      assert.equal(next.ask('GETATTR', file.nodeid, u64(0, 0)).error, 0);
+      return next.server.knownNodes;
+    };
+    assert.equal(await readable(), 4);
+    forget(kernel, other.nodeid);
+    assert.equal(await readable(), 3);
+  });
+
+  it('is not said where a node has lost its names, and has the others where that is said', () => {
+    const kernel = new Kernel(memoryOverlay(image('one')));
+    const dir = found(kernel, 1, 'dir');
+    const file = found(kernel, dir.nodeid, 'file');
+    kernel.ask('UNLINK', dir.nodeid, string('file'));
+    assert.equal(kernel.server.saveState(), undefined);
+    const { nodes } = kernel.server.saveNamed();
+    assert.deepEqual(
+      nodes.map(({ nodeid }) => nodeid),
+      [dir.nodeid],
+    );
+    forget(kernel, file.nodeid);
+    assert.equal(kernel.server.saveState()?.nodes.length, 1);
   });
 
   it('knows of which names the kernel was told that they are not there', async () => {

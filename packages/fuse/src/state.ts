@@ -1,7 +1,7 @@
 import type { TreeNode } from '@anole/vfs';
 import type { Stale } from './drops.ts';
 import { Errno, FuseError } from './errors.ts';
-import type { KnownNode } from './nodes.ts';
+import type { KnownNode, NodeTable } from './nodes.ts';
 import type { Session } from './session.ts';
 
 /** What a kernel knows of a server, as plain JSON. */
@@ -60,35 +60,44 @@ export function continueSession(
 const MAX_NODES = 4_000_000;
 
 export function saveSession(session: Session): FuseState | undefined {
-  const nodes: SavedNode[] = [];
-  for (const { nodeid, parentIno, name, type, lookups } of session.nodes.known()) {
-    const parent = session.nodes.numberOf(parentIno);
-    if (name === undefined || parent === undefined) return undefined;
-    nodes.push({ nodeid, parent, name, type, lookups });
-  }
-  const { agreed } = session;
-  const absent = [1, ...nodes.map(({ nodeid }) => nodeid)].flatMap((nodeid) => {
+  const state = saveNamed(session);
+  // All but the root, which has no name.
+  if (state.nodes.length < session.nodes.size - 1) return undefined;
+  const absent = [1, ...state.nodes.map(({ nodeid }) => nodeid)].flatMap((nodeid) => {
     const names = absentNames(session.nodes.get(nodeid));
     return names.length === 0 ? [] : [[nodeid, names] as const];
   });
-  return { ...(agreed !== undefined && { agreed }), next: session.nodes.next, nodes, absent };
+  return { ...state, absent };
 }
 
 function absentNames({ told = new Map() }: KnownNode): string[] {
   return [...told].filter(([, nodeid]) => nodeid === 0).map(([name]) => name);
 }
 
-export function saveNamed(session: Session): FuseState {
-  const nodes: SavedNode[] = [];
-  const saved = new Set([1]);
-  for (const { nodeid, parentIno, name, type, lookups } of session.nodes.known()) {
-    const parent = session.nodes.numberOf(parentIno);
-    if (name === undefined || parent === undefined || !saved.has(parent)) continue;
-    saved.add(nodeid);
-    nodes.push({ nodeid, parent, name, type, lookups });
+export function saveNamed({ agreed, nodes }: Session): FuseState {
+  const named = namedNodes(nodes);
+  return { ...(agreed !== undefined && { agreed }), next: nodes.next, nodes: named };
+}
+
+/**
+ * Nodes that the kernel reaches from the root by names that it was told, each by one of those. A file with
+ * several may have been found last in a directory that the kernel has forgotten since.
+ */
+function namedNodes(nodes: NodeTable): SavedNode[] {
+  const named: SavedNode[] = [];
+  const seen = new Set([1]);
+  const directories = [nodes.get(1)];
+  for (const directory of directories) {
+    for (const [name, nodeid] of directory.told ?? []) {
+      const known = seen.has(nodeid) ? undefined : nodes.find(nodeid);
+      if (known === undefined) continue;
+      const { type, lookups } = known;
+      seen.add(nodeid);
+      named.push({ nodeid, parent: directory.nodeid, name, type, lookups });
+      directories.push(known);
+    }
   }
-  const { agreed } = session;
-  return { ...(agreed !== undefined && { agreed }), next: session.nodes.next, nodes };
+  return named;
 }
 
 export async function restoreSession(session: Session, state: FuseState): Promise<void> {

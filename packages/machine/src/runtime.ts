@@ -3,6 +3,7 @@
  * less to load for a thread that does only that.
  */
 export type { VirtioDevice } from './devices/virtio/device.ts';
+export { SharedMemory } from './devices/virtio/shared-memory.ts';
 export { VirtioConsole } from './devices/virtio-console/device.ts';
 export { VirtioFs } from './devices/virtio-fs/device.ts';
 export { VirtioNet } from './devices/virtio-net/device.ts';

@@ -98,7 +98,9 @@ describe('what a command needs', () => {
     using tree = hostTree('/', {});
     for (const program of ['/bin/ls', '/usr/bin/perl', '/bin/sh']) {
       const trace = await commandNeeds(tree, execution([program]));
-      const paths = new Set(trace.map(({ path }) => path));
+      // What the C library opens by name is no library.
+      const named = /^(?:etc|usr\/share|usr\/lib\/locale)\/|\/gconv\//;
+      const paths = new Set(trace.map(({ path }) => path).filter((path) => !named.test(path)));
       assert.deepEqual([...paths].sort(), filesByLdd(program), program);
       for (const { path, offset, length } of trace) {
         assert.ok(length > 0 && offset + length <= statSync(`/${path}`).size, path);

@@ -147,3 +147,14 @@ test('so does who reads a file that had all, and was watched no more', {
   }
   assert.ok(blob.isProven);
 });
+
+test('a file may come to have all after nobody fills it any more', {
+  skip: await noPreContent(),
+}, async (test) => {
+  const { content, blob, filler } = await filled(test);
+  filler.add(blob);
+  filler.opened(blob);
+  await filler.close();
+  await blob.ensure(0, blob.size);
+  assert.ok(content.equals(await blob.read(0, blob.size)));
+});

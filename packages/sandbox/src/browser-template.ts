@@ -35,7 +35,7 @@ export async function browserFiles(
       hint: 'Make an EROFS image of it: anole fs mk',
     });
   }
-  const shape = { memoryMiB, cpus: 1, terminals: 1, volumes: 0 };
+  const shape = { memoryMiB, cpus: 1, terminals: 1, volumes: [] };
   const { path } = await templateFor(boot, shape, options);
   return { image: root.path, template: path, hostname };
 }

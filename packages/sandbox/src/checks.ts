@@ -1,8 +1,5 @@
-import { resolve } from 'node:path';
 import type { ExecOptions } from './command.ts';
-import type { VolumeSource } from './engine/messages.ts';
 import { SandboxError } from './errors.ts';
-import type { Volume } from './options.ts';
 
 const maxHostname = 64; // sethostname(2)
 
@@ -21,21 +18,6 @@ export function checkArguments(argv: readonly string[], options: ExecOptions): v
   if (options.cwd !== undefined && !options.cwd.startsWith('/')) {
     throw badOption(`the directory ${options.cwd}`, 'Give an absolute path');
   }
-}
-
-export function volumeSource(volume: Volume): VolumeSource {
-  if (!volume.guest.startsWith('/') || volume.guest === '/' || volume.guest.includes('\0')) {
-    throw new SandboxError(
-      'SANDBOX_BAD_VOLUME',
-      `Cannot offer ${volume.host} at ${volume.guest || 'no path'}`,
-      { hint: 'Give an absolute path of the guest, other than /' },
-    );
-  }
-  return {
-    directory: resolve(volume.host),
-    path: volume.guest,
-    readOnly: volume.readOnly ?? false,
-  };
 }
 
 export function checkRange(

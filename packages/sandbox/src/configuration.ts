@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { configurePayload } from './client/configure-payload.ts';
-import type { VolumeSource } from './engine/messages.ts';
-import { volumeTag } from './engine/shape.ts';
+import { isImageVolume, type VolumeSource } from './engine/messages.ts';
+import { volumeSlots } from './engine/shape.ts';
 import type { Traits } from './order.ts';
 
 /** What makes a guest a new sandbox's own: see `MachineOrder.configuration`. */
@@ -9,10 +9,12 @@ export function configurationOf(
   { hostname, maxProcesses }: Pick<Traits, 'hostname' | 'maxProcesses'>,
   volumes: readonly VolumeSource[],
 ): Uint8Array<ArrayBuffer> {
-  const mounts = volumes.map(({ path, readOnly }, index) => ({
-    tag: volumeTag(index),
-    path,
-    readOnly,
+  const tags = new Map(volumeSlots(volumes).map(({ volume, tag }) => [volume, tag]));
+  // In their order: one may be within another.
+  const mounts = volumes.map((volume) => ({
+    tag: tags.get(volume)!,
+    path: volume.path,
+    readOnly: isImageVolume(volume) || volume.readOnly,
   }));
   return configurePayload({ hostname, entropy: randomBytes(32), volumes: mounts, maxProcesses });
 }

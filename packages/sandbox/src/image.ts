@@ -13,11 +13,16 @@ export function recipeOf(image: string): string | undefined {
   return /^os:(.+)$/.exec(image)?.[1];
 }
 
-const transports = /^(?:docker:\/\/|(?:oci|oci-archive|docker-archive):)/;
+const transports = /^(?:(?:docker|oci\+https?|s3):\/\/|(?:oci|oci-archive|docker-archive):)/;
+
+/** Whether an image's name begins with a transport: then it is one of a container image. */
+export function hasTransport(image: string): boolean {
+  return transports.test(image);
+}
 
 /** Whether an image's name is one of a container image: with a transport, or `HOST/NAME`. */
 export async function isContainer(image: string): Promise<boolean> {
-  if (transports.test(image)) return true;
+  if (hasTransport(image)) return true;
   if (await isThere(image)) return await isThere(join(image, 'oci-layout'));
   // No path that is there: a name with a host, as `HOST/NAME:TAG`, is what it can be.
   return /^(?:localhost|[^/]*[.:][^/]*)\/[a-z0-9]/.test(image) && !/^\.{1,2}\//.test(image);

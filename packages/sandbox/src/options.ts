@@ -3,11 +3,16 @@ import type { ExecOptions } from './command.ts';
 import type { NetworkOptions } from './network/options.ts';
 import type { PrepareOptions } from './prepare.ts';
 
-/** A directory of the host that the guest sees. */
+/** A directory of the host, or an image, that the guest sees. */
 export interface Volume {
+  /**
+   * Path of a directory, an EROFS image or a tar archive; or a container image with its transport
+   * (`docker://HOST/NAME:TAG`, `oci:PATH` …). An image must stay as it is.
+   */
   readonly host: string;
   /** Absolute, in the guest. Made where it is missing. */
   readonly guest: string;
+  /** Default false; an image is always only read. */
   readonly readOnly?: boolean;
 }
 

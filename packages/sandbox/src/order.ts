@@ -1,4 +1,4 @@
-import { checkLifetime, checkRange, checkShare, volumeSource } from './checks.ts';
+import { checkLifetime, checkRange, checkShare } from './checks.ts';
 import type { ImageExecution } from './container-image.ts';
 import type { MachineOrder } from './engine/messages.ts';
 import type { NetworkOptions, NetworkOrder } from './network/options.ts';
@@ -6,6 +6,7 @@ import type { SandboxOptions } from './options.ts';
 import { prepare } from './prepare.ts';
 import { rehearsalFor } from './rehearsal-order.ts';
 import { templateFor } from './template-file.ts';
+import { volumeSources, writes } from './volumes.ts';
 
 /** What a sandbox is besides its machine. */
 export interface Traits {
@@ -32,7 +33,6 @@ export async function orderFor(
   image: string,
   options: SandboxOptions,
 ): Promise<{ readonly order: MachineOrder; readonly traits: Traits }> {
-  const volumes = (options.volumes ?? []).map(volumeSource);
   const wanted = options.memoryMiB ?? defaultMemory;
   const memoryMiB = checkRange('memory', 'MiB', wanted, leastMemory, 3072);
   const cpus = checkRange('processors', '', options.cpus ?? 1, 1, 16);
@@ -41,9 +41,10 @@ export async function orderFor(
   const processes = options.maxProcesses ?? defaultProcesses;
   const maxProcesses = checkRange('processes', '', processes, 1, 4_194_304);
   const network = options.network ? await networkOrderOf(options.network) : undefined;
+  const volumes = await volumeSources(options.volumes, options);
   const parts = await prepare(image, options, network !== undefined);
   const { environment, execution = plainExecution, root, boot } = parts;
-  const shape = { memoryMiB, cpus, terminals, volumes: volumes.length };
+  const shape = { memoryMiB, cpus, terminals, volumes };
   const kind = [boot, shape, options] as const;
   const template = options.template === false ? undefined : await templateFor(...kind);
   const rehearsed = template && (await rehearsalFor({ root, environment }, kind));
@@ -61,7 +62,7 @@ export async function orderFor(
     ...(rehearsed && { rehearsed }),
   };
   const hostname = options.hostname ?? parts.hostname;
-  const writesVolumes = volumes.some((volume) => !volume.readOnly);
+  const writesVolumes = volumes.some(writes);
   return {
     order,
     traits: { image, environment, hostname, execution, maxProcesses, writesVolumes },

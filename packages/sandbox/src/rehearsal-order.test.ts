@@ -16,7 +16,7 @@ const file = (name: string): string => {
 };
 const root = { kind: 'erofs', path: file('image') } as const;
 const boot = { kernel: file('kernel'), initramfs: file('initramfs') };
-const shape = { memoryMiB: 512, cpus: 1, terminals: 0, volumes: 0 };
+const shape = { memoryMiB: 512, cpus: 1, terminals: 0, volumes: [] };
 
 /** Of an image with so many bytes of variables. */
 const rehearsalWith = (size: number) => {

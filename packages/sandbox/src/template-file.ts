@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { cacheDirectory } from '@anole/host';
 import type { SpawnRequest } from './agent/wire.ts';
 import { machineStamp } from './engine/machine-stamp.ts';
-import type { BootFiles, TemplateFile } from './engine/messages.ts';
+import type { BootFiles, TemplateFile, VolumeSource } from './engine/messages.ts';
 import { terminalSlots, volumeSlots } from './engine/shape.ts';
 import { kernelCommandLine } from './guest/boot.ts';
 
@@ -12,7 +12,7 @@ interface Shape {
   readonly memoryMiB: number;
   readonly cpus: number;
   readonly terminals: number;
-  readonly volumes: number;
+  readonly volumes: readonly VolumeSource[];
 }
 
 /**
@@ -37,7 +37,7 @@ export async function templateFor(
     memoryMiB,
     cpus,
     terminalSlots(terminals),
-    volumeSlots(volumes),
+    volumeSlots(volumes).map(({ tag }) => tag),
     ...files,
     ...(rehearsal ?? []),
   ];

@@ -61,11 +61,12 @@ export type {
 } from './tree.ts';
 export { firstName, type WalkEntry, type WalkOptions, walk } from './walk.ts';
 export { isWhiteout, type Marker, markerOf, OPAQUE, type Whiteouts } from './whiteouts.ts';
-export type {
-  NewNode,
-  RenameOptions,
-  StatChange,
-  Usage,
-  WritableNode,
-  WritableTree,
+export {
+  isWritable,
+  type NewNode,
+  type RenameOptions,
+  type StatChange,
+  type Usage,
+  type WritableNode,
+  type WritableTree,
 } from './writable.ts';

@@ -7,6 +7,11 @@ export interface WritableTree extends Tree {
   usage(): Awaitable<Usage>;
 }
 
+/** Whether a Tree can be changed. */
+export function isWritable(tree: Tree | WritableTree): tree is WritableTree {
+  return 'usage' in tree;
+}
+
 /** Space and inodes, for statfs. Blocks are of `blockSize` bytes. */
 export interface Usage {
   readonly blockSize: number;

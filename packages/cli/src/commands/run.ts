@@ -48,6 +48,10 @@ layers of which it names an index) is not pulled: what the command reads is fetc
 Others are pulled.
 
 Variables, directory, user, entrypoint and command of container images are respected.
+
+A volume (-v) is a directory, which the command may write unless it ends with :ro; or the path of an EROFS image or a
+tar archive, or a container image by any of docker://, oci: and the others above. Images are only read. Of one that is
+elsewhere and loads on demand, only what is read is fetched.
 ${networkHelp}
 
 The exit code is the command's own, or 128 plus the number of the signal that ended it;
@@ -63,6 +67,7 @@ Examples:
   anole run -t os:base -- bash
   anole run docker://HOST/web:1.2
   anole run -v "$PWD:/work" -w /work os:base -- make
+  anole run -v data.erofs:/data os:python -- python3 -c 'print(len(open("/data/corpus", "rb").read()))'
   anole run -d --name web -- sh -c 'while sleep 1; do date; done'
   anole run -dit --name shell os:base -- bash; anole attach shell
   anole run --timeout 10s --memory 1G -- sh -c 'yes > /dev/null'
@@ -83,7 +88,11 @@ export function runCommand(): Command {
     .option('--name <name>', 'name of the sandbox, for other commands (with --detach)')
     .option('--memory <size>', 'memory of the machine, 96M to 3G (default: 512M)')
     .option('--cpus <count>', 'processors of the machine, 1 to 16 (default: 1)')
-    .option('-v, --volume <host:guest[:ro]>', 'offer a directory of this computer', append)
+    .option(
+      '-v, --volume <host:guest[:ro]>',
+      'offer a directory, or an image, of this computer',
+      append,
+    )
     .option('--hostname <name>', 'name of the machine');
   addLimitOptions(command);
   return addNetworkOptions(command)
@@ -105,9 +114,6 @@ async function runAction(
   flags: AllFlags,
 ): Promise<number> {
   if (flags.detach) return await detach(context, words, flags);
-  if (flags.name !== undefined) {
-    throw usageError('Cannot name a sandbox that ends with its command', 'run');
-  }
   const target = targetOf(words, isBare(words), flags.tty ?? false);
   checkTerminal(flags, context, 'run');
   using interrupts = new Interrupts(interrupted);

@@ -68,8 +68,8 @@ The sandbox goes on where it was saved, with its own name, clock and random numb
 like. Without a command it lives on and its name is printed: anole ps, exec, attach, logs … With one, the
 command runs in a copy that ends with it.
 
-A file grants nothing: give its volumes (-v) and its network again, or --trust it with those it had.
-What else it was bounded by stays so.
+A file grants nothing: give its volumes (-v) and its network again, or --trust it with those it had. An image
+must be the very one that it had. What else it was bounded by stays so.
 
 Examples:
   anole restore web.anole
@@ -85,7 +85,11 @@ export function restoreCommand(): Command {
     .argument('[command...]', 'a command, behind --')
     .option('--name <name>', 'name of the sandbox')
     .option('--image <image>', 'its image, where it is not where it was')
-    .option('-v, --volume <host:guest[:ro]>', 'the directory for a volume that it had', append)
+    .option(
+      '-v, --volume <host:guest[:ro]>',
+      'the directory or image for a volume that it had',
+      append,
+    )
     .option('--trust', 'give it the volumes, network and ports that the file says it had')
     .option('--verify', 'check the whole file first')
     .option('--cpu-share <share>', 'time of a processor it may take')

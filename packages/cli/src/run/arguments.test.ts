@@ -61,10 +61,23 @@ test('sizes and durations have units', () => {
   for (const text of ['', '0', '-1s', '1d', '1000h']) assert.throws(() => durationOf(text), usage);
 });
 
-test('a volume is two paths and perhaps a mode', () => {
-  assert.deepEqual(volumeOf('.:/work'), { host: '.', guest: '/work', readOnly: false });
+test('a volume is a path or the name of an image, a path, and perhaps a mode', () => {
+  assert.deepEqual(volumeOf('.:/work'), { host: '.', guest: '/work' });
+  assert.deepEqual(volumeOf('.:/work:rw'), { host: '.', guest: '/work', readOnly: false });
   assert.deepEqual(volumeOf('/a:/b:ro'), { host: '/a', guest: '/b', readOnly: true });
-  for (const text of ['/a', '/a:', ':/b', '/a:/b:rx', '/a:/b:ro:z']) {
-    assert.throws(() => volumeOf(text), usage);
-  }
+  assert.deepEqual(volumeOf('a:b:/c d'), { host: 'a:b', guest: '/c d' });
+  const host = 'docker://localhost:5000/data:1';
+  assert.deepEqual(volumeOf(`${host}:/data`), { host, guest: '/data' });
+  assert.deepEqual(volumeOf(`${host}:/data:ro`), { host, guest: '/data', readOnly: true });
+  const bad = [
+    '/a',
+    '/a:',
+    ':/b',
+    'a:b',
+    '/a:/b:rx',
+    '/a:/b:ro:z',
+    'docker://h/n',
+    'docker://h/n:1',
+  ];
+  for (const text of bad) assert.throws(() => volumeOf(text), usage, text);
 });

@@ -111,12 +111,16 @@ export function durationOf(text: string): number {
   throw usageError(`Cannot read the duration ${text}`, 'run');
 }
 
-/** `HOST:GUEST` or `HOST:GUEST:ro`. */
+/** `HOST:GUEST` or `HOST:GUEST:ro`. HOST may have colons, as names of container images do. */
 export function volumeOf(text: string): Volume {
-  const parts = text.split(':');
-  const [host = '', guest = '', mode = 'rw'] = parts;
-  if (parts.length > 3 || host === '' || guest === '' || !['rw', 'ro'].includes(mode)) {
+  const mode = /:(ro|rw)$/.exec(text)?.[1];
+  const places = mode === undefined ? text : text.slice(0, -1 - mode.length);
+  const colon = places.lastIndexOf(':');
+  const host = places.slice(0, Math.max(colon, 0));
+  const guest = places.slice(colon + 1);
+  // A name such as docker://HOST/NAME alone has no place.
+  if (host === '' || !/^\/(?!\/)/.test(guest)) {
     throw usageError(`Cannot read the volume ${text}: it is HOST:GUEST or HOST:GUEST:ro`, 'run');
   }
-  return { host, guest, readOnly: mode === 'ro' };
+  return { host, guest, ...(mode !== undefined && { readOnly: mode === 'ro' }) };
 }

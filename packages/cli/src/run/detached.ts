@@ -13,6 +13,12 @@ export function absoluteImage(image: string): string {
   return layout !== '' || existsSync(path) ? `${layout}${resolve(path)}` : image;
 }
 
+/** Where it is by a path, that is what is there, or is not. */
+function absoluteVolume(host: string): string {
+  const image = absoluteImage(host);
+  return /^[a-z0-9+-]+:/.test(image) ? image : resolve(image);
+}
+
 type Pathful = Pick<PlainOptions, 'volumes' | 'keyring' | 'network'>;
 
 interface Made {
@@ -47,7 +53,7 @@ export function absolute<T extends Pathful>({ volumes = [], keyring, network, ..
   const capture = network?.capture;
   return {
     ...options,
-    volumes: volumes.map((volume) => ({ ...volume, host: resolve(volume.host) })),
+    volumes: volumes.map((volume) => ({ ...volume, host: absoluteVolume(volume.host) })),
     ...(keyring !== undefined && { keyring: resolve(keyring) }),
     ...(network && {
       network: { ...network, ...(capture !== undefined && { capture: resolve(capture) }) },

@@ -1,5 +1,11 @@
 import { type Awaitable, chain, encodeName, type Flow, flow, wait } from '@anole/bytes';
-import type { Stat, StatChange, Timestamp, WritableNode } from '@anole/vfs';
+import {
+  isWritable,
+  type Stat,
+  type StatChange,
+  type Timestamp,
+  type WritableNode,
+} from '@anole/vfs';
 import { writeAttrOut } from '../attributes.ts';
 import { badRequest } from '../errors.ts';
 import { SetattrFlag } from '../layout/flags.ts';
@@ -93,7 +99,7 @@ export function readlink(session: Session, request: Request): Awaitable<Reply> {
 export function statfs(session: Session, request: Request): Awaitable<Reply> {
   const { tree } = session;
   const nothing = { blockSize: 4096, blocks: 0, freeBlocks: 0, files: 0, freeFiles: 0 };
-  return chain('usage' in tree ? tree.usage() : nothing, (usage) =>
+  return chain(isWritable(tree) ? tree.usage() : nothing, (usage) =>
     session.replies.ok(request, StatfsOut.size, (view, at) => {
       StatfsOut.write(view, at, {
         blocks: usage.blocks,

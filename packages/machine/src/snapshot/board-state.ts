@@ -67,13 +67,12 @@ export function isQuiet(board: Board): boolean {
 }
 
 export function devicesToJson(board: Board): Json {
-  const { clint, plic, uart, rtc, generation } = board;
+  const { clint, plic, uart, rtc } = board;
   return {
     clint: stateToJson(clint.state),
     plic: stateToJson(plic.state),
     uart: stateToJson(uart.state),
     rtc: stateToJson(rtc.state),
-    generation: stateToJson(generation.state),
     virtio: board.transports.map((transport) => stateToJson(transport.savedState())),
     ...(board.crew && { harts: stateToJson(board.crew.linkStates) }),
   };
@@ -81,10 +80,9 @@ export function devicesToJson(board: Board): Json {
 
 /** @throws MachineError `MACHINE_SNAPSHOT_DAMAGED` */
 export function devicesFromJson(board: Board, saved: Json): void {
-  const { clint, plic, uart, rtc, generation } = board;
+  const { clint, plic, uart, rtc } = board;
+  const states = { clint, plic, uart, rtc };
   const fields = fieldsOf(saved);
-  // Files of before have none, and guests that do not know of it.
-  const states = { clint, plic, uart, rtc, ...('generation' in fields && { generation }) };
   for (const [name, { state }] of Object.entries(states)) stateFromJson(state, fields[name], name);
   const virtio = fields['virtio'];
   if (!Array.isArray(virtio)) throw damaged('no state of virtio devices');

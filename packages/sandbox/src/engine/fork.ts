@@ -1,10 +1,11 @@
 import type { MessagePort } from 'node:worker_threads';
+import { packFuseFork, unpackFuseFork } from '@anole/fuse';
 import type { Machine } from '@anole/machine/runtime';
 import type { ChunkStore } from '@anole/vfs';
 import { SandboxError } from '../errors.ts';
 import type { GuestNetwork } from '../network/serve-network.ts';
 import type { FileSystems } from './file-systems.ts';
-import type { BaseFile, SandboxFork } from './messages.ts';
+import type { BaseFile, PostedFork, SandboxFork } from './messages.ts';
 
 interface Forked {
   readonly machine: Machine;
@@ -35,13 +36,18 @@ export async function forkSandbox(
   return { machine: taken.machine, ...taken.alongside, hello, ...(base !== undefined && { base }) };
 }
 
+/** A fork as it goes to another thread. */
+export function posted({ root: { tree, server }, ...fork }: SandboxFork): PostedFork {
+  return { ...fork, root: { tree, server: packFuseFork(server) } };
+}
+
 /**
  * The fork that comes through a port, which has nothing else to give.
  *
  * @throws SandboxError `SANDBOX_CLOSED` where none comes, `SANDBOX_RESOURCES` where it cannot be read
  */
 export async function forkFrom(port: MessagePort): Promise<SandboxFork> {
-  const { promise, resolve, reject } = Promise.withResolvers<SandboxFork>();
+  const { promise, resolve, reject } = Promise.withResolvers<PostedFork>();
   port.once('message', resolve);
   port.once('messageerror', (cause: unknown) =>
     reject(
@@ -55,7 +61,8 @@ export async function forkFrom(port: MessagePort): Promise<SandboxFork> {
     reject(new SandboxError('SANDBOX_CLOSED', 'Cannot copy the sandbox: it ended')),
   );
   try {
-    return await promise;
+    const { root, ...fork } = await promise;
+    return { ...fork, root: { tree: root.tree, server: unpackFuseFork(root.server) } };
   } finally {
     port.close();
   }

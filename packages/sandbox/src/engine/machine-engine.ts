@@ -129,7 +129,7 @@ export class MachineEngine implements Engine {
   }
 
   /**
-   * Has the machine taken as it is now, and posted to a port: a {@link SandboxFork}. Whoever goes on with it
+   * Has the machine taken as it is now, and posted to a port: a {@link PostedFork}. Whoever goes on with it
    * has the other end; a thread on the way would read it only to write it again.
    */
   async #take({ code, to }: { readonly code: boolean; readonly to: MessagePort }): Promise<void> {

@@ -1,5 +1,5 @@
 import type { MessagePort } from 'node:worker_threads';
-import type { FuseFork, FuseState } from '@anole/fuse';
+import type { FuseFork, FuseState, PackedFuseFork } from '@anole/fuse';
 import type { HartParts, MachineFork } from '@anole/machine/runtime';
 import type { ConnectionRecord, NetworkEvent } from '@anole/net';
 import type { OnDemandReference } from '@anole/nydus/on-demand';
@@ -8,7 +8,10 @@ import type { NetworkOrder, PublishedPort } from '../network/options.ts';
 import type { EngineStatistics, TerminalSize } from './engine.ts';
 
 /** What a guest's file system comes from, as the worker opens it. */
-export type TreeSource =
+export type TreeSource = ImageSource | { readonly kind: 'directory'; readonly path: string };
+
+/** A tree that nobody changes. */
+export type ImageSource =
   | { readonly kind: 'erofs'; readonly path: string }
   /** In a registry, read as the guest reads it. */
   | {
@@ -17,15 +20,30 @@ export type TreeSource =
       readonly path: string;
       readonly image: OnDemandReference;
     }
-  | { readonly kind: 'tar'; readonly path: string }
-  | { readonly kind: 'directory'; readonly path: string };
+  | { readonly kind: 'tar'; readonly path: string };
 
-/** A directory of the host, offered at a path of the guest. */
-export interface VolumeSource {
+/** What is offered at a path of the guest. */
+export type VolumeSource = DirectoryVolume | ImageVolume;
+
+/** A directory of the host, which others may change, too. */
+export interface DirectoryVolume {
   /** Absolute, in the guest. */
   readonly path: string;
   readonly directory: string;
   readonly readOnly: boolean;
+}
+
+/** An image, which is only read. */
+export interface ImageVolume {
+  /** Absolute, in the guest. */
+  readonly path: string;
+  /** As the user named it. */
+  readonly name: string;
+  readonly image: ImageSource;
+}
+
+export function isImageVolume(volume: VolumeSource): volume is ImageVolume {
+  return 'image' in volume;
 }
 
 export interface TemplateFile {
@@ -80,7 +98,7 @@ export interface MachineOrder {
   readonly rehearsed?: Rehearsal;
   /** Takes calls for the guest's files: see `files/messages.ts`. */
   readonly files?: MessagePort;
-  /** Gives the machine to go on from, a {@link SandboxFork}. Absent: `saved`, the template, or a boot. */
+  /** Gives the machine to go on from, a {@link PostedFork}. Absent: `saved`, the template, or a boot. */
   readonly fork?: MessagePort;
   /** Path of a file with the sandbox to go on from. */
   readonly saved?: string;
@@ -101,6 +119,11 @@ export interface SandboxFork {
   /** The agent's first frame. */
   readonly hello: Uint8Array;
 }
+
+/** The same on its way to a thread. */
+export type PostedFork = Omit<SandboxFork, 'root'> & {
+  readonly root: { readonly tree: OverlayState; readonly server: PackedFuseFork };
+};
 
 /** To a thread: a machine to run, and where to talk about it: {@link Command}, {@link Report}. */
 export interface ThreadOrder {
@@ -131,7 +154,7 @@ export type Command =
   | { readonly type: 'consumed'; readonly terminal: number; readonly bytes: number }
   | { readonly type: 'resize'; readonly terminal: number; readonly size: TerminalSize }
   | { readonly type: 'connect'; readonly guest: number; readonly port: MessagePort }
-  /** Asks for a {@link SandboxFork}, posted to `to`. `code`: with what its hart has compiled. */
+  /** Asks for a {@link PostedFork}, posted to `to`. `code`: with what its hart has compiled. */
   | {
       readonly type: 'fork';
       readonly id: number;

@@ -18,7 +18,7 @@ import { AgentLine } from './agent-line.ts';
 import { type FileSystems, fileSystems } from './file-systems.ts';
 import { Namespace } from './files/namespace.ts';
 import { FilesServer } from './files/serve.ts';
-import { forkSandbox } from './fork.ts';
+import { forkSandbox, posted } from './fork.ts';
 import { jit } from './hart-parts.ts';
 import type {
   BaseFile,
@@ -34,7 +34,7 @@ import { reported } from './reported.ts';
 import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
 import { boot, startOf } from './start.ts';
-import { removeTemplate } from './template.ts';
+import { removeTemplate, saveTemplate } from './template.ts';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
@@ -141,7 +141,7 @@ async function runMachine(
   const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
-    : Machine.restore({ snapshot: start.snapshot, isCopy: start.isCopy, devices, onSerial, jit }));
+    : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
   const { promise: failure, reject: fail } = Promise.withResolvers<never>();
   failure.catch(() => {});
   const served = { link, machine, files, network, console, gates, base: start?.base, fail };
@@ -182,7 +182,6 @@ async function makeReady(
   const keeps = template !== undefined && (await hasPlainMountPoints(root.tree));
   if (isBooted && keeps) {
     const state = () => ({ hello, root: root.server.saveState() });
-    const { saveTemplate } = await import('./save-template.ts');
     // A full disk, for one: the next sandbox boots, too.
     await saveTemplate(machine, template, state).catch(() => {});
   }
@@ -271,7 +270,7 @@ async function forkFor(
   const taken = link.lastFork.then(async () => forkSandbox(served, await greeting, code));
   link.lastFork = taken.catch(() => {});
   try {
-    to.postMessage(await taken);
+    to.postMessage(posted(await taken));
     link.tell({ type: 'forked', id });
   } catch (error) {
     link.tell({ type: 'not-forked', id, error: reported(error) });

@@ -1,5 +1,5 @@
 import type { ImageExecution } from '../container-image.ts';
-import type { TreeSource, VolumeSource } from '../engine/messages.ts';
+import type { DirectoryVolume, ImageVolume, TreeSource } from '../engine/messages.ts';
 import type { PublishedPort } from '../network/options.ts';
 import { damaged } from './errors.ts';
 
@@ -30,9 +30,16 @@ export interface About {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** An image as a volume, and what tells it from others: the guest's kernel holds much of it. */
+export interface SavedImage extends ImageVolume {
+  readonly fingerprint: string;
+}
+
+export type SavedVolume = DirectoryVolume | SavedImage;
+
 /** What the host gave the sandbox. A file gives none of it by itself: decision 0113. */
 export interface Grants {
-  readonly volumes: readonly VolumeSource[];
+  readonly volumes: readonly SavedVolume[];
   /** Absent: the machine has no network. */
   readonly network?: {
     readonly policy: {
@@ -98,6 +105,17 @@ const object =
   };
 const texts = listOf(isText);
 
+const imageKinds = ['erofs', 'tar', 'on-demand'] as const;
+const isImage = object({
+  path: isText,
+  name: isText,
+  image: object({ kind: oneOf(...imageKinds), path: isText }),
+  fingerprint: isText,
+});
+const isDirectory = object({ path: isText, directory: isText, readOnly: oneOf(true, false) });
+const isVolume: Check = (value) =>
+  object({})(value) && ('image' in (value as object) ? isImage : isDirectory)(value);
+
 const isTextMap: Check = (value) => object({})(value) && texts(Object.values(value as object));
 
 const isWhole = object({
@@ -118,7 +136,7 @@ const isWhole = object({
   next: isCount,
   commands: listOf(object({ id: isCount, argv: texts })),
   labels: isTextMap,
-  volumes: listOf(object({ path: isText, directory: isText, readOnly: oneOf(true, false) })),
+  volumes: listOf(isVolume),
   network: optional(
     object({
       policy: object({
@@ -130,7 +148,7 @@ const isWhole = object({
       dns: texts,
     }),
   ),
-  root: object({ kind: oneOf('erofs', 'tar', 'directory', 'on-demand'), path: isText }),
+  root: object({ kind: oneOf(...imageKinds, 'directory'), path: isText }),
   fingerprint: isText,
   memoryMiB: isCount,
   cpus: isCount,

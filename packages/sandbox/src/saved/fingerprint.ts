@@ -33,3 +33,12 @@ export function fingerprint(root: TreeSource): string {
   }
   return `${kind}:${hash.digest('hex')}`;
 }
+
+/** {@link fingerprint}; undefined where the image is not there, or cannot be read. */
+export function fingerprintOf(root: TreeSource): string | undefined {
+  try {
+    return fingerprint(root);
+  } catch {
+    return undefined;
+  }
+}

@@ -4,7 +4,9 @@
  */
 export const MAGIC = 'anoleBOX';
 /** Of the file. What the machine in it is has a version of its own. */
-export const VERSION = 1;
+export const VERSION = 2;
+/** The oldest version that is read as well: it has no images as volumes. */
+export const OLDEST_VERSION = 1;
 
 export const HEADER = {
   magic: 0,

@@ -107,7 +107,7 @@ function readHead(source: Source): Map<number, Entry> {
   if (head.length < L.HEAD_SIZE) throw damaged('the file ends within its header');
   const view = new DataView(head.buffer, head.byteOffset, head.length);
   const version = view.getUint32(L.HEADER.version, true);
-  if (version !== L.VERSION) {
+  if (version < L.OLDEST_VERSION || version > L.VERSION) {
     throw otherVersion('file', version, L.VERSION);
   }
   const sum = view.getUint32(L.HEADER.sum, true);

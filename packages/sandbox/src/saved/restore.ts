@@ -1,17 +1,18 @@
 import { randomBytes } from 'node:crypto';
-import { statSync } from 'node:fs';
-import { checkLifetime, checkShare, forkName, volumeSource } from '../checks.ts';
-import type { MachineOrder, TreeSource, VolumeSource } from '../engine/messages.ts';
+import { checkLifetime, checkShare, forkName } from '../checks.ts';
+import type { MachineOrder, TreeSource } from '../engine/messages.ts';
 import { SandboxError } from '../errors.ts';
 import type { NetworkOrder } from '../network/options.ts';
 import type { RestoreOptions } from '../options.ts';
 import { networkOrderOf, type Traits } from '../order.ts';
 import { findImage } from '../prepare.ts';
+import { writes } from '../volumes.ts';
 import type { Description, RunningCommand } from './description.ts';
 import { foreign } from './errors.ts';
-import { fingerprint } from './fingerprint.ts';
+import { fingerprintOf } from './fingerprint.ts';
 import { SavedFile } from './read.ts';
 import { verify } from './verify.ts';
+import { volumesFor } from './volumes.ts';
 
 /** What a restored sandbox is made of. To be kept until its machine is there. */
 export interface Restoring extends Disposable {
@@ -32,7 +33,7 @@ export async function restoring(path: string, options: RestoreOptions): Promise<
   const cpuShare = options.cpuShare ?? about.cpuShare;
   const lifetime = options.lifetime ?? about.lifetime;
   if (lifetime !== undefined) checkLifetime(lifetime);
-  const volumes = volumesFor(about, options);
+  const volumes = await volumesFor(about, options);
   const network = await networkFor(about, options);
   const order: MachineOrder = {
     root: await imageFor(about, options),
@@ -47,7 +48,7 @@ export async function restoring(path: string, options: RestoreOptions): Promise<
   };
   const { image, environment, execution, maxProcesses } = about;
   const hostname = options.hostname ?? forkName(about.hostname, randomBytes(2).toString('hex'));
-  const writesVolumes = volumes.some(({ readOnly }) => !readOnly);
+  const writesVolumes = volumes.some(writes);
   const traits = { image, environment, execution, maxProcesses, hostname, writesVolumes };
   const kept = opened.move();
   return { order, traits, next, commands, lifetime, [Symbol.dispose]: () => kept.dispose() };
@@ -66,49 +67,6 @@ async function imageFor(about: Description, options: RestoreOptions): Promise<Tr
     `the image ${name} is not the one that it was made with`,
     'Give the image it was made with (`image`, --image)',
   );
-}
-
-function fingerprintOf(root: TreeSource): string | undefined {
-  try {
-    return fingerprint(root);
-  } catch {
-    // It is not there, or cannot be read.
-    return undefined;
-  }
-}
-
-/** A volume for each that the guest has mounted: by its path there. */
-function volumesFor(about: Description, options: RestoreOptions): VolumeSource[] {
-  const given = (options.volumes ?? []).map(volumeSource);
-  const known = new Set(about.volumes.map(({ path }) => path));
-  const stranger = given.find(({ path }) => !known.has(path));
-  if (stranger !== undefined) {
-    throw badVolume(
-      `Cannot offer ${stranger.directory} at ${stranger.path}: it had no volume there`,
-    );
-  }
-  return about.volumes.map((saved) => {
-    const own = given.find(({ path }) => path === saved.path);
-    const volume = own ?? (options.trust ? saved : undefined);
-    if (volume === undefined) {
-      throw badVolume(
-        `Cannot restore the sandbox: it had the volume ${saved.directory} at ${saved.path}`,
-        `Give one (-v DIRECTORY:${saved.path}), or trust the file (--trust)`,
-      );
-    }
-    checkDirectory(volume);
-    // What was mounted for reading only stays so.
-    return { ...volume, readOnly: volume.readOnly || saved.readOnly };
-  });
-}
-
-function checkDirectory({ directory, path }: VolumeSource): void {
-  if (statSync(directory, { throwIfNoEntry: false })?.isDirectory()) return;
-  throw badVolume(`Cannot offer ${directory} at ${path}: it is no directory`);
-}
-
-function badVolume(message: string, hint?: string): SandboxError {
-  return new SandboxError('SANDBOX_BAD_VOLUME', message, hint === undefined ? {} : { hint });
 }
 
 /** A network for a machine that has a card: nothing is open that is not given. */

@@ -1,6 +1,11 @@
 import type { CallOptions } from '@anole/bytes';
-import type { MachineOrder, SandboxFork } from '../engine/messages.ts';
-import type { About, Description } from './description.ts';
+import {
+  isImageVolume,
+  type MachineOrder,
+  type SandboxFork,
+  type VolumeSource,
+} from '../engine/messages.ts';
+import type { About, Description, SavedVolume } from './description.ts';
 import { fingerprint } from './fingerprint.ts';
 import { writeSaved } from './write.ts';
 
@@ -28,10 +33,14 @@ export async function saveSandbox(
     cpus,
     terminals,
     maxWritten,
-    volumes,
+    volumes: volumes.map(savedVolume),
     ...(network && {
       network: { policy: network.policy, publish: network.publish, dns: network.dns },
     }),
   };
   await writeSaved(path, description, fork, options);
+}
+
+function savedVolume(volume: VolumeSource): SavedVolume {
+  return isImageVolume(volume) ? { ...volume, fingerprint: fingerprint(volume.image) } : volume;
 }

@@ -15,11 +15,16 @@ export interface OverlayState {
   readonly used: number;
   readonly nodes: readonly NodeState[];
   /** Nodes beside those that are as the lower tree has them. */
-  readonly same?: readonly SameNode[];
+  readonly same?: SameNodes;
 }
 
-/** Path in the lower tree, ino, and the ino of the directory that it was seen in, where that is known. */
-export type SameNode = readonly [path: string, ino: number, parent: number | undefined];
+/** They are hundreds, posted in two pieces of memory: a list takes both threads longer (docs/decisions/0243). */
+export interface SameNodes {
+  /** Paths in the lower tree, a NUL after each. */
+  readonly paths: string;
+  /** For each its ino, and the ino of the directory that it was seen in, 0 where that is not known. */
+  readonly numbers: Float64Array;
+}
 
 export interface NodeState {
   readonly stat: Stat;
@@ -54,24 +59,32 @@ export function saveOverlay(
   all.add(tree.root);
   if (!brief) return { nodes: Array.from(all, (node) => node.save()) };
   const states: NodeState[] = [];
-  const same: SameNode[] = [];
+  let paths = '';
+  const numbers: number[] = [];
   for (const node of all) {
-    if (!node.isLower) states.push(node.save());
-    else same.push([node.lowerPath!, node.stat.ino, node.parent?.stat.ino]);
+    if (!node.isLower) {
+      states.push(node.save());
+      continue;
+    }
+    paths += `${node.lowerPath}\0`;
+    numbers.push(node.stat.ino, node.parent?.stat.ino ?? 0);
   }
-  return { nodes: states, same };
+  return { nodes: states, same: { paths, numbers: Float64Array.from(numbers) } };
 }
 
 /** Puts nodes into an overlay in which nothing was changed: a fork waits for hundreds. */
 export function* restoreNodes(
   tree: OverlayTree,
-  { nodes: states, same = [] }: Pick<OverlayState, 'nodes' | 'same'>,
+  { nodes: states, same }: Pick<OverlayState, 'nodes' | 'same'>,
 ): Flow<void> {
   const lowers = tree.found ?? new Map<string, TreeNode>();
   if (lowers.size > maxFound) lowers.clear();
   lowers.set('', tree.root.lower!);
   const nodes = new Map<number, OverlayNode>();
-  for (const [path, ino] of same) {
+  const numbers = same?.numbers ?? new Float64Array();
+  const paths = same?.paths.split('\0') ?? [];
+  for (let at = 0; at < numbers.length; at += 2) {
+    const [path, ino] = [paths[at / 2]!, numbers[at]!];
     const lower = yield* findLower(lowers, path);
     if (tree.inoOf(lower.stat.ino) !== ino) throw changed(path);
     nodes.set(ino, tree.wrap(lower, path));
@@ -83,8 +96,9 @@ export function* restoreNodes(
     nodes.set(stat.ino, node);
     tree.keep(node);
   }
-  for (const [, ino, parent] of same) {
-    if (parent !== undefined) nodes.get(ino)!.parent = nodes.get(parent);
+  for (let at = 0; at < numbers.length; at += 2) {
+    const parent = nodes.get(numbers[at + 1]!);
+    if (parent !== undefined) nodes.get(numbers[at]!)!.parent = parent;
   }
   for (const state of states) nodes.get(state.stat.ino)!.restore(state, (ino) => nodes.get(ino));
 }

@@ -6,11 +6,13 @@ import { ReadAhead } from './read-ahead.ts';
 
 /** Fetches ahead of readers at once: enough to fill a link with a delay. */
 const LANES = 4;
-/** Bytes fetched at once ahead of readers: who comes to want them waits for the whole piece. */
+/** Bytes fetched at once ahead of readers, unless the blob says otherwise: who comes to want them waits for the whole piece. */
 export const AHEAD_RUN = 256 * 1024;
 
 /** What is done with a blob ahead of its readers. */
 interface Ways {
+  /** Bytes fetched at once ahead of readers. */
+  readonly aheadRun: number;
   isAtHand(index: number): boolean;
   /** Whether it is, or is on its way. */
   isAsked(index: number): boolean;
@@ -50,7 +52,8 @@ export class AheadOfReaders {
     this.#foresight = foresight;
     this.#isBringing = true;
     const lane = async () => {
-      for (let range = foresight.next(AHEAD_RUN); range; range = foresight.next(AHEAD_RUN)) {
+      const { aheadRun } = this.#ways;
+      for (let range = foresight.next(aheadRun); range; range = foresight.next(aheadRun)) {
         using _begun = await this.#queue.room(signal);
         if (signal.aborted) return;
         await Promise.all(this.#ways.begin(range, 'ahead'));
@@ -77,7 +80,7 @@ export class AheadOfReaders {
   goOn(offset: number, length: number, urgency: Urgency, isNew: boolean): void {
     if (urgency === 'foreseen') {
       const last = this.#chunks.indexAt(offset + length - 1);
-      const range = this.#foresight?.behind(this.#chunks.offsetOf(last + 1), AHEAD_RUN);
+      const range = this.#foresight?.behind(this.#chunks.offsetOf(last + 1), this.#ways.aheadRun);
       // Nobody waits for it yet.
       if (range) this.#ways.begin(range, 'ahead');
       return;

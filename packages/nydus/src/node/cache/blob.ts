@@ -52,6 +52,7 @@ export class CachedBlob implements Source {
     this.size = remote.chunks.size;
     this.#queue = new FetchQueue(FETCHES, around.readers, around.pace);
     this.#ahead = new AheadOfReaders(this.chunks, this.#queue, {
+      aheadRun: remote.aheadRun ?? AHEAD_RUN,
       isAtHand: (index) => this.#kept.isAtHand(index),
       isAsked: (index) => this.#kept.isAtHand(index) || this.#coming.has(index),
       begin: ([start, end], urgency) => this.#begin(start, end - start, urgency).waits,

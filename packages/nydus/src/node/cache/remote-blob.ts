@@ -19,6 +19,8 @@ export interface RemoteBlob {
   /** What it gave was wrong: it may know another way. Absent where there is none. */
   distrust?(): void;
   close?(): Awaitable<void>;
+  /** Bytes that are fetched at once ahead of readers, where fewer come than they are. */
+  readonly aheadRun?: number;
   /** Whether who reads of it is not expected to go on behind that. */
   readonly isScattered?: boolean;
   /** Whether it is read only to fetch and prove what is of another blob. */

@@ -63,6 +63,14 @@ interface Segment {
   readonly size: number;
 }
 
+/** Bytes of the largest segments that are read whole. */
+export interface PartBounds {
+  /** Default 8 MiB. */
+  readonly code?: number;
+  /** Default 4 MiB. */
+  readonly constants?: number;
+}
+
 /** How many names may still be read, of libraries and directories, in characters. */
 export interface NamesLeft {
   characters: number;
@@ -73,7 +81,11 @@ export interface NamesLeft {
  *
  * @param left what was read is taken off; where nothing is left, there are no more names
  */
-export async function elfNeeds(file: TreeNode, left: NamesLeft): Promise<ElfNeeds | undefined> {
+export async function elfNeeds(
+  file: TreeNode,
+  left: NamesLeft,
+  most: PartBounds = {},
+): Promise<ElfNeeds | undefined> {
   const header = await exactly(file, 0, HEADER);
   if (header === undefined || MAGIC.some((byte, at) => header[at] !== byte)) return undefined;
   if (header[4] !== CLASS_64 || header[5] !== LITTLE) return undefined;
@@ -86,7 +98,7 @@ export async function elfNeeds(file: TreeNode, left: NamesLeft): Promise<ElfNeed
   const dynamic = await dynamicOf(file, segments, left);
   return {
     machine,
-    parts: partsOf(file.stat.size, segments),
+    parts: partsOf(file.stat.size, segments, most),
     libraries: await dynamic.texts([DT_NEEDED], MAX_LIBRARIES),
     directories: (await dynamic.texts([DT_RUNPATH, DT_RPATH], MAX_DIRECTORIES))
       .flatMap((list) => list.split(':'))
@@ -123,7 +135,11 @@ async function segmentsOf(
  * The loader reads what is relocated, and the tables for that, which lie in the first segment. Of much code, and of
  * large tables of constants, a start reads here and there.
  */
-function partsOf(size: number, segments: readonly Segment[]): readonly ElfPart[] {
+function partsOf(
+  size: number,
+  segments: readonly Segment[],
+  { code = MAX_CODE, constants = MAX_CONSTANTS }: PartBounds,
+): readonly ElfPart[] {
   if (size <= WHOLE) return [{ offset: 0, length: size }];
   const parts: ElfPart[] = [];
   for (const { type, flags, offset, size: length } of segments) {
@@ -131,7 +147,7 @@ function partsOf(size: number, segments: readonly Segment[]): readonly ElfPart[]
     if (type !== PT_LOAD || !isInside || length === 0) continue;
     const isCode = (flags & EXECUTABLE) !== 0;
     const isLoaded = (flags & WRITABLE) !== 0 || (offset === 0 && !isCode);
-    const most = isLoaded ? MAX_LOADED : isCode ? MAX_CODE : MAX_CONSTANTS;
+    const most = isLoaded ? MAX_LOADED : isCode ? code : constants;
     if (length <= most) parts.push({ offset, length });
     else if (offset === 0) parts.push({ offset, length: WHOLE });
   }

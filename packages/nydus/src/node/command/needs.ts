@@ -4,6 +4,7 @@ import type { Execution } from '@anole/oci';
 import { type Found, findFollowed, type Tree, type TreeNode, VfsError } from '@anole/vfs';
 import type { Trace } from '../trace.ts';
 import { type ElfNeeds, type ElfPart, elfNeeds, type NamesLeft } from './elf.ts';
+import { type NamedFile, openedByName } from './runtimes.ts';
 
 /** Files at most, and their bytes: beyond that nobody waits for all of it. */
 const MAX_FILES = 256;
@@ -41,8 +42,8 @@ export type Command = Pick<Execution, 'entrypoint' | 'cmd' | 'env' | 'workingDir
 
 /**
  * What an image's own command reads when it starts, as far as its files say: the program, the loader and the libraries
- * that it names, and those that these name; of a script its interpreter; and files that are its arguments, such as the
- * script of an interpreter. Nothing is run. What is not there, or makes no sense, is left out.
+ * that it names, and those that these name; of a script its interpreter; what runtimes that are known open by name
+ * ({@link openedByName}); and files that are its arguments, such as the script of an interpreter. Nothing is run. What is not there, or makes no sense, is left out.
  */
 export async function commandNeeds(
   tree: Tree,
@@ -68,6 +69,8 @@ function searchPath(env: readonly string[]): readonly string[] {
 /** A file that was taken, and what it needs, if it is a program or a library. */
 interface Added extends Pick<Found, 'path' | 'node'> {
   readonly needs: ElfNeeds | undefined;
+  /** What of it is read. */
+  readonly parts: readonly ElfPart[];
 }
 
 class Needed {
@@ -101,7 +104,12 @@ class Needed {
       const added = found && (await this.#add(found));
       if (added === undefined) return;
       const words = await interpreterOf(added.node);
-      if (words === undefined) return await this.#libraries(added);
+      if (words === undefined) {
+        const loader = added.needs?.interpreter;
+        if (loader !== undefined) await this.#loader(loader);
+        await this.#libraries([added]);
+        return await this.#byName(openedByName(added.path));
+      }
       // `#!/usr/bin/env python3` is python3, too.
       const [program = '', argument] = words;
       if (/(?:^|\/)env$/.test(program) && argument !== undefined) {
@@ -119,9 +127,26 @@ class Needed {
     }
   }
 
+  async #loader(path: string): Promise<void> {
+    const found = await this.#first([path]);
+    const [added] = found ? await this.#addAll([found]) : [];
+    if (added) await this.#byName(openedByName(added.path));
+  }
+
+  /** What is opened by name, and the libraries of that. */
+  async #byName(files: readonly NamedFile[]): Promise<void> {
+    const found = await Promise.all(
+      files.map(async ({ places, ...how }) => {
+        const file = await this.#first(places);
+        return file && { ...file, ...how };
+      }),
+    );
+    await this.#libraries(await this.#addAll(found.filter((each) => each !== undefined)));
+  }
+
   /** The loader first, then libraries in the order in which it reads them. */
-  async #libraries(program: Added): Promise<void> {
-    for (let level: readonly Added[] = [program]; level.length > 0; ) {
+  async #libraries(programs: readonly Added[]): Promise<void> {
+    for (let level = programs; level.length > 0; ) {
       const next: Added[] = [];
       // Together: they may be far away, and none says where the others are.
       for (const part of groupsOf(wantedBy(level))) {
@@ -160,20 +185,29 @@ class Needed {
     return (await this.#addAll([found]))[0];
   }
 
-  async #addAll(all: readonly Found[]): Promise<readonly Added[]> {
+  async #addAll(all: readonly (Found & Omit<NamedFile, 'places'>)[]): Promise<readonly Added[]> {
     const byPath = new Map(all.map((found) => [found.path, found]));
     const fresh = [...byPath.values()].filter(
       ({ path, node }) => !this.#files.has(path) && node.stat.size > 0,
     );
-    const needs = await Promise.all(fresh.map(({ node }) => elfNeeds(node, this.#names)));
-    return fresh.flatMap((found, at) => this.#take({ ...found, needs: needs[at] }));
+    const added = await Promise.all(
+      fresh.map(async ({ path, node, partsOf, most }) => {
+        const [needs, own] = await Promise.all([
+          elfNeeds(node, this.#names, most),
+          partsOf?.(node),
+        ]);
+        const usual = needs?.parts ?? [{ offset: 0, length: node.stat.size }];
+        return { path, node, needs, parts: partsOf ? (own ?? []) : usual };
+      }),
+    );
+    return added.flatMap((each) => this.#take(each));
   }
 
   #take(added: Added): readonly Added[] {
-    const { path, node, needs } = added;
-    const parts = needs?.parts ?? [{ offset: 0, length: node.stat.size }];
+    const { path, parts } = added;
     const bytes = parts.reduce((sum, { length }) => sum + length, 0);
-    if (this.#files.size >= MAX_FILES || this.#bytes + bytes > MAX_BYTES) return [];
+    const isTooMuch = this.#files.size >= MAX_FILES || this.#bytes + bytes > MAX_BYTES;
+    if (bytes === 0 || isTooMuch) return [];
     this.#files.set(path, parts);
     this.#bytes += bytes;
     return [added];

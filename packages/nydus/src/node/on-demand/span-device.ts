@@ -12,6 +12,11 @@ const SPAN_MAX = 256 * 1024 * 1024;
 const GAP = 64 * 1024;
 /** Bytes of one request, unless one span alone has more: who made the index says how much lies between two files. */
 const RUN_MAX = 16 * 1024 * 1024;
+/**
+ * Decoded bytes that are fetched at once ahead of readers: some third of that comes. What is behind a span needs no window
+ * of its own, which is another request.
+ */
+const AHEAD_RUN = 1024 * 1024;
 /** And of all that are under way for one reader. */
 const AT_ONCE = 64 * 1024 * 1024;
 /** Bytes that are decoded before others have a turn. */
@@ -61,6 +66,7 @@ export function spanDevice(
   return {
     id,
     chunks,
+    aheadRun: AHEAD_RUN,
     async fetch(first, end, options) {
       const base = chunks.offsetOf(first);
       const out = new Uint8Array(chunks.offsetOf(end) - base);

@@ -97,6 +97,7 @@ export class Filler {
 
   /** Takes no more events, answers those that it has, and gives up the group. */
   async close(): Promise<void> {
+    for (const { blob } of this.#blobs.values()) blob.watcher = undefined;
     await this.group.stop();
     await this.#serving;
     await Promise.all(this.#filling);

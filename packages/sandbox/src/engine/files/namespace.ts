@@ -1,6 +1,9 @@
 import type { FuseServer } from '@anole/fuse';
 import {
+  isWritable,
   MAX_LINKS,
+  type Tree,
+  type TreeNode,
   tooManyLinks,
   VfsError,
   type WritableNode,
@@ -12,7 +15,7 @@ const MAX_NAME = 255;
 
 /** A tree that the guest has mounted, and what serves it. */
 export interface Mounted {
-  readonly tree: WritableTree;
+  readonly tree: Tree | WritableTree;
   readonly server: FuseServer;
   /** Absolute path in the guest; the root's is `/`. */
   readonly path: string;
@@ -21,7 +24,7 @@ export interface Mounted {
 /** A directory or file that was reached, and where. */
 export interface Place {
   readonly mount: Mounted;
-  readonly node: WritableNode;
+  readonly node: TreeNode;
   /** Absolute, without symbolic links. */
   readonly path: string;
 }
@@ -36,7 +39,7 @@ export interface Spot {
 
 type Mounts = ReadonlyMap<string, Mounted>;
 
-export type MakeDirectory = (parent: Place, name: string) => Promise<WritableNode>;
+export type MakeDirectory = (parent: Place, name: string) => Promise<TreeNode>;
 
 interface Walk {
   /** Whether a symbolic link at the end is followed. */
@@ -159,6 +162,18 @@ function spotOf(trail: readonly Place[]): Spot {
   return { parent, name: nameOf(found.path), path: found.path, found };
 }
 
+/**
+ * The node of a place, to change it.
+ *
+ * @throws VfsError `VFS_READ_ONLY`
+ */
+export function changeable({ mount, node, path }: Place): WritableNode {
+  if (isWritable(mount.tree)) return node as WritableNode;
+  throw new VfsError('VFS_READ_ONLY', `Cannot change ${path}: ${mount.path} is an image`, {
+    details: { path },
+  });
+}
+
 export function nameOf(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
@@ -167,7 +182,7 @@ export function partsOf(path: string): string[] {
   return path.split('/').filter((part) => part !== '' && part !== '.');
 }
 
-async function lookup(here: Place, name: string, path: string): Promise<WritableNode | undefined> {
+async function lookup(here: Place, name: string, path: string): Promise<TreeNode | undefined> {
   if (here.node.stat.type !== 'directory') {
     throw new VfsError('VFS_NOT_DIRECTORY', `Cannot reach ${path}: ${here.path} is no directory`);
   }

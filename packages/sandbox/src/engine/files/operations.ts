@@ -2,7 +2,14 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { VfsError, type WritableNode } from '@anole/vfs';
 import type { FileInfo, NewFileOptions } from '../../files/messages.ts';
 import { type Changes, done } from './changes.ts';
-import { type Namespace, nameOf, notFound, type Place, type Spot } from './namespace.ts';
+import {
+  changeable,
+  type Namespace,
+  nameOf,
+  notFound,
+  type Place,
+  type Spot,
+} from './namespace.ts';
 import { type Owner, ownerOf } from './owner.ts';
 
 /** Entries that one listing gives at most. */
@@ -86,7 +93,7 @@ async function makeIn(
   name: string,
   mode: number,
 ): Promise<WritableNode> {
-  const made = await parent.node.create(name, { type: 'directory', mode, ...owner });
+  const made = await changeable(parent).create(name, { type: 'directory', mode, ...owner });
   changes.name(parent, name, { kind: 'create', path: join(parent.path, name) });
   return made;
 }
@@ -136,7 +143,7 @@ export async function stage(make: Making, path: string, { mode }: NewFileOptions
   const owner = make.owner ?? (there === undefined ? root : { uid: there.uid, gid: there.gid });
   const kept = there === undefined ? 0o644 : there.mode & 0o1777;
   const what = { type: 'file', mode: mode ?? kept, ...owner } as const;
-  const { node: directory } = parent;
+  const directory = changeable(parent);
   if (directory.createUnnamed !== undefined) {
     return { node: await directory.createUnnamed(what), spot, temporary: undefined };
   }
@@ -148,7 +155,7 @@ export async function stage(make: Making, path: string, { mode }: NewFileOptions
 export async function put(staged: Staged, changes: Changes): Promise<Place> {
   const { node, spot } = staged;
   const { parent, name, path } = spot;
-  const directory = parent.node;
+  const directory = changeable(parent);
   const there = await directory.lookup(name);
   const temporary = staged.temporary ?? `.anole-${process.pid}-${node.stat.ino}`;
   if (there === undefined && staged.temporary === undefined) await directory.link(name, node);
@@ -162,7 +169,7 @@ export async function put(staged: Staged, changes: Changes): Promise<Place> {
 }
 
 export async function discard({ node, spot, temporary }: Staged): Promise<void> {
-  if (temporary !== undefined) await spot.parent.node.unlink(temporary);
+  if (temporary !== undefined) await changeable(spot.parent).unlink(temporary);
   done(spot.parent.mount, node);
 }
 
@@ -175,10 +182,11 @@ export async function remove(
   const { parent, name, found, path: real } = await names.go(path, { follow: false });
   if (found === undefined) throw notFound(path);
   await names.checkMovable(real);
-  if (found.node.stat.type !== 'directory') await parent.node.unlink(name);
+  const directory = changeable(parent);
+  if (found.node.stat.type !== 'directory') await directory.unlink(name);
   else {
-    if (recursive) await empty(found.node, { count: 0 });
-    await parent.node.removeDirectory(name);
+    if (recursive) await empty(changeable(found), { count: 0 });
+    await directory.removeDirectory(name);
   }
   changes.name(parent, name, { kind: 'remove', path: real });
   done(parent.mount, found.node);
@@ -209,7 +217,8 @@ export async function move(make: Making, from: string, to: string): Promise<void
       hint: 'Write it there and remove it here',
     });
   }
-  await source.parent.node.rename(source.name, target.parent.node, target.name);
+  const directory = changeable(source.parent);
+  await directory.rename(source.name, changeable(target.parent), target.name);
   make.changes.name(source.parent, source.name);
   make.changes.name(target.parent, target.name, {
     kind: 'rename',
