@@ -56,6 +56,7 @@ describe('sandboxes of the command line', () => {
     assert.deepEqual([none.code, /SANDBOX_FILE_FOREIGN/.test(none.err)], [125, true]);
     assert.match((await run('restore', join(runtime, 'none'), '--', 'true')).err, /HOST_NOT_FOUND/);
     assert.match((await run('restore', '--name', 'x', file, '--', 'true')).err, /CLI_USAGE/);
+    assert.match((await run('run', '--name', 'x', '--', 'true')).err, /CLI_USAGE/);
     assert.match((await run('restore', '-t', file)).err, /without a command/);
     const path = join(runtime, 'file');
     assert.match((await run('snapshot', 'nobody', path)).err, /CLI_NO_SANDBOX/);

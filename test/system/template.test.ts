@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import {
   closeSync,
   mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
+  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -14,6 +17,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { cacheDirectory } from '@anole/host';
 import { Sandbox, type SandboxOptions } from '@anole/sandbox';
 
@@ -119,6 +123,30 @@ describe('sandboxes from a template', () => {
     assert.deepEqual(await output(boot), [third]);
   });
 
+  test('are whole or not there where the process is killed that makes them', async () => {
+    const program = `
+      import { Sandbox } from '@anole/sandbox';
+      await Sandbox.create('os:base', { cache: ${JSON.stringify(cache)}, terminals: 0 });
+      console.log('made');`;
+    const options = ['-C', 'anole-source', '--disable-warning=ExperimentalWarning'];
+    const child = spawn(process.execPath, [...options, '--input-type=module', '-e', program], {
+      cwd: import.meta.dirname,
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    const ended = once(child, 'exit');
+    let isOver = false;
+    for (const event of ['data', 'end']) {
+      child.stdout.on(event, () => {
+        isOver = true;
+      });
+    }
+    while (!isOver && !hasOpen(child.pid!, templates)) await delay(1);
+    assert.equal(isOver, false, 'it was not seen to be written');
+    child.kill('SIGKILL');
+    await ended;
+    assert.deepEqual(readdirSync(templates), []);
+  });
+
   test('may all be the first', async () => {
     const boots = await Promise.all([1, 2].map(() => output(boot)));
     assert.equal(files().length, 2);
@@ -126,6 +154,19 @@ describe('sandboxes from a template', () => {
     assert.ok(boots.flat().includes(later!));
   });
 });
+
+/** Whether a process has a file of a directory open, with a name or without. */
+function hasOpen(pid: number, directory: string): boolean {
+  const descriptors = `/proc/${pid}/fd`;
+  return readdirSync(descriptors).some((descriptor) => {
+    try {
+      return readlinkSync(join(descriptors, descriptor)).startsWith(`${directory}/`);
+    } catch {
+      // It was closed meanwhile.
+      return false;
+    }
+  });
+}
 
 function overwrite(path: string, offset: number, length: number): void {
   const file = openSync(path, 'r+');

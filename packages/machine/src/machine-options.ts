@@ -45,6 +45,11 @@ export interface MachineOptions {
 /** What a restored machine gets anew: all else is in the snapshot. */
 export interface RestoreOptions extends Pick<MachineOptions, 'devices' | 'onSerial' | 'jit'> {
   readonly snapshot: Snapshot;
+  /**
+   * Tell the guest that it is a copy, so that it has random numbers of its own. Default: with the `real`
+   * clock. Never with that of instructions, by which it goes on as the one that was saved.
+   */
+  readonly isCopy?: boolean;
 }
 
 /** At which moment a machine is taken. */

@@ -94,14 +94,15 @@ export class Machine implements AsyncDisposable {
    * Builds a machine that goes on where {@link save} left one, on whatever computer. Pages are read
    * from the snapshot's source when they are touched, so this takes no longer for more memory. What
    * `save` gave up must be told anew: sizes of terminals. Guest time goes on from where it was; the
-   * guest's wall clock is then late until someone sets it.
+   * guest's wall clock is then late until someone sets it. With the `real` clock the guest is told that it
+   * is a copy, and Linux seeds its random numbers anew.
    *
    * @throws MachineError `MACHINE_SNAPSHOT_FOREIGN` where `devices` are not those of the snapshot,
    *   `MACHINE_SNAPSHOT_DAMAGED`; HartError `MACHINE_BAD_CONFIG`, `MACHINE_NO_WASM`. A page that turns
    *   out to be damaged ends {@link run} with `MACHINE_SNAPSHOT_DAMAGED`.
    */
   static async restore(options: RestoreOptions): Promise<Machine> {
-    const { snapshot } = options;
+    const { snapshot, isCopy = true } = options;
     const { memorySize, clock, cpus = 1 } = snapshot.shape;
     const { fill, ticks: startTicks } = snapshot;
     // It has the windows that it had, whatever its devices could have now.
@@ -112,6 +113,7 @@ export class Machine implements AsyncDisposable {
     devicesFromJson(board, snapshot.devices);
     restoreHarts(board, snapshot.hart);
     if (snapshot.code) board.hart.adoptCode(snapshot.code);
+    if (isCopy && clock === 'real') board.renew();
     // What was written so far is as the snapshot has it.
     board.memory.takeWritten();
     return new Machine(board, panic, control, clock, groundOf(snapshot));

@@ -114,6 +114,9 @@ async function runAction(
   flags: AllFlags,
 ): Promise<number> {
   if (flags.detach) return await detach(context, words, flags);
+  if (flags.name !== undefined) {
+    throw usageError('Cannot name a sandbox that ends with its command', 'run');
+  }
   const target = targetOf(words, isBare(words), flags.tty ?? false);
   checkTerminal(flags, context, 'run');
   using interrupts = new Interrupts(interrupted);

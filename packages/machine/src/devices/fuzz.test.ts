@@ -5,6 +5,7 @@ import { GuestMemory } from '../hart/guest-memory.ts';
 import { repeatableRandom } from '../run/repeatable-random.ts';
 import { Clint } from './clint/device.ts';
 import type { AccessSize, MmioDevice } from './device.ts';
+import { Generation } from './generation/device.ts';
 import { PciHost } from './pci/device.ts';
 import { Plic } from './plic/device.ts';
 import { Power } from './power/device.ts';
@@ -16,6 +17,7 @@ import { SharedMemory } from './virtio/shared-memory.ts';
 import { TestDriver } from './virtio/testing/driver.ts';
 import { VirtioConsole } from './virtio-console/device.ts';
 import { VirtioFs } from './virtio-fs/device.ts';
+import { VirtioNet } from './virtio-net/device.ts';
 import { VirtioRng } from './virtio-rng/device.ts';
 
 const sizes = [1, 2, 4] as const;
@@ -54,6 +56,7 @@ describe('random register accesses', () => {
     ],
     rtc: [new Rtc(Date.now, () => {}), 0x20],
     power: [new Power(() => {}), 8],
+    generation: [new Generation(() => {}), 0x20],
   };
   for (const [name, [device, range]] of Object.entries(devices)) {
     it(`do not harm the ${name}`, () => hammer(device, range, 20_000));
@@ -67,6 +70,19 @@ const virtioDevices: Record<string, () => VirtioDevice> = {
       { name: 'x', onData: async () => {} },
     ]),
   rng: () => new VirtioRng((bytes) => bytes.fill(1)),
+  net: () => {
+    const device: VirtioNet = new VirtioNet({
+      mac: Uint8Array.of(2, 0, 0, 0, 0, 1),
+      peer: {
+        receive: (frame, { segments }) => {
+          if (frame.length > 20) device.send(frame.slice(0, 20), [frame.slice(20)], {});
+          return segments !== undefined;
+        },
+        room: () => void device.send(new Uint8Array(60), [], {}),
+      },
+    });
+    return device;
+  },
   fs: () =>
     new VirtioFs({
       tag: 'x',

@@ -32,6 +32,9 @@ export interface LinkState {
   startArgument: bigint;
 }
 
+/** How long the others of a copy may have to wait for hart 0, which may itself wait for one of them. */
+const HOLD_MS = 20;
+
 /**
  * The harts of a machine with several: hart 0 runs in this thread, which has the devices; each of the
  * others in a thread of its own. See docs/decisions/0025.
@@ -51,6 +54,9 @@ export class Crew {
   #states: readonly Uint8Array[] = [];
   /** The bell of hart 0 is listened to. */
   #listening = false;
+  /** The others stand still until {@link release}. */
+  #held = false;
+  #patience: ReturnType<typeof setTimeout> | undefined;
 
   private constructor(options: CrewOptions, parts: HartParts) {
     const { count, memory } = options;
@@ -105,14 +111,16 @@ export class Crew {
     for (;;) {
       const { bell } = this;
       if (this.#threads.length === 0 || this.#others.every((link) => link.get(at.READY) !== 0))
-        return;
+        break;
       await this.links[0]!.waitAsync(bell);
     }
+    if (this.#held) this.#patience = setTimeout(() => this.release(), HOLD_MS);
   }
 
   /** Ends the threads, whatever they do. */
   async stop(): Promise<void> {
     const threads = this.#threads.splice(0);
+    clearTimeout(this.#patience);
     this.exchange?.close();
     this.links[0]!.ring();
     await Promise.all(threads.map((thread) => thread.end()));
@@ -180,6 +188,23 @@ export class Crew {
       this.#server?.serve();
       return this.#others.every((link) => link.get(at.PAUSED) !== 0);
     });
+  }
+
+  /** Before the start: hart 0 has something to do before the others go on. Not for long: see {@link HOLD_MS}. */
+  hold(): void {
+    this.#held = true;
+    for (const link of this.#others) {
+      link.set(at.PAUSE, 1);
+      link.set(at.ATTENTION, 1);
+    }
+  }
+
+  /** Ends what {@link hold} began. */
+  release(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    clearTimeout(this.#patience);
+    this.resume();
   }
 
   /** Has all others forget their translations. */

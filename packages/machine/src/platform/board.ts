@@ -1,5 +1,6 @@
 import { Clint } from '../devices/clint/device.ts';
 import type { ByteSink } from '../devices/device.ts';
+import { Generation } from '../devices/generation/device.ts';
 import { PciHost } from '../devices/pci/device.ts';
 import { Plic } from '../devices/plic/device.ts';
 import { Power, type PowerRequest } from '../devices/power/device.ts';
@@ -48,6 +49,8 @@ export interface BoardOptions {
 }
 
 const TICKS_PER_MS = TIMEBASE_HZ / 1000;
+/** The PLIC's context of S-mode of hart 0. */
+const HART_0_S = 1;
 /**
  * Chains that devices take between two looks of the host at what else there is to do. Counted, not timed:
  * with the clock of instructions slices end where they ended in another run.
@@ -76,6 +79,7 @@ export class Board {
   readonly crew: Crew | undefined;
   readonly uart: Uart;
   readonly rtc: Rtc;
+  readonly generation: Generation;
   readonly clint: Clint;
   readonly plic: Plic;
   readonly pci: PciHost;
@@ -109,6 +113,11 @@ export class Board {
     this.uart = new Uart(options.onSerial, this.plic.line(interruptSource.uart));
     const wallClock = options.clock === 'real' ? Date.now : () => Number(hart.time) / TICKS_PER_MS;
     this.rtc = new Rtc(wallClock, this.plic.line(interruptSource.rtc));
+    const tellGeneration = this.plic.line(interruptSource.generation);
+    this.generation = new Generation((asserted) => {
+      tellGeneration(asserted);
+      if (!asserted) crew?.release();
+    });
     this.pci = new PciHost(memoryMap.pciMemory.base);
     placeWindows(memory, options.devices, options.windows ?? []);
     this.transports = options.devices.map(
@@ -128,6 +137,7 @@ export class Board {
     this.clint = new Clint(hart);
     bus.map(memoryMap.clint, this.clint);
     bus.map(memoryMap.rtc, this.rtc);
+    bus.map(memoryMap.generation, this.generation);
     bus.map(memoryMap.power, new Power((request) => events.power(request)));
   }
 
@@ -163,6 +173,15 @@ export class Board {
       ...(jit && { jit }),
     });
     return new Board(options, events, bus, memory, hart, crew);
+  }
+
+  /**
+   * Before the start: tells the guest that it is a copy of a machine. Hart 0 looks into that first, where it
+   * listens to the interrupt.
+   */
+  renew(): void {
+    this.generation.renew((id) => void crypto.getRandomValues(id));
+    if (this.plic.hears(HART_0_S, interruptSource.generation)) this.crew?.hold();
   }
 
   /** A slice of hart 0 ends after so many, so that the host's loop has its turns. */

@@ -61,7 +61,7 @@ export function describeBoard(board: BoardDescription): DeviceTreeNode {
           compatible: 'simple-bus',
           ranges: true,
         },
-        children: [plic(board.cpus), serial(), clock(), power(), pci(board)],
+        children: [plic(board.cpus), serial(), clock(), generation(), power(), pci(board)],
       },
       powerRequest('poweroff', 0x5555),
       powerRequest('reboot', 0x7777),
@@ -167,6 +167,18 @@ function clock(): DeviceTreeNode {
       reg: registers(memoryMap.rtc),
       'interrupt-parent': [PLIC_PHANDLE],
       interrupts: [interruptSource.rtc],
+    },
+  };
+}
+
+function generation(): DeviceTreeNode {
+  return {
+    name: unit('rng', memoryMap.generation.base),
+    properties: {
+      compatible: 'microsoft,vmgenid',
+      reg: registers(memoryMap.generation),
+      'interrupt-parent': [PLIC_PHANDLE],
+      interrupts: [interruptSource.generation],
     },
   };
 }

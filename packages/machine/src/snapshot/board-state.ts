@@ -67,12 +67,13 @@ export function isQuiet(board: Board): boolean {
 }
 
 export function devicesToJson(board: Board): Json {
-  const { clint, plic, uart, rtc } = board;
+  const { clint, plic, uart, rtc, generation } = board;
   return {
     clint: stateToJson(clint.state),
     plic: stateToJson(plic.state),
     uart: stateToJson(uart.state),
     rtc: stateToJson(rtc.state),
+    generation: stateToJson(generation.state),
     virtio: board.transports.map((transport) => stateToJson(transport.savedState())),
     ...(board.crew && { harts: stateToJson(board.crew.linkStates) }),
   };
@@ -80,9 +81,10 @@ export function devicesToJson(board: Board): Json {
 
 /** @throws MachineError `MACHINE_SNAPSHOT_DAMAGED` */
 export function devicesFromJson(board: Board, saved: Json): void {
-  const { clint, plic, uart, rtc } = board;
-  const states = { clint, plic, uart, rtc };
+  const { clint, plic, uart, rtc, generation } = board;
   const fields = fieldsOf(saved);
+  // Files of before have none, and guests that do not know of it.
+  const states = { clint, plic, uart, rtc, ...('generation' in fields && { generation }) };
   for (const [name, { state }] of Object.entries(states)) stateFromJson(state, fields[name], name);
   const virtio = fields['virtio'];
   if (!Array.isArray(virtio)) throw damaged('no state of virtio devices');

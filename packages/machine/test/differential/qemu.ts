@@ -11,8 +11,12 @@ export function missingQemu(): string | false {
   return spawnSync(program, ['--version']).status === 0 ? false : `${program} is not installed`;
 }
 
-/** Runs a bare-metal program on QEMU's `virt` board; what it printed on the serial port. */
-export async function runOnQemu(elf: Uint8Array): Promise<Uint8Array> {
+/**
+ * Runs a bare-metal program on QEMU's `virt` board; what it printed on the serial port.
+ *
+ * @param extensions beside those that our machine has
+ */
+export async function runOnQemu(elf: Uint8Array, extensions = ''): Promise<Uint8Array> {
   const directory = await mkdtemp(join(tmpdir(), 'anole-differential-'));
   try {
     const kernel = join(directory, 'program.elf');
@@ -22,7 +26,7 @@ export async function runOnQemu(elf: Uint8Array): Promise<Uint8Array> {
       '-M',
       'virt',
       '-cpu',
-      'rv64,zba=true,zbb=true,zbs=true',
+      `rv64,zba=true,zbb=true,zbs=true${extensions}`,
       '-m',
       '32M',
       '-smp',

@@ -100,7 +100,11 @@ export class BrowserSandbox {
     let receive: (bytes: Uint8Array) => void = () => {};
     const console = consoleDevice(terminals, (bytes) => receive(bytes));
     const rootDevice = new VirtioFs({ tag: rootTag, handle: (request) => server.handle(request) });
-    const machine = await Machine.restore({ snapshot, devices: [console, rootDevice] });
+    const machine = await Machine.restore({
+      snapshot,
+      isCopy: false,
+      devices: [console, rootDevice],
+    });
     const channel: Channel = {
       send: (bytes) => void console.ports[agentPort]!.write(bytes),
       receive(handler) {

@@ -5,7 +5,6 @@ import { writeFrame } from '../client/frames.ts';
 import type { AgentLine } from './agent-line.ts';
 import type { FileSystems } from './file-systems.ts';
 import type { Rehearsal } from './messages.ts';
-import { saveTemplate } from './template.ts';
 
 /** How long the guest's kernel may tidy up: what it does here, no copy has to. */
 const settling = 300; // ms
@@ -34,6 +33,7 @@ export async function rehearse(
   await pause(settling);
   if ((await root.tree.usage()).freeBlocks !== freeBlocks) return;
   const state = () => ({ hello, root: root.server.saveState() });
+  const { saveTemplate } = await import('./save-template.ts');
   // A full disk, for one: the next sandbox does without, too.
   await saveTemplate(machine, template, state).catch(() => {});
 }

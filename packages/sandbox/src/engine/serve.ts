@@ -34,7 +34,7 @@ import { reported } from './reported.ts';
 import { control, limitReporter } from './run-control.ts';
 import { terminalSlots } from './shape.ts';
 import { boot, startOf } from './start.ts';
-import { removeTemplate, saveTemplate } from './template.ts';
+import { removeTemplate } from './template.ts';
 
 /** Ports of the console device before the terminals: the kernel's console, the agent. */
 const firstTerminal = 2;
@@ -141,7 +141,7 @@ async function runMachine(
   const devices = [console, ...files.devices, ...(network ? [network.device] : [])];
   const machine = await (start === undefined
     ? boot(order, devices, onSerial)
-    : Machine.restore({ snapshot: start.snapshot, devices, onSerial, jit }));
+    : Machine.restore({ snapshot: start.snapshot, isCopy: start.isCopy, devices, onSerial, jit }));
   const { promise: failure, reject: fail } = Promise.withResolvers<never>();
   failure.catch(() => {});
   const served = { link, machine, files, network, console, gates, base: start?.base, fail };
@@ -182,6 +182,7 @@ async function makeReady(
   const keeps = template !== undefined && (await hasPlainMountPoints(root.tree));
   if (isBooted && keeps) {
     const state = () => ({ hello, root: root.server.saveState() });
+    const { saveTemplate } = await import('./save-template.ts');
     // A full disk, for one: the next sandbox boots, too.
     await saveTemplate(machine, template, state).catch(() => {});
   }

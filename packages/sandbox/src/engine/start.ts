@@ -19,6 +19,8 @@ export interface Start extends Disposable {
   readonly connections: readonly ConnectionRecord[];
   /** False for one that has yet to rehearse. */
   readonly isReady: boolean;
+  /** Programs of its owner's ran in it: in a template's copy none draws random numbers before the agent seeds them. */
+  readonly isCopy: boolean;
 }
 
 /**
@@ -47,7 +49,7 @@ export async function startOf(
   root.server.settle();
   const isReady = found === rehearsed || order.rehearsed === undefined;
   const base = { kind: 'template', path: found.path } as const;
-  return { ...found, isReady, base, connections: [] };
+  return { ...found, isReady, isCopy: false, base, connections: [] };
 }
 
 async function startOfFork(port: MessagePort, files: FileSystems): Promise<Start> {
@@ -62,7 +64,8 @@ async function startOfFork(port: MessagePort, files: FileSystems): Promise<Start
   const { hello, connections } = fork;
   const kept = taken.move();
   const close = () => kept.dispose();
-  return { snapshot, hello, base: base?.file, connections, isReady: true, [Symbol.dispose]: close };
+  const ready = { isReady: true, isCopy: true };
+  return { snapshot, hello, base: base?.file, connections, ...ready, [Symbol.dispose]: close };
 }
 
 async function startOfSaved(path: string, files: FileSystems): Promise<Start> {
@@ -79,6 +82,7 @@ async function startOfSaved(path: string, files: FileSystems): Promise<Start> {
     base: base.file,
     connections,
     isReady: true,
+    isCopy: true,
     [Symbol.dispose]: close,
   };
 }

@@ -62,6 +62,11 @@ export class Plic implements MmioDevice {
     this.#update();
   }
 
+  /** Whether the guest has a context take interrupts of a source. */
+  hears(context: number, source: number): boolean {
+    return this.#isEnabled(context, source) && this.state.priority[source] !== 0;
+  }
+
   read(offset: number, size: AccessSize): number {
     if (size !== 4) return 0;
     if (offset < PENDING) return this.state.priority[(offset - PRIORITY) >>> 2] ?? 0;
