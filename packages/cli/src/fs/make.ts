@@ -25,6 +25,8 @@ import { checkPlaces } from './places.ts';
 import { SECTOR, vmdkDescriptor } from './vmdk.ts';
 
 const UUID_SIZE = 16;
+/** Most trees have fewer files: see docs/decisions/0281-optimized-later-still.md. */
+const LATE_CALLS = 300_000;
 
 interface MakeFlags extends CompressionFlags, ChoiceFlags, SourceFlags {
   readonly output: string;
@@ -52,7 +54,7 @@ export async function makeAction(
   flags: MakeFlags,
 ): Promise<number> {
   keepHeapSmall();
-  optimizeLate();
+  optimizeLate(LATE_CALLS);
   checkZone(flags);
   const offset = offsetOf(flags);
   checkDisk(source, flags);
