@@ -59,17 +59,13 @@ export interface Spent {
   readonly memory: number;
 }
 
-/** Runs a command, and watches what it takes. Its own children are not watched. */
+/** Runs a command, no other beside it, and watches what it takes. */
 export async function spend(command: string, args: readonly string[]): Promise<Spent> {
+  const before = ofChildren();
   const child = spawn(command, args, { stdio: 'ignore' });
-  let cpu = 0;
   let memory = 0;
   const look = () => {
     try {
-      // Fields 14 and 15 of proc_pid_stat(5), in ticks of 10 ms, behind a name in parentheses.
-      const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-      const ticks = Number(fields[11]) + Number(fields[12]);
-      if (ticks > 0) cpu = ticks / 100;
       const peak = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'));
       if (peak) memory = Number(peak[1]) * 1024;
     } catch {
@@ -86,5 +82,12 @@ export async function spend(command: string, args: readonly string[]): Promise<S
   } finally {
     clearInterval(timer);
   }
-  return { cpu, memory };
+  return { cpu: ofChildren() - before, memory };
+}
+
+/** Seconds of processor time of all that this process has started and that has ended. */
+function ofChildren(): number {
+  // Fields 16 and 17 of proc_pid_stat(5), in ticks of 10 ms, behind a name in parentheses.
+  const fields = readFileSync('/proc/self/stat', 'utf8').split(') ')[1]!.split(' ');
+  return (Number(fields[13]) + Number(fields[14])) / 100;
 }
