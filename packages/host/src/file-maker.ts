@@ -183,8 +183,9 @@ export class FileMaker implements Disposable {
   #settle(fd: number, stat: Stat, mode: number, isLate: boolean): void {
     const { owners, durable } = this.#options;
     if (owners && !this.isBornTo(stat)) fchownSync(fd, stat.uid, stat.gid);
-    // Behind that, which takes set-uid bits away.
-    if (!isLate && mode !== stat.mode) fchmodSync(fd, stat.mode);
+    // Behind that, which takes set-uid bits away. A umask may even take bits of one's own.
+    const isBorn = mode === stat.mode && (mode & ~this.#born.mode) === 0;
+    if (!isLate && !isBorn) fchmodSync(fd, stat.mode);
     setTimes(fd, stat.mtime);
     if (durable) fdatasyncSync(fd);
   }

@@ -34,6 +34,24 @@ describe('unpackTree', () => {
     assert.equal(await describeDifferences(tree, written, exact), '');
   });
 
+  it('gives files their modes whatever the umask takes', { skip: needs('root') }, async (test) => {
+    const goal = join(temporary(test), 'goal');
+    const tree = new MemoryTree();
+    const modes = [0, 0o400, 0o600, 0o644, 0o4755];
+    for (const mode of modes) {
+      tree.putFile(`small-${mode}`, utf8('some'), { mode });
+      tree.putFile(`large-${mode}`, new Uint8Array(3_000_000), { mode });
+    }
+    const before = process.umask(0o277);
+    test.after(() => process.umask(before));
+    await unpackTree(tree, goal);
+    for (const mode of modes) {
+      for (const size of ['small', 'large']) {
+        assert.equal(statSync(join(goal, `${size}-${mode}`)).mode & 0o7777, mode, size);
+      }
+    }
+  });
+
   it('leaves holes as holes', async (test) => {
     const goal = join(temporary(test), 'goal');
     const report = await unpackTree(sampleTree({ root: false }), goal, { owners: false });
