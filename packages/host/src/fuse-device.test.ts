@@ -1,8 +1,18 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { accessSync, constants, readdirSync, writeFileSync } from 'node:fs';
+import {
+  accessSync,
+  closeSync,
+  constants,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
 import { openBelow } from '../test/tools.ts';
 import { mountFuse } from './index.ts';
 import { hasNative } from './native/index.ts';
@@ -15,6 +25,15 @@ function without(): string | false {
     return false;
   } catch {
     return 'the kernel has no /dev/fuse';
+  }
+}
+
+/** What a descriptor of this process is open on; undefined where it is closed by now. */
+function targetOf(fd: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return undefined;
   }
 }
 
@@ -41,6 +60,20 @@ describe('mountFuse', { skip: without() }, () => {
     assert.equal(openBelow('/dev/fuse'), 0);
     assert.deepEqual(readdirSync(directory), []);
     assert.ok(seen[0]! >= 56, 'INIT came');
+  });
+
+  it('writes no late answer to what has its descriptor by then', async (context) => {
+    const late = Promise.withResolvers<readonly Uint8Array[]>();
+    const mount = await mountFuse(scratchDirectory(context), () => late.promise);
+    const device = readdirSync('/proc/self/fd').find((fd) => targetOf(fd) === '/dev/fuse');
+    await mount.close();
+    const path = join(scratchDirectory(context), 'file');
+    const opened: number[] = [];
+    context.after(() => opened.forEach((fd) => void closeSync(fd)));
+    while (!opened.includes(Number(device))) opened.push(openSync(path, 'w'));
+    late.resolve([new Uint8Array(16)]);
+    await turn();
+    assert.equal(readFileSync(path).length, 0);
   });
 
   it('does not keep a process from ending that serves', {

@@ -96,7 +96,9 @@ function served(
   handle: FuseHandler,
   { maxWrite = MAX_WRITE, onEnd }: Serving,
 ): FuseMount {
-  const serving = serve(fd, maxWrite, handle).finally(() => {
+  const device = { fd, isOpen: true };
+  const serving = serve(device, maxWrite, handle).finally(() => {
+    device.isOpen = false;
     onEnd?.();
     return promisify(close)(fd);
   });
@@ -160,8 +162,18 @@ function tool(program: string, args: readonly string[], fd?: number): Promise<st
   return promise;
 }
 
+/** A descriptor, whose number is another file's once it is closed. */
+interface Device {
+  readonly fd: number;
+  readonly isOpen: boolean;
+}
+
 /** Reads and answers requests until the file system is unmounted. */
-async function serve(fd: number, maxWrite: number, handle: FuseHandler): Promise<void> {
+async function serve(device: Device, maxWrite: number, handle: FuseHandler): Promise<void> {
+  const { fd } = device;
+  const answerLate = (chunks: readonly Uint8Array[]) => {
+    if (device.isOpen) answer(fd, chunks);
+  };
   const requests = new FuseRequests(fd, maxWrite);
   let turned = performance.now();
   for (;;) {
@@ -170,7 +182,7 @@ async function serve(fd: number, maxWrite: number, handle: FuseHandler): Promise
     const request = isThere ? coming : await coming;
     if (request === undefined) return;
     const reply = handle(request);
-    if (isPromise(reply)) reply.then((chunks) => answer(fd, chunks)).catch(() => {});
+    if (isPromise(reply)) reply.then(answerLate).catch(() => {});
     else answer(fd, reply);
     requests.free(request, isPromise(reply));
     // Where the next one is always there, nothing else would have its turn, such as what a reply waits for.
