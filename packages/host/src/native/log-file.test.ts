@@ -1,7 +1,16 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync, statSync, truncateSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  lstatSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { scratchDirectory } from '../scratch.fixture.ts';
@@ -60,6 +69,16 @@ describe('a log', { skip: hasNative() ? false : 'needs koffi' }, () => {
         assert.equal(own.at(-1), `${writer} ends`, 'what it prints otherwise is there, too');
       }
     }
+  });
+
+  it('that is a link stays one, and what it leads to stays small', async (test) => {
+    const directory = scratchDirectory(test);
+    const path = join(directory, 'link');
+    symlinkSync('log', path);
+    await written(test, path, ['many']);
+    assert.ok(lstatSync(path).isSymbolicLink());
+    assert.deepEqual(readdirSync(directory).toSorted(), ['link', 'log', 'log.1']);
+    assert.match(readFileSync(path, 'utf8'), /w0 ends\n$/);
   });
 
   it('that has grown large before is not kept', async (test) => {

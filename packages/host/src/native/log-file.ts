@@ -2,6 +2,7 @@ import {
   closeSync,
   fstatSync,
   openSync,
+  realpathSync,
   renameSync,
   rmSync,
   type Stats,
@@ -29,6 +30,7 @@ const MOST = 4 * 1024 * 1024;
  * anew, the others follow at their next line. So does what the system itself prints of a process that dies.
  */
 export class LogFile {
+  /** Without links, which stay what they are; as it was given where it is none of a file. */
   readonly path: string;
   readonly #most: number;
 
@@ -39,9 +41,8 @@ export class LogFile {
 
   /** @throws HostError, and the disk, where the file cannot be written */
   static take(path: string, most: number = MOST): LogFile {
-    const log = new LogFile(path, most);
-    log.#follow();
-    return log;
+    new LogFile(path, most).#follow();
+    return new LogFile(withoutLinks(path), most);
   }
 
   /** Writes a line. What the disk does not take is lost. */
@@ -107,6 +108,12 @@ export class LogFile {
 
 const isSame = (one: Stats, other: Stats | undefined) =>
   one.ino === other?.ino && one.dev === other.dev;
+
+/** The path of a file by no link; as it is where it leads to none that has a name, as /dev/stderr does to a pipe. */
+function withoutLinks(path: string): string {
+  const real = realpathSync(path);
+  return isSame(statSync(path), statOf(real)) ? real : path;
+}
 
 function statOf(path: string): Stats | undefined {
   try {
