@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { far, temporary } from './blobs.fixture.ts';
 import { BlobCache } from './cache.ts';
 import { Pace } from './pace.ts';
@@ -69,5 +71,32 @@ describe('a link with a bound', () => {
     giveUp.abort();
     await assert.rejects(room, { name: 'AbortError' });
     await assert.rejects(turn, { name: 'AbortError' });
+  });
+
+  it('holds for those to come from when it is changed, whatever was asked for before', async () => {
+    const pace = new Pace();
+    pace.rate = 1;
+    await pace.turn(1_000_000_000);
+    pace.rate = 1_000_000_000_000;
+    await pace.turn(1);
+    (await pace.room(AbortSignal.timeout(10_000)))[Symbol.dispose]();
+    pace.rate = undefined;
+    await pace.turn(1);
+  });
+
+  it('may be so small that a piece takes months', async () => {
+    const pace = new Pace();
+    pace.rate = 1;
+    await pace.turn(16 * 1024 * 1024);
+    const giveUp = new AbortController();
+    const waits = [pace.turn(1, giveUp.signal), pace.room(giveUp.signal)];
+    const warned = once(process, 'warning', { signal: giveUp.signal });
+    await setImmediate();
+    giveUp.abort();
+    const all = await Promise.allSettled([...waits, warned]);
+    assert.deepEqual(
+      all.map(({ status }) => status),
+      ['rejected', 'rejected', 'rejected'],
+    );
   });
 });
