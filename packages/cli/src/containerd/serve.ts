@@ -30,7 +30,7 @@ export async function serveAction({ signal }: CommandContext, flags: ServeFlags)
   await mkdir(root, { recursive: true, mode: 0o700 });
   await mkdir(dirname(socket), { recursive: true, mode: 0o711 });
   using registries = await Registries.load();
-  const images = new RegistryImages({
+  const images = await RegistryImages.open({
     registries,
     store: new ImageStore(),
     mounter: mounterAt(flags.images && resolve(flags.images)),

@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises';
+import { mkdir, realpath } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ReadOptions } from '@anole/bytes';
 import { HostError, unpackTree } from '@anole/host';
@@ -17,7 +17,7 @@ import { type ImageWithVariant, imagesWithVariants } from './find-variant.ts';
 
 /** Mounts images whose data come when they are read: the service of images does. */
 export interface ImageMounter {
-  /** Directories on which images are mounted. */
+  /** Directories on which images are mounted: absolute, without links. */
   mounted(): Promise<readonly string[]>;
   /** What is here of what is mounted, by directories; nothing where nobody can tell. */
   usage(): Promise<ReadonlyMap<string, Usage>>;
@@ -46,8 +46,15 @@ export class RegistryImages implements OnDemandImages {
   readonly #mounting = new Map<string, Promise<void>>();
   #usage: { readonly since: number; readonly all: ReturnType<ImageMounter['usage']> } | undefined;
 
-  constructor(options: RegistryImagesOptions) {
+  private constructor(options: RegistryImagesOptions) {
     this.#options = options;
+  }
+
+  /** Makes the directory where it is missing. @throws the disk */
+  static async open(options: RegistryImagesOptions): Promise<RegistryImages> {
+    await mkdir(options.directory, { recursive: true, mode: 0o755 });
+    // As the mounter says where something is mounted.
+    return new RegistryImages({ ...options, directory: await realpath(options.directory) });
   }
 
   async find(
