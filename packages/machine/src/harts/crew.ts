@@ -213,7 +213,9 @@ export class Crew {
       this.harts.fence(hart, (1 << this.links.length) - 2, { kind: 'all' });
   }
 
+  /** Ends a {@link pause}; those that are held go on when they are released. */
   resume(): void {
+    if (this.#held) return;
     for (const link of this.#others) {
       link.set(at.PAUSE, 0);
       link.ring();

@@ -76,13 +76,15 @@ async function makeHart(order: HartOrder, links: readonly HartLink[]): Promise<H
 /** Stands still where the owner wants to see all harts so, with the state for it to read. */
 function pauseIfAsked(hart: Hart, harts: SharedHarts): void {
   const { own } = harts;
-  if (own.get(at.PAUSE) === 0) return;
-  const state = hart.saveState();
-  own.data(state.length).set(state);
-  own.set(at.PAUSED, 1);
-  harts.board.ring();
-  harts.waitUntil(hart, () => own.get(at.PAUSE) === 0);
-  own.set(at.PAUSED, 0);
+  // Asked again before it went on, the owner took it for standing still as before.
+  while (own.get(at.PAUSE) !== 0) {
+    const state = hart.saveState();
+    own.data(state.length).set(state);
+    own.set(at.PAUSED, 1);
+    harts.board.ring();
+    harts.waitUntil(hart, () => own.get(at.PAUSE) === 0);
+    own.set(at.PAUSED, 0);
+  }
 }
 
 class HartThread {

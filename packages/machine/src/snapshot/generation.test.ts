@@ -126,6 +126,17 @@ describe('a copy of a machine', () => {
       await copy.stop();
     });
 
+    it('has them wait for that also where it is taken meanwhile', async ({ mock }) => {
+      mock.timers.enable({ apis: ['setTimeout'] });
+      const copy = await startedCopy();
+      copy.crew!.pause(copy.hart);
+      copy.crew!.resume();
+      assert.equal(counts(copy, 100), false);
+      copy.generation.read(0, 4);
+      assert.equal(counts(copy, 20_000), true);
+      await copy.stop();
+    });
+
     it('has the others go on where hart 0 cannot', async ({ mock }) => {
       mock.timers.enable({ apis: ['setTimeout'] });
       const copy = await startedCopy();
