@@ -1,18 +1,11 @@
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import {
-  grpcServer,
-  type ImageMounter,
-  RegistryImages,
-  Snapshotter,
-  snapshotsService,
-} from '@anole/containerd';
-import type { ServiceStatus } from '@anole/nydus/service';
+import { grpcServer, RegistryImages, Snapshotter, snapshotsService } from '@anole/containerd';
 import { ImageStore, Registries } from '@anole/oci/node';
 import type { CommandContext } from '../context.ts';
-import { askService } from '../image/service-client.ts';
 import { platformHere } from '../image/session.ts';
+import { mounterAt } from './mounter.ts';
 
 /** Milliseconds until the service of images is asked again. */
 const AGAIN = 2000;
@@ -79,36 +72,6 @@ async function cleanUp(snapshotter: Snapshotter, signal: AbortSignal): Promise<v
 function socketOfSystemd(): number | undefined {
   const { LISTEN_PID: pid, LISTEN_FDS: count } = process.env;
   return pid === String(process.pid) && count === '1' ? 3 : undefined;
-}
-
-function mounterAt(socket: string | undefined): ImageMounter {
-  const at = socket === undefined ? {} : { socket };
-  return {
-    async mounted() {
-      const status = await askService<ServiceStatus>('GET', '/v1/mounts', undefined, {
-        ...at,
-        start: true,
-      });
-      return status.mounts.map(({ directory }) => directory);
-    },
-    async usage() {
-      const absent = { mounts: [] };
-      const asked = askService<ServiceStatus>('GET', '/v1/mounts', undefined, { ...at, absent });
-      // What it takes is asked for every few seconds, and is no reason to fail.
-      const { mounts } = await asked.catch(() => absent);
-      return new Map(
-        mounts.map(({ directory, present, inodes }) => [directory, { size: present, inodes }]),
-      );
-    },
-    async mount(image, directory) {
-      // Containers run programs of root, and their own configuration bounds them.
-      const wish = { image, directory, suid: true, dev: true };
-      await askService('POST', '/v1/mounts', wish, { ...at, start: true });
-    },
-    async unmount(directory) {
-      await askService('DELETE', `/v1/mounts?${new URLSearchParams({ directory })}`, undefined, at);
-    },
-  };
 }
 
 /** One line of JSON. */
