@@ -158,3 +158,17 @@ test('a file may come to have all after nobody fills it any more', {
   await blob.ensure(0, blob.size);
   assert.ok(content.equals(await blob.read(0, blob.size)));
 });
+
+test('a file that cannot be watched is not known, and can be later', {
+  skip: await noPreContent(),
+}, async (test) => {
+  const { blob, filler } = await filled(test);
+  const mark = test.mock.method(filler.group, 'mark', () => {
+    throw new Error('the kernel has no memory');
+  });
+  assert.throws(() => filler.add(blob), /no memory/);
+  mark.mock.restore();
+  filler.add(blob);
+  filler.opened(blob);
+  assert.ok(filler.remove(blob), 'that was the only use');
+});

@@ -49,12 +49,20 @@ export class Filler {
   /**
    * From now on reads of the blob's file wait until it has what they want, of all who open it before {@link opened}. Not for
    * blobs whose descriptor is younger than a mark of the same file.
+   *
+   * @throws HostError as `PreContentGroup.mark`; then it is as before
    */
   add(blob: CachedBlob): void {
     const entry = this.#of(blob) ?? this.#make(blob);
     entry.uses++;
     entry.opening++;
-    this.#mark(entry);
+    try {
+      this.#mark(entry);
+    } catch (error) {
+      this.opened(blob);
+      this.remove(blob);
+      throw error;
+    }
   }
 
   /** Who was to open the file has done so, or never will: it is watched no more while it has all. */

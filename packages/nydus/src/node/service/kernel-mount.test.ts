@@ -26,3 +26,22 @@ it('the kernel mounts nothing whose metadata the disk does not take', async () =
   });
   assert.deepEqual([...held], []);
 });
+
+it('the kernel mounts nothing of which a file cannot be watched, and leaves the others', async () => {
+  const blobs = ['metadata', 'device', 'other'].map((id) => ({ id, fd: 0 }));
+  const image = { blobs } as unknown as OnDemandImage;
+  const watched = new Set<unknown>();
+  const opening = new Set<unknown>();
+  const filler = {
+    add(blob: { readonly id: string }) {
+      if (blob.id === 'device') throw new Error('the kernel has no memory');
+      for (const each of [watched, opening]) each.add(blob);
+    },
+    remove: (blob: unknown) => watched.delete(blob),
+    opened: (blob: unknown) => assert.ok(opening.delete(blob)),
+  } as unknown as Filler;
+  const keeper = { release: () => undefined } as unknown as DescriptorKeeper;
+  const mounting = mountByKernel(image, { directory: '/nowhere' }, filler, keeper);
+  await assert.rejects(mounting, /no memory/);
+  assert.deepEqual([watched.size, opening.size], [0, 0]);
+});

@@ -38,12 +38,16 @@ export async function mountByKernel(
   const { blobs } = image;
   if (left) checkLeft(blobs, left, directory);
   const [main, ...devices] = blobs as [CachedBlob, ...CachedBlob[]];
-  for (const blob of blobs) filler.add(blob);
+  const watched: CachedBlob[] = [];
   const forget = () => {
-    for (const blob of blobs) if (filler.remove(blob)) keeper.release(fileName(blob.id));
+    for (const blob of watched) if (filler.remove(blob)) keeper.release(fileName(blob.id));
   };
   let calmed: CalmedReads | undefined;
   try {
+    for (const blob of blobs) {
+      filler.add(blob);
+      watched.push(blob);
+    }
     if (left) calmed = left.readAhead && CalmedReads.resume(left.readAhead, image);
     else {
       await makeReady(image, keeper);
@@ -58,7 +62,7 @@ export async function mountByKernel(
     forget();
     throw error;
   } finally {
-    for (const blob of blobs) filler.opened(blob);
+    for (const blob of watched) filler.opened(blob);
   }
   return {
     kind: 'kernel',
