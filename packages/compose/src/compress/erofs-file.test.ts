@@ -5,10 +5,12 @@ import {
   chownSync,
   closeSync,
   lstatSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   readSync,
   rmSync,
   statSync,
@@ -19,7 +21,7 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
-import { writeAt } from '@anole/host';
+import { Crew, hostTree, writeAt } from '@anole/host';
 import { hasNative } from '@anole/host/native';
 import { MemoryTree } from '@anole/vfs';
 import { writeErofsFile } from './erofs-file.ts';
@@ -99,4 +101,35 @@ test('copying what a disk holds stops when it is told to', async () => {
     readdirSync(base).filter((name) => name.startsWith('.')),
     [],
   );
+});
+
+test('threads that write to the file by its number end before that is given back', async ({
+  mock,
+}) => {
+  const source = join(base, 'many');
+  mkdirSync(source);
+  const content = Buffer.alloc(16 * 1024 * 1024, 'some');
+  for (let count = 0; count < 5; count++) writeFileSync(join(source, `file-${count}`), content);
+  using tree = hostTree(source);
+  const target = mkdtempSync(join(base, 'target-'));
+  const isOpen = () =>
+    readdirSync('/proc/self/fd').some((fd) => {
+      try {
+        return readlinkSync(`/proc/self/fd/${fd}`).startsWith(`${target}/`);
+      } catch {
+        return false;
+      }
+    });
+  const atStop: boolean[] = [];
+  const { stop } = Crew.prototype;
+  mock.method(Crew.prototype, 'stop', function (this: Crew<unknown, unknown>) {
+    atStop.push(isOpen());
+    return stop.call(this);
+  });
+  const onProgress = ({ step, done }: { readonly step: string; readonly done: number }) => {
+    if (step === 'write image' && done > 40_000_000) throw new Error('enough');
+  };
+  await assert.rejects(writeErofsFile(join(target, 'image'), tree, { onProgress }), /enough/);
+  assert.equal(atStop[0], true);
+  assert.equal(isOpen(), false);
 });

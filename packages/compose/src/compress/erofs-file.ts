@@ -95,12 +95,18 @@ async function writeParts(
     return;
   }
   const copying = threads.copyTo(fd, start, blockSize);
-  for await (const part of image.parts({ copies: true })) {
-    const full = part.copies && copying.put(part);
-    if (full) await full;
-    else if (!part.copies) writeAt(fd, start + part.offset, part.bytes);
+  try {
+    for await (const part of image.parts({ copies: true })) {
+      const full = part.copies && copying.put(part);
+      if (full) await full;
+      else if (!part.copies) writeAt(fd, start + part.offset, part.bytes);
+    }
+    await copying.finish();
+  } catch (error) {
+    // They know the file by its number, which is another's soon after it is closed.
+    await threads.stop();
+    throw error;
   }
-  await copying.finish();
 }
 
 function fileSpool(fd: number, start = 0): Spool {

@@ -24,8 +24,13 @@ export class SourceThreads implements AsyncDisposable {
     return new CopyThreads(() => this.crew(), { fd, blockSize }, start);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
+  /** Resolves when nothing more is read or written, whatever was still to come. */
+  async stop(): Promise<void> {
     await this.#crew?.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
   }
 
   /** They are started when there is something to do. */
