@@ -240,7 +240,7 @@ test('an interrupt while an image is made leaves nothing behind', async () => {
 test('a full disk is said, and nothing is left on it', {
   skip: process.getuid?.() === 0 ? false : 'mounting a small disk needs root',
 }, () => {
-  const disk = join(base, 'disk');
+  const disk = join(base, 'full');
   mkdirSync(disk);
   const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', disk]);
   assert.equal(mounted.status, 0, mounted.stderr.toString());
@@ -251,7 +251,7 @@ test('a full disk is said, and nothing is left on it', {
     // Known before anything is written, where files go in as they are.
     assert.match(
       stderr,
-      /Cannot write \d+ bytes of files to .*disk\/image: its disk has \d+ bytes free/,
+      /Cannot write \d+ bytes of files to .*full\/image: its disk has \d+ bytes free/,
     );
     assert.deepEqual(readdirSync(disk), []);
     // And found on the way, where that depends on what is equal.

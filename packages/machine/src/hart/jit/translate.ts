@@ -119,6 +119,7 @@ class Translator {
   /** Instructions of the region: no more are executed between two looks at the budget. */
   readonly #length: number;
   #hasFloats = false;
+  #hasGroups = false;
 
   constructor(region: PlacedRegion, scope: FunctionScope, options: TranslateOptions) {
     this.#region = region;
@@ -156,12 +157,12 @@ class Translator {
         remaining,
         add32(get(remaining), and32(op('i32.shr_u', get(leaving), i32(REFUND)), MAX_REFUND)),
       ),
-      this.#region.isLoose
-        ? []
-        : when(
+      this.#hasGroups
+        ? when(
             op('i32.eqz', and32(get(leaving), 3)),
             tailCall(this.#options.across, get(base), get(remaining)),
-          ),
+          )
+        : [],
       setSlot64(PC, get(base)),
       setSlot32(REMAINING, get(remaining)),
       and32(get(leaving), 3),
@@ -281,6 +282,7 @@ class Translator {
 
   /** Before the first access of a group. */
   #check(group: Group, { offset }: Step, refund: number): Code {
+    this.#hasGroups = true;
     this.#pool.reset();
     const delta = this.#deltaLocals[this.#deltas.size] ?? this.#scope.local('i32');
     this.#deltaLocals[this.#deltas.size] = delta;
