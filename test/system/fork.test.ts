@@ -4,14 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Sandbox, type SandboxCommand } from '@anole/sandbox';
+import { output } from './in-sandbox.ts';
 
 const decoder = new TextDecoder();
-
-async function output(sandbox: Sandbox, script: string): Promise<string> {
-  const { exit, stdout, stderr } = await (await sandbox.exec(['sh', '-c', script])).output();
-  assert.equal(exit.code, 0, decoder.decode(stderr));
-  return decoder.decode(stdout);
-}
 
 async function line(command: SandboxCommand): Promise<string> {
   let text = '';

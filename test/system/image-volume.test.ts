@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { writeErofs } from '@anole/erofs';
 import { Sandbox, type Volume } from '@anole/sandbox';
 import { MemoryTree, writeTar } from '@anole/vfs';
+import { output } from './in-sandbox.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'anole-image-volume-'));
 const at = (name: string) => join(directory, name);
@@ -30,12 +31,6 @@ async function save(path: string, chunks: AsyncIterable<Uint8Array>): Promise<vo
   const all: Uint8Array[] = [];
   for await (const chunk of chunks) all.push(chunk.slice());
   writeFileSync(path, Buffer.concat(all));
-}
-
-async function output(sandbox: Sandbox, script: string): Promise<string> {
-  const { exit, stdout, stderr } = await (await sandbox.exec(['sh', '-c', script])).output();
-  assert.equal(exit.code, 0, new TextDecoder().decode(stderr));
-  return new TextDecoder().decode(stdout);
 }
 
 const options = { memoryMiB: 192 };

@@ -2,43 +2,28 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
-  openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
-  readSync,
   rmSync,
   statSync,
-  truncateSync,
   writeFileSync,
-  writeSync,
 } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { AnoleError } from '@anole/bytes';
-import { openSnapshot } from '@anole/machine';
-import { Sandbox, type SandboxCommand } from '@anole/sandbox';
-import { code } from '../../packages/machine/src/platform/testing/programs.ts';
-import { elf } from '../../packages/sandbox/src/guest/elf.ts';
-import { SavedFile } from '../../packages/sandbox/src/saved/read.ts';
+import { Sandbox } from '@anole/sandbox';
+import { hasOpen } from './has-open.ts';
+import { output } from './in-sandbox.ts';
 
 const decoder = new TextDecoder();
 const directory = mkdtempSync(join(tmpdir(), 'anole-file-'));
 const at = (name: string) => join(directory, name);
 after(() => rmSync(directory, { recursive: true }));
-
-async function output(sandbox: Sandbox, script: string): Promise<string> {
-  const { exit, stdout, stderr } = await (await sandbox.exec(['sh', '-c', script])).output();
-  assert.equal(exit.code, 0, decoder.decode(stderr));
-  return decoder.decode(stdout);
-}
 
 /** Runs a program of ours in a process of its own. */
 function run(program: string): ChildProcess {
@@ -59,127 +44,6 @@ async function outputOf(program: string): Promise<string> {
   const [code] = await once(child, 'close');
   assert.equal(code, 0);
   return text;
-}
-
-/** Whether a process has a file of a directory open, with a name or without. */
-function hasOpen(pid: number, directory: string): boolean {
-  try {
-    const links = readdirSync(`/proc/${pid}/fd`).map((fd) => readlinkSync(`/proc/${pid}/fd/${fd}`));
-    return links.some((link) => link.startsWith(`${directory}/`));
-  } catch {
-    // One was closed meanwhile, or the process ended.
-    return false;
-  }
-}
-
-/** Where sections of a file are, by their numbers. */
-function sectionsOf(file: Buffer): Map<number, { offset: number; length: number }> {
-  const entries = Array.from({ length: file.readUInt32LE(12) }, (_, index) => 64 + 24 * index);
-  return new Map(
-    entries.map((entry) => [
-      file.readUInt32LE(entry),
-      {
-        offset: Number(file.readBigUInt64LE(entry + 8)),
-        length: Number(file.readBigUInt64LE(entry + 16)),
-      },
-    ]),
-  );
-}
-
-const section = { description: 1, overlay: 3, chunks: 5, machine: 6 };
-
-/** Changes a bit of a file, and does something with it before it is changed back. */
-async function withFlipped<T>(path: string, position: number, act: () => Promise<T>): Promise<T> {
-  const file = openSync(path, 'r+');
-  const byte = new Uint8Array(1);
-  const flip = () => {
-    readSync(file, byte, 0, 1, position);
-    byte[0]! ^= 0x10;
-    writeSync(file, byte, 0, 1, position);
-  };
-  flip();
-  try {
-    return await act();
-  } finally {
-    flip();
-    closeSync(file);
-  }
-}
-
-/** An input that neither ends nor says anything. */
-async function* never(): AsyncGenerator<string> {
-  await new Promise(() => {});
-  yield '';
-}
-
-/**
- * Says that it runs, draws eight random bytes again and again, and notes the time before each; once it is given
- * something to read, it draws some 300 more, and prints all that it noted, 16 bytes each.
- */
-function drawProgram(): Uint8Array {
-  const [records, address] = [0x1_0000, 0x100_0000];
-  const source = `
-    lui s0, ${(address >>> 12) + 1}
-    addi s1, s0, 0
-    lui s2, ${(16 * records) >>> 12}
-    add s2, s2, s0
-    addi s3, zero, 20
-    addi a0, zero, 1
-    addi a1, s0, 0
-    addi a2, zero, 1
-    addi a7, zero, 64
-    ecall
-    draw: csrrs t0, 0xc01, zero
-    sd t0, 0(s1)
-    addi a0, s1, 8
-    addi a1, zero, 8
-    addi a2, zero, 0
-    addi a7, zero, 278
-    ecall
-    addi s1, s1, 16
-    andi t0, s1, 255
-    bne t0, zero, draw
-    addi sp, sp, -32
-    sw zero, 0(sp)
-    addi t0, zero, 1
-    sw t0, 4(sp)
-    sd zero, 16(sp)
-    sd zero, 24(sp)
-    addi a0, sp, 0
-    addi a1, zero, 1
-    addi a2, sp, 16
-    bltu s1, s2, look
-    addi a2, zero, 0
-    look: addi a3, zero, 0
-    addi a7, zero, 73
-    ecall
-    addi sp, sp, 32
-    beq a0, zero, draw
-    bgeu s1, s2, print
-    addi s3, s3, -1
-    bne s3, zero, draw
-    print: sub a2, s1, s0
-    addi a0, zero, 1
-    addi a1, s0, 0
-    addi a7, zero, 64
-    ecall
-    add s0, s0, a0
-    bltu s0, s1, print
-    addi a0, zero, 0
-    addi a7, zero, 93
-    ecall`;
-  const bytes = code(source);
-  const words = [...new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)];
-  return elf(words, { address, size: 4096 + 16 * records });
-}
-
-function drawsOf(bytes: Uint8Array) {
-  // The first byte said that it runs; a copy does not say it again.
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  return Array.from({ length: bytes.length >>> 4 }, (_, index) => ({
-    time: Number(view.getBigUint64(16 * index, true)),
-    value: view.getBigUint64(16 * index + 8, true),
-  }));
 }
 
 describe('a sandbox in a file', () => {
@@ -242,37 +106,6 @@ describe('a sandbox in a file', () => {
       for (const copy of copies) await copy.close();
     }
   });
-
-  for (const cpus of [1, 2]) {
-    it(`has programs that draw random numbers all the while draw others in each copy, with cpus: ${cpus}`, async () => {
-      await using sandbox = await Sandbox.create('os:base', { memoryMiB: 128, cpus });
-      await sandbox.files.write('/draw', drawProgram(), { mode: 0o755 });
-      const drawing: SandboxCommand[] = [];
-      for (let count = 0; count < cpus; count++) {
-        const command = await sandbox.exec(['/draw'], { stdin: never() });
-        await command.stdout.next();
-        drawing.push(command);
-      }
-      await sandbox.snapshot(at('drawing'));
-      using file = new SavedFile(at('drawing'));
-      const { ticks } = openSnapshot(file.machine());
-      await using one = await Sandbox.restore(at('drawing'));
-      await using other = await Sandbox.restore(at('drawing'));
-      const outputs = [one, other].map((copy) =>
-        Promise.all(drawing.map((each) => copy.attach(each, { stdin: '\n' }).output())),
-      );
-      const [a, b] = (await Promise.all(outputs)).map((commands) =>
-        commands.flatMap(({ stdout }) => drawsOf(stdout)),
-      );
-      const known = new Set(a!.map(({ value }) => value));
-      const shared = b!.filter(({ value }) => known.has(value));
-      assert.ok(shared.length > 0, 'they share what was drawn before');
-      assert.ok(b!.filter(({ time }) => time > ticks).length > 100);
-      const late = shared.filter(({ time }) => time > ticks).map(({ time }) => time - ticks);
-      assert.deepEqual(late, [], 'ticks after the save at which both drew the same');
-      rmSync(at('drawing'));
-    });
-  }
 
   it('keeps its limits', async () => {
     await using copy = await Sandbox.restore(at('one'), { lifetime: 120_000 });
@@ -370,94 +203,6 @@ for line in sys.stdin: exec(line)`;
     while (!(await killSaving())) await origin.snapshot(path);
     await using copy = await Sandbox.restore(path, { verify: true });
     assert.equal(await output(copy, 'test -e /big || hostname | cut -c 1-6'), 'origin\n');
-  });
-});
-
-describe('a file that is not what was saved', () => {
-  const refused = /^(SANDBOX_FILE|MACHINE_SNAPSHOT)_(DAMAGED|FOREIGN|VERSION)$/;
-  const refuses = (path: string, code: RegExp = refused, options = {}) =>
-    assert.rejects(Sandbox.restore(path, { verify: true, ...options }), (error) => {
-      assert.match(AnoleError.is(error) ? error.code : String(error), code);
-      return true;
-    });
-
-  it('is refused, whichever byte changed', async () => {
-    const file = readFileSync(at('one'));
-    const sections = sectionsOf(file);
-    const head = 64 + 24 * sections.size;
-    const refusesFlipped = (position: number) =>
-      withFlipped(at('one'), position, () => refuses(at('one')));
-    for (let position = 0; position < head; position++) await refusesFlipped(position);
-    for (const { offset, length } of sections.values()) {
-      await refusesFlipped(offset);
-      await refusesFlipped(offset + length - 1);
-    }
-    const machine = sections.get(section.machine)!.offset;
-    for (let part = 0; part < 12; part++) {
-      const body = machine + Math.floor(((file.length - machine) * part) / 12);
-      await refusesFlipped(body);
-    }
-    for (let position = machine; position < machine + 300; position += 7) {
-      await refusesFlipped(position);
-    }
-    for (let position = machine - 1; position > head; position -= 4099) {
-      await refusesFlipped(position);
-    }
-  });
-
-  it('is refused where it was cut, or is something else', async () => {
-    const { length } = readFileSync(at('one'));
-    for (const size of [length - 1, length >> 1, 5000, 208, 100, 64, 9, 1, 0]) {
-      copyFileSync(at('one'), at('cut'));
-      truncateSync(at('cut'), size);
-      await refuses(at('cut'));
-    }
-    writeFileSync(
-      at('cut'),
-      'some text of no matter what, long enough to be a header of such a file',
-    );
-    await refuses(at('cut'), /^SANDBOX_FILE_FOREIGN$/);
-    await refuses(at('missing'), /^HOST_NOT_FOUND$/);
-    const newer = readFileSync(at('one'));
-    newer[8] = 3;
-    writeFileSync(at('cut'), newer);
-    await refuses(at('cut'), /^SANDBOX_FILE_VERSION$/);
-  });
-
-  it('ends with a code where a damaged part is met only later', async () => {
-    const file = readFileSync(at('one'));
-    const sections = sectionsOf(file);
-    const { offset } = sections.get(section.machine)!;
-    file.fill(0xff, offset + (2 << 20));
-    writeFileSync(at('flipped'), file);
-    await refuses(at('flipped'), /^MACHINE_SNAPSHOT_DAMAGED$/, { verify: false });
-    const chunks = sections.get(section.chunks)!;
-    const code = await withFlipped(at('one'), chunks.offset + (chunks.length >> 1), async () => {
-      await using copy = await Sandbox.restore(at('one'));
-      const { exit } = await (
-        await copy.exec(['sh', '-c', 'echo 3 > /proc/sys/vm/drop_caches; cat /work/* > /dev/null'])
-      ).output();
-      return exit.code;
-    });
-    assert.equal(code, 1);
-  });
-
-  it('is refused over another image, and takes its own where that is now', async () => {
-    const one = readFileSync(at('one'));
-    const { offset, length } = sectionsOf(one).get(section.description)!;
-    const about = JSON.parse(one.toString('utf8', offset, offset + length));
-    copyFileSync(about.root.path, at('image'));
-    {
-      await using sandbox = await Sandbox.create(at('image'), { memoryMiB: 128 });
-      await output(sandbox, 'echo kept > /kept');
-      await sandbox.snapshot(at('other'));
-    }
-    truncateSync(at('image'), statSync(at('image')).size - 4096);
-    await refuses(at('other'), /^SANDBOX_FILE_FOREIGN$/);
-    rmSync(at('image'));
-    await refuses(at('other'), /^SANDBOX_BAD_IMAGE$/);
-    await using copy = await Sandbox.restore(at('other'), { image: about.root.path });
-    assert.equal(await output(copy, 'cat /kept'), 'kept\n');
   });
 });
 

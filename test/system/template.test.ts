@@ -7,7 +7,6 @@ import {
   mkdtempSync,
   openSync,
   readdirSync,
-  readlinkSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -20,6 +19,7 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { cacheDirectory } from '@anole/host';
 import { Sandbox, type SandboxOptions } from '@anole/sandbox';
+import { hasOpen } from './has-open.ts';
 
 /** Tells a boot of the kernel from others: where it put the first process's vDSO, by chance. */
 const boot = 'grep vdso /proc/1/maps';
@@ -154,19 +154,6 @@ describe('sandboxes from a template', () => {
     assert.ok(boots.flat().includes(later!));
   });
 });
-
-/** Whether a process has a file of a directory open, with a name or without. */
-function hasOpen(pid: number, directory: string): boolean {
-  const descriptors = `/proc/${pid}/fd`;
-  return readdirSync(descriptors).some((descriptor) => {
-    try {
-      return readlinkSync(join(descriptors, descriptor)).startsWith(`${directory}/`);
-    } catch {
-      // It was closed meanwhile.
-      return false;
-    }
-  });
-}
 
 function overwrite(path: string, offset: number, length: number): void {
   const file = openSync(path, 'r+');

@@ -1,4 +1,4 @@
-import type { FileType } from '@anole/vfs';
+import { allFileTypes } from '@anole/vfs';
 import { Errno, FuseError } from './errors.ts';
 import type { FuseFork } from './state.ts';
 
@@ -19,16 +19,6 @@ export interface PackedFuseFork extends Omit<FuseFork, 'nodes'> {
 const Field = { nodeid: 0, ino: 1, lookups: 2, parentIno: 3, type: 4, flags: 5, told: 6, end: 7 };
 const Flag = { named: 1, tells: 2, powerless: 4 };
 
-const types: readonly FileType[] = [
-  'file',
-  'directory',
-  'symlink',
-  'character',
-  'block',
-  'fifo',
-  'socket',
-];
-
 export function packFuseFork({ nodes, ...rest }: FuseFork): PackedFuseFork {
   const numbers: number[] = [];
   let names = '';
@@ -37,7 +27,15 @@ export function packFuseFork({ nodes, ...rest }: FuseFork): PackedFuseFork {
       (name === undefined ? 0 : Flag.named) |
       (told === undefined ? 0 : Flag.tells) |
       (powerless ? Flag.powerless : 0);
-    numbers.push(nodeid, ino, lookups, parentIno, types.indexOf(type), flags, told?.size ?? 0);
+    numbers.push(
+      nodeid,
+      ino,
+      lookups,
+      parentIno,
+      allFileTypes.indexOf(type),
+      flags,
+      told?.size ?? 0,
+    );
     if (name !== undefined) names += `${name}\0`;
     for (const [each, number] of told ?? []) {
       names += `${each}\0`;
@@ -59,7 +57,7 @@ export function unpackFuseFork({ numbers, names, ...rest }: PackedFuseFork): Fus
     const node = {
       nodeid: field(Field.nodeid),
       ino: field(Field.ino),
-      type: types[field(Field.type)]!,
+      type: allFileTypes[field(Field.type)]!,
       lookups: field(Field.lookups),
       parentIno: field(Field.parentIno),
       ...((flags & Flag.named) !== 0 && { name: next() }),

@@ -2,7 +2,7 @@ import { lstatSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs
 import { basename, dirname, join, resolve } from 'node:path';
 import { setImmediate } from 'node:timers/promises';
 import type { CallOptions } from '@anole/bytes';
-import { type FileType, firstName, type Tree, type WalkEntry, walk } from '@anole/vfs';
+import { allFileTypes, firstName, type Tree, type WalkEntry, walk } from '@anole/vfs';
 import { HostError, hostError } from './errors.ts';
 import type { Elsewhere } from './unpack-elsewhere.ts';
 import { type SkippedPart, Unpacking } from './unpacking.ts';
@@ -78,14 +78,7 @@ export async function unpackTree(
 /** Bytes written between two turns of the event loop: so that interrupts are heard. */
 const TURN = 16 * 1024 * 1024;
 
-const notFiles: ReadonlySet<FileType> = new Set([
-  'directory',
-  'symlink',
-  'character',
-  'block',
-  'fifo',
-  'socket',
-]);
+const notFiles = new Set(allFileTypes.filter((type) => type !== 'file'));
 
 async function writeAll(unpacking: Unpacking, tree: Tree, options: UnpackOptions): Promise<void> {
   const { elsewhere } = options;

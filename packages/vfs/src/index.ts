@@ -49,15 +49,16 @@ export { readTar } from './tar/reader.ts';
 export { treeFromTar, type UnpackTarOptions, unpackTar } from './tar/unpack.ts';
 export { type WriteTarOptions, writeTar } from './tar/writer.ts';
 export { type TracedRead, tracedTree } from './traced.ts';
-export type {
-  DeviceNumber,
-  DirectoryEntry,
-  Extent,
-  FileType,
-  Stat,
-  Timestamp,
-  Tree,
-  TreeNode,
+export {
+  allFileTypes,
+  type DeviceNumber,
+  type DirectoryEntry,
+  type Extent,
+  type FileType,
+  type Stat,
+  type Timestamp,
+  type Tree,
+  type TreeNode,
 } from './tree.ts';
 export { firstName, type WalkEntry, type WalkOptions, walk } from './walk.ts';
 export { isWhiteout, type Marker, markerOf, OPAQUE, type Whiteouts } from './whiteouts.ts';

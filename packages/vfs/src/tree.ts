@@ -1,6 +1,17 @@
 import type { Awaitable } from '@anole/bytes';
 
-export type FileType = 'file' | 'directory' | 'symlink' | 'character' | 'block' | 'fifo' | 'socket';
+/** All that a file can be. Their order is kept in no file. */
+export const allFileTypes = [
+  'file',
+  'directory',
+  'symlink',
+  'character',
+  'block',
+  'fifo',
+  'socket',
+] as const;
+
+export type FileType = (typeof allFileTypes)[number];
 
 /** A point in time since 1970-01-01 UTC; seconds may be negative, nanoseconds are 0 to 999,999,999. */
 export interface Timestamp {

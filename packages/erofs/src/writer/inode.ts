@@ -1,4 +1,10 @@
-import type { DeviceNumber, FileType, Timestamp, TreeNode } from '@anole/vfs';
+import {
+  allFileTypes,
+  type DeviceNumber,
+  type FileType,
+  type Timestamp,
+  type TreeNode,
+} from '@anole/vfs';
 import { NO_BLOCK } from '../layout/inode.ts';
 import type { Chunks } from './chunks.ts';
 import type { Compressed } from './compress/compressed.ts';
@@ -21,16 +27,6 @@ export interface Found {
 }
 
 const noXattrs: readonly XattrItem[] = [];
-
-const types: readonly FileType[] = [
-  'file',
-  'directory',
-  'symlink',
-  'character',
-  'block',
-  'fifo',
-  'socket',
-];
 
 /** Numbers of some inodes, a column for each: as fields of objects they take several times the room. */
 class Columns {
@@ -126,7 +122,7 @@ export class Inode {
   #fill({ type, mode, uid, gid, size, mtime, rdev }: Found): void {
     const columns = this.#columns;
     const row = this.#row;
-    columns.type[row] = types.indexOf(type);
+    columns.type[row] = allFileTypes.indexOf(type);
     columns.mode[row] = mode;
     columns.uid[row] = uid;
     columns.gid[row] = gid;
@@ -152,7 +148,7 @@ export class Inode {
   }
 
   get type(): FileType {
-    return types[this.#columns.type[this.#row]!]!;
+    return allFileTypes[this.#columns.type[this.#row]!]!;
   }
 
   get mode(): number {

@@ -1,6 +1,6 @@
 import { VfsError } from '../errors.ts';
 import { checkName } from '../names.ts';
-import type { FileType, Stat, Timestamp } from '../tree.ts';
+import { allFileTypes, type FileType, type Stat, type Timestamp } from '../tree.ts';
 import { CHUNK, type StoredChunk } from './chunk.ts';
 import type { ContentState } from './content.ts';
 import type { NodeState, OverlayState } from './state.ts';
@@ -101,15 +101,7 @@ function headOf(value: unknown) {
   };
 }
 
-const types: ReadonlySet<unknown> = new Set<FileType>([
-  'file',
-  'directory',
-  'symlink',
-  'character',
-  'block',
-  'fifo',
-  'socket',
-]);
+const types: ReadonlySet<unknown> = new Set(allFileTypes);
 
 function nodeOf(value: unknown): NodeState {
   const line = objectOf(value);
