@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { hasTransport, isContainer } from './image.ts';
+import { hasTransport } from '@anole/oci/transports';
+import { isContainer } from './image.ts';
 
 test('names of container images have a transport, or a host before the first slash', async () => {
   const named = [

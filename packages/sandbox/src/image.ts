@@ -1,6 +1,7 @@
 import { open, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { systemCode } from '@anole/host';
+import { hasTransport } from '@anole/oci/transports';
 import type { TreeSource } from './engine/messages.ts';
 import { SandboxError } from './errors.ts';
 
@@ -11,13 +12,6 @@ const tarMagicOffset = 257;
 /** The recipe an image's name stands for (`os:base` → `base`), or undefined for a path. */
 export function recipeOf(image: string): string | undefined {
   return /^os:(.+)$/.exec(image)?.[1];
-}
-
-const transports = /^(?:(?:docker|oci\+https?|s3):\/\/|(?:oci|oci-archive|docker-archive):)/;
-
-/** Whether an image's name begins with a transport: then it is one of a container image. */
-export function hasTransport(image: string): boolean {
-  return transports.test(image);
 }
 
 /** Whether an image's name is one of a container image: with a transport, or `HOST/NAME`. */

@@ -1,8 +1,9 @@
 import { stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
+import { hasTransport } from '@anole/oci/transports';
 import { type ImageSource, isImageVolume, type VolumeSource } from './engine/messages.ts';
 import { SandboxError } from './errors.ts';
-import { hasTransport, imageAt } from './image.ts';
+import { imageAt } from './image.ts';
 import type { Volume } from './options.ts';
 import { findImage, type PrepareOptions } from './prepare.ts';
 

@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { hostError } from '@anole/host';
+import { hasTransport } from '@anole/oci/transports';
 import type { Tree } from '@anole/vfs';
 import type { CommandContext } from '../context.ts';
 import { type DeviceFlags, isUrl, OpenImage } from './image.ts';
@@ -28,9 +29,8 @@ interface TreeFlags extends DeviceFlags {
   readonly xattrs?: boolean;
 }
 
-/** Transports of container images, in front of their names. */
-const containers =
-  /^(?:(?:docker|s3|oci\+https?):\/\/|(?:oci|oci-archive|docker-archive|image|indexed):)/;
+/** In front of names of images that were pulled, and of any that are read through their indexes. */
+const ours = /^(?:image|indexed):/;
 
 /**
  * Opens what a user named: an EROFS or RAFS image here or at a URL, a container image (`image:NAME` for one
@@ -41,9 +41,9 @@ export async function openTree(
   context: CommandContext,
   { output = '-', xattrs = true, device }: TreeFlags = {},
 ): Promise<OpenTree> {
-  if (containers.test(name) || existsSync(join(name, 'oci-layout'))) {
+  if (ours.test(name) || hasTransport(name) || existsSync(join(name, 'oci-layout'))) {
     const { openContainer, openIndexed } = await import('../image/tree.ts');
-    const plain = name.replace(/^(?:image|indexed):/, '');
+    const plain = name.replace(ours, '');
     return await (name.startsWith('indexed:') ? openIndexed : openContainer)(plain, context);
   }
   if (isUrl(name) || isImage(name)) {

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { hasTransport, localTransportOf } from '@anole/oci/transports';
 import type { PublishedPort } from '@anole/sandbox';
 import type { CommandContext } from '../context.ts';
 import { ask } from '../daemon/client.ts';
@@ -8,15 +9,15 @@ import { announcePorts } from './network.ts';
 
 /** An image by a path that does not depend on where; others by their names. */
 export function absoluteImage(image: string): string {
-  const [, layout = '', path = image] =
-    /^((?:oci|oci-archive|docker-archive):)(.*)$/.exec(image) ?? [];
-  return layout !== '' || existsSync(path) ? `${layout}${resolve(path)}` : image;
+  const transport = localTransportOf(image);
+  if (transport !== undefined) return `${transport}:${resolve(image.slice(transport.length + 1))}`;
+  return existsSync(image) ? resolve(image) : image;
 }
 
 /** Where it is by a path, that is what is there, or is not. */
 function absoluteVolume(host: string): string {
   const image = absoluteImage(host);
-  return /^[a-z0-9+-]+:/.test(image) ? image : resolve(image);
+  return hasTransport(image) ? image : resolve(image);
 }
 
 type Pathful = Pick<PlainOptions, 'volumes' | 'keyring' | 'network'>;

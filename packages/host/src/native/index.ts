@@ -1,8 +1,8 @@
 /**
  * System calls that Node lacks, through koffi where it is installed: memory files with seals, shared
  * mappings, event counters, descriptors sent over Unix sockets, mounts, holes of files, files
- * whose contents come when they are read, logs that stay small, programs that the kernel runs (BPF). Elsewhere all raise `HOST_NO_NATIVE`
- * that cannot do without.
+ * whose contents come when they are read, logs that stay small, programs that the kernel runs (BPF).
+ * Elsewhere all raise `HOST_NO_NATIVE` that cannot do without.
  *
  * @example
  * import { addSeals, mapFile, memoryFile, Seal } from '@anole/host/native';

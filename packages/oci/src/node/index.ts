@@ -11,6 +11,7 @@
  * using from = await openReader(parseLocation('docker://HOST/web:1.2'), { registries, store });
  * await copyImage(from.reader, store, { selector: from.selector, tag: 'HOST/web:1.2' });
  */
+export { hasTransport } from '../transports.ts';
 export { ArchiveReader, ArchiveWriter } from './archive.ts';
 export { type ChangedImage, type ChangeOptions, type ConfigChange, changeImage } from './change.ts';
 export { checkImage, type ImageCheck, type ImageFinding } from './check.ts';
@@ -70,7 +71,6 @@ export { DEFAULT_MAX_LAYER, imageTree, type LayersOptions } from './layers.ts';
 export { LayoutDirectory } from './layout.ts';
 export {
   formatLocation,
-  hasTransport,
   type ImageLocation,
   layoutAt,
   parseLocation,

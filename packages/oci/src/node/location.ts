@@ -6,6 +6,7 @@ import {
   type Reference,
   type ShortReference,
 } from '../reference.ts';
+import { localTransportOf, type localTransports, remoteTransports } from '../transports.ts';
 import { isLayout } from './layout.ts';
 
 /** Where an image is, as users write it. */
@@ -20,13 +21,10 @@ export type ImageLocation =
   | { readonly kind: 's3'; readonly bucket: string; readonly prefix: string; readonly tag?: string }
   /** `oci:DIRECTORY[:TAG]`, `oci-archive:FILE[:TAG]`, `docker-archive:FILE[:NAME:TAG]`. */
   | {
-      readonly kind: 'oci' | 'oci-archive' | 'docker-archive';
+      readonly kind: (typeof localTransports)[number];
       readonly path: string;
       readonly tag?: string;
     };
-
-const remotes = ['oci+https://', 'oci+http://', 's3://'] as const;
-const kinds = ['oci', 'oci-archive', 'docker-archive'] as const;
 
 /**
  * Parses a location: names of transports are skopeo's. What begins with none of them is a name on
@@ -40,8 +38,8 @@ export function parseLocation(text: string): ImageLocation {
   }
   const remote = parseRemoteLayout(text);
   if (remote) return remote;
-  for (const kind of kinds) {
-    if (!text.startsWith(`${kind}:`)) continue;
+  const kind = localTransportOf(text);
+  if (kind !== undefined) {
     const rest = text.slice(kind.length + 1);
     const colon = rest.indexOf(':');
     const path = colon < 0 ? rest : rest.slice(0, colon);
@@ -63,7 +61,7 @@ export function parseLocation(text: string): ImageLocation {
 const REMOTE = /^(oci\+https?|s3):\/\/([^/:]*(?::\d+)?)(?:\/([^:]*?)\/?)?(?::([^/:]+))?$/;
 
 function parseRemoteLayout(text: string): ImageLocation | undefined {
-  const isRemote = remotes.some((start) => text.startsWith(start));
+  const isRemote = remoteTransports.some((start) => text.startsWith(start));
   if (!isRemote) return undefined;
   const [, scheme = '', host = '', path = '', tag] = REMOTE.exec(text) ?? [];
   const named = tag === undefined ? {} : { tag };
@@ -94,12 +92,6 @@ export function formatLocation(location: ImageLocation): string {
     default:
       return `${location.kind}:${location.path}${tag}`;
   }
-}
-
-/** True for text that names a transport: it cannot be meant as a path. */
-export function hasTransport(text: string): boolean {
-  if (remotes.some((start) => text.startsWith(start))) return true;
-  return text.startsWith('docker://') || kinds.some((kind) => text.startsWith(`${kind}:`));
 }
 
 /** A path that is a layout, as a location; undefined for all else. */
